@@ -1,0 +1,37 @@
+"""What a knowledge base is made of: concepts and the relations between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One meaning: an id, its preferred name, its semantic type, and what else is known of it.
+
+    `synonyms` never repeats `name`; `xrefs` are ids of the same concept elsewhere (`MESH:D003550`).
+    """
+
+    id: str
+    name: str
+    type: str = ""
+    synonyms: tuple[str, ...] = ()
+    definition: str = ""
+    xrefs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """`head --name--> tail`, both concept ids: ("DOID:1485", "is_a", "DOID:0050737")."""
+
+    head: str
+    name: str
+    tail: str
+
+
+class Source(Protocol):
+    """Somewhere concepts and relations come from; iterating reads it from the start, streaming."""
+
+    def __iter__(self) -> Iterator[Concept | Relation]: ...

@@ -1,0 +1,1 @@
+"""NER as DSPy modules, from types to saved programs."""

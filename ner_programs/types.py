@@ -1,0 +1,86 @@
+"""The words of the field: documents, labels, mentions (what a model says), entities (what lies in the text)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Attributes = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and the definition that a prompt gives of it."""
+
+    name: str
+    definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """What a model said: a surface string and a label; `start` is a hint of its offset, `score` its confidence (0..1)."""
+
+    text: str
+    label: str
+    start: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entity:
+    """A labelled span of a document.
+
+    `start` and `end` are character offsets, end exclusive, and `text == document.text[start:end]`. `fragments` holds the
+    pieces of a discontinuous entity (one piece, the span itself, for all others). Two entities are equal when span,
+    fragments and label are; `concept` (a KB id), `score` (0..1), `attributes` and `provenance` are carried along.
+    """
+
+    start: int
+    end: int
+    label: str
+    text: str = field(compare=False, default="")
+    fragments: tuple[tuple[int, int], ...] = ()
+    concept: str | None = field(compare=False, default=None)
+    score: float | None = field(compare=False, default=None)
+    attributes: Attributes = field(compare=False, default_factory=dict)
+    provenance: tuple[str, ...] = field(compare=False, default=())
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"an entity needs 0 <= start < end, not {self.start}..{self.end}")
+        if not self.fragments:
+            object.__setattr__(self, "fragments", ((self.start, self.end),))
+
+    @classmethod
+    def of(cls, text: str, start: int, end: int, label: str, **rest: Any) -> Entity:
+        """Build the entity `text[start:end]`, filling in its surface string."""
+        return cls(start, end, label, text[start:end], **rest)
+
+    def shifted(self, by: int) -> Entity:
+        """Return the same entity in a text that begins `by` characters earlier."""
+        fragments = tuple((s + by, e + by) for s, e in self.fragments)
+        return Entity(
+            self.start + by, self.end + by, self.label, self.text, fragments, self.concept, self.score, self.attributes,
+            self.provenance,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What was annotated: a note, an abstract, or a sentence where the corpus has no more.
+
+    `group` names what must stay together in a split (a patient; by default the document itself). `related` lists ids of
+    other documents that must not be shown as demonstrations for this one (neighbouring lines of the same abstract where
+    the corpus does not say where an abstract ends).
+    """
+
+    id: str
+    text: str
+    entities: tuple[Entity, ...] = ()
+    group: str = ""
+    related: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.id)
