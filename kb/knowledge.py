@@ -26,4 +26,6 @@ class Knowledge:
 class Retriever(Protocol):
     """A way from a text to the knowledge around it, most relevant first; the same text gives the same items."""
 
-    def __call__(self, text: str) -> list[Knowledge]: ...
+    def __call__(self, text: str) -> list[Knowledge]:
+        """The knowledge for one text."""
+        ...

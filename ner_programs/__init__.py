@@ -1,1 +1,54 @@
-"""NER as DSPy modules, from types to saved programs."""
+"""NER as DSPy modules: retrieve knowledge, extract entities, verify; from types to saved programs.
+
+>>> import ner_programs
+>>> program = ner_programs.load("bundles/ncbi")        # doctest: +SKIP
+>>> program("Pt has HTN .").entities                    # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ner_programs._errors import BundleError, ComponentError, LMSetupError, NercError
+    from ner_programs.alignment import align
+    from ner_programs.bundle import load, save
+    from ner_programs.demos import Pool
+    from ner_programs.lms import open_lm
+    from ner_programs.program import NERProgram
+    from ner_programs.scoring import Counts, metric
+    from ner_programs.spec import ProgramSpec
+    from ner_programs.types import Document, Entity, Label, Mention
+
+__all__ = [
+    "BundleError",
+    "ComponentError",
+    "Counts",
+    "Document",
+    "Entity",
+    "LMSetupError",
+    "Label",
+    "Mention",
+    "NERProgram",
+    "NercError",
+    "Pool",
+    "ProgramSpec",
+    "align",
+    "load",
+    "metric",
+    "open_lm",
+    "save",
+]
+
+_HOME = {
+    "BundleError": "_errors", "ComponentError": "_errors", "LMSetupError": "_errors", "NercError": "_errors",
+    "Counts": "scoring", "metric": "scoring", "Document": "types", "Entity": "types", "Label": "types", "Mention": "types",
+    "NERProgram": "program", "Pool": "demos", "ProgramSpec": "spec", "align": "alignment", "load": "bundle", "save": "bundle",
+    "open_lm": "lms",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the engine's worker processes and the command line's help need no DSPy."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Attributes = Mapping[str, str]
+Decision = Literal["keep", "reject", "label", "span", "add"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,19 @@ class Entity:
             self.start + by, self.end + by, self.label, self.text, fragments, self.concept, self.score, self.attributes,
             self.provenance,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier decided about candidate `number` (from 1), or an addition (`number` 0).
+
+    `label` is the new label of "label" and "add"; `text` the new surface of "span" and "add".
+    """
+
+    kind: Decision
+    number: int = 0
+    label: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,5 @@
-"""."""
+"""Answer formats: one module a format, each with `build(*, labels) -> Format`."""
+
+from ner_programs.formats._base import Format, Reading
+
+__all__ = ["Format", "Reading"]

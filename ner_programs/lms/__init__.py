@@ -1,1 +1,58 @@
-"""."""
+"""Language models: one module a backend (`build(**options) -> Backend`), all used through one metered `dspy.LM`.
+
+A model name with a "/" is an API model (`api`); any other names a backend here: `offline`, `replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ner_programs._errors import LMSetupError
+
+if TYPE_CHECKING:
+    from ner_programs.lms.metered import Backend, MeteredLM
+
+
+def open_backend(options: Mapping[str, Any]) -> Backend:
+    """Build the backend that `options["model"]` means; raises ComponentError for an unknown one or a wrong option."""
+    from ner_programs.components import resolve
+
+    model, rest = options["model"], {k: v for k, v in options.items() if k != "model"}
+    spec = {"name": "api", "model": model, **rest} if "/" in model else {"name": model, **rest}
+    backend: Backend = resolve("ner_programs.lms", spec)
+    return backend
+
+
+def open_lm(model: str = "offline", **options: Any) -> MeteredLM:
+    """Return an LM to use with `dspy.context(lm=...)`; API keys come from the environment.
+
+    `open_lm("openai/gpt-4.1-mini")`, `open_lm("hosted_vllm/m", api_base="http://localhost:8000/v1")`, `open_lm()`.
+    """
+    from ner_programs.lms.metered import Meter, MeteredLM
+
+    generation = {k: options.pop(k) for k in ("temperature", "max_tokens") if k in options}
+    return MeteredLM(Meter(open_backend({"model": model, **options})), **generation)
+
+
+@cache
+def _offline() -> MeteredLM:
+    return open_lm()
+
+
+def default_lm(wants: Mapping[str, Any]) -> Any:
+    """Return the LM that is set in DSPy; without one, the offline engine if the program was compiled with it.
+
+    Raises LMSetupError when a program that wants another LM is run without any.
+    """
+    import dspy
+
+    if dspy.settings.lm is not None:
+        return dspy.settings.lm
+    if wants.get("model") == "offline":
+        return _offline()
+    raise LMSetupError(
+        f"this program was compiled with {wants.get('model')}; run it inside "
+        f'dspy.context(lm=ner_programs.open_lm("{wants.get("model")}"))'
+    )

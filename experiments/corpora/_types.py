@@ -1,0 +1,47 @@
+"""Annotation types to labels, ids of concepts as the KB writes them, and the counts of what was left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from experiments._errors import ReadError
+from experiments.corpora._base import Documents, label_names
+
+
+def select(parts: Mapping[str, Documents], types: dict[str, str] | list[str]) -> dict[str, Documents]:
+    """Keep the entities of the types listed, renamed by a mapping; ReadError for a type that never occurs."""
+    names = types if isinstance(types, dict) else {name: name for name in types}
+    known = label_names(tuple(d for documents in parts.values() for d in documents))
+    if unknown := sorted(set(names) - set(known)):
+        raise ReadError(f"types: nothing is annotated as {', '.join(unknown)}; there are {', '.join(known)}")
+    return {
+        part: tuple(
+            replace(d, entities=tuple(replace(e, label=names[e.label]) for e in d.entities if e.label in names))
+            for d in documents
+        )
+        for part, documents in parts.items()
+    }
+
+
+def listed(remarks: Counter[str]) -> tuple[str, ...]:
+    """Return what was counted as lines for the report: `relation lines, ignored: 3116`."""
+    return tuple(f"{what}: {n}" for what, n in remarks.items())
+
+
+def concept_id(text: str) -> str | None:
+    """Return the id with its prefix: bare MeSH ids get `MESH:`, in composites (`D1+D2`, `D1|OMIM:2`) each one.
+
+    No id and `-1` (which BC5CDR writes for "in no vocabulary") are None.
+    """
+    alternatives = (piece.strip() for piece in text.split("|"))
+    known = [piece for piece in alternatives if piece not in ("", "-", "-1")]
+    return "|".join("+".join(_curie(part.strip()) for part in piece.split("+")) for piece in known) or None
+
+
+def _curie(piece: str) -> str:
+    if re.fullmatch(r"[CD]\d+", piece):
+        return f"MESH:{piece}"
+    return re.sub("^mesh:", "MESH:", piece, flags=re.IGNORECASE)

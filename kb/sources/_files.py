@@ -1,0 +1,30 @@
+"""Text files, packed or not, line by line; what is wrong with them is said with file and line."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from kb._errors import KnowledgeError, at
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines (from 1) without their line ends, of UTF-8 text, gzip-packed if the name ends in `.gz`.
+
+    Only LF and CRLF end a line. Raises KnowledgeError if the file is missing, not UTF-8 or cut short.
+    """
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise at(path, number, f"not UTF-8 ({error.reason})") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise at(path, number + 1, f"the packed file is damaged or cut short ({error})") from None
+    except FileNotFoundError:
+        raise KnowledgeError(f"{path}: no such file") from None
+    except OSError as error:
+        raise KnowledgeError(f"{path}: cannot be read ({error.strerror or error})") from None

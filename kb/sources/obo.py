@@ -1,0 +1,146 @@
+"""OBO files (`.obo`, `.obo.gz`): the text form in which most biomedical ontologies are published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kb._errors import KnowledgeError, at
+from kb.concept import Concept, Relation, Source
+from kb.sources._files import lines
+from kb.sources._relations import relation_name
+
+Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
+Stanza = dict[str, list[tuple[int, str]]]  # tag -> (line, value) in the order of the file
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(\w*)')
+_ESCAPE = re.compile(r"\\(.)")
+_MEANT = {"n": "\n", "t": "\t", "W": " "}
+
+
+def build(
+    path: str | Path,
+    *,
+    type: str | None = None,
+    root: str | None = None,
+    scopes: tuple[Scope, ...] | None = None,
+) -> Source:
+    """A source that reads an OBO file; obsolete terms are left out.
+
+    `type`: semantic type of every concept (default: the term's namespace). `root`: only this term and its descendants
+    by is_a. `scopes`: only synonyms of these scopes (default: all). Iterating raises KnowledgeError, with file and
+    line, for a stanza that cannot be read, and for a root that is not there.
+    """
+    return Obo(Path(path), type, root, scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Obo:
+    """An OBO file, read anew and streaming on every iteration (with `root`, the terms are held until all are known)."""
+
+    path: Path
+    type: str | None
+    root: str | None
+    scopes: tuple[Scope, ...] | None
+
+    def __iter__(self) -> Iterator[Concept | Relation]:
+        return self._all() if self.root is None else self._below(self.root)
+
+    def _all(self) -> Iterator[Concept | Relation]:
+        namespace, terms = "", 0
+        for kind, stanza in stanzas(self.path):
+            if kind == "":
+                namespace = _first(stanza, "default-namespace")
+            elif kind == "Term":
+                terms += 1
+                if not _first(stanza, "is_obsolete").startswith("true"):
+                    yield from self._term(stanza, namespace)
+        if not terms:
+            raise KnowledgeError(f"{self.path}: no [Term] in it; is it an OBO file?")
+
+    def _below(self, root: str) -> Iterator[Concept | Relation]:
+        items = list(self._all())
+        children: dict[str, list[str]] = {}
+        for item in items:
+            if isinstance(item, Relation) and item.name == "is_a":
+                children.setdefault(item.tail, []).append(item.head)
+        if not any(isinstance(item, Concept) and item.id == root for item in items):
+            raise KnowledgeError(f"{self.path}: root {root!r} is none of its terms")
+        kept, fresh = {root}, [root]
+        while fresh:
+            fresh = [child for id in fresh for child in children.get(id, ()) if child not in kept]
+            kept.update(fresh)
+        yield from (item for item in items if (item.id if isinstance(item, Concept) else item.head) in kept)
+
+    def _term(self, stanza: Stanza, namespace: str) -> Iterator[Concept | Relation]:
+        id = _first(stanza, "id")
+        yield Concept(
+            id=id,
+            name=_unescaped(_first(stanza, "name")),
+            type=self.type if self.type is not None else _first(stanza, "namespace") or namespace,
+            synonyms=tuple(self._synonyms(stanza)),
+            definition=next((self._quoted(*value)[0] for value in stanza.get("def", ())), ""),
+            xrefs=tuple(_unescaped(words[0]) for _, value in stanza.get("xref", ()) if (words := value.split())),
+        )
+        for line, value in stanza.get("is_a", ()):
+            yield Relation(id, "is_a", self._words(line, value, 1)[0])
+        for line, value in stanza.get("relationship", ()):
+            name, tail = self._words(line, value, 2)
+            yield Relation(id, relation_name(name), tail)
+
+    def _synonyms(self, stanza: Stanza) -> Iterator[str]:
+        for line, value in stanza.get("synonym", ()):
+            text, scope = self._quoted(line, value)
+            if self.scopes is None or (scope or "RELATED") in self.scopes:  # RELATED is what OBO means by no scope
+                yield text
+
+    def _quoted(self, line: int, value: str) -> tuple[str, str]:
+        match = _QUOTED.match(value)
+        if not match:
+            raise at(self.path, line, f"expected text in double quotes, not {value[:40]!r}")
+        return _unescaped(match[1]), match[2]
+
+    def _words(self, line: int, value: str, count: int) -> list[str]:
+        words = value.partition(" ! ")[0].split()[:count]
+        if len(words) < count:
+            raise at(
+                self.path, line, f"expected {'an id' if count == 1 else 'a relation and an id'}, not {value[:40]!r}"
+            )
+        return words
+
+
+def stanzas(path: Path) -> Iterator[tuple[str, Stanza]]:
+    """The header (kind "") and then every stanza with its kind: "Term", "Typedef", "Instance"."""
+    kind, begun = "", 0
+    stanza: Stanza = {}
+    for number, line in lines(path):
+        if line.startswith("["):
+            yield kind, _checked(path, begun, kind, stanza)
+            name, bracket, _ = line[1:].partition("]")
+            if not (name and bracket):
+                raise at(path, number, f"expected a stanza such as [Term], not {line[:40]!r}")
+            kind, begun, stanza = name, number, {}
+        elif line.strip() and not line.startswith("!"):
+            tag, colon, value = line.partition(":")
+            if not colon:
+                raise at(path, number, f"expected `tag: value`, not {line[:40]!r}")
+            stanza.setdefault(tag.strip(), []).append((number, value.strip()))
+    yield kind, _checked(path, begun, kind, stanza)
+
+
+def _checked(path: Path, line: int, kind: str, stanza: Stanza) -> Stanza:
+    if kind and not _first(stanza, "id"):
+        raise at(path, line, f"this [{kind}] has no id")
+    return stanza
+
+
+def _first(stanza: Stanza, tag: str) -> str:
+    values = stanza.get(tag)
+    return values[0][1] if values else ""
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda match: _MEANT.get(match[1], match[1]), text) if "\\" in text else text

@@ -1,0 +1,120 @@
+"""Tables with a header row (`.tsv`, `.csv`, packed with `.gz` too): lexicons of names, and lists of edges."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kb._errors import KnowledgeError, at
+from kb.concept import Concept, Relation, Source
+from kb.sources._files import lines
+from kb.sources._relations import relation_name
+
+
+def build(  # noqa: PLR0913 - every option is a key of a spec
+    path: str | Path,
+    *,
+    id: str | None = None,
+    name: str | None = None,
+    synonyms: str | None = None,
+    definition: str | None = None,
+    type: str = "",
+    type_column: str | None = None,
+    head: str | None = None,
+    relation: str | None = None,
+    tail: str | None = None,
+    where: dict[str, str] | None = None,
+    upper: bool = False,
+) -> Source:
+    """A source that reads concepts (give `id`) or relations (give `head` and `tail`) from the columns named.
+
+    `synonyms` are split at `|`; rows with the same id belong to one concept. `type` is the semantic type of all
+    concepts, `type_column` a column that holds it. Without `relation` all relations are "is_a". `where` keeps the rows
+    that have exactly this value in each of its columns; `upper` makes `abc:1` `ABC:1`. A name ending in `.csv` has
+    commas, any other tabs. Raises KnowledgeError for options that don't fit together; iterating raises it for a column
+    that isn't there (naming those there are), for a row that is too short, and if no row is as `where` wants it.
+    """
+    if (id is None) == (head is None) or (head is None) != (tail is None):
+        raise KnowledgeError("tsv: give `id` (concepts) or both `head` and `tail` (relations), the names of columns")
+    columns = {"id": id, "name": name, "synonyms": synonyms, "definition": definition, "type": type_column}
+    columns |= {"head": head, "relation": relation, "tail": tail}
+    return Table(Path(path), {what: column for what, column in columns.items() if column}, type, where or {}, upper)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, read anew and streaming on every iteration. `columns` maps what is wanted to the column that has it."""
+
+    path: Path
+    columns: Mapping[str, str]
+    type: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
+    upper: bool = False
+
+    def __iter__(self) -> Iterator[Concept | Relation]:
+        make = self._concept if "id" in self.columns else self._relation
+        for cells in self._cells():
+            yield make(cells)
+
+    def _concept(self, cells: Mapping[str, str]) -> Concept:
+        return Concept(
+            id=self._id(cells["id"]),
+            name=cells.get("name", ""),
+            type=cells.get("type") or self.type,
+            synonyms=tuple(part.strip() for part in cells.get("synonyms", "").split("|") if part.strip()),
+            definition=cells.get("definition", ""),
+        )
+
+    def _relation(self, cells: Mapping[str, str]) -> Relation:
+        name = relation_name(cells.get("relation") or "is_a")
+        return Relation(self._id(cells["head"]), name, self._id(cells["tail"]))
+
+    def _id(self, id: str) -> str:
+        prefix, colon, number = id.partition(":")
+        return f"{prefix.upper()}:{number}" if self.upper and colon and not number.startswith("//") else id
+
+    def _cells(self) -> Iterator[Mapping[str, str]]:
+        """The wanted cells of every row that `where` keeps and that has an id."""
+        rows = _rows(self.path)
+        line, header = next(rows, (1, []))
+        wanted = [(what, self._column(column, header, line)) for what, column in self.columns.items()]
+        tests = [(self._column(column, header, line), value) for column, value in self.where.items()]
+        width = 1 + max(place for _, place in (*wanted, *((value, place) for place, value in tests)))
+        read = kept = 0
+        for line, row in rows:
+            if len(row) < width:
+                raise at(self.path, line, f"{len(row)} columns, the header has {len(header)}")
+            read += 1
+            if all(row[place] == value for place, value in tests):
+                kept += 1
+                cells = {what: row[place].strip() for what, place in wanted}
+                if all(cells.get(what, "-") for what in ("id", "head", "tail")):
+                    yield cells
+        if read and not kept:
+            wish = " and ".join(f"{column} = {value!r}" for column, value in self.where.items())
+            raise KnowledgeError(f"{self.path}: none of its {read} rows has {wish}")
+
+    def _column(self, name: str, header: list[str], line: int) -> int:
+        if name not in header:
+            raise at(self.path, line, f"no column {name!r}; the columns are: {', '.join(header) or 'none'}")
+        return header.index(name)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Numbered rows; empty lines are none."""
+    if path.name.removesuffix(".gz").endswith(".csv"):
+        reader = csv.reader((text + "\n" for _, text in lines(path)), strict=True)
+        try:
+            yield from ((reader.line_num, row) for row in reader if row)
+        except csv.Error as error:
+            raise at(path, reader.line_num, str(error)) from None
+    else:
+        yield from ((number, [_unquoted(cell) for cell in text.split("\t")]) for number, text in lines(path) if text)
+
+
+def _unquoted(cell: str) -> str:
+    """Some writers quote a cell that holds quotes, most don't: only what is quoted throughout is taken to be."""
+    throughout = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
+    return cell[1:-1].replace('""', '"') if throughout else cell

@@ -1,0 +1,30 @@
+"""What can go wrong that a user can mend.
+
+NercError
+├── ComponentError        a spec names a component or option that does not exist, or gives it a wrong value
+│   └── UnknownComponent  no module of that name
+├── BundleError           a bundle cannot be read, or does not fit the knowledge base or LM at hand
+└── LMSetupError          the LM cannot be reached as asked: no key, unknown model, a host that may not be used
+"""
+
+from __future__ import annotations
+
+
+class NercError(ValueError):
+    """Base of the errors that name what to mend; the command line prints them in one line and exits with 2."""
+
+
+class ComponentError(NercError):
+    """A spec gives a component an option that it does not take, or a value that does not fit."""
+
+
+class UnknownComponent(ComponentError):
+    """No component of that name; the message lists the names there are."""
+
+
+class BundleError(NercError):
+    """A bundle cannot be read, or does not fit the knowledge base at hand."""
+
+
+class LMSetupError(NercError):
+    """The language model cannot be used as asked."""

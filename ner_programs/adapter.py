@@ -1,0 +1,133 @@
+"""The one DSPy adapter of nerc: it lays out any stage's prompt and lets the stage's codec write and read answers.
+
+An adapter is a global setting in DSPy and is not saved with a program; a stage therefore applies its own inside
+`forward`, with `dspy.context(adapter=...)`, so that the format is part of the program and reaches no other predictor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import dspy
+from dspy.utils.exceptions import (
+    AdapterParseError,
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    LMUnsupportedFeatureError,
+    LMUnsupportedModelError,
+)
+
+from ner_programs import prompt
+from ner_programs._errors import LMSetupError
+from ner_programs.types import Label
+
+_SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
+
+
+class Codec(Protocol):
+    """What turns a stage's output into an answer text and back (a format, or the verdicts of a verifier)."""
+
+    def describe(self) -> str:
+        """Return the part of the prompt that says how to answer."""
+
+    def encode(self, fields: Mapping[str, Any]) -> str:
+        """Write the answer of a demonstration, given all its fields."""
+
+    def decode(self, answer: str) -> dict[str, Any]:
+        """Read an answer into output fields; never raises."""
+
+    def schema(self) -> dict[str, Any] | None:
+        """Return a JSON schema for providers that can enforce one, else None."""
+
+
+class StageAdapter(dspy.Adapter):
+    """Instruction, labels and answer form in the system message; one turn for each demonstration; then the text."""
+
+    def __init__(self, codec: Codec, labels: Sequence[Label]) -> None:
+        super().__init__()
+        self.codec, self.labels = codec, tuple(labels)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StageAdapter:
+        return self  # holds nothing that changes
+
+    def __call__(self, lm: Any, lm_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """Ask the LM, with a JSON schema where format and provider have one."""
+        return super().__call__(lm, self._with_schema(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
+
+    async def acall(self, lm: Any, lm_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """Ask the LM asynchronously."""
+        return await super().acall(lm, self._with_schema(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
+
+    def _with_schema(self, lm: Any, lm_kwargs: dict[str, Any]) -> dict[str, Any]:
+        schema = self.codec.schema()
+        if schema is None or not lm.supports_response_schema:
+            return lm_kwargs
+        wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+        return {**lm_kwargs, "response_format": wanted}
+
+    def format(
+        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return the messages of one request."""
+        messages = [{"role": "system", "content": self.system(signature)}]
+        for demo in demos:
+            if any(demo.get(field) is None for field in signature.output_fields):
+                continue
+            messages.append({"role": "user", "content": self._user(signature, demo)})
+            messages.append({"role": "assistant", "content": self.codec.encode(demo)})
+        messages.append({"role": "user", "content": self._user(signature, inputs)})
+        return messages
+
+    def system(self, signature: type[dspy.Signature]) -> str:
+        """Return the system message: what to do, the labels, how to answer."""
+        return prompt.render(
+            [
+                ("", signature.instructions.strip()),
+                ("labels", prompt.render_labels(self.labels)),
+                ("answer", self.codec.describe()),
+            ]
+        )
+
+    @staticmethod
+    def _user(signature: type[dspy.Signature], fields: Mapping[str, Any]) -> str:
+        return prompt.render([(name, fields[name]) for name in signature.input_fields if fields.get(name)])
+
+    def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+        """Read one answer."""
+        return self.codec.decode(completion)
+
+
+def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
+    """Run a stage's predictor under its own adapter, and never fail because of one answer.
+
+    The prediction carries `unreadable` (pieces of the answer that could not be read) and `unanswered` (the call failed for
+    good, after retries); where either left nothing, its output fields are None. Raises LMSetupError when no call could
+    succeed: no key, an unknown model, an option that the provider refuses.
+    """
+    try:
+        with dspy.context(adapter=adapter):
+            return predict(**fields)
+    except AdapterParseError:
+        return dspy.Prediction(unreadable=1)
+    except LMError as error:
+        return _failed(error)
+
+
+async def aask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
+    """Do what `ask` does, asynchronously."""
+    try:
+        with dspy.context(adapter=adapter):
+            return await predict.acall(**fields)
+    except AdapterParseError:
+        return dspy.Prediction(unreadable=1)
+    except LMError as error:
+        return _failed(error)
+
+
+def _failed(error: LMError) -> dspy.Prediction:
+    if isinstance(error, _SETUP):
+        raise LMSetupError(str(error)) from error
+    return dspy.Prediction(unanswered=True)

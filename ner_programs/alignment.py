@@ -1,0 +1,164 @@
+"""Where in the text lies what the model said: mentions (strings) become entities (spans).
+
+`_text_index` says which places fit a string; this module chooses among them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ner_programs._text_index import Spot, TextIndex
+from ner_programs.types import Entity, Mention
+
+Policy = Literal["all", "ordered"]
+
+_MISSED = 1.0  # what it costs to leave a mention out; more than any place costs
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The entities found, and the mentions that are nowhere in the text (repeated mentions are not lost)."""
+
+    entities: tuple[Entity, ...]
+    lost: tuple[Mention, ...]
+
+
+_Way = tuple[int, float, "tuple[int, Spot, object] | None"]  # where it ends, what it costs, its places from the last
+
+
+def align(text: str, mentions: Iterable[Mention], *, policy: Policy = "all") -> tuple[Entity, ...]:
+    """Return the entities of `text` that `mentions` name, sorted and without overlap.
+
+    Offsets count characters, end exclusive. A mention with a position hint (`Mention.start`) marks one occurrence:
+    exactly there when it stands there verbatim, else the nearest. Without a hint, `all` marks every whole-word
+    occurrence, longest first; `ordered` takes the list to be in the order of the text, so that the second listing of a
+    string marks its second occurrence. Mentions that are nowhere in the text are dropped (`align_report` returns them).
+    Of equal spans the first mention's label wins. Raises ValueError for another `policy`, never because of what a model
+    said.
+    """
+    return align_report(text, mentions, policy=policy).entities
+
+
+def align_report(text: str, mentions: Iterable[Mention], *, policy: Policy = "all") -> Alignment:
+    """Do what `align` does and return, beside the entities, the mentions that were found nowhere."""
+    if policy not in ("all", "ordered"):
+        raise ValueError(f"the policy is 'all' or 'ordered', not {policy!r}")
+    page = _Page(text)
+    hinted: list[Mention] = []
+    free: list[Mention] = []
+    for mention in mentions:
+        (free if mention.start is None else hinted).append(mention)
+    lost = page.place_hinted(hinted)
+    lost += page.place_all(free) if policy == "all" else page.place_in_order(free)
+    return Alignment(tuple(sorted(page.entities, key=lambda entity: entity.start)), tuple(lost))
+
+
+class _Page:
+    """A text, its index, and what has been marked in it so far."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.entities: list[Entity] = []
+        self._taken = bytearray(len(text))
+        self._index: TextIndex | None = None
+
+    def place_hinted(self, mentions: Sequence[Mention]) -> list[Mention]:
+        """Mark each mention once: at its hint if it stands there, else as near as can be; return the lost ones."""
+        exact: list[tuple[Spot, Mention]] = []
+        near: list[tuple[int, Mention]] = []
+        for mention in mentions:
+            surface = mention.text.strip()
+            start = (mention.start or 0) + len(mention.text) - len(mention.text.lstrip())
+            if surface and start >= 0 and self.text.startswith(surface, start):
+                exact.append((Spot(0.0, start, start + len(surface)), mention))
+            else:
+                near.append((min(max(start, 0), len(self.text)), mention))
+        self._mark_longest(exact)
+        if not near:
+            return []
+        near.sort(key=lambda pair: pair[0])
+        options = []
+        for start, mention in near:
+            spots = self._spots(mention, start)
+            options.append([Spot(abs(s.start - start) / (len(self.text) + 1) + s.cost, s.start, s.end) for s in spots])
+        return self._mark_chain([mention for _, mention in near], options)
+
+    def place_in_order(self, mentions: Sequence[Mention]) -> list[Mention]:
+        """Mark each mention once, in the order of the list as far as the text allows; return the lost ones."""
+        # Of equally good places the earlier one is taken.
+        step = 1e-6 / (len(self.text) + 1)
+        options = [[Spot(s.cost + step * s.start, s.start, s.end) for s in self._spots(m)] for m in mentions]
+        return self._mark_chain(mentions, options)
+
+    def place_all(self, mentions: Sequence[Mention]) -> list[Mention]:
+        """Mark every occurrence of each mention, longest first and exact before similar; return the lost ones."""
+        spots = [self._spots(mention) for mention in mentions]
+        found = [(spot, mention) for mention, some in zip(mentions, spots, strict=True) for spot in some]
+        self._mark_longest([(spot, mention) for spot, mention in found if not spot.cost])
+        for mention, some in zip(mentions, spots, strict=True):
+            if some and (least := min(some).cost):  # misspelt: it means what is most like it, not all that is like it
+                self._mark_longest([(spot, mention) for spot in some if spot.cost == least])
+        return [mention for mention, some in zip(mentions, spots, strict=True) if not some]
+
+    def _spots(self, mention: Mention, hint: int | None = None) -> list[Spot]:
+        if self._index is None:  # texts whose mentions all stand at their hints never need it
+            self._index = TextIndex(self.text)
+        surface = mention.text.strip()
+        spots = self._index.spots(surface)
+        if not spots and hint is not None:  # inside a longer word only where the hint says so
+            spots = [s for s in self._index.inside(surface) if abs(s.start - hint) <= len(surface)]
+        return spots
+
+    def _mark_longest(self, places: list[tuple[Spot, Mention]]) -> None:
+        """Mark the places that are free, longest first; `sorted` keeps the given order among equals."""
+        for spot, mention in sorted(places, key=lambda place: place[0].start - place[0].end):
+            if self._is_free(spot):
+                self._mark(spot, mention)
+
+    def _mark_chain(self, mentions: Sequence[Mention], options: Sequence[Sequence[Spot]]) -> list[Mention]:
+        """Mark one place for each mention, left to right; those that break the order then take their best place."""
+        chain = _chain([[spot for spot in spots if self._is_free(spot)] for spots in options])
+        for i, spot in chain.items():
+            self._mark(spot, mentions[i])
+        for i, spots in enumerate(options):
+            if i not in chain and (left := [spot for spot in spots if self._is_free(spot)]):
+                self._mark(min(left), mentions[i])
+        return [mention for mention, spots in zip(mentions, options, strict=True) if not spots]
+
+    def _is_free(self, spot: Spot) -> bool:
+        return self._taken.find(1, spot.start, spot.end) < 0
+
+    def _mark(self, spot: Spot, mention: Mention) -> None:
+        self._taken[spot.start : spot.end] = b"\1" * (spot.end - spot.start)
+        self.entities.append(Entity.of(self.text, spot.start, spot.end, mention.label, score=mention.score))
+
+
+def _chain(options: Sequence[Sequence[Spot]]) -> dict[int, Spot]:
+    """Choose at most one place for each mention so that places stand left to right at the least total cost.
+
+    A dynamic program over the list: `ways` holds, for the mentions so far, the cheapest way to end at each offset; a
+    way that ends later than another and costs no less is dropped, so ends rise and costs fall along the list.
+    """
+    ways: list[_Way] = [(0, 0.0, None)]
+    for i, spots in enumerate(options):
+        if not spots:
+            continue
+        ends = [way[0] for way in ways]
+        new: list[_Way] = [(end, cost + _MISSED, path) for end, cost, path in ways]
+        for spot in spots:
+            _, cost, path = ways[bisect_right(ends, spot.start) - 1]
+            new.append((spot.end, cost + spot.cost, (i, spot, path)))
+        new.sort(key=lambda way: way[:2])
+        ways = new[:1]
+        for way in new[1:]:
+            if way[1] < ways[-1][1]:
+                ways.append(way)
+    chosen: dict[int, Spot] = {}
+    step: object = ways[-1][2]
+    while isinstance(step, tuple):
+        chosen[step[0]] = step[1]
+        step = step[2]
+    return chosen

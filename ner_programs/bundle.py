@@ -1,0 +1,170 @@
+"""A bundle: a compiled program as a folder of plain text. No pickle, no key, no LM.
+
+`program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
+`pool.jsonl` the demonstrations it may show, `kb/` the knowledge base (or only its fingerprint, for licensed sources).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import dspy
+from pydantic import ValidationError
+
+from kb import KnowledgeBase, open_kb, write_kb
+from ner_programs._errors import BundleError
+from ner_programs.demos import Demonstration, Pool
+from ner_programs.program import NERProgram
+from ner_programs.spec import ProgramSpec
+from ner_programs.types import Mention
+
+LAYOUT = 1
+
+
+def save(
+    program: NERProgram,
+    folder: Path | str,
+    *,
+    kb: Literal["carry", "reference"] = "carry",
+    kb_folder: Path | None = None,
+) -> Path:
+    """Write `program` as a bundle; an existing bundle in `folder` is replaced in one step.
+
+    `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
+    `kb="reference"` leaves the knowledge base out and records its fingerprint only.
+    """
+    folder = Path(folder).absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        manifest = {
+            "layout": LAYOUT,
+            "nerc": version("nerc"),
+            "dspy": version("dspy"),
+            "lm": program.wants,
+            "kb": None if program.kb is None else {"fingerprint": program.kb.fingerprint, "carried": kb == "carry"},
+            "spec": program.spec.model_dump(),
+        }
+        _write(draft / "program.json", manifest)
+        _write(draft / "state.json", state_of(program))
+        with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool)
+        if program.kb is not None and kb == "carry":
+            _carry(program.kb, kb_folder, draft / "kb")
+        draft.chmod(0o755)
+        _replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence[str] = ()) -> NERProgram:
+    """Load a bundle; `kb` supplies a knowledge base that it does not carry, `trust` allows components of other packages.
+
+    Raises BundleError where the folder is no bundle, or where the knowledge base is missing or is another one.
+    """
+    folder = Path(folder)
+    manifest = _read(folder / "program.json")
+    if manifest.get("layout") != LAYOUT:
+        raise BundleError(
+            f"{folder}: written by nerc {manifest.get('nerc')} in layout {manifest.get('layout')}, not {LAYOUT}"
+        )
+    try:
+        spec = ProgramSpec.model_validate(manifest["spec"])
+    except (KeyError, ValidationError) as error:
+        raise BundleError(
+            f"{folder / 'program.json'}: not a program that this version of nerc can build: {error}"
+        ) from error
+    program = spec.build(_knowledge(folder, manifest.get("kb"), kb), _pool(folder / "pool.jsonl"), trust=trust)
+    program.wants = manifest["lm"]
+    set_state(program, _read(folder / "state.json"))
+    return program
+
+
+def state_of(program: dspy.Module) -> dict[str, Any]:
+    """Return what optimizers change: each predictor's instructions and demonstrations, as plain data."""
+    return {
+        name: {"instructions": p.signature.instructions, "demos": [_plain(d) for d in p.demos]}
+        for name, p in program.named_predictors()
+    }
+
+
+def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
+    """Put back what `state_of` returned; raises BundleError if the predictors are not the same."""
+    predictors = dict(program.named_predictors())
+    if predictors.keys() != state.keys():
+        raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
+    for name, predictor in predictors.items():
+        predictor.signature = predictor.signature.with_instructions(state[name]["instructions"])
+        predictor.demos = [dspy.Example(**d) for d in state[name]["demos"]]
+
+
+def _plain(demo: Any) -> dict[str, Any]:
+    """Return a demonstration's fields; what only training needs (gold entities, exclusions) stays behind."""
+    return {k: v for k, v in dict(demo).items() if k not in ("entities", "exclude", "augmented")}
+
+
+def _knowledge(folder: Path, wanted: dict[str, Any] | None, given: KnowledgeBase | None) -> KnowledgeBase | None:
+    if wanted is None:
+        return None
+    kb = open_kb(folder / "kb") if given is None and (folder / "kb").is_dir() else given
+    if kb is None:
+        raise BundleError(
+            f"{folder} does not carry its knowledge base {wanted['fingerprint']}; give it with load(..., kb=)"
+        )
+    if kb.fingerprint != wanted["fingerprint"]:
+        raise BundleError(f"{folder} was compiled with knowledge base {wanted['fingerprint']}, not {kb.fingerprint}")
+    return kb
+
+
+def _carry(kb: KnowledgeBase, written: Path | None, to: Path) -> None:
+    if written is None:
+        write_kb(kb, to)
+        return
+    try:
+        shutil.copytree(written, to, copy_function=os.link)
+    except (OSError, shutil.Error):  # another file system
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(written, to)
+
+
+def _pool(file: Path) -> Pool:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        return Pool(
+            Demonstration(r["id"], r["document"], r["text"], tuple(Mention(**m) for m in r["mentions"])) for r in rows
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{file}: not a pool of demonstrations: {error}") from error
+
+
+def _write(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{file}: not part of a bundle: {error}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{file}: not part of a bundle")
+    return content
+
+
+def _replace(draft: Path, folder: Path) -> None:
+    """Move `draft` to `folder`, the old bundle out of the way first; anything that is no bundle is left alone."""
+    if folder.exists():
+        if not (folder / "program.json").is_file() and any(folder.iterdir()):
+            raise BundleError(f"{folder} exists and is not a bundle; it is left as it is")
+        shutil.rmtree(folder)
+    draft.rename(folder)

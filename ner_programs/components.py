@@ -1,0 +1,93 @@
+"""A name is a module: `{"name": "tanl"}` is `ner_programs.formats.tanl.build()`.
+
+A component is a module without a leading underscore that defines `build`. Its options are the parameters of `build`,
+checked against their annotations; what the caller supplies (`kb`, `pool`, `labels` ...) is context and may not stand in a
+spec. A dotted name is a module of the researcher's own package.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from ner_programs._errors import ComponentError, UnknownComponent
+
+_BUILD = re.compile(r"^def build\(", re.MULTILINE)
+
+
+@cache
+def names(package: str) -> tuple[str, ...]:
+    """Return the sorted names of the components in `package`, found without importing them."""
+    spec = find_spec(package)
+    folders = [] if spec is None else list(spec.submodule_search_locations or ())
+    found = (m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_") and not m.ispkg)
+    return tuple(sorted(n for n in found if any(_defines_build(Path(f) / f"{n}.py") for f in folders)))
+
+
+def _defines_build(file: Path) -> bool:
+    return file.is_file() and bool(_BUILD.search(file.read_text(encoding="utf-8")))
+
+
+def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> ModuleType:
+    """Import the module that `name` means in `package`; `trust` lists the foreign packages that may be imported.
+
+    Raises UnknownComponent where there is no such component and ComponentError where importing it fails.
+    """
+    if "." in name:
+        if trust is not None and name.split(".")[0] not in trust:
+            raise ComponentError(f"{name} is code from outside nerc; allow it with trust=[{name.split('.')[0]!r}]")
+        path = name
+    elif name in names(package):
+        path = f"{package}.{name}"
+    else:
+        raise UnknownComponent(f"{package} has no {name!r}; it has: {', '.join(names(package))}")
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
+            raise UnknownComponent(f"there is no module {path!r}") from error
+        raise ComponentError(f"{name!r} needs the package {error.name!r}, which is not installed") from error
+
+
+def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | None = None, **context: Any) -> Any:
+    """Build the component that `spec` names, with its other keys as options and what it needs of `context`.
+
+    Raises ComponentError for an option that does not exist or does not fit its annotation.
+    """
+    options = dict(spec)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise ComponentError(f"{package}: a component needs a name; there are: {', '.join(names(package))}")
+    build = getattr(module(package, name, trust=trust), "build", None)
+    if build is None:
+        raise UnknownComponent(f"{name!r} is no component: it has no build()")
+    parameters = inspect.signature(build).parameters
+    own = [p for p in parameters if p not in context]
+    if unknown := [o for o in options if o not in own]:
+        raise ComponentError(f"{name} has no option {unknown[0]!r}; it has: {', '.join(own) or 'none'}")
+    return build(**_checked(name, build, options), **{k: v for k, v in context.items() if k in parameters})
+
+
+def _checked(name: str, build: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Return `options` converted to what `build` is annotated with (TOML lists become tuples, strings paths)."""
+    hints = typing.get_type_hints(build)
+    fields: dict[str, Any] = {o: (hints.get(o, Any), ...) for o in options}
+    config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    try:
+        model = create_model("Options", __config__=config, **fields)(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ComponentError(f"{name}: option {where!r}: {first['msg']} (given: {first['input']!r})") from error
+    return {o: getattr(model, o) for o in options}

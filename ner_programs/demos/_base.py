@@ -1,0 +1,64 @@
+"""What a demonstration is, the pool they come from, and what chooses among them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ner_programs.types import Document, Mention
+from ner_programs.units import UnitKind, split
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """One labelled unit of text; `document` is the id of the document that it was cut from."""
+
+    id: str
+    document: str
+    text: str
+    mentions: tuple[Mention, ...] = ()
+
+
+class Pool(Sequence[Demonstration]):
+    """The labelled units a program may show; shared, never copied, never changed."""
+
+    def __init__(self, demonstrations: Iterable[Demonstration]) -> None:
+        self._all = tuple(demonstrations)
+
+    @classmethod
+    def of(cls, documents: Iterable[Document], unit: UnitKind = "sentence") -> Pool:
+        """Cut labelled documents into units; an annotated span is never cut, its units are joined instead."""
+        return cls(d for document in documents for d in _units(document, unit))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._all[index]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Demonstration]:
+        return iter(self._all)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Pool:
+        return self
+
+
+class Selector(Protocol):
+    """A way to choose demonstrations for a text."""
+
+    def __call__(self, text: str, exclude: Collection[str] = ()) -> list[Demonstration]:
+        """Return demonstrations for `text`, best last: none with the same text, none from a document in `exclude`."""
+
+
+def allowed(demonstration: Demonstration, text: str, exclude: Collection[str]) -> bool:
+    """Say whether a demonstration may be shown for `text`."""
+    return demonstration.document not in exclude and demonstration.text != text
+
+
+def _units(document: Document, unit: UnitKind) -> Iterator[Demonstration]:
+    spans = [(e.start, e.end) for e in document.entities]
+    for n, piece in enumerate(split(document.text, unit, keep=spans)):
+        inside = [e for e in document.entities if piece.start <= e.start and e.end <= piece.end]
+        mentions = tuple(Mention(e.text, e.label, e.start - piece.start) for e in inside)
+        yield Demonstration(f"{document.id}#{n}", document.id, document.text[piece.start : piece.end], mentions)

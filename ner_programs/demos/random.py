@@ -1,0 +1,35 @@
+"""The same k demonstrations for every text, drawn once by seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from typing import Any
+
+from ner_programs.demos._base import Demonstration, Pool, allowed
+
+
+class Random:
+    """A seeded order of the pool; the first k that may be shown are."""
+
+    def __init__(self, pool: Pool, k: int, seed: int) -> None:
+        self.k = k
+        self.order = random.Random(seed).sample(list(pool), len(pool))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Random:
+        return self
+
+    def __call__(self, text: str, exclude: Collection[str] = ()) -> list[Demonstration]:
+        """Return k demonstrations in the drawn order."""
+        chosen: list[Demonstration] = []
+        for demonstration in self.order:
+            if len(chosen) >= self.k:
+                break
+            if allowed(demonstration, text, exclude):
+                chosen.append(demonstration)
+        return chosen
+
+
+def build(*, pool: Pool, k: int = 8, seed: int = 1) -> Random:
+    """Build the selector over `pool`."""
+    return Random(pool, k, seed)

@@ -1,0 +1,106 @@
+"""Stage 2, ExtractEntities: text, knowledge and demonstrations to mentions, in one LM call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from ner_programs.adapter import StageAdapter, aask, ask
+from ner_programs.demos import Demonstration, Selector
+from ner_programs.formats import Format
+from ner_programs.retrieve import RetrieveKnowledge
+from ner_programs.types import Label, Mention
+
+
+class FindMentions(dspy.Signature):
+    """Find every mention of the labels below in the text."""
+
+    knowledge: str = dspy.InputField()
+    text: str = dspy.InputField()
+    mentions: list[dict[str, Any]] = dspy.OutputField()
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one call said; `unreadable` pieces of its answer, `unanswered` when the call failed for good."""
+
+    mentions: tuple[Mention, ...] = ()
+    unreadable: int = 0
+    unanswered: bool = False
+
+
+class FormatCodec:
+    """A format as the codec of the extraction stage."""
+
+    def __init__(self, format: Format) -> None:
+        self.format = format
+        self.describe, self.schema = format.describe, format.schema
+
+    def encode(self, fields: Mapping[str, Any]) -> str:
+        """Write the answer of a demonstration."""
+        return self.format.write(fields["text"], [as_mention(m) for m in fields["mentions"]])
+
+    def decode(self, answer: str) -> dict[str, Any]:
+        """Read an answer; what could not be read is counted."""
+        reading = self.format.read(answer)
+        return {"mentions": [as_fields(m) for m in reading], "unreadable": reading.unreadable}
+
+
+class ExtractEntities(dspy.Module):
+    """Asks for the mentions of one unit of text.
+
+    Demonstrations are those an optimizer has put into the predictor, then those the selector finds, best last.
+    """
+
+    def __init__(
+        self,
+        format: Format,
+        labels: Sequence[Label],
+        instruction: str,
+        retrieve: RetrieveKnowledge,
+        select: Selector | None,
+    ) -> None:
+        super().__init__()
+        self.predict = dspy.Predict(FindMentions.with_instructions(instruction))
+        self.adapter = StageAdapter(FormatCodec(format), labels)
+        self.format, self.retrieve, self.select = format, retrieve, select
+
+    def forward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
+        """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""
+        demos = self.demos(text, exclude)
+        return _extraction(ask(self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
+
+    async def aforward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
+        """Do what `forward` does, asynchronously."""
+        demos = self.demos(text, exclude)
+        return _extraction(await aask(self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
+
+    def demos(self, text: str, exclude: Sequence[str] = ()) -> list[Any]:
+        """Return the demonstrations for `text`, best last."""
+        fixed = [d for d in self.predict.demos if d.get("text") != text]
+        chosen = self.select(text, exclude) if self.select else []
+        return [*fixed, *map(self.as_demo, chosen)]
+
+    def as_demo(self, demonstration: Demonstration) -> dict[str, Any]:
+        """Return a demonstration with every field of the predictor, knowledge included."""
+        text = demonstration.text
+        mentions = [as_fields(m) for m in demonstration.mentions]
+        return {"id": demonstration.id, "text": text, "knowledge": self.retrieve.lines(text), "mentions": mentions}
+
+
+def as_fields(m: Mention) -> dict[str, Any]:
+    """Return a mention as plain data for a DSPy example."""
+    return {"text": m.text, "label": m.label} | ({"start": m.start} if m.start is not None else {})
+
+
+def as_mention(fields: Mapping[str, Any]) -> Mention:
+    """Read what `as_fields` wrote."""
+    return Mention(fields["text"], fields["label"], fields.get("start"), fields.get("score"))
+
+
+def _extraction(prediction: dspy.Prediction) -> Extraction:
+    mentions = tuple(as_mention(m) for m in prediction.get("mentions") or ())
+    return Extraction(mentions, prediction.get("unreadable") or 0, bool(prediction.get("unanswered")))

@@ -1,0 +1,84 @@
+"""What a format is: a way to write the mentions of a text as an answer, and to read an answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from ner_programs.types import Label, Mention
+
+
+class Reading(list[Mention]):
+    """The mentions that could be read from an answer; `unreadable` counts the pieces that could not."""
+
+    def __init__(self, mentions: Iterable[Mention] = (), unreadable: int = 0) -> None:
+        super().__init__(mentions)
+        self.unreadable = unreadable
+
+
+@runtime_checkable
+class Format(Protocol):
+    """How mentions are written: pure text in, pure text out.
+
+    The law: `align(text, read(write(text, mentions)))` are the entities that `mentions` came from; list formats keep it
+    only up to which occurrence of a surface was meant. `read` never raises: what it cannot read it counts.
+    """
+
+    def describe(self) -> str:
+        """Return the part of the prompt that says how to answer."""
+
+    def write(self, text: str, mentions: Sequence[Mention]) -> str:
+        """Write the answer for `text`; inline formats need `Mention.start` and keep only non-overlapping mentions."""
+
+    def read(self, answer: str) -> Reading:
+        """Read an answer, tolerantly; labels are returned as the spec spells them."""
+
+    def schema(self) -> dict[str, Any] | None:
+        """Return a JSON schema of the answer for providers that can enforce one, else None."""
+
+
+class Labels:
+    """Recognises a label however a model spells it (case, blanks, underscores)."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self.labels = tuple(labels)
+        self.names = tuple(label.name for label in labels)
+        self._spelled = {_plain(name): name for name in reversed(self.names)}
+
+    def recognise(self, said: str) -> str | None:
+        """Return the spec's spelling of the label that `said` means, or None."""
+        return said if said in self.names else self._spelled.get(_plain(said))
+
+
+def _plain(label: str) -> str:
+    return "".join(c for c in label.casefold() if c.isalnum())
+
+
+def without_fence(answer: str) -> str:
+    """Return the content of a Markdown code fence around the whole answer, or the answer itself."""
+    stripped = answer.strip()
+    if not stripped.startswith("```"):
+        return answer
+    body = stripped.partition("\n")[2]
+    return (
+        body.rpartition("\n```")[0] if body.rstrip().endswith("```") and "\n```" in body else body.removesuffix("```")
+    )
+
+
+def inline_spans(text: str, mentions: Sequence[Mention]) -> list[tuple[int, int, str]]:
+    """Return the spans (start, end, label) of `mentions` in `text`, sorted, overlaps dropped, longest first kept."""
+    spans: list[tuple[int, int, str]] = []
+    taken: set[int] = set()
+    for m in sorted(mentions, key=lambda m: -len(m.text)):
+        start = m.start if m.start is not None and text.startswith(m.text, m.start) else text.find(m.text)
+        place = range(start, start + len(m.text))
+        if m.text and start >= 0 and taken.isdisjoint(place):
+            taken.update(place)
+            spans.append((start, start + len(m.text), m.label))
+    return sorted(spans)
+
+
+def mention_in(surface: str, label: str, start: int) -> list[Mention]:
+    """Return the mention that a marked `surface` at offset `start` is, without blanks at its edges; none if it is blank."""
+    bare = surface.strip()
+    return [Mention(bare, label, start + surface.index(bare))] if bare else []

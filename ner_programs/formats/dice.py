@@ -1,0 +1,95 @@
+"""DICE: one clause for each label, with its definition and the mentions (paper, section on DICE prompts).
+
+`Entity type is problem. <definition> Entity is knee pain [SEP] fever. Entity type is test. ... Entity is <entity>. `
+In a mention, a backslash keeps apart what would read as part of a clause, so that reading is exact on any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ner_programs.formats._base import Labels, Reading, without_fence
+from ner_programs.types import Label, Mention
+
+_NONE = "<entity>"
+_CLAUSE = re.compile(r"(?<!\\)Entity type is\s+", re.IGNORECASE)
+_ENTITY_IS = re.compile(r"(?<!\\)Entity is\s*", re.IGNORECASE)
+_SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
+_SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|^<entity>$|^(?=\s)|(?<=\s)$", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\(n|.|$)", re.DOTALL)
+
+
+class Dice:
+    """One clause a label; mentions are listed once for each occurrence, in the order of the text."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self.labels = Labels(labels)
+
+    def describe(self) -> str:
+        """Ask for the clauses, in the fixed order of the labels."""
+        clauses = "".join(self._clause(label, ["mention [SEP] mention"]) for label in self.labels.labels)
+        return (
+            f"Answer with one clause for each label, in this form: {clauses.strip()}\n"
+            f"Copy each mention exactly as it stands, in the order of the text; without a mention write Entity is {_NONE}."
+        )
+
+    def write(self, text: str, mentions: Sequence[Mention]) -> str:
+        """Write a clause for every label, `<entity>` where it has no mention."""
+        rows = sorted(mentions, key=lambda m: m.start or 0)
+        return "".join(
+            self._clause(la, [_escape(m.text) for m in rows if m.label == la.name]) for la in self.labels.labels
+        )
+
+    def read(self, answer: str) -> Reading:
+        """Read clauses in any order; text without a clause, and clauses with an unknown label, are counted."""
+        clauses = _CLAUSE.split(without_fence(answer))[1:]
+        found: list[Mention] = []
+        unreadable = 0 if clauses else 1
+        for clause in clauses:
+            label = self._label(clause)
+            entity_is = _ENTITY_IS.search(clause, self._skip_definition(clause, label))
+            if label is None or entity_is is None:
+                unreadable += 1
+                continue
+            listed = clause[entity_is.end() :].strip().removesuffix(".")
+            surfaces = [s for s in _SEPARATOR.split(listed) if s.strip() and s.strip() != _NONE]
+            found += [Mention(_unescape(s), label.name) for s in surfaces if _unescape(s).strip()]
+        return Reading(found, unreadable)
+
+    def _clause(self, label: Label, surfaces: list[str]) -> str:
+        return f"Entity type is {label.name}. {_definition(label)}Entity is {' [SEP] '.join(surfaces) or _NONE}. "
+
+    def _label(self, clause: str) -> Label | None:
+        by_name = sorted(self.labels.labels, key=lambda la: -len(la.name))
+        exact = next((la for la in by_name if clause.startswith(f"{la.name}.")), None)
+        said = self.labels.recognise(clause.partition(".")[0])
+        return exact or next((la for la in by_name if la.name == said), None)
+
+    @staticmethod
+    def _skip_definition(clause: str, label: Label | None) -> int:
+        """Return where to look for "Entity is": behind the label's definition if the answer repeats it."""
+        definition = _definition(label) if label else ""
+        at = clause.find(definition) if definition else -1
+        return at + len(definition) if at >= 0 else 0
+
+    def schema(self) -> None:
+        """Return None: the answer is text."""
+
+
+def _definition(label: Label) -> str:
+    text = " ".join(label.definition.split()).rstrip(".")
+    return f"{_CLAUSE.sub('Entity type: ', text)}. " if text else ""
+
+
+def _escape(mention: str) -> str:
+    return _SPECIAL.sub(lambda m: "\\n" if m[0] == "\n" else f"\\{m[0]}", mention)
+
+
+def _unescape(written: str) -> str:
+    return _ESCAPE.sub(lambda m: "\n" if m[1] == "n" else m[1], written)
+
+
+def build(*, labels: Sequence[Label]) -> Dice:
+    """Build the format for `labels`."""
+    return Dice(labels)

@@ -1,0 +1,73 @@
+"""The text again as HTML, with `<span class="label">` around each mention (the form of Chen et al. 2023).
+
+`&`, `<` and `>` of the text are written as HTML entities, which models know well; reading undoes it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+from ner_programs.formats._base import Labels, Reading, inline_spans, mention_in, without_fence
+from ner_programs.types import Label, Mention
+
+_TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?([^"'<>]*)["']?)?\s*>""")
+
+
+class Tagged:
+    """The text with HTML spans; the offset in the echoed text is the hint for alignment."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self.labels = Labels(labels)
+
+    def describe(self) -> str:
+        """Ask for the text with spans."""
+        return (
+            'Repeat the text exactly and write each mention as <span class="label">mention</span>. '
+            f"Labels: {', '.join(self.labels.names)}. Write &, < and > that belong to the text as &amp; &lt; &gt;."
+        )
+
+    def write(self, text: str, mentions: Sequence[Mention]) -> str:
+        """Write `text` with its mentions in spans."""
+        parts, at = [], 0
+        for start, end, label in inline_spans(text, mentions):
+            parts += [_escape(text[at:start]), f'<span class="{_escape(label)}">', _escape(text[start:end]), "</span>"]
+            at = end
+        return "".join([*parts, _escape(text[at:])])
+
+    def read(self, answer: str) -> Reading:
+        """Read the spans (`<label>...</label>` too); an unknown class is counted, other angle brackets are text."""
+        answer = without_fence(answer)
+        echo: list[str] = []
+        length, unreadable, at = 0, 0, 0
+        opened: list[tuple[int, int, str | None]] = []  # place in `echo`, offset in the echoed text, label
+        found: list[Mention] = []
+        for tag in _TAG.finditer(answer):
+            closing, name, said = tag[1], tag[2], tag[3]
+            known = name.lower() == "span" or self.labels.recognise(name)
+            if not known:
+                continue
+            piece = html.unescape(answer[at : tag.start()])
+            echo.append(piece)
+            length += len(piece)
+            at = tag.end()
+            if not closing:
+                opened.append((len(echo), length, self.labels.recognise(html.unescape(said or name))))
+            elif opened:
+                place, start, label = opened.pop()
+                unreadable += label is None
+                found += mention_in("".join(echo[place:]), label, start) if label else []
+        return Reading(found, unreadable + len(opened))
+
+    def schema(self) -> None:
+        """Return None: the answer is text."""
+
+
+def _escape(text: str) -> str:
+    return html.escape(text, quote=False)
+
+
+def build(*, labels: Sequence[Label]) -> Tagged:
+    """Build the format for `labels`."""
+    return Tagged(labels)

@@ -1,0 +1,77 @@
+"""TANL: the text again, with `[ mention | label ]` around each mention (paper, section on TANL prompts).
+
+The paper's code pads the brackets with blanks and lets the surrounding blanks drift; here the text between the brackets
+is the text itself, and a literal bracket, bar or backslash is written with a backslash, so that reading is exact.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ner_programs.formats._base import Labels, Reading, inline_spans, mention_in, without_fence
+from ner_programs.types import Label, Mention
+
+_SPECIAL = re.compile(r"[\\\[\]|]")
+_TOKEN = re.compile(r"\\([\\\[\]|])|(\[ ?)|( ?\| ?[^\[\]|\\\n]{1,80}?\s?\])|(.)", re.DOTALL)
+
+
+class Tanl:
+    """The text with marked mentions; the offset in the echoed text is the hint for alignment."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self.labels = Labels(labels)
+
+    def describe(self) -> str:
+        """Ask for the text with marks."""
+        return (
+            "Repeat the text exactly and write each mention as [ mention | label ]. "
+            f"Labels: {', '.join(self.labels.names)}. "
+            "Write a bracket, bar or backslash that belongs to the text as \\[ \\] \\| \\\\."
+        )
+
+    def write(self, text: str, mentions: Sequence[Mention]) -> str:
+        """Write `text` with its mentions marked."""
+        parts, at = [], 0
+        for start, end, label in inline_spans(text, mentions):
+            parts += [_escape(text[at:start]), "[ ", _escape(text[start:end]), " | ", label, " ]"]
+            at = end
+        return "".join([*parts, _escape(text[at:])])
+
+    def read(self, answer: str) -> Reading:
+        """Read the marks; a bracket that is no mark is taken as text, a mark with an unknown label is counted."""
+        echo: list[str] = []
+        length, unreadable = 0, 0
+        opened: list[tuple[int, int]] = []  # for each open bracket: its place in `echo`, its offset in the echoed text
+        found: list[Mention] = []
+        for escaped, bracket, close, other in _TOKEN.findall(without_fence(answer)):
+            if bracket:
+                opened.append((len(echo), length))
+            elif close and opened:
+                at, start = opened.pop()
+                surface = "".join(echo[at + 1 :])
+                if label := self.labels.recognise(close):
+                    del echo[at:]
+                    found += mention_in(surface, label, start)
+                    echo.append(surface)
+                    length = start + len(surface)
+                    continue
+                unreadable += 1
+            elif other == "]" and opened:
+                opened.pop()
+            piece = escaped or bracket or close or other
+            echo.append(piece)
+            length += len(piece)
+        return Reading(found, unreadable)
+
+    def schema(self) -> None:
+        """Return None: the answer is text."""
+
+
+def _escape(text: str) -> str:
+    return _SPECIAL.sub(lambda m: f"\\{m[0]}", text)
+
+
+def build(*, labels: Sequence[Label]) -> Tanl:
+    """Build the format for `labels`."""
+    return Tanl(labels)

@@ -1,0 +1,91 @@
+"""Answers prompts with the in-context CRF. Sees a rendered prompt and nothing else: no corpus, no gold, no KB object.
+
+Runs in worker processes, so it imports neither DSPy nor numpy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
+
+from ner_programs import prompt
+from ner_programs.alignment import align
+from ner_programs.components import names
+from ner_programs.formats import Format
+from ner_programs.lms._crf import Hint, Sample, tag_in_context
+from ner_programs.lms._judge import Candidate, judge
+from ner_programs.lms._proposals import propose
+from ner_programs.types import Label, Mention
+from ner_programs.verifiers._verdicts import Verdicts, parse_candidates
+
+
+def answer(system: str, turns: Sequence[str]) -> str:
+    """Answer a prompt: `turns` are the messages after the system message, user first, the open one last."""
+    said = dict(prompt.parse(system))
+    asked = dict(prompt.parse(turns[-1])) if turns else {}
+    if "labels" not in said or "text" not in asked:
+        return propose(system, turns)
+    labels = prompt.parse_labels(said["labels"])
+    if "candidates" in asked:
+        return _verify(labels, said["answer"], turns)
+    form = _format(labels, said["answer"])
+    if form is None:
+        return propose(system, turns)
+    shown = [_sample(labels, said["answer"], user, done) for user, done in zip(turns[:-1:2], turns[1::2], strict=False)]
+    query = _sample(labels, said["answer"], turns[-1], None)
+    spans = tag_in_context(shown, query)
+    return form.write(query.text, [Mention(query.text[s.start : s.end], s.label, s.start, s.score) for s in spans])
+
+
+@lru_cache(maxsize=64)
+def _format(labels: tuple[Label, ...], described: str) -> Format | None:
+    """Return the format whose description the prompt gives."""
+    for name in names("ner_programs.formats"):
+        form: Format = import_module(f"ner_programs.formats.{name}").build(labels=labels)
+        if form.describe() == described:
+            return form
+    return None
+
+
+@lru_cache(maxsize=20_000)
+def _sample(labels: tuple[Label, ...], described: str, user: str, done: str | None) -> Sample:
+    """Decode one turn: its text, what its knowledge lines name in it, and the answer if it is a demonstration."""
+    form = _format(labels, described)
+    fields = dict(prompt.parse(user))
+    text = fields.get("text", "")
+    gold = align(text, form.read(done)) if form is not None and done is not None else ()
+    spans = tuple((e.start, e.end, e.label) for e in gold)
+    return Sample(text, spans, _hints(text, fields.get("knowledge", ""), labels))
+
+
+def _hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...]:
+    """Find in `text` what the knowledge lines name, longest first."""
+    lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
+    taken: set[int] = set()
+    hints: list[Hint] = []
+    for surface, label in sorted(lines, key=lambda line: (-len(line[0]), line)):
+        for hit in re.finditer(rf"(?<!\w){re.escape(surface)}(?!\w)", text) if surface else ():
+            if taken.isdisjoint(range(hit.start(), hit.end())):
+                taken.update(range(hit.start(), hit.end()))
+                hints.append(Hint(hit.start(), hit.end(), label))
+    return tuple(sorted(hints, key=lambda h: h.start))
+
+
+def _verify(labels: tuple[Label, ...], described: str, turns: Sequence[str]) -> str:
+    forms = (Verdicts(labels, "full"), Verdicts(labels, "reject"))
+    form = next((f for f in forms if f.describe() == described), forms[0])
+    shown = []
+    for user, done in zip(turns[:-1:2], turns[1::2], strict=False):
+        verdicts = {v.number: v for v in form.read(done)[0]}
+        shown += [(c, verdicts[n]) for n, c in enumerate(_candidates(labels, user), 1) if n in verdicts]
+    return form.write(judge(shown, _candidates(labels, turns[-1])))
+
+
+def _candidates(labels: tuple[Label, ...], user: str) -> list[Candidate]:
+    fields = dict(prompt.parse(user))
+    text = fields.get("text", "")
+    known = {text[h.start : h.end].casefold(): h.label for h in _hints(text, fields.get("knowledge", ""), labels)}
+    listed = parse_candidates(fields["candidates"])
+    return [Candidate(surface, label, text, known.get(surface.casefold())) for surface, label in listed]

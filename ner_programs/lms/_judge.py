@@ -1,0 +1,75 @@
+"""How the offline engine verifies: a small classifier fitted on the decisions that the prompt demonstrates.
+
+It keeps, rejects and relabels. It never re-bounds or adds: it has no evidence for that which the tagger had not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pycrfsuite
+
+from ner_programs.lms._crf import _trained
+from ner_programs.types import Verdict
+
+SURE = 0.6
+"""A candidate is only changed when the classifier is at least this sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate as the prompt shows it; `known_as` is the label its knowledge lines give the surface (None: none do)."""
+
+    surface: str
+    label: str
+    text: str
+    known_as: str | None
+
+
+def judge(shown: Sequence[tuple[Candidate, Verdict]], candidates: Sequence[Candidate]) -> list[Verdict]:
+    """Return a verdict for each candidate, learned from the candidates and verdicts `shown`."""
+    examples = [(_features(c), _class(c, v)) for c, v in shown if v.kind != "add"]
+    decided = _classify(examples, [_features(c) for c in candidates])
+    return [_verdict(n, c, *said) for n, (c, said) in enumerate(zip(candidates, decided, strict=True), 1)]
+
+
+def _class(candidate: Candidate, verdict: Verdict) -> str:
+    """Return what a decision says about the label: the right one, or "" for none. Boundaries are not judged."""
+    return {"reject": "", "label": verdict.label}.get(verdict.kind, candidate.label)
+
+
+def _verdict(number: int, candidate: Candidate, said: str, sure: float) -> Verdict:
+    if sure < SURE or said == candidate.label:
+        return Verdict("keep", number)
+    return Verdict("label", number, label=said) if said else Verdict("reject", number)
+
+
+def _features(c: Candidate) -> list[str]:
+    words = c.surface.casefold().split() or [""]
+    before, _, after = c.text.casefold().partition(c.surface.casefold())
+    left, right = (before.split() or ["^"])[-1], (after.split() or ["$"])[0]
+    return [
+        "bias", f"label={c.label}", f"surface={' '.join(words)}", f"first={words[0]}", f"last={words[-1]}",
+        f"suffix={words[-1][-3:]}", f"left={left}", f"right={right}", f"words={min(len(words), 4)}",
+        f"upper={c.surface.isupper()}", f"known={c.known_as}", f"agrees={c.known_as == c.label}",
+    ]  # fmt: skip
+
+
+def _classify(examples: Sequence[tuple[list[str], str]], queries: Sequence[list[str]]) -> list[tuple[str, float]]:
+    """Return the class of each query and its probability; a CRF over sequences of one item is a logistic classifier."""
+    classes = list(dict.fromkeys(c for _, c in examples))
+    if len(classes) < 2:
+        return [(classes[0] if classes else "", 0.0)] * len(queries)
+    trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
+    trainer.set_params({"c1": 0.0, "c2": 1.0, "max_iterations": 50})
+    for features, c in examples:
+        trainer.append([features], [str(classes.index(c))])
+    tagger = pycrfsuite.Tagger()
+    model = _trained(trainer)
+    tagger.open_inmemory(model)
+    decided = []
+    for features in queries:
+        best = tagger.tag([features])[0]
+        decided.append((classes[int(best)], float(tagger.marginal(best, 0))))
+    return decided

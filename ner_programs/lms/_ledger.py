@@ -1,0 +1,56 @@
+"""What a run has spent: counted in memory, and written ahead to a file that survives the run being killed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+
+@dataclass(slots=True)
+class Spent:
+    """Calls (distinct requests), what they cost, and how they went. `cached` calls were answered by an earlier run."""
+
+    calls: int = 0
+    cached: int = 0
+    attempts: int = 0
+    failed: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out."""
+        return self.tokens_in + self.tokens_out
+
+    def as_dict(self) -> dict[str, float]:
+        """Return all figures as plain data."""
+        return asdict(self) | {"tokens": self.tokens}
+
+
+class Ledger:
+    """Appends one line before each request is sent and one when it is settled; counts each request once."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._lock = threading.Lock()
+        self._file: IO[str] | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+
+    def write(self, event: str, key: str, **details: Any) -> None:
+        """Append one event; on disk (of this machine) when the call returns."""
+        if self._file is None:
+            return
+        line = json.dumps({"event": event, "key": key, **details})
+        with self._lock:
+            self._file.write(line + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

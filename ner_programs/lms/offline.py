@@ -1,0 +1,74 @@
+"""The offline engine: an in-context CRF behind DSPy's engine interface. It is not a language model.
+
+It runs inside the process, or in `processes` of its own: the CRF library holds the interpreter lock, threads gain nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dspy.lm15 import Message, Request, Response, TextPart, Usage
+
+from ner_programs.lms._incontext import answer
+from ner_programs.lms.price import Price
+
+
+class Offline:
+    """Answers from the prompt alone; its model name carries a hash of the code that answers."""
+
+    supports_schema = False
+
+    def __init__(self, processes: int) -> None:
+        self.model, self.identity = f"offline/in-context-crf-{code_hash()}", ""
+        self.price = Price(0.0, 0.0)
+        self.processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def complete(self, request: Request) -> Response:
+        """Answer one request."""
+        system, turns = _text(request.system), [m.text or "" for m in request.messages]
+        said = self._workers().submit(answer, system, turns).result() if self.processes else answer(system, turns)
+        tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said) // 4
+        return Response(
+            id=None, model=request.model, message=Message.assistant([TextPart(said)]), finish_reason="stop",
+            usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out),
+        )  # fmt: skip
+
+    def _workers(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn"))
+            return self._pool
+
+    def close(self) -> None:
+        """Stop the worker processes, if there are any."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
+                self._pool = None
+
+
+def _text(system: str | Sequence[Any] | None) -> str:
+    return system if isinstance(system, str) else "".join(getattr(part, "text", "") for part in system or ())
+
+
+@cache
+def code_hash() -> str:
+    """Return a hash of every file that an answer depends on: an answer is never taken from another version's cache."""
+    package = Path(__file__).parent.parent
+    files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
+    files += [package / name for name in ("alignment.py", "prompt.py", "types.py")]
+    return hashlib.sha256(b"\0".join(f.read_bytes() for f in sorted(files))).hexdigest()[:8]
+
+
+def build(*, processes: int = 0) -> Offline:
+    """Build the engine; 0 processes answers inside this one."""
+    return Offline(processes)

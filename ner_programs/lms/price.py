@@ -1,0 +1,27 @@
+"""What tokens cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens, in and out."""
+
+    input: float
+    output: float
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """Return the cost of one call in US dollars."""
+        return (tokens_in * self.input + tokens_out * self.output) / 1e6
+
+
+def known_price(model: str) -> Price | None:
+    """Return the price of an API model from the table that DSPy ships, or None. Opens no connection."""
+    from dspy.clients.model_metadata import model_info, rate
+
+    provider, _, name = model.partition("/")
+    info = model_info(provider, name)
+    paid = [rate(info, f"{side}_cost_per_token") if info else None for side in ("input", "output")]
+    return None if paid[0] is None or paid[1] is None else Price(paid[0] * 1e6, paid[1] * 1e6)

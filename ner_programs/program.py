@@ -1,0 +1,121 @@
+"""The program: retrieve knowledge, extract entities, verify them, align them with the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import dspy
+
+from ner_programs.alignment import align
+from ner_programs.demos import Pool
+from ner_programs.extract import ExtractEntities, Extraction
+from ner_programs.lms import default_lm
+from ner_programs.retrieve import RetrieveKnowledge
+from ner_programs.types import Document, Entity
+from ner_programs.units import split
+from ner_programs.verify import Verification, VerifyEntities
+
+if TYPE_CHECKING:
+    from kb import KnowledgeBase
+    from ner_programs.spec import ProgramSpec
+
+
+class NERProgram(dspy.Module):
+    """Finds the entities of a text; an ordinary DSPy module, built from its `spec` (see `ProgramSpec.build`).
+
+    `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`.
+    """
+
+    def __init__(
+        self, spec: ProgramSpec, retrieve: RetrieveKnowledge, extract: ExtractEntities, verify: VerifyEntities | None = None,
+        *, kb: KnowledgeBase | None = None, pool: Pool | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.spec, self.kb, self.pool = spec, kb, pool if pool is not None else Pool(())
+        self.retrieve, self.extract, self.verify = retrieve, extract, verify
+        self.wants: dict[str, Any] = {"model": "offline"}
+
+    def forward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
+        """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.
+
+        Demonstrations that were cut from the documents in `exclude` are not shown: so train is scored cross-fitted.
+        """
+        said = _Said()
+        with dspy.context(lm=default_lm(self.wants)):
+            for unit in split(text, self.spec.unit):
+                piece = text[unit.start : unit.end]
+                knowledge = self.retrieve(piece)
+                extraction = self.extract(piece, knowledge, exclude)
+                entities = align(piece, extraction.mentions, policy=self.spec.occurrences)
+                verification = Verification()
+                if self.verify is not None and not extraction.unanswered:
+                    mentions, verification = self.verify(piece, knowledge, entities)
+                    entities = align(piece, mentions, policy=self.spec.occurrences)
+                said.add(entities, unit.start, extraction, verification)
+        return said.prediction()
+
+    async def aforward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
+        """Do what `forward` does, asynchronously."""
+        said = _Said()
+        with dspy.context(lm=default_lm(self.wants)):
+            for unit in split(text, self.spec.unit):
+                piece = text[unit.start : unit.end]
+                knowledge = self.retrieve(piece)
+                extraction = await self.extract.acall(piece, knowledge, exclude)
+                entities = align(piece, extraction.mentions, policy=self.spec.occurrences)
+                verification = Verification()
+                if self.verify is not None and not extraction.unanswered:
+                    mentions, verification = await self.verify.acall(piece, knowledge, entities)
+                    entities = align(piece, mentions, policy=self.spec.occurrences)
+                said.add(entities, unit.start, extraction, verification)
+        return said.prediction()
+
+    def with_settings(self, **changes: Any) -> NERProgram:
+        """Return a program with other settings (`with_settings(demos={"k": 32})`) and the same state, KB and pool.
+
+        A component's options are changed one by one; giving its `name` replaces it, None switches it off.
+        """
+        program = self.spec.changed(changes).build(self.kb, self.pool)
+        ours = dict(self.named_predictors())
+        for name, predictor in program.named_predictors():
+            if name in ours:
+                predictor.demos, predictor.signature = list(ours[name].demos), ours[name].signature
+        program.wants = self.wants
+        return program
+
+    def examples(self, documents: Iterable[Document]) -> list[dspy.Example]:
+        """Cut labelled documents into the examples that optimizers train on: every field of the extractor, and gold.
+
+        The document that an example comes from, and those related to it, stand in its `exclude`.
+        """
+        examples = []
+        for document in documents:
+            exclude = (document.id, *document.related)
+            for d in Pool.of([document], self.spec.unit):
+                gold = tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
+                fields = self.extract.as_demo(d) | {"entities": gold, "exclude": exclude}
+                examples.append(dspy.Example(**fields).with_inputs("text", "exclude"))
+        return examples
+
+
+class _Said:
+    """Collects the units of one text."""
+
+    def __init__(self) -> None:
+        self.entities: list[Entity] = []
+        self.unreadable = self.unanswered = 0
+
+    def add(self, entities: Sequence[Entity], start: int, extraction: Extraction, verification: Verification) -> None:
+        """Add one unit that begins at offset `start`."""
+        stages = ("extract", "verify") if verification.verdicts else ("extract",)
+        self.entities += [replace(e.shifted(start), provenance=stages) for e in entities]
+        self.unreadable += extraction.unreadable + verification.unreadable
+        self.unanswered += extraction.unanswered or verification.unanswered
+
+    def prediction(self) -> dspy.Prediction:
+        """Return what was found in the whole text."""
+        return dspy.Prediction(
+            entities=tuple(sorted(self.entities)), unreadable=self.unreadable, unanswered=self.unanswered
+        )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Everything that builds an uncompiled program, given a knowledge base and a pool of demonstrations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ner_programs.components import resolve
+from ner_programs.types import Label
+from ner_programs.units import UnitKind
+
+if TYPE_CHECKING:
+    from kb import KnowledgeBase
+    from ner_programs.demos import Pool
+    from ner_programs.program import NERProgram
+
+Component = dict[str, Any]
+"""`{"name": "walk", "hops": 1}`: the module that builds it, and its options."""
+
+_LABEL = re.compile(r"\w(?:[\w .+/&()-]*[\w+)])?")
+
+
+class ProgramSpec(BaseModel):
+    """What a program is built from; plain data, the same in a TOML spec and in a bundle.
+
+    `labels` maps each label to its definition. `types` maps semantic types of the knowledge base to labels.
+    `occurrences` says what a mention without a position marks: all occurrences of its surface, or the next one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: dict[str, str] = Field(min_length=1)
+    guidelines: str = ""
+    unit: UnitKind = "sentence"
+    format: Component = {"name": "json_list"}
+    demos: Component | None = None
+    retriever: Component = {"name": "none"}
+    verify: Component | None = None
+    occurrences: Literal["all", "ordered"] = "all"
+    types: dict[str, str] = {}
+    knowledge_size: int = Field(default=1500, ge=0)
+
+    @field_validator("labels")
+    @classmethod
+    def _names(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            if not _LABEL.fullmatch(name):
+                raise ValueError(f"a label is letters, digits, blanks and . + / & ( ) - _, not {name!r}")
+        return labels
+
+    def build(
+        self, kb: KnowledgeBase | None = None, pool: Pool | None = None, *, trust: Sequence[str] | None = None
+    ) -> NERProgram:
+        """Build the program; `trust` lists the foreign packages whose components may be imported (None: all).
+
+        Raises ComponentError where a component or an option of it does not exist.
+        """
+        from ner_programs.demos import Pool
+        from ner_programs.extract import ExtractEntities, FindMentions
+        from ner_programs.program import NERProgram
+        from ner_programs.retrieve import RetrieveKnowledge
+        from ner_programs.verify import VerifyEntities
+
+        labels = tuple(Label(name, definition) for name, definition in self.labels.items())
+        pool = pool if pool is not None else Pool(())
+        context: dict[str, Any] = {
+            "trust": trust,
+            "labels": labels,
+            "kb": kb,
+            "pool": pool,
+            "guidelines": self.guidelines,
+        }
+        retriever = resolve("kb.retrievers", self.retriever, **context)
+        retrieve = RetrieveKnowledge(retriever, labels, self.types, self.knowledge_size)
+        select = resolve("ner_programs.demos", self.demos, **context) if self.demos else None
+        form = resolve("ner_programs.formats", self.format, **context)
+        instruction = f"{FindMentions.instructions}\n\n{self.guidelines}".strip()
+        extract = ExtractEntities(form, labels, instruction, retrieve, select)
+        verify = VerifyEntities(resolve("ner_programs.verifiers", self.verify, **context)) if self.verify else None
+        return NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
+
+    def changed(self, changes: Mapping[str, Any]) -> ProgramSpec:
+        """Return the spec with `changes`; a component's options are merged unless `changes` names another component."""
+        ours = self.model_dump()
+        for key, value in changes.items():
+            old = ours.get(key)
+            merge = (
+                isinstance(value, Mapping)
+                and isinstance(old, dict)
+                and value.get("name", old.get("name")) == old.get("name")
+            )
+            ours[key] = {**old, **value} if merge and old else value
+        return ProgramSpec.model_validate(ours)

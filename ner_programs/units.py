@@ -1,0 +1,128 @@
+"""Documents are cut into units: what one prompt covers (a sentence, a window of sentences, or the whole document)."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+
+from syntok import segmenter
+
+UnitKind = Literal["sentence", "document", "window"]
+
+_LINE = re.compile(r"[^\n\r\v\f\u2028\u2029]+")
+# Where a sentence may end inside a line. syntok decides; a line without any such place need not be shown to it.
+_MAYBE_END = re.compile(r"[.!?…。！？][^\w\s]{0,3}\s++\S")
+# "1." or "(a)" before a list item is no sentence of its own.
+_ENUMERATOR = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)\]]+\s*")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unit:
+    """The stretch `text[start:end]` of a document: character offsets, end exclusive."""
+
+    start: int
+    end: int
+
+
+def split(
+    text: str, unit: UnitKind = "sentence", *, size: int = 2000, keep: Iterable[tuple[int, int]] = ()
+) -> list[Unit]:
+    """Cut `text` into units, in order, without overlap, none with blanks at its edges.
+
+    Every character that is not blank lies in a unit. `sentence` cuts at line ends, then inside lines; `window` packs
+    consecutive sentences into units of at most `size` characters (a longer one stays whole); `document` is one unit.
+    `keep` are spans, for instance annotated entities, that must not be cut: units that such a span crosses are merged.
+    Text whose sentences the corpus has cut already should be asked for as `document`: no splitter knows better.
+    Raises ValueError for another `unit` and for a `size` below 1.
+    """
+    if unit not in ("sentence", "document", "window"):
+        raise ValueError(f"a unit is 'sentence', 'document' or 'window', not {unit!r}")
+    if size < 1:
+        raise ValueError(f"the size of a window must be at least 1, not {size}")
+    if unit == "document":
+        return list(_trimmed(text, 0, len(text)))
+    units = _merged([Unit(start, end) for start, end in _sentences(text)], text, keep)
+    return list(_packed(units, size)) if unit == "window" else units
+
+
+@lru_cache(maxsize=4096)
+def _sentences(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the sentences of `text`; remembered, since an optimizer shows a program the same documents many times."""
+    found: list[tuple[int, int]] = []
+    for line in _LINE.finditer(text):
+        edges = [0, *_cuts(line.group()), line.end() - line.start()]
+        for start, end in pairwise(edges):
+            found += ((u.start, u.end) for u in _trimmed(text, line.start() + start, line.start() + end))
+    return tuple(found)
+
+
+def _cuts(line: str) -> list[int]:
+    """Return the offsets inside `line` at which a sentence begins, without the first.
+
+    syntok only proposes: a cut counts where a blank stands before it. So the units are exact whatever syntok does to
+    characters it does not like, and strings such as "3.5mg.It" are left alone.
+    """
+    if not _MAYBE_END.search(line):
+        return []
+    cuts: list[int] = []
+    last = 0
+    for paragraph in segmenter.analyze(line):
+        for sentence in paragraph:
+            cut = sentence[0].offset
+            if last < cut < len(line) and line[cut - 1].isspace() and not _ENUMERATOR.fullmatch(line, last, cut):
+                cuts.append(cut)
+                last = cut
+    return cuts
+
+
+def _trimmed(text: str, start: int, end: int) -> Iterator[Unit]:
+    """Yield `text[start:end]` without the blanks at its edges; nothing when it is all blank."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        yield Unit(start, end)
+
+
+def _merged(units: list[Unit], text: str, keep: Iterable[tuple[int, int]]) -> list[Unit]:
+    """Merge the units that a `keep` span crosses."""
+    kept = [unit for start, end in keep for unit in _trimmed(text, max(start, 0), min(end, len(text)))]
+    if not kept:
+        return units
+    starts = [unit.start for unit in units]
+    ends = [unit.end for unit in units]
+    reach = list(range(len(units)))  # unit i goes on at least to the end of unit reach[i]
+    for span in kept:
+        first, last = bisect_right(ends, span.start), bisect_left(starts, span.end) - 1
+        reach[first] = max(reach[first], last)
+    merged: list[Unit] = []
+    at = 0
+    while at < len(units):
+        last = at
+        step = at
+        while step <= last:
+            last = max(last, reach[step])
+            step += 1
+        merged.append(Unit(units[at].start, units[last].end))
+        at = last + 1
+    return merged
+
+
+def _packed(units: list[Unit], size: int) -> Iterator[Unit]:
+    """Pack consecutive units into windows of at most `size` characters."""
+    window: Unit | None = None
+    for unit in units:
+        if window and unit.end - window.start <= size:
+            window = Unit(window.start, unit.end)
+            continue
+        if window:
+            yield window
+        window = unit
+    if window:
+        yield window

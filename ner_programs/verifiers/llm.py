@@ -1,0 +1,71 @@
+"""Verification by the language model, in one call for each unit of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+
+from ner_programs.adapter import StageAdapter, aask, ask
+from ner_programs.types import Entity, Label, Verdict
+from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
+from ner_programs.verify import Verification, verdicts_for
+
+
+class JudgeCandidates(dspy.Signature):
+    """Check the candidates that were found in the text."""
+
+    knowledge: str = dspy.InputField()
+    text: str = dspy.InputField()
+    candidates: str = dspy.InputField()
+    verdicts: list[dict[str, Any]] = dspy.OutputField()
+
+
+class LLMVerifier(dspy.Module):
+    """Shows numbered candidates; a text without candidates is only sent in mode "full", which may add mentions.
+
+    Its demonstrations are the extractor's own cross-fitted answers on train, diffed with gold (`demonstration`).
+    """
+
+    def __init__(self, labels: Sequence[Label], guidelines: str, mode: Mode, k: int) -> None:
+        super().__init__()
+        instruction = f"{JudgeCandidates.instructions}\n\n{guidelines}".strip()
+        self.predict = dspy.Predict(JudgeCandidates.with_instructions(instruction))
+        self.adapter = StageAdapter(VerdictCodec(Verdicts(labels, mode)), labels)
+        self.mode, self.k = mode, k
+
+    def forward(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> Verification:
+        """Decide about the candidates of `text`."""
+        if not candidates and self.mode == "reject":
+            return Verification()
+        return _verification(ask(self.predict, self.adapter, **self._fields(text, knowledge, candidates)))
+
+    async def aforward(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> Verification:
+        """Decide asynchronously."""
+        if not candidates and self.mode == "reject":
+            return Verification()
+        return _verification(await aask(self.predict, self.adapter, **self._fields(text, knowledge, candidates)))
+
+    def _fields(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> dict[str, Any]:
+        demos = [d for d in self.predict.demos if d["text"] != text]
+        shown = render_candidates(candidates)
+        return {"text": text, "knowledge": knowledge, "candidates": shown, "demos": demos}
+
+    def demonstration(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], gold: Sequence[Entity]
+    ) -> dict[str, Any]:
+        """Return the demonstration that shows how `candidates` become `gold`."""
+        verdicts = [as_fields(v) for v in verdicts_for(candidates, gold)]
+        shown = render_candidates(candidates)
+        return {"text": text, "knowledge": knowledge, "candidates": shown, "verdicts": verdicts}
+
+
+def _verification(prediction: dspy.Prediction) -> Verification:
+    verdicts = tuple(Verdict(**v) for v in prediction.get("verdicts") or ())
+    return Verification(verdicts, prediction.get("unreadable") or 0, bool(prediction.get("unanswered")))
+
+
+def build(*, labels: Sequence[Label], guidelines: str = "", mode: Mode = "full", k: int = 12) -> LLMVerifier:
+    """Build the verifier; `k` demonstrations are made from train when the program is compiled."""
+    return LLMVerifier(labels, guidelines, mode, k)
