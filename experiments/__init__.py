@@ -1,1 +1,25 @@
-"""."""
+"""The composition root: corpora, runs, MLflow, the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ner_programs.program import NERProgram
+
+__all__ = ["load"]
+
+
+def load(where: str | Path, *, home: Path | None = None) -> NERProgram:
+    """Load a compiled program: a bundle folder, `runs:/<run id>`, or `models:/<name>@<alias>`.
+
+    `home` is the `mlruns` folder (by default NERC_HOME, else `mlruns` here). Raises TrackingError or BundleError.
+    """
+    from experiments.registry import fetch
+    from ner_programs import bundle
+
+    text = str(where)
+    if not text.startswith(("runs:/", "models:/")):
+        return bundle.load(where)
+    return fetch(text, home)

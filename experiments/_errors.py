@@ -12,3 +12,11 @@ class ReadError(ValueError):
     def at(cls, path: Path, line: int, message: str) -> ReadError:
         """Return the error for a line (numbered from 1) of a file."""
         return cls(f"{path}:{line}: {message}")
+
+
+class SpecError(ValueError):
+    """A spec, or a change to it on the command line, says something that is not understood."""
+
+
+class TrackingError(ValueError):
+    """A run that was asked for is not in the store, or does not hold what is needed."""

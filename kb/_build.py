@@ -12,7 +12,7 @@ from kb.concept import Concept, Relation
 DANGLING = "dangling relations"
 LOOPS = "self loops"
 NAMELESS = "concepts without a name"
-IDLESS = "concepts without an id"  # counted as one, whatever their number: they cannot be told apart
+IDLESS = "concepts without an id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ def gather(items: Iterable[Concept | Relation]) -> Parts:
     relations: dict[tuple[str, str, str], Relation] = {}
     report: Counter[str] = Counter()
     for item in items:
-        if isinstance(item, Concept):
+        if isinstance(item, Concept) and not item.id:
+            report[IDLESS] += 1
+        elif isinstance(item, Concept):
             drafts.setdefault(item.id, _Draft()).add(item)
         elif not isinstance(item, Relation):
             raise KnowledgeError(f"a source yields Concept and Relation, not {type(item).__name__}")
@@ -61,7 +63,6 @@ def gather(items: Iterable[Concept | Relation]) -> Parts:
             report[LOOPS] += 1
         else:
             relations[item.head, item.name, item.tail] = item
-    report[IDLESS] = drafts.pop("", None) is not None
     kept = [relations[key] for key in sorted(relations) if key[0] in drafts and key[2] in drafts]
     report[DANGLING] = len(relations) - len(kept)
     report[NAMELESS] = sum(not draft.name for draft in drafts.values())

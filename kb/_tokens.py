@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     rf"(?P<possessive>[{_APOSTROPHES}]\s?[sS](?![{_WORD}]))"  # "name's", and "name ' s" where a tokeniser went over it
     rf"|(?P<token>[{_WORD}]+|[^\s{_DASHES}{_APOSTROPHES}/,.;:()\[\]\"\u201c\u201d])"
 )
-_SHORTEST_PLURAL = 4  # shorter words ("gas", "lens" is longer) and three-letter abbreviations end in s of their own
+_SHORTEST_PLURAL = 4  # the s of shorter words ("gas") and of three-letter abbreviations is their own
 
 
 @dataclass(frozen=True, slots=True)

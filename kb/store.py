@@ -36,7 +36,7 @@ def write(kb: KnowledgeBase, folder: str | Path) -> Path:
     try:
         for name, content in files.items():
             (temporary / name).write_bytes(content)
-        _put(temporary, folder)
+        _put(temporary, folder, files)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
@@ -95,12 +95,14 @@ def _holds(folder: Path, files: dict[str, bytes]) -> bool:
     return all((folder / name).is_file() and (folder / name).read_bytes() == files[name] for name in files)
 
 
-def _put(temporary: Path, folder: Path) -> None:
+def _put(temporary: Path, folder: Path, files: dict[str, bytes]) -> None:
     """Rename into place. A folder cannot be renamed onto a full one, so that one steps aside first."""
     aside = temporary.with_suffix(".old")
     try:
         os.rename(temporary, folder)
     except OSError:
+        if _holds(folder, files):  # another process built the same meanwhile; whoever reads it is not disturbed
+            return
         os.rename(folder, aside)
         os.rename(temporary, folder)
     shutil.rmtree(aside, ignore_errors=True)

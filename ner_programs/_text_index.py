@@ -54,8 +54,13 @@ class TextIndex:
             return
         folded: list[str] = []
         self.origin = []
-        for word in _WORD.finditer(text):
-            for at, character in enumerate(word.group(), word.start()):
+        for found in _WORD.finditer(text):
+            word, start = found.group(), found.start()
+            if word.isascii():
+                folded.append(word.lower())
+                self.origin += range(start, start + len(word))
+                continue
+            for at, character in enumerate(word, start):
                 folded.append(_fold(character))
                 self.origin += [at] * len(folded[-1])
         self.letters = "".join(folded)

@@ -140,9 +140,7 @@ def _pool(file: Path) -> Pool:
     try:
         with file.open(encoding="utf-8") as lines:
             rows = [json.loads(line) for line in lines]
-        return Pool(
-            Demonstration(r["id"], r["document"], r["text"], tuple(Mention(**m) for m in r["mentions"])) for r in rows
-        )
+        return Pool(Demonstration(**{**r, "mentions": tuple(Mention(**m) for m in r["mentions"])}) for r in rows)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{file}: not a pool of demonstrations: {error}") from error
 

@@ -88,14 +88,13 @@ class NERProgram(dspy.Module):
     def examples(self, documents: Iterable[Document]) -> list[dspy.Example]:
         """Cut labelled documents into the examples that optimizers train on: every field of the extractor, and gold.
 
-        The document that an example comes from, and those related to it, stand in its `exclude`.
+        The document that an example comes from, and its kin, stand in its `exclude`.
         """
         examples = []
         for document in documents:
-            exclude = (document.id, *document.related)
             for d in Pool.of([document], self.spec.unit):
                 gold = tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
-                fields = self.extract.as_demo(d) | {"entities": gold, "exclude": exclude}
+                fields = self.extract.as_demo(d) | {"entities": gold, "exclude": document.kin}
                 examples.append(dspy.Example(**fields).with_inputs("text", "exclude"))
         return examples
 

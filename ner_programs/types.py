@@ -98,3 +98,8 @@ class Document:
     def __post_init__(self) -> None:
         if not self.group:
             object.__setattr__(self, "group", self.id)
+
+    @property
+    def kin(self) -> tuple[str, ...]:
+        """Return the ids and groups that may not be shown as demonstrations for this document."""
+        return (self.id, self.group, *self.related)

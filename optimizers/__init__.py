@@ -1,1 +1,40 @@
-"""."""
+"""From a program, train and dev documents to a better program: one module an optimizer, each with `build(**options)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ner_programs import Document, NERProgram
+    from optimizers._base import OnTrial
+
+__all__ = ["compile"]
+
+
+def compile(
+    program: NERProgram, optimizer: Mapping[str, Any], *, train: Sequence[Document], dev: Sequence[Document],
+    on_trial: OnTrial = lambda trial: None,
+) -> NERProgram:  # fmt: skip
+    """Compile `program` with the optimizer that a spec names, under the LM that is set in DSPy.
+
+    `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations gets them
+    first, from train; that is part of the budget. Raises ComponentError for a wrong option, BudgetError and OutageError when
+    no candidate could be scored.
+    """
+    from ner_programs.components import resolve
+    from ner_programs.lms.metered import Budget, BudgetSpent
+    from optimizers._base import within
+    from optimizers._errors import BudgetError
+    from optimizers._verifier import taught
+
+    options = dict(optimizer)
+    budget = Budget(**options.pop("budget", {}))
+    chosen = resolve("optimizers", options)
+    try:
+        with within(budget):
+            ready = taught(program, program.examples(train)) if program.verify and train else program
+            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=budget, on_trial=on_trial)
+    except BudgetSpent:
+        raise BudgetError("the budget ended before the first trial") from None
+    return compiled

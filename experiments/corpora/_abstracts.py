@@ -17,15 +17,18 @@ def place(sentences: Sequence[Document], abstracts: Sequence[Document]) -> tuple
     bodies = {a.id: _solid(a.text) for a in abstracts}
     texts = [_solid(s.text) for s in sentences]
     groups: list[str] = []
+    name, end = "", 0  # the abstract being read, and how far
     for text, following in zip_longest(texts, texts[1:], fillvalue=""):
-        if groups and text in bodies[groups[-1]]:
-            groups.append(groups[-1])
-            continue
-        holding = [name for name, body in bodies.items() if text in body]
-        if not holding:
-            return None
-        # a short sentence may be in several: take the abstract that goes on as the file does
-        groups.append(next((name for name in holding if following in bodies[name]), holding[0]))
+        start = bodies[name].find(text, end) if name else -1
+        if start < 0:
+            holding = [name for name, body in bodies.items() if text in body]
+            if not holding:
+                return None
+            # a short sentence may be in several: take the abstract that goes on as the file does
+            name = next((name for name in holding if following in bodies[name]), holding[0])
+            start = bodies[name].find(text)
+        end = start + len(text)
+        groups.append(name)
     members: dict[str, list[str]] = {}
     for sentence, group in zip(sentences, groups, strict=True):
         members.setdefault(group, []).append(sentence.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -26,9 +26,9 @@ class Corpus:
     """
 
     name: str
-    train: Documents = ()
-    dev: Documents = ()
-    test: Documents = ()
+    train: Documents = field(default=(), repr=False)  # a repr must not carry patient text into a log
+    dev: Documents = field(default=(), repr=False)
+    test: Documents = field(default=(), repr=False)
     labels: tuple[Label, ...] = ()
     unit: Literal["sentence", "document"] = "sentence"
     private: bool = True

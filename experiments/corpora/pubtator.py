@@ -101,8 +101,8 @@ def _annotation(path: Path, number: int, line: str, now: _Open, remarks: Counter
         mention, label = columns[3], columns[4].strip()
     except (IndexError, ValueError):
         raise ReadError.at(path, number, "expected id, start, end, text, type and perhaps concept, by tabs") from None
-    found = now.text[start:end]
-    if not label or not found.strip() or found.strip() != mention.strip():
+    found = now.text[max(start, 0) : end]
+    if not label or not found.strip() or len(found) != end - start or found.strip() != mention.strip():
         raise ReadError.at(path, number, f"the mention is not what lies at {start}..{end} of document {now.id}")
     start, end = start + len(found) - len(found.lstrip()), end - len(found) + len(found.rstrip())
     concept = concept_id(columns[5]) if len(columns) > 5 else None

@@ -1,7 +1,7 @@
 """Wardnotes: the embedded sample corpus of invented clinical notes with problems, treatments and tests.
 
-A file holds one split. A note is a header `# id patient=group` and its lines; a blank line ends it. An entity is written
-`[surface|label]`; a literal bracket, bar or backslash has a backslash before it.
+A file holds one split. A note is a header `# id patient=group` and its lines; a blank line ends it. An entity is
+written `[surface|label]`; a literal bracket, bar or backslash has a backslash before it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 
+from experiments.corpora._base import Corpus
 from ner_programs.types import Document, Entity, Label
 
 SPLITS = ("train", "dev", "test")
@@ -23,12 +25,12 @@ LABELS: tuple[Label, ...] = (
     ),
     Label(
         "treatment",
-        "Something given or done to help: a drug or drug class, operation, therapy, fluid, blood product, diet or device.",
+        "Something given or done to help: drug or drug class, surgery, therapy, fluid, blood product, diet or device.",
     ),
     Label(
         "test",
-        "Something that looks or measures: a lab quantity, vital sign, score, imaging study, sample, endoscopy or graded "
-        "bedside item, without its result.",
+        "Something that looks or measures: a lab quantity, vital sign, score, imaging study, sample, endoscopy or "
+        "graded bedside item, without its result.",
     ),
 )
 
@@ -37,6 +39,11 @@ _PIECE = re.compile(
     r"\[(?P<surface>(?:\\[\[\]|\\]|[^\\\[\]|])+)\|(?P<label>[a-z]+)\]|(?P<plain>(?:\\[\[\]|\\]|[^\\\[\]|])+)", re.DOTALL
 )
 _ESCAPE = re.compile(r"\\([\[\]|\\])")
+
+
+def build(*, data: Path | None = None) -> Corpus:
+    """Return the sample corpus; it lies in the package, so `data`, which every corpus is given, is not looked at."""
+    return Corpus("wardnotes", read("train"), read("dev"), read("test"), labels=LABELS, private=False)
 
 
 def read(split: str) -> tuple[Document, ...]:
@@ -88,7 +95,7 @@ def _note(block: list[tuple[int, str]], file: str, seen: set[str]) -> Document:
     if len(block) == 1:
         raise ValueError(f"{file}:{number}: the note {header['id']} has no lines")
     seen.add(header["id"])
-    text, entities = "", []
+    text, entities = "", list[Entity]()
     for at, line in block[1:]:
         plain, found = _line(line, f"{file}:{at}")
         text += "\n" if text else ""
@@ -98,18 +105,15 @@ def _note(block: list[tuple[int, str]], file: str, seen: set[str]) -> Document:
 
 
 def _line(line: str, where: str) -> tuple[str, list[Entity]]:
-    text, entities, at = "", [], 0
+    text, entities, at = "", list[Entity](), 0
     while at < len(line):
         piece = _PIECE.match(line, at)
         if piece is None:
-            raise ValueError(
-                f"{where}: an entity that is not closed, or a stray bracket, bar or backslash: {line[at:]!r}"
-            )
+            raise ValueError(f"{where}: an unclosed entity, or a stray bracket, bar or backslash: {line[at:]!r}")
         start, at = len(text), piece.end()
         text += _ESCAPE.sub(r"\1", piece["plain"] or piece["surface"])
-        if piece["label"] is None:
-            continue
-        if piece["label"] not in {label.name for label in LABELS}:
+        if piece["label"] not in {None, *(label.name for label in LABELS)}:
             raise ValueError(f"{where}: unknown label {piece['label']!r}")
-        entities.append(Entity.of(text, start, len(text), piece["label"]))
+        if piece["label"]:
+            entities.append(Entity.of(text, start, len(text), piece["label"]))
     return text, entities

@@ -104,7 +104,7 @@ class Obo:
         return _unescaped(match[1]), match[2]
 
     def _words(self, line: int, value: str, count: int) -> list[str]:
-        words = value.partition(" ! ")[0].split()[:count]
+        words = f" {value}".partition(" ! ")[0].split()[:count]
         if len(words) < count:
             raise at(
                 self.path, line, f"expected {'an id' if count == 1 else 'a relation and an id'}, not {value[:40]!r}"

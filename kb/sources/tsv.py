@@ -12,35 +12,33 @@ from kb.concept import Concept, Relation, Source
 from kb.sources._files import lines
 from kb.sources._relations import relation_name
 
+CONCEPT = ("id", "name", "synonyms", "definition", "type")
+RELATION = ("head", "relation", "tail")
 
-def build(  # noqa: PLR0913 - every option is a key of a spec
+
+def build(
     path: str | Path,
     *,
-    id: str | None = None,
-    name: str | None = None,
-    synonyms: str | None = None,
-    definition: str | None = None,
+    columns: dict[str, str],
     type: str = "",
-    type_column: str | None = None,
-    head: str | None = None,
-    relation: str | None = None,
-    tail: str | None = None,
     where: dict[str, str] | None = None,
     upper: bool = False,
 ) -> Source:
-    """A source that reads concepts (give `id`) or relations (give `head` and `tail`) from the columns named.
+    """A source that reads concepts or relations; `columns` says which column of the file holds what.
 
-    `synonyms` are split at `|`; rows with the same id belong to one concept. `type` is the semantic type of all
-    concepts, `type_column` a column that holds it. Without `relation` all relations are "is_a". `where` keeps the rows
-    that have exactly this value in each of its columns; `upper` makes `abc:1` `ABC:1`. A name ending in `.csv` has
-    commas, any other tabs. Raises KnowledgeError for options that don't fit together; iterating raises it for a column
-    that isn't there (naming those there are), for a row that is too short, and if no row is as `where` wants it.
+    For concepts `id` and any of `name`, `synonyms` (split at `|`), `definition`, `type`; rows with the same id belong to
+    one concept. For relations `head`, `tail`, and `relation`, without which all are "is_a". `type` is the semantic type
+    of all concepts. `where` keeps the rows that have exactly this value in each of its columns; `upper` makes `abc:1`
+    `ABC:1`. A name ending in `.csv` has commas, any other tabs. Raises KnowledgeError for columns that don't fit
+    together; iterating raises it for a column that isn't there (naming those there are), for a row that is too short,
+    and if no row is as `where` wants it.
     """
-    if (id is None) == (head is None) or (head is None) != (tail is None):
-        raise KnowledgeError("tsv: give `id` (concepts) or both `head` and `tail` (relations), the names of columns")
-    columns = {"id": id, "name": name, "synonyms": synonyms, "definition": definition, "type": type_column}
-    columns |= {"head": head, "relation": relation, "tail": tail}
-    return Table(Path(path), {what: column for what, column in columns.items() if column}, type, where or {}, upper)
+    wanted = CONCEPT if "id" in columns else RELATION
+    if unknown := [what for what in columns if what not in wanted]:
+        raise KnowledgeError(f"tsv: columns has no {unknown[0]!r}; it has {', '.join(CONCEPT)}, or {', '.join(RELATION)}")
+    if "id" not in columns and not {"head", "tail"} <= columns.keys():
+        raise KnowledgeError("tsv: columns needs `id` (for concepts), or `head` and `tail` (for relations)")
+    return Table(Path(path), columns, type, where or {}, upper)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from ner_programs.units import UnitKind, split
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """One labelled unit of text; `document` is the id of the document that it was cut from."""
+    """One labelled unit of text; `document` is the id of the document that it was cut from, `group` that one's group."""
 
     id: str
     document: str
+    group: str
     text: str
     mentions: tuple[Mention, ...] = ()
 
@@ -48,12 +49,12 @@ class Selector(Protocol):
     """A way to choose demonstrations for a text."""
 
     def __call__(self, text: str, exclude: Collection[str] = ()) -> list[Demonstration]:
-        """Return demonstrations for `text`, best last: none with the same text, none from a document in `exclude`."""
+        """Return demonstrations for `text`, best last: none with the same text, none from a document or group in `exclude`."""
 
 
 def allowed(demonstration: Demonstration, text: str, exclude: Collection[str]) -> bool:
     """Say whether a demonstration may be shown for `text`."""
-    return demonstration.document not in exclude and demonstration.text != text
+    return not (demonstration.document in exclude or demonstration.group in exclude or demonstration.text == text)
 
 
 def _units(document: Document, unit: UnitKind) -> Iterator[Demonstration]:
@@ -61,4 +62,6 @@ def _units(document: Document, unit: UnitKind) -> Iterator[Demonstration]:
     for n, piece in enumerate(split(document.text, unit, keep=spans)):
         inside = [e for e in document.entities if piece.start <= e.start and e.end <= piece.end]
         mentions = tuple(Mention(e.text, e.label, e.start - piece.start) for e in inside)
-        yield Demonstration(f"{document.id}#{n}", document.id, document.text[piece.start : piece.end], mentions)
+        yield Demonstration(
+            f"{document.id}#{n}", document.id, document.group, document.text[piece.start : piece.end], mentions
+        )

@@ -1,4 +1,4 @@
-"""Tokens and their features: what the in-context CRF sees of a text and of the spans that knowledge names in it.
+"""Samples, their tokens and features: what the in-context CRF sees of a text and of the spans that knowledge names in it.
 
 Nothing here knows a label name or a corpus. All offsets are character offsets, end exclusive.
 """
@@ -6,13 +6,16 @@ Nothing here knows a label name or a corpus. All offsets are character offsets, 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from sys import intern
+from urllib.parse import quote
 
 Offsets = tuple[int, int]
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\S")
-_RUN = re.compile(r"(.)\1{2,}")
+_RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,15 @@ class Hint:
     start: int
     end: int
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One text of the prompt: `spans` are the gold of a demonstration, `hints` what the prompt's knowledge names in it."""
+
+    text: str
+    spans: tuple[tuple[int, int, str], ...] = ()
+    hints: tuple[Hint, ...] = ()
 
 
 def tokens(text: str) -> list[Offsets]:
@@ -42,21 +54,29 @@ def cut(offsets: Iterable[Offsets], edges: Iterable[int]) -> list[Offsets]:
     return pieces
 
 
+def covered(offsets: Sequence[Offsets], start: int, end: int) -> range:
+    """Return the numbers of the tokens that `start..end` overlaps."""
+    return range(bisect_right(offsets, start, key=lambda t: t[1]), bisect_left(offsets, end, key=lambda t: t[0]))
+
+
 def hint_tags(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[str]:
-    """Tag every token that a hint overlaps: "B" or "I" and the hint's label; "" elsewhere. The longest hint wins."""
+    """Tag every token that a hint overlaps: "B" or "I" and the hint's label; "" elsewhere. The longest hint wins.
+
+    Labels are quoted: whatever they contain, different labels stay different and no feature is cut short.
+    """
     tags = [""] * len(offsets)
     for hint in sorted(hints, key=lambda h: (h.start - h.end, h.start)):
-        covered = [i for i, (start, end) in enumerate(offsets) if start < hint.end and end > hint.start]
-        if covered and not any(tags[i] for i in covered):
-            for i in covered:
-                tags[i] = "I" + hint.label
-            tags[covered[0]] = "B" + hint.label
+        inside = covered(offsets, hint.start, hint.end)
+        if inside and not any(tags[i] for i in inside):
+            label = quote(hint.label, safe="", errors="surrogatepass")
+            for i in inside:
+                tags[i] = ("B" if i == inside[0] else "I") + label
     return tags
 
 
 @lru_cache(maxsize=50_000)
 def _word(word: str) -> tuple[str, str, str, tuple[str, ...]]:
-    """Lower-cased form, last three letters, shape, and the features a token has by itself."""
+    """Lower-cased form, last three letters, shape (runs capped at 3), and the features a token has by itself."""
     low = word.lower()
     shape = "".join("A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in word)
     shape = _RUN.sub(r"\1\1\1", shape)
@@ -75,11 +95,46 @@ def features(text: str, offsets: Sequence[Offsets], hints: Iterable[Hint]) -> li
     tail = ["", *(word[1] for word in words), ""]
     hint = ["", *hint_tags(offsets, hints), ""]
     rows = []
-    for i, word in enumerate(words):
+    for i, (*_, shape, own) in enumerate(words):
         before2, before, here, after, after2 = low[i : i + 5]
-        row = ["1", *word[3], "-1=" + before, "+1=" + after, "-2=" + before2, "+2=" + after2]
+        row = ["-1=" + before, "+1=" + after, "-2=" + before2, "+2=" + after2]
         row += [f"-b={before} {here}", f"+b={here} {after}", "-s=" + tail[i], "+s=" + tail[i + 2]]
         if any(hint[i : i + 3]):
             row += ["h=" + hint[i + 1], f"-h={hint[i]}|{hint[i + 1]}", f"+h={hint[i + 1]}|{hint[i + 2]}"]
-        rows.append(row)
+        if i > 1 and before == "(" and after == ")":  # a short form in parentheses, and whether a hint ends before them
+            row += ["ab=" + hint[i - 1], f"ab={bool(hint[i - 1]):d}|{shape}"]
+        rows.append(["1", *own, *map(intern, row)])  # interned: a cached text then costs a third of the memory
     return rows
+
+
+def flat(spans: Iterable[tuple[int, int, str]], length: int) -> list[tuple[int, int, str]]:
+    """Drop what does not lie in the text and what overlaps a longer span (of equals: the first); sort by offset."""
+    kept: list[tuple[int, int, str]] = []
+    for start, end, label in sorted(spans, key=lambda s: (s[0] - s[1], s[0])):
+        if 0 <= start < end <= length and all(end <= a or start >= b for a, b, _ in kept):
+            kept.append((start, end, label))
+    return sorted(kept, key=lambda s: s[0])
+
+
+def tags_of(offsets: Sequence[Offsets], spans: Iterable[tuple[int, int, str]], ids: dict[str, int]) -> list[str]:
+    """Tag the tokens of a text; a label not seen before gets the next id."""
+    tags = ["O"] * len(offsets)
+    for start, end, label in spans:
+        part = "B"
+        for i in covered(offsets, start, end):
+            tags[i] = f"{part}-{ids.setdefault(label, len(ids))}"
+            part = "I"
+    return tags
+
+
+@lru_cache(maxsize=4096)
+def encoded(text: str, hints: tuple[Hint, ...], edges: tuple[int, ...] = ()) -> tuple[list[Offsets], list[list[str]]]:
+    """Return tokens and features of a text, cached by content: demonstrations come back in prompt after prompt."""
+    text = _plain(text)
+    offsets = cut(tokens(text), edges)
+    return offsets, features(text, offsets, hints)
+
+
+def _plain(text: str) -> str:
+    """Replace lone surrogates, which the library cannot encode, one character by one."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -57,20 +57,20 @@ def _sample(labels: tuple[Label, ...], described: str, user: str, done: str | No
     text = fields.get("text", "")
     gold = align(text, form.read(done)) if form is not None and done is not None else ()
     spans = tuple((e.start, e.end, e.label) for e in gold)
-    return Sample(text, spans, _hints(text, fields.get("knowledge", ""), labels))
+    return Sample(text, spans, hints(text, fields.get("knowledge", ""), labels))
 
 
-def _hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...]:
-    """Find in `text` what the knowledge lines name, longest first."""
+def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...]:
+    """Find in `text` what the knowledge lines name, longest first; in the order of the text."""
     lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
     taken: set[int] = set()
-    hints: list[Hint] = []
+    found: list[Hint] = []
     for surface, label in sorted(lines, key=lambda line: (-len(line[0]), line)):
         for hit in re.finditer(rf"(?<!\w){re.escape(surface)}(?!\w)", text) if surface else ():
             if taken.isdisjoint(range(hit.start(), hit.end())):
                 taken.update(range(hit.start(), hit.end()))
-                hints.append(Hint(hit.start(), hit.end(), label))
-    return tuple(sorted(hints, key=lambda h: h.start))
+                found.append(Hint(hit.start(), hit.end(), label))
+    return tuple(sorted(found, key=lambda h: h.start))
 
 
 def _verify(labels: tuple[Label, ...], described: str, turns: Sequence[str]) -> str:
@@ -86,6 +86,6 @@ def _verify(labels: tuple[Label, ...], described: str, turns: Sequence[str]) -> 
 def _candidates(labels: tuple[Label, ...], user: str) -> list[Candidate]:
     fields = dict(prompt.parse(user))
     text = fields.get("text", "")
-    known = {text[h.start : h.end].casefold(): h.label for h in _hints(text, fields.get("knowledge", ""), labels)}
+    known = {text[h.start : h.end].casefold(): h.label for h in hints(text, fields.get("knowledge", ""), labels)}
     listed = parse_candidates(fields["candidates"])
     return [Candidate(surface, label, text, known.get(surface.casefold())) for surface, label in listed]

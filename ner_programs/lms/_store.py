@@ -20,7 +20,9 @@ class AnswerStore:
         # WAL survives a killed process; only a power cut could lose the last answers.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
+        )
         if path is not None:
             path.chmod(0o600)
 
@@ -33,7 +35,9 @@ class AnswerStore:
     def put(self, key: str, answer: dict[str, Any]) -> None:
         """Keep an answer; the first one for a key stays."""
         with self._lock:
-            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer, ensure_ascii=False)))
+            self._db.execute(
+                "INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer, ensure_ascii=False))
+            )
 
     def __len__(self) -> int:
         with self._lock:

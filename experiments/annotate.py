@@ -1,0 +1,59 @@
+"""A bundle over new documents: text in, entities with offsets out, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Literal
+
+from experiments._errors import ReadError
+from experiments.corpora import jsonl
+from ner_programs.program import NERProgram
+from ner_programs.types import Document, Entity
+from optimizers._base import score
+
+InputFormat = Literal["auto", "text", "jsonl"]
+BATCH = 64
+
+
+def read(inputs: Sequence[Path], form: InputFormat = "auto") -> Iterator[Document]:
+    """Yield the documents of files: a text file is one document, a JSON-lines file one a line (its `text`)."""
+    for path in inputs:
+        if not path.is_file():
+            raise ReadError(f"{path}: there is no such file")
+        if form == "jsonl" or (form == "auto" and path.suffix in (".jsonl", ".ndjson")):
+            yield from jsonl.read(path)
+        else:
+            try:
+                yield Document(path.name, path.read_bytes().decode("utf-8"))
+            except UnicodeDecodeError:
+                raise ReadError(f"{path}: not UTF-8") from None
+
+
+def annotate(program: NERProgram, documents: Sequence[Document], out: IO[str], tick: Callable[[], None]) -> int:
+    """Write one JSON line for each document, as soon as its batch is done; return how many calls were not answered."""
+    unanswered = 0
+    for first in range(0, len(documents), BATCH):
+        batch = documents[first : first + BATCH]
+        scored = score(program, batch, tick)
+        unanswered += scored.total.unanswered
+        for document, entities in zip(batch, scored.entities, strict=True):
+            out.write(json.dumps(jsonl.dump(replace(document, entities=entities)), ensure_ascii=False) + "\n")
+        out.flush()
+    return unanswered
+
+
+def predicted(path: Path, documents: Sequence[Document]) -> list[tuple[Entity, ...]]:
+    """Read anyone's predictions (JSON lines with `id` and `entities`) in the order of `documents`.
+
+    Raises ReadError where a document has no line, or where its text is another one.
+    """
+    said = {d.id: d for d in jsonl.read(path)}
+    for document in documents:
+        if document.id not in said:
+            raise ReadError(f"{path}: there is no line for document {document.id!r}")
+        if said[document.id].text != document.text:
+            raise ReadError(f"{path}: the text of document {document.id!r} is not that of the corpus")
+    return [said[d.id].entities for d in documents]

@@ -1,0 +1,154 @@
+"""The command line. Help and completion import neither DSPy nor MLflow: every verb imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="The NER compiler: compile clinical and biomedical NER programs, compare the experiments, reuse the programs.",
+)  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+Data = Annotated[Path | None, typer.Option(help="Data directory (else NERC_DATA, else the user's cache).")]
+Home = Annotated[Path | None, typer.Option(help="The mlruns folder (else NERC_HOME, else ./mlruns).")]
+Set = Annotated[list[str], typer.Option("--set", help="Change a setting of the spec: program.demos.k=32")]
+Lm = Annotated[str | None, typer.Option("--lm", help="A language model, e.g. openai/gpt-4.1-mini; default: offline.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(help="A TOML file; see experiments/specs/.")],
+    set: Set = [],  # noqa: B006  # typer copies it
+    lm: Lm = None,
+    data: Data = None,
+    home: Home = None,
+    json: Json = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and money; send nothing.")] = False,
+    max_cost: Annotated[float | None, typer.Option(help="Stop before spending more US dollars than this.")] = None,
+) -> None:
+    """Compile a program: corpus, knowledge base, optimizer, evaluation, MLflow, bundle."""
+    from experiments import verbs
+
+    verbs.run(spec, set, lm, data, home, json=json, dry_run=dry_run, max_cost=max_cost)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str] | None, typer.Argument(help="Run ids, or their first characters.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="All finished runs of this experiment.")] = None,
+    part: Annotated[str, typer.Option(help="dev or test.")] = "dev",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Compare runs on the same documents, with the interval of every difference, beside the floors."""
+    from experiments import verbs
+
+    verbs.compare(runs or [], experiment, part, home, json=json)
+
+
+@app.command()
+def annotate(
+    bundle: Annotated[str, typer.Argument(help="A bundle folder, runs:/<id> or models:/<name>@<alias>.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Text files (one document each) or JSON lines.")],
+    format: Annotated[str, typer.Option(help="auto, text or jsonl.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Where to write JSON lines; default: stdout.")] = None,
+    lm: Lm = None,
+    set: Set = [],  # noqa: B006
+    home: Home = None,
+) -> None:
+    """Annotate documents with a compiled program; entities carry character offsets."""
+    from experiments import verbs
+
+    verbs.annotate(bundle, inputs, format, out, lm, set, home)
+
+
+@app.command()
+def evaluate(
+    corpus: Annotated[Path, typer.Argument(help="A spec whose [corpus] is scored.")],
+    bundle: Annotated[str | None, typer.Option(help="A bundle to run over it.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="JSON lines of anyone's predictions, by document id.")] = None,
+    part: Annotated[str, typer.Option(help="dev or test.")] = "dev",
+    lm: Lm = None,
+    data: Data = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Score a bundle, or anyone's predictions, on the corpus of a spec."""
+    from experiments import verbs
+
+    verbs.evaluate(corpus, bundle, predictions, part, lm, data, home, json=json)
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="corpora, formats, demos, retrievers, sources, verifiers, optimizers, lms, runs.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """List what there is of a kind."""
+    from experiments import verbs
+
+    verbs.list_kind(kind, home, json=json)
+
+
+@app.command()
+def cache(
+    remove: Annotated[str | None, typer.Option(help="Remove the recorded answers of one corpus, or `all`.")] = None,
+    json: Json = False,
+) -> None:
+    """Show, or remove, the recorded LM answers: one folder a corpus, readable by you alone."""
+    from experiments import verbs
+
+    verbs.cache(remove, json=json)
+
+
+@app.command()
+def doctor(data: Data = None, home: Home = None, json: Json = False) -> None:
+    """Check the installation, the folders and the environment."""
+    from experiments import verbs
+
+    verbs.doctor(data, home, json=json)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="A run id, or its first characters.")],
+    out: Annotated[Path | None, typer.Option(help="Write the run's bundle, with its knowledge base, to this folder.")] = None,
+    register: Annotated[str | None, typer.Option(help="Register it in MLflow as NAME@ALIAS.")] = None,
+    home: Home = None,
+) -> None:
+    """Take a compiled program out of a run: as a bundle folder, or as a name in MLflow's registry."""
+    from experiments import verbs
+
+    verbs.export(run, out, register, home)
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one line on stderr and exit code 2."""
+    from experiments import places
+
+    places.prepare_environment()
+    try:
+        app()
+    except ValueError as error:
+        from experiments.failures import USER_ERRORS
+
+        if not isinstance(error, USER_ERRORS):
+            raise
+        typer.echo(f"nerc: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+
+
+def print_json(content: Any) -> None:
+    """Print the one JSON object of `--json`."""
+    typer.echo(json.dumps(content, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Runs side by side: each with its interval, and the paired difference to the first, beside the floors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import tracking
+from experiments._errors import TrackingError
+from experiments.significance import Difference, interval, paired
+from ner_programs.scoring import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run, or one floor, on one part of the corpus; `against_first` is its F1 less that of the first row."""
+
+    name: str
+    run_id: str
+    counts: tuple[Counts, ...]
+    lm_calls: int
+    labelled: int
+    against_first: Difference | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every figure of the row."""
+        total = sum(self.counts, Counts())
+        lo, hi = interval(self.counts)
+        d = self.against_first
+        return {
+            "name": self.name, "run_id": self.run_id, "micro_f1": round(total.f1, 4), "ci95": [round(lo, 4), round(hi, 4)],
+            "precision": round(total.precision, 4), "recall": round(total.recall, 4),
+            "relaxed_f1": round(total.relaxed_f1, 4), "lm_calls": self.lm_calls, "labelled": self.labelled,
+            "difference": None if d is None else {
+                "delta": round(d.delta, 4), "ci95": [round(d.lo, 4), round(d.hi, 4)], "p": round(d.p, 4),
+                "significant": d.significant,
+            },
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The rows of a comparison, and what their intervals resample."""
+
+    part: str
+    corpus: str
+    unit: str
+    rows: tuple[Row, ...]
+    floors: tuple[Row, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `nerc compare --json` prints."""
+        return {
+            "part": self.part, "corpus": self.corpus, "unit": self.unit,
+            "runs": [row.as_dict() for row in self.rows], "floors": [row.as_dict() for row in self.floors],
+        }  # fmt: skip
+
+
+def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None, part: str = "dev") -> Comparison:
+    """Compare runs, by id or all finished ones of an experiment, on the same rows of the same corpus.
+
+    The floors are those of the last run. Raises TrackingError where there is nothing to compare, or where the runs were made
+    on different corpora.
+    """
+    if not (home / "mlflow.db").is_file():
+        raise TrackingError(f"there are no runs in {home}; make some with `nerc run`")
+    client = tracking.open_store(home)
+    found = tracking.find_runs(client, experiment) if experiment else [tracking.find_run(client, r) for r in runs]
+    if not found:
+        raise TrackingError("there are no finished runs to compare")
+    marks = {(r.data.tags.get("nerc.corpus_fingerprint"), r.data.params.get("labels")) for r in found}
+    if len(marks) > 1:
+        raise TrackingError("the runs were made on different corpora: a paired comparison needs the same documents")
+    said = [tracking.read_file(client, r.info.run_id, f"{part}.json") for r in found]
+    counted = [_counts(s) for s in said]
+    first = counted[0]
+    rows = tuple(_row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True)))
+    beside = tracking.read_file(client, found[-1].info.run_id, "floors.json")
+    floors = tuple(_row(f"floor: {name}", found[-1], _counts(parts[part]), first, calls=0) for name, parts in beside.items())
+    return Comparison(part, found[0].data.tags["nerc.corpus"], said[0]["unit"], rows, floors)
+
+
+def _row(name: str, run: Any, counts: tuple[Counts, ...], first: Sequence[Counts] | None, calls: int | None = None) -> Row:
+    against = paired(first, counts) if first is not None else None
+    made = int(run.data.metrics.get("lm_calls", 0)) if calls is None else calls
+    return Row(name, run.info.run_id, counts, made, int(run.data.metrics.get("labelled_documents", 0)), against)
+
+
+def _counts(said: dict[str, Any]) -> tuple[Counts, ...]:
+    return tuple(Counts(*row) for row in said["rows"])

@@ -1,0 +1,89 @@
+"""The floors beside every result: what needs no language model and no prompt.
+
+`gazetteer`: train mentions by longest match, those dropped that are wrong more often than right on train. `dictionary`: what
+the program's own retriever names, under the label it says. `crf` and `crf+hints`: the offline engine's own features, fitted
+once on the same labelled pool, without and with the knowledge lines.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from kb.names import Filter, NameIndex
+from ner_programs.demos import Demonstration, Pool
+from ner_programs.lms._crf import Sample, Tagger, fit
+from ner_programs.lms._incontext import hints
+from ner_programs.program import NERProgram
+from ner_programs.types import Document, Entity, Label
+from ner_programs.units import split
+
+Answer = Callable[[str], list[Entity]]
+MIN_PRECISION = 0.5
+
+
+def floors(program: NERProgram, pool: Pool) -> dict[str, Answer]:
+    """Return each floor as a function from a unit's text to entities, made from `pool` and the program's retriever."""
+    labels = list(program.spec.labels)
+    made = {"gazetteer": gazetteer(pool), "crf": crf(pool, lambda text: "", labels)}
+    if program.kb is not None:
+        lines = program.retrieve.lines
+        made["dictionary"] = dictionary(lines, labels)
+        made["crf+hints"] = crf(pool, lines, labels)
+    return made
+
+
+def answers(program: NERProgram, floor: Answer, documents: Iterable[Document]) -> list[list[Entity]]:
+    """Answer documents unit by unit, as the program does."""
+    return [
+        [e.shifted(u.start) for u in split(d.text, program.spec.unit) for e in floor(d.text[u.start : u.end])]
+        for d in documents
+    ]
+
+
+def gazetteer(pool: Iterable[Demonstration]) -> Answer:
+    """Longest match of train mentions; a surface that is right in less than half of its train matches is dropped."""
+    pool = list(pool)
+    labelled: dict[str, Counter[str]] = {}
+    for demonstration in pool:
+        for m in demonstration.mentions:
+            labelled.setdefault(m.text, Counter())[m.label] += 1
+    label = {surface: labels.most_common(1)[0][0] for surface, labels in labelled.items()}
+    index = _index(label)
+    right: Counter[str] = Counter()
+    matched: Counter[str] = Counter()
+    for d in pool:
+        gold = {(m.start, (m.start or 0) + len(m.text)) for m in d.mentions}
+        for match in index.find(d.text):
+            matched[match.concepts[0]] += 1
+            right[match.concepts[0]] += (match.start, match.end) in gold
+    pruned = _index([s for s in label if right[s] >= MIN_PRECISION * matched[s]])
+    return lambda text: [Entity.of(text, m.start, m.end, label[m.concepts[0]]) for m in pruned.find(text)]
+
+
+def _index(surfaces: Iterable[str]) -> NameIndex:
+    return NameIndex.of([(s, s, True) for s in surfaces], Filter())
+
+
+def dictionary(lines: Callable[[str], str], labels: list[str]) -> Answer:
+    """What the knowledge lines of a text name, under the label that they say."""
+
+    def answer(text: str) -> list[Entity]:
+        known = [Label(name) for name in labels]
+        return [Entity.of(text, h.start, h.end, h.label) for h in hints(text, lines(text), known) if h.label]
+
+    return answer
+
+
+def crf(pool: Iterable[Demonstration], lines: Callable[[str], str], labels: list[str]) -> Answer:
+    """One CRF fitted on the whole pool."""
+    known = [Label(name) for name in labels]
+
+    def sample(text: str, spans: tuple[tuple[int, int, str], ...] = ()) -> Sample:
+        return Sample(text, spans, hints(text, lines(text), known))
+
+    def spans(d: Demonstration) -> tuple[tuple[int, int, str], ...]:
+        return tuple((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
+
+    tagger: Tagger = fit([sample(d.text, spans(d)) for d in pool])
+    return lambda text: [Entity.of(text, s.start, s.end, s.label) for s in tagger.tag(sample(text))]

@@ -1,0 +1,41 @@
+"""Where things lie: the data directory, `mlruns/`, and the user's cache. Nothing is written anywhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def data_directory(given: Path | None = None) -> Path:
+    """Return `--data`, else NERC_DATA, else the data folder in the user's cache."""
+    named = given or os.environ.get("NERC_DATA")
+    return Path(named).absolute() if named else cache() / "data"
+
+
+def cache() -> Path:
+    """Return nerc's folder in the user's cache (NERC_CACHE moves it); only the user can read what is in it."""
+    folder = Path(os.environ.get("NERC_CACHE") or platformdirs.user_cache_dir("nerc")).absolute()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def answers(corpus: str, fingerprint: str) -> Path:
+    """Return the file of recorded answers of one corpus: one folder a corpus, mode 0700."""
+    folder = cache() / "answers" / f"{corpus}-{fingerprint[:12]}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder / "answers.db"
+
+
+def home(given: Path | None = None) -> Path:
+    """Return the `mlruns` folder: `--home`, else NERC_HOME, else `mlruns` in the working directory."""
+    return Path(given or os.environ.get("NERC_HOME") or "mlruns").absolute()
+
+
+def prepare_environment() -> None:
+    """Keep libraries from writing elsewhere and from calling home; before DSPy or MLflow is imported."""
+    os.environ.setdefault("DSPY_CACHEDIR", str(cache() / "dspy"))
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,45 @@
+"""What a person sees while a run goes on: one line a step, with a bar where the length is known. On stderr."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+Tick = Callable[[], None]
+
+
+class Progress:
+    """Steps of a run; `Progress.silent()` shows none."""
+
+    def __init__(self, console: Console | None) -> None:
+        self.console = console
+
+    @classmethod
+    def silent(cls) -> Progress:
+        """Return a progress that shows nothing."""
+        return cls(None)
+
+    @contextmanager
+    def step(self, name: str, length: int | None = None) -> Iterator[Tick]:
+        """Show a step while the block runs; the block calls what it is given once for each of `length` pieces."""
+        if self.console is None:
+            yield lambda: None
+            return
+        began = time.monotonic()
+        columns = [SpinnerColumn(), TextColumn("{task.description}")]
+        columns += [BarColumn(), MofNCompleteColumn()] if length else []
+        with Bars(*columns, TimeElapsedColumn(), console=self.console, transient=True) as bars:
+            task, lock = bars.add_task(name, total=length), threading.Lock()
+
+            def tick() -> None:
+                with lock:
+                    bars.advance(task)
+
+            yield tick
+        self.console.print(f"[dim]{name}: {time.monotonic() - began:.1f} s[/dim]")

@@ -1,0 +1,95 @@
+"""What of a run goes into MLflow: settings, trials, prompts, scores, row counts, and the bundle of a public corpus."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.corpora._base import Corpus
+from experiments.evaluation import Evaluation
+from experiments.spec import RunSpec
+from experiments.tracking import Tracker
+from ner_programs.program import NERProgram
+from optimizers._base import Trial
+
+if TYPE_CHECKING:
+    from experiments.run import Result
+
+
+class RunRecorder:
+    """Writes a run to its tracker; of a private corpus nothing that holds text (design D12)."""
+
+    def __init__(self, tracker: Tracker, corpus: Corpus) -> None:
+        self.tracker, self.corpus = tracker, corpus
+
+    @classmethod
+    def open(cls, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, run_id: str | None) -> RunRecorder:
+        """Begin a run, or take up `run_id`."""
+        if run_id is not None:
+            return cls(Tracker.resume(home, run_id, private=corpus.private), corpus)
+        tags = {
+            "corpus": corpus.name,
+            "corpus_fingerprint": corpus.fingerprint[:16],
+            "kb_fingerprint": program.kb.fingerprint if program.kb else "none",
+            "engine": "in-context CRF" if spec.lm.model == "offline" else spec.lm.model,
+            "private": str(corpus.private).lower(),
+        }
+        return cls(Tracker.start(home, spec.name, run_name(spec), spec.flat(), tags), corpus)
+
+    @property
+    def run_id(self) -> str:
+        """The MLflow run's id."""
+        return self.tracker.run_id
+
+    def trial(self, trial: Trial) -> None:
+        """Write a finished trial."""
+        self.tracker.trial(trial)
+
+    def prompt(self, name: str, program: NERProgram) -> None:
+        """Write the prompt that `program` sends for one dev text; of a private corpus only the system message."""
+        extract = program.extract
+        text = "" if self.corpus.private or not self.corpus.dev else self.corpus.dev[0].text
+        fields = {"text": text, "knowledge": program.retrieve.lines(text) if text else ""}
+        demos = extract.demos(text, self.corpus.dev[0].kin) if text else []
+        messages = extract.adapter.format(extract.predict.signature, demos, fields)
+        shown = messages[:1] if self.corpus.private else messages
+        self.tracker.file(f"prompts/{name}.txt", "\n\n".join(f"=== {m['role']}\n{m['content']}" for m in shown) + "\n")
+
+    def result(self, result: Result, program: NERProgram) -> None:
+        """Write what the run ended with."""
+        self.prompt("compiled", program)
+        for part, evaluation in (("dev", result.dev), ("test", result.test)):
+            self.tracker.metrics(_metrics(part, evaluation))
+            self.tracker.file(f"{part}.json", evaluation.as_dict() | {"rows": [astuple(c) for c in evaluation.rows]})
+        beside = {
+            name: {part: e.as_dict() | {"rows": [astuple(c) for c in e.rows]} for part, e in parts.items()}
+            for name, parts in result.floors.items()
+        }
+        self.tracker.file("floors.json", beside)
+        self.tracker.metrics({f"floor_{n.replace('+', '_')}_dev_f1": e["dev"].total.f1 for n, e in result.floors.items()})
+        self.tracker.metrics({"lm_calls": result.spent["calls"], "tokens": result.spent["tokens"], "cost": result.spent["cost"],
+                              "seconds": result.seconds, "labelled_documents": result.labelled})  # fmt: skip
+        self.tracker.file("result.json", result.as_dict())
+        self.tracker.tag("bundle", str(result.bundle))
+        if not self.corpus.private:
+            self.tracker.folder(result.bundle, "bundle")
+
+
+def _metrics(part: str, evaluation: Evaluation) -> dict[str, float]:
+    said: dict[str, Any] = evaluation.as_dict()
+    return {
+        f"{part}_f1": said["micro_f1"], f"{part}_f1_lo": said["ci95"][0], f"{part}_f1_hi": said["ci95"][1],
+        f"{part}_precision": said["precision"], f"{part}_recall": said["recall"], f"{part}_relaxed_f1": said["relaxed_f1"],
+        f"{part}_seen_f1": said["seen_f1"], f"{part}_unseen_f1": said["unseen_f1"], f"{part}_unanswered": said["unanswered"],
+    }  # fmt: skip
+
+
+def run_name(spec: RunSpec) -> str:
+    """Name a run by what differs between runs: format, demonstrations, knowledge, verification, optimizer."""
+    program = spec.program
+    demos = "no demonstrations" if not program.demos else f"{program.demos['name']} k={program.demos.get('k', 8)}"
+    retriever = (program.retriever or {"name": "walk" if spec.kb else "none"})["name"]
+    verify = f", verify {program.verify['name']}" if program.verify else ""
+    compiled = "" if spec.optimizer["name"] == "none" else f", {spec.optimizer['name']}"
+    return f"{program.format['name']}, {demos}, knowledge {retriever}{verify}{compiled}"

@@ -1,0 +1,158 @@
+"""MLflow: one store in `mlruns/`, one run a compilation, each trial written the moment it is finished.
+
+Of a public corpus everything useful is logged. Of a private one (design D12) only what holds no text: settings, scores,
+counts for each row, fingerprints, and where the bundle lies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from filelock import FileLock
+from mlflow.entities import Metric, Param, RunTag
+
+from experiments._errors import TrackingError
+from ner_programs.bundle import state_of
+from optimizers._base import Trial
+
+DESCRIPTION = "Compare runs with `nerc compare`; dev_f1 and test_f1 are strict micro-F1, dev_f1_lo/hi its 95 % interval."
+
+
+def open_store(home: Path) -> mlflow.MlflowClient:
+    """Open the store, making it first where there is none; one process at a time, since its migrations race."""
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".store.lock"):
+        mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
+        client = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)
+    mlflow.tracing.disable()
+    return client
+
+
+class Tracker:
+    """Writes one run, as it goes."""
+
+    def __init__(self, client: mlflow.MlflowClient, run_id: str, *, private: bool) -> None:
+        self.client, self.run_id, self.private = client, run_id, private
+        self._best = 0.0
+
+    @classmethod
+    def start(cls, home: Path, experiment: str, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Tracker:
+        """Begin a run in `experiment`; `params` are logged as they are, `tags` under `nerc.`."""
+        client = open_store(home)
+        run = client.create_run(_experiment(client, home, experiment), run_name=run_name)
+        tracker = cls(client, run.info.run_id, private=tags.get("private") == "true")
+        rows = [Param(k, v[:6000]) for k, v in params.items()]
+        marks = [RunTag(f"nerc.{k}", v[:5000]) for k, v in {**tags, "version": version("nerc")}.items()]
+        client.log_batch(tracker.run_id, params=rows, tags=[*marks, RunTag("mlflow.note.content", DESCRIPTION)])
+        return tracker
+
+    @classmethod
+    def resume(cls, home: Path, run_id: str, *, private: bool) -> Tracker:
+        """Go on with a run that was interrupted: its metrics are written again, over the same steps."""
+        client = open_store(home)
+        try:
+            client.update_run(run_id, status="RUNNING")
+        except mlflow.exceptions.MlflowException as error:
+            raise TrackingError(f"the interrupted run {run_id} is no longer in {home}") from error
+        return cls(client, run_id, private=private)
+
+    def trial(self, trial: Trial) -> None:
+        """Write a finished trial: its score as a step, and for a public corpus the state of its program."""
+        total = trial.scored.total
+        self._best = max(self._best, total.f1)
+        values = {
+            "trial_f1": total.f1, "trial_precision": total.precision, "trial_recall": total.recall, "best_f1": self._best,
+            "trial_lm_calls": trial.calls, "trial_documents": trial.documents, "trial_unanswered": total.unanswered,
+        }  # fmt: skip
+        self.metrics(values, step=trial.number)
+        about = {"trial": trial.number, "changes": dict(trial.changes), **values}
+        state = state_of(trial.program)
+        if self.private:
+            state = {k: {"demos": [d.get("id") for d in v["demos"]]} for k, v in state.items()}
+        self.file(f"trials/{trial.number:04d}.json", {**about, "state": state})
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Write metrics in one go."""
+        now = mlflow.utils.time.get_current_time_millis()
+        self.client.log_batch(self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
+
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag under `nerc.`."""
+        self.client.set_tag(self.run_id, f"nerc.{name}", value)
+
+    def file(self, name: str, content: Any) -> None:
+        """Write an artifact: text as it is, anything else as JSON."""
+        text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False)
+        self.client.log_text(self.run_id, text, name)
+
+    def folder(self, local: Path, name: str) -> None:
+        """Copy a folder into the run's artifacts, but for a knowledge base: those lie once in `mlruns/kb/`."""
+        for file in sorted(local.iterdir()):
+            if file.is_file():
+                self.client.log_artifact(self.run_id, str(file), name)
+
+    def end(self, status: str = "FINISHED") -> None:
+        """Close the run: FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(self.run_id, status)
+
+
+def find_runs(client: mlflow.MlflowClient, experiment: str) -> list[Any]:
+    """Return the finished runs of an experiment, oldest first; raises TrackingError with the experiments there are."""
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        names = ", ".join(sorted(e.name for e in client.search_experiments())) or "none"
+        raise TrackingError(f"there is no experiment {experiment!r}; there are: {names}")
+    finished = "attributes.status = 'FINISHED'"
+    return list(client.search_runs([found.experiment_id], finished, order_by=["attributes.start_time ASC"]))
+
+
+def find_run(client: mlflow.MlflowClient, run_id: str) -> Any:
+    """Return a run by its id, or by the first characters of it."""
+    try:
+        return client.get_run(run_id)
+    except mlflow.exceptions.MlflowException:
+        every = client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=5000)
+        near = [r for r in every if r.info.run_id.startswith(run_id)] if run_id else []
+        if len(near) == 1:
+            return near[0]
+        raise TrackingError(f"{len(near) or 'no'} runs begin with {run_id!r}") from None
+
+
+def read_file(client: mlflow.MlflowClient, run_id: str, name: str) -> Any:
+    """Read a JSON artifact of a run."""
+    try:
+        return json.loads(Path(client.download_artifacts(run_id, name)).read_text(encoding="utf-8"))
+    except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:
+        raise TrackingError(f"run {run_id[:8]} has no {name}: it was not finished, or not by nerc") from error
+
+
+def _experiment(client: mlflow.MlflowClient, home: Path, name: str) -> str:
+    """Return the id of an experiment, made under the lock where it is new."""
+    with FileLock(home / ".store.lock"):
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(client.create_experiment(name, artifact_location=f"file://{home / 'artifacts' / name}"))
+
+
+def list_runs(home: Path) -> list[dict[str, Any]]:
+    """Return what there is to compare: the finished runs of all experiments, newest first."""
+    if not (home / "mlflow.db").is_file():
+        return []
+    client = open_store(home)
+    names = {e.experiment_id: e.name for e in client.search_experiments()}
+    order = ["attributes.start_time DESC"]
+    runs = client.search_runs(list(names), "attributes.status = 'FINISHED'", order_by=order, max_results=1000)
+    return [
+        {
+            "run_id": r.info.run_id, "experiment": names[r.info.experiment_id], "name": r.info.run_name,
+            "dev_f1": r.data.metrics.get("dev_f1", float("nan")),
+        }
+        for r in runs
+    ]  # fmt: skip

@@ -1,0 +1,223 @@
+"""What each verb of the command line does, once it is known what is wanted."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from experiments import places
+from experiments._errors import ReadError, SpecError
+from experiments.cli import print_json
+from experiments.spec import Model, load
+
+KINDS = {
+    "corpora": "experiments.corpora", "formats": "ner_programs.formats", "demos": "ner_programs.demos",
+    "retrievers": "kb.retrievers", "sources": "kb.sources", "verifiers": "ner_programs.verifiers", "optimizers": "optimizers",
+    "lms": "ner_programs.lms",
+}  # fmt: skip
+err = Console(stderr=True, highlight=False)
+
+
+def run(
+    path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, json: bool, dry_run: bool,
+    max_cost: float | None,
+) -> None:  # fmt: skip
+    """Run a spec, or say what it would cost."""
+    spec = load(path, changes, lm)
+    data, home = places.data_directory(data), places.home(home)
+    with redirect_stdout(sys.stderr):  # nothing but our JSON goes to stdout, whatever libraries print
+        from experiments.estimate import estimate
+        from experiments.progress import Progress
+        from experiments.run import run as run_spec
+        from experiments.tables import estimate_table, result_table, trial_line
+
+        if dry_run:
+            plan = estimate(spec, data, home)
+            err.print(estimate_table(plan))
+            said = plan.as_dict()
+        else:
+            result = run_spec(
+                spec, data, home, max_cost=max_cost, progress=Progress(err), on_trial=lambda t: err.print(trial_line(t))
+            )
+            err.print(result_table(result, "in-context CRF" if spec.lm.model == "offline" else spec.lm.model))
+            err.print(f"run {result.run_id} in {home}\nreuse it:", soft_wrap=True)
+            err.print(f'  program = ner_programs.load("{result.bundle}")\n  entities = program(text).entities', soft_wrap=True)
+            said = result.as_dict()
+    if json:
+        print_json(said)
+
+
+def compare(runs: Sequence[str], experiment: str | None, part: str, home: Path | None, *, json: bool) -> None:
+    """Compare runs."""
+    if bool(runs) == bool(experiment):
+        raise SpecError("compare wants either run ids or --experiment NAME")
+    _check_part(part)
+    from experiments.compare import compare as compare_runs
+    from experiments.tables import comparison_table
+
+    with redirect_stdout(sys.stderr):
+        comparison = compare_runs(places.home(home), runs, experiment, part)
+    err.print(comparison_table(comparison))
+    if json:
+        print_json(comparison.as_dict())
+
+
+def annotate(
+    bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str], home: Path | None
+) -> None:
+    """Annotate documents: to a file in one step, or to stdout as they come."""
+    if format not in ("auto", "text", "jsonl"):
+        raise SpecError(f"--format {format}: it is auto, text or jsonl")
+    from experiments import load as load_program
+    from experiments.annotate import annotate as write
+    from experiments.annotate import read
+    from experiments.progress import Progress
+    from experiments.session import session
+
+    documents = list(read(inputs, format))  # type: ignore[arg-type]
+    program = load_program(bundle, home=places.home(home))
+    model = _model(lm, changes, program.wants)
+    with session(model, private=True), Progress(err).step("annotating", len(documents)) as tick:
+        if out is None:
+            unanswered = write(program, documents, sys.stdout, tick)
+        else:
+            draft = out.with_name(f".{out.name}.draft")
+            with draft.open("w", encoding="utf-8") as file:
+                unanswered = write(program, documents, file, tick)
+            draft.replace(out)
+    if unanswered:
+        err.print(f"{unanswered} calls were not answered; what they would have found is missing")
+
+
+def evaluate(
+    path: Path, bundle: str | None, predictions: Path | None, part: str, lm: str | None, data: Path | None, home: Path | None,
+    *, json: bool,
+) -> None:  # fmt: skip
+    """Score a bundle or predictions."""
+    if bool(bundle) == bool(predictions):
+        raise SpecError("evaluate wants either --bundle or --predictions")
+    _check_part(part)
+    from experiments import evaluation, setup
+
+    spec = load(path, (), lm)
+    corpus = setup.open_corpus(spec, places.data_directory(data))
+    with redirect_stdout(sys.stderr):
+        if predictions is not None:
+            from experiments.annotate import predicted
+
+            found = evaluation.evaluate(corpus, part, answers=predicted(predictions, getattr(corpus, part)))
+        else:
+            from experiments import load as load_program
+            from experiments.session import session
+            from optimizers._base import score
+
+            program = load_program(str(bundle), home=places.home(home))
+            with session(_model(lm, (), program.wants), private=corpus.private):
+                found = evaluation.evaluate(corpus, part, score(program, getattr(corpus, part)))
+    said = found.as_dict()
+    err.print(*(f"{k} {v}" for k, v in said.items()), sep="\n")
+    if json:
+        print_json(said)
+
+
+def list_kind(kind: str, home: Path | None, *, json: bool) -> None:
+    """List components, or runs."""
+    if kind == "runs":
+        from experiments.tracking import list_runs
+
+        rows = list_runs(places.home(home))
+        if json:
+            print_json(rows)
+        else:
+            for row in rows:
+                print(row["run_id"][:8], row["experiment"], row["name"], f"dev {row['dev_f1']:.3f}", sep="\t")
+        return
+    if kind not in KINDS:
+        raise SpecError(f"there is no kind {kind!r}; there are: {', '.join([*KINDS, 'runs'])}")
+    from ner_programs.components import names
+
+    found = names(KINDS[kind])
+    if json:
+        print_json({kind: found})
+    else:
+        print(*found, sep="\n")
+
+
+def cache(remove: str | None, *, json: bool) -> None:
+    """Show or remove recorded answers."""
+    import shutil
+
+    root = places.cache() / "answers"
+    folders = {f.name: sum(p.stat().st_size for p in f.iterdir()) for f in sorted(root.iterdir())} if root.is_dir() else {}
+    if remove is not None:
+        gone = [name for name in folders if remove in (name, "all")]
+        if not gone:
+            raise SpecError(f"there are no recorded answers {remove!r}; there are: {', '.join(folders) or 'none'}")
+        for name in gone:
+            shutil.rmtree(root / name)
+            folders.pop(name)
+    if json:
+        print_json({"folder": str(root), "bytes": folders})
+    else:
+        err.print(f"{root}", soft_wrap=True)
+        for name, size in folders.items():
+            print(f"{name}\t{size / 1e6:.1f} MB")
+
+
+def doctor(data: Path | None, home: Path | None, *, json: bool) -> None:
+    """Say what is installed, where things lie, and what is set."""
+    from experiments.checkup import checkup
+
+    rows = checkup(places.data_directory(data), places.home(home))
+    for row in rows:
+        err.print(f"{'[green]ok[/green]  ' if row['ok'] else '[red]no[/red]  '}{row['what']}: {row['found']}", soft_wrap=True)
+    if json:
+        print_json({"checks": rows})
+    if not all(row["ok"] for row in rows if row["needed"]):
+        raise SpecError("something that nerc needs is missing; see the lines above")
+
+
+def export(run: str, out: Path | None, register: str | None, home: Path | None) -> None:
+    """Write a run's bundle to a folder, or register it."""
+    if out is None and register is None:
+        raise SpecError("export wants --out FOLDER, --register NAME@ALIAS, or both")
+    from experiments import load as load_program
+    from experiments.registry import register as register_run
+    from ner_programs import save
+
+    if out is not None:
+        err.print(f"{save(load_program(f'runs:/{run}', home=places.home(home)), out)}", soft_wrap=True)
+    if register is not None:
+        name, at, alias = register.partition("@")
+        if not (name and at and alias):
+            raise SpecError(f"--register {register}: write it as NAME@ALIAS")
+        version = register_run(run, name, alias, places.home(home))
+        err.print(f"models:/{name}@{alias} is version {version}")
+
+
+def _model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any]) -> Model:
+    """Return the LM of the command line, else the one a bundle was compiled with."""
+    options: dict[str, Any] = dict(wanted) if lm is None else {"model": lm}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not (equals and key.startswith("lm.")):
+            raise SpecError(f"--set {change}: here only lm.<option>=value can be set")
+        try:
+            options[key.removeprefix("lm.")] = jsonlib.loads(value)
+        except ValueError:
+            options[key.removeprefix("lm.")] = value
+    try:
+        return Model.model_validate(options)
+    except ValueError as error:
+        raise SpecError(f"--set: {error}") from error
+
+
+def _check_part(part: str) -> None:
+    if part not in ("dev", "test"):
+        raise ReadError(f"--part {part}: it is dev or test")

@@ -1,0 +1,171 @@
+"""What an optimizer is, how programs are scored, and how a budget ends a search.
+
+An optimizer tries candidates: each is scored on the same documents by corpus micro-F1 and reported as a trial the moment it
+is finished. A budget is enforced by the LM's meter, which refuses the call that would exceed it; only this file catches that
+refusal, drops the unfinished trial and returns the best finished one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import dspy
+
+from ner_programs.lms.metered import Budget, BudgetSpent, MeteredLM
+from ner_programs.program import NERProgram
+from ner_programs.scoring import Counts
+from ner_programs.types import Document, Entity
+from ner_programs.units import split
+from optimizers._errors import BudgetError, OutageError
+
+Tick = Callable[[], None]
+OUTAGE = 0.02
+"""A candidate with a larger share of unanswered calls is not ranked: an outage must not choose the program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A program's answers to documents, in their order; `counts` has one row for each document."""
+
+    counts: tuple[Counts, ...]
+    entities: tuple[tuple[Entity, ...], ...]
+    unreadable: int
+    calls: int
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all documents together."""
+        return sum(self.counts, Counts())
+
+    @property
+    def rankable(self) -> bool:
+        """Whether so many calls were answered that the score says something about the program."""
+        return self.total.unanswered <= OUTAGE * max(self.calls, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One finished candidate: what was changed, how it scored, and how many calls the run had made by then."""
+
+    number: int
+    changes: Mapping[str, Any]
+    scored: Scored
+    documents: int
+    calls: int
+    program: NERProgram = field(repr=False)
+
+
+OnTrial = Callable[[Trial], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A program that is made only when it is its turn, and what is different about it."""
+
+    changes: Mapping[str, Any]
+    make: Callable[[], NERProgram]
+
+
+class Optimizer(Protocol):
+    """From a program, train and dev documents to a better program; never changes the program it is given."""
+
+    def compile(
+        self,
+        program: NERProgram,
+        *,
+        train: Sequence[Document],
+        dev: Sequence[Document],
+        budget: Budget,
+        on_trial: OnTrial,
+    ) -> NERProgram:
+        """Return the best program found within `budget`; every finished trial is reported to `on_trial`."""
+
+
+def score(program: dspy.Module, documents: Sequence[Document], tick: Tick | None = None) -> Scored:
+    """Run a program over documents, as many at a time as the LM's `concurrency` says, and count right and wrong.
+
+    Demonstrations from a document itself, or from one related to it, are not shown (design D8).
+    """
+
+    def answer(document: Document) -> dspy.Prediction:
+        prediction = program(text=document.text, exclude=document.kin)
+        if tick is not None:
+            tick()
+        return prediction
+
+    answers = _in_threads(answer, documents, getattr(dspy.settings.lm, "concurrency", 1))
+    counts = tuple(
+        Counts.of(d.entities, a.entities, a.get("unanswered") or 0) for d, a in zip(documents, answers, strict=True)
+    )
+    unreadable = sum(a.get("unreadable") or 0 for a in answers)
+    return Scored(counts, tuple(a.entities for a in answers), unreadable, calls_for(program, documents))
+
+
+def _in_threads(
+    work: Callable[[Document], dspy.Prediction], documents: Sequence[Document], threads: int
+) -> list[dspy.Prediction]:
+    """Map `work` over documents; the first failure stops what has not begun, and is raised."""
+    if threads <= 1:
+        return [work(d) for d in documents]
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(copy_context().run, work, d) for d in documents]
+        try:
+            return [f.result() for f in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def calls_for(program: dspy.Module, documents: Sequence[Document]) -> int:
+    """Return how many calls one pass over `documents` makes at most."""
+    unit = program.spec.unit if isinstance(program, NERProgram) else "document"
+    return len(program.predictors()) * sum(len(split(d.text, unit)) for d in documents)
+
+
+@contextmanager
+def within(budget: Budget) -> Iterator[None]:
+    """Limit what the LM in use may spend; BudgetSpent comes out of the block when it is reached."""
+    lm = dspy.settings.lm
+    if not isinstance(lm, MeteredLM):
+        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
+    with lm.meter.limited(budget):
+        yield
+
+
+def calls_made() -> int:
+    """Return how many calls the LM in use has made in this run."""
+    lm = dspy.settings.lm
+    return lm.meter.spent.calls if isinstance(lm, MeteredLM) else 0
+
+
+def best_of(
+    candidates: Iterable[Candidate], documents: Sequence[Document], budget: Budget, on_trial: OnTrial, first: int = 1
+) -> list[Trial]:
+    """Score candidates until they or the budget run out; return the finished, rankable trials, best first.
+
+    Ties go to the earlier trial. Trials are numbered from `first`. Raises BudgetError if the budget does not allow a single
+    trial, OutageError if too many calls failed in all of them.
+    """
+    finished: list[Trial] = []
+    try:
+        with within(budget):
+            for number, candidate in enumerate(candidates, first):
+                program = candidate.make()
+                scored = score(program, documents)
+                finished.append(Trial(number, candidate.changes, scored, len(documents), calls_made(), program))
+                on_trial(finished[-1])
+    except BudgetSpent:
+        pass
+    if not finished:
+        raise BudgetError(
+            f"the budget ({budget.calls or budget.tokens or budget.cost}) does not allow one trial on dev"
+        )
+    ranked = [t for t in finished if t.scored.rankable]
+    if not ranked:
+        raise OutageError(f"in every trial more than {OUTAGE:.0%} of the LM calls failed; the answers so far are kept")
+    return sorted(ranked, key=lambda t: (-t.scored.total.f1, t.number))

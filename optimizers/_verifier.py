@@ -1,0 +1,61 @@
+"""Demonstrations for the verifier: the extractor's own cross-fitted answers on train, diffed with gold.
+
+Texts are chosen so that the five decisions (keep, reject, label, span, add) are shown as evenly as the answers allow.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+
+from ner_programs.alignment import align
+from ner_programs.program import NERProgram
+from ner_programs.verifiers.llm import LLMVerifier
+
+TRIES = 6
+"""How many texts are answered for each demonstration that is wanted."""
+
+
+def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1) -> NERProgram:
+    """Return a copy of `program` whose verifier has its demonstrations; without such a verifier, `program` itself.
+
+    `examples` come from train (`program.examples`); each is answered without demonstrations from its own document. Costs at
+    most `TRIES` extraction calls for each demonstration.
+    """
+    verifier = getattr(program.verify, "verifier", None)
+    if not isinstance(verifier, LLMVerifier) or verifier.predict.demos:
+        return program
+    drawn = random.Random(seed).sample(list(examples), min(len(examples), TRIES * verifier.k))
+    shown = []
+    for example in drawn:
+        said = program.extract(example.text, example.knowledge, example.exclude)
+        found = align(example.text, said.mentions, policy=program.spec.occurrences)
+        if not said.unanswered and (found or example.entities):
+            shown.append(verifier.demonstration(example.text, example.knowledge, found, example.entities))
+    made: NERProgram = program.deepcopy()
+    predictors = dict(made.named_predictors())
+    predictors["verify.verifier.predict"].demos = balanced(shown, verifier.k, verifier.mode)
+    return made
+
+
+def balanced(shown: Sequence[dict[str, Any]], k: int, mode: str) -> list[dict[str, Any]]:
+    """Choose k demonstrations greedily: each time the one that shows most of what has been shown least."""
+    wanted = ("keep", "reject") if mode == "reject" else ("keep", "reject", "label", "span", "add")
+    waiting = list(shown)
+    chosen: list[dspy.Example] = []
+    so_far: Counter[str] = Counter()
+    while waiting and len(chosen) < k:
+        gains = [_gain(d, so_far, wanted) for d in waiting]
+        best = waiting.pop(max(range(len(waiting)), key=lambda i: (gains[i], -i)))
+        so_far.update(v["kind"] for v in best["verdicts"])
+        chosen.append(dspy.Example(**best))
+    return chosen
+
+
+def _gain(demonstration: dict[str, Any], so_far: Counter[str], wanted: Sequence[str]) -> float:
+    kinds = Counter(v["kind"] for v in demonstration["verdicts"] if v["kind"] in wanted)
+    return sum(1 / (1 + so_far[kind]) for kind in kinds) / (1 + 0.1 * kinds.total())

@@ -1,0 +1,114 @@
+"""The JSON-lines reader takes back what is written, reads what people write, and names the line of a fault."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments._errors import ReadError
+from experiments.corpora import jsonl
+from experiments.corpora._files import lines
+from experiments.corpora._split import Split
+from ner_programs.types import Document, Entity
+
+
+def write(folder: Path, **files: str | bytes) -> Path:
+    """Write files `part_ending="content"` as part.ending."""
+    for name, content in files.items():
+        data = content if isinstance(content, bytes) else content.encode()
+        (folder / name.replace("_", ".")).write_bytes(data)
+    return folder
+
+
+def spans(document: Document) -> list[tuple[int, int, str, str]]:
+    return [(e.start, e.end, e.label, e.text) for e in document.entities]
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    text = draw(st.text(min_size=1, max_size=40))
+    entities = []
+    for _ in range(draw(st.integers(0, 4))):
+        cuts = sorted(draw(st.sets(st.integers(0, len(text)), min_size=2, max_size=4)))
+        fragments = tuple(zip(cuts[::2], cuts[1::2], strict=False))
+        entity = Entity.of(
+            text, fragments[0][0], fragments[-1][1], draw(st.text(min_size=1)), fragments=fragments,
+            concept=draw(st.none() | st.text(min_size=1)), score=draw(st.none() | st.floats(0, 1)),
+            attributes=draw(st.dictionaries(st.text(), st.text(), max_size=2)),
+            provenance=tuple(draw(st.lists(st.text(), max_size=2))),
+        )  # fmt: skip
+        entities.append(entity)
+    name, group = draw(st.text(min_size=1)), draw(st.text())
+    return Document(name, text, tuple(entities), group, tuple(draw(st.lists(st.text(), max_size=2))))
+
+
+@given(st.lists(documents(), max_size=4))
+def test_jsonl_round_trip(written: list[Document]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.jsonl"
+        rows = [json.dumps(jsonl.dump(d), ensure_ascii=len(d.text) % 2 == 0) + "\n" for d in written]
+        path.write_bytes("".join(rows).encode())
+        again = list(jsonl.read(path))
+    assert again == written
+    carried = [[(e.text, e.concept, e.score, e.attributes, e.provenance) for e in d.entities] for d in written]
+    assert [[(e.text, e.concept, e.score, e.attributes, e.provenance) for e in d.entities] for d in again] == carried
+
+
+def test_jsonl_reads_what_people_write(tmp_path: Path) -> None:
+    rows = """
+        {"text": "no rash", "spans": [{"start": 3, "end": 7, "label": "D", "color": "red"}], "patient": 7, "date": 1}
+
+        {"id": 12, "text": "\u00e9\U0001f600x", "entities": [{"start": 2, "end": 3, "label": "D", "text": "x"}], "group": "p"}
+    """.strip()
+    corpus = jsonl.build(path=write(tmp_path, train_jsonl=rows, dev_jsonl='{"text": "a"}'), data=tmp_path)
+    first, second = corpus.train
+    assert (first.id, first.group, spans(first)) == ("train:1", "7", [(3, 7, "D", "rash")])
+    assert (second.id, second.group, spans(second)) == ("12", "p", [(2, 3, "D", "x")])
+    assert (corpus.dev[0].id, corpus.private, corpus.unit, corpus.resampling) == ("dev:1", True, "sentence", "document")
+
+
+def test_jsonl_one_file_is_split_by_patient(tmp_path: Path) -> None:
+    rows = "\n".join(json.dumps({"text": f"t{i}", "patient": f"p{i % 5}"}) for i in range(20))
+    path = write(tmp_path, notes_jsonl=rows) / "notes.jsonl"
+    corpus = jsonl.build(path=path, data=tmp_path, split=Split(by="patient"))
+    assert corpus.name == "notes" and corpus.train and corpus.dev and corpus.test
+    assert not {d.group for d in corpus.train} & {d.group for d in corpus.test}
+    assert len(jsonl.build(path=path, data=tmp_path).train) >= 5, "by default 60/20/20 by document"
+    with pytest.raises(ReadError, match="already say the split"):
+        jsonl.build(path=write(tmp_path, train_jsonl=rows), data=tmp_path, split=Split())
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"text": "secret"', "Invalid JSON"),
+        ('["secret"]', "the line: Input should be an object"),
+        ('{"id": "a"}', "text: Field required"),
+        ('{"text": 5}', "text: Input should be a valid string"),
+        ('{"text": "secret", "entities": [{"start": 0, "end": 99, "label": "D"}]}', r"0\.\.99 is no span"),
+        ('{"text": "secret", "entities": [{"start": 2, "end": 2, "label": "D"}]}', r"2\.\.2 is no span"),
+        ('{"text": "secret", "entities": [{"start": "0", "end": 2, "label": "D"}]}', r"entities\.0\.start: .*integer"),
+        ('{"text": "secret", "entities": [{"start": 0, "end": 2}]}', r"entities\.0\.label: Field required"),
+        ('{"text": "secret", "spans": [{"start": 0, "end": 2, "label": ""}]}', r"spans\.0\.label: .*at least 1"),
+        ('{"text": "secret", "spans": [{"start": 0, "end": 2, "label": "D", "text": "secr"}]}', "`text` is not what"),
+        (
+            '{"text": "secret", "spans": [{"start": 0, "end": 6, "label": "D", "fragments": [[0, 2], [3, 5]]}]}',
+            "`fragments` do not begin",
+        ),
+    ],
+)
+def test_jsonl_names_the_line_and_never_the_text(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(ReadError, match=message) as caught:
+        jsonl.build(path=write(tmp_path, train_jsonl='{"text": "fine"}\n' + row), data=tmp_path)
+    assert "train.jsonl:2: " in str(caught.value) and "secr" not in str(caught.value).replace("`text`", "")
+    assert caught.value.__suppress_context__
+
+
+def test_lines_are_only_what_a_newline_ends(tmp_path: Path) -> None:
+    path = write(tmp_path, x_txt="\ufeffa\u2028b\x0bc\r\n\ufeffd") / "x.txt"
+    assert list(lines(path)) == [(1, "a\u2028b\x0bc"), (2, "\ufeffd")]

@@ -1,0 +1,62 @@
+"""The real ontologies, as the data directory has them."""
+
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from kb import Concept, KnowledgeBase, Relation, open_kb, write_kb
+from kb.retrievers import walk
+from kb.sources import obo, tsv
+
+pytestmark = pytest.mark.data
+
+
+@pytest.fixture(scope="module")
+def doid(data: Callable[[str], Path]) -> KnowledgeBase:
+    return KnowledgeBase.of(obo.build(data("ontologies/doid/doid-2024-01-31.obo.gz"), type="disease"))
+
+
+def test_doid_has_what_its_release_has(doid: KnowledgeBase) -> None:
+    assert len(doid) == 11_501
+    assert sum(1 for _ in doid.relations()) == 15_995
+    assert sum(bool(concept.definition) for concept in doid.concepts) == 9_146
+    assert doid.report == {}
+    assert "DOID:4" in doid.ancestors("DOID:1485")
+
+
+def test_doid_finds_and_walks(doid: KnowledgeBase) -> None:
+    items = walk.build(kb=doid)("Patients with ataxia - telangiectasia and von Hippel - Lindau disease")
+    assert [item.surface for item in items[:2]] == ["ataxia - telangiectasia", "von Hippel - Lindau disease"]
+    assert all(item.path for item in items)
+
+
+def test_doid_comes_back_from_its_folder(doid: KnowledgeBase, tmp_path: Path) -> None:
+    again = open_kb(write_kb(doid, tmp_path / "kb"))
+    assert again.concepts == doid.concepts
+    assert again.names.free == doid.names.free
+
+
+def test_below_a_root(data: Callable[[str], Path]) -> None:
+    path = data("ontologies/hpo/hp-2017-04-13.obo.gz")
+    below = [item for item in obo.build(path, root="HP:0000118") if isinstance(item, Concept)]
+    assert 11_000 < len(below) < 12_226
+
+
+def test_mondo_from_a_lexicon_and_an_edge_list(data: Callable[[str], Path]) -> None:
+    path = data("ontologies/biolexica/phenotype.ssslm.tsv.gz")
+    names = tsv.build(path, id="curie", name="name", synonyms="text", where={"source": "mondo"}, upper=True)
+    edges = tsv.build(data("ontologies/mondo/edges-2023-08-01.tsv"), head="x", relation="p", tail="y")
+    kb = KnowledgeBase.of(chain(names, (edge for edge in edges if isinstance(edge, Relation) and edge.name == "is_a")))
+    assert len(kb) > 25_000
+    assert {concept.id.partition(":")[0] for concept in kb.concepts} == {"DOID", "MONDO"}
+    assert len(kb.names) > 100_000
+    assert kb.relation_names == ("is_a",)
+
+
+def test_a_table_with_commas(data: Callable[[str], Path]) -> None:
+    path = data("ontologies/drugs/drugbank-vocabulary.csv")
+    kb = KnowledgeBase.of(tsv.build(path, id="DrugBank ID", name="Common name", synonyms="Synonyms"))
+    assert len(kb) == 19_853
+    assert "Lepirudin recombinant" in kb["DB00001"].synonyms

@@ -1,0 +1,91 @@
+"""From a text to items: what is named, what it is, and what lies around it."""
+
+import copy
+
+import pytest
+
+from kb import Concept, KnowledgeBase, Relation
+from kb._errors import KnowledgeError
+from kb.retrievers import flat, none, walk
+
+TEXT = "Two blue tits and an owl; a Blue-Tit sang."
+
+
+def short(items: list[object]) -> list[tuple[str, str, tuple[str, ...], float]]:
+    return [(i.concept.id, i.surface, i.path, round(i.relevance, 2)) for i in items]  # type: ignore[attr-defined]
+
+
+def test_none_brings_nothing(birds: KnowledgeBase) -> None:
+    assert none.build(kb=birds)(TEXT) == [] == none.build(kb=None)(TEXT)
+
+
+def test_flat_brings_what_is_named_once(birds: KnowledgeBase) -> None:
+    assert short(flat.build(kb=birds)(TEXT)) == [("B:3", "blue tits", (), 1), ("B:5", "owl", (), 1)]
+
+
+def test_a_name_of_several_concepts_is_one_item(birds: KnowledgeBase) -> None:
+    assert short(flat.build(kb=birds)("a singer")) == [("B:2", "singer", (), 1)]
+    both = KnowledgeBase.of([*birds.concepts, Concept("B:7", "singer")])
+    assert short(flat.build(kb=both)("a singer")) == [("B:7", "singer", (), 1)]
+
+
+def test_walk_gives_facts_to_what_is_named_and_then_neighbours(birds: KnowledgeBase) -> None:
+    assert short(walk.build(kb=birds)(TEXT)) == [
+        ("B:3", "blue tits", ("is a song bird",), 1),
+        ("B:5", "owl", ("is a bird",), 1),
+        ("B:1", "", ("is a bird",), 0.5),
+        ("B:2", "", ("is a song bird",), 0.5),
+    ]
+
+
+def test_walk_further_and_along_other_relations(birds: KnowledgeBase) -> None:
+    far = walk.build(kb=birds, hops=2, relations=("is_a", "nests_in"))
+    assert short(far("blue tit")) == [
+        ("B:3", "blue tit", ("is a song bird", "nests in oak", "is a bird"), 1),
+        ("B:2", "", ("is a song bird",), 0.5),
+        ("B:4", "", ("nests in oak",), 0.5),
+        ("B:1", "", ("is a song bird", "is a bird"), 0.33),
+    ]
+
+
+def test_what_many_names_lead_to_comes_first() -> None:
+    young = [Concept(f"C:{n}", f"bird number {n}") for n in range(3)]
+    kb = KnowledgeBase.of(
+        [
+            *young, Concept("A:1", "first"), Concept("Z:1", "egg layer"), Concept("N:1", ""), Relation("C:0", "is_a", "A:1"),
+            Relation("C:0", "is_a", "N:1"), *(Relation(concept.id, "is_a", "Z:1") for concept in young),
+        ]
+    )  # fmt: skip
+    items = walk.build(kb=kb)("bird number 0, bird number 1")
+    assert [item.concept.id for item in items] == ["C:0", "C:1", "Z:1", "A:1"]
+    assert items[0].path == ("is a first", "is an egg layer")
+
+
+def test_limit_never_drops_what_is_named(birds: KnowledgeBase) -> None:
+    assert [item.concept.id for item in walk.build(kb=birds, limit=1)(TEXT)] == ["B:3", "B:5"]
+    assert [item.concept.id for item in walk.build(kb=birds, limit=3)(TEXT)] == ["B:3", "B:5", "B:1"]
+
+
+def test_what_is_named_is_no_neighbour(birds: KnowledgeBase) -> None:
+    assert [item.surface for item in walk.build(kb=birds)("an owl, a bird")] == ["owl", "bird"]
+
+
+@pytest.mark.parametrize("module", [flat, walk])
+def test_without_a_knowledge_base(module: object) -> None:
+    with pytest.raises(KnowledgeError, match=r"needs a knowledge base: give the spec a \[kb\] table"):
+        module.build(kb=None)  # type: ignore[attr-defined]
+
+
+def test_options_that_mean_nothing(birds: KnowledgeBase) -> None:
+    with pytest.raises(KnowledgeError, match=r"no relation 'part_of' in the knowledge base; it has is_a, nests_in"):
+        walk.build(kb=birds, relations=("is_a", "part_of"))
+    for options in ({"hops": 0}, {"limit": 0}):
+        with pytest.raises(KnowledgeError, match="1 or more"):
+            walk.build(kb=birds, **options)
+    lexicon = KnowledgeBase.of(birds.concepts)
+    assert walk.build(kb=lexicon)(TEXT) == flat.build(kb=lexicon)(TEXT)
+
+
+def test_copies_are_the_retriever_itself(birds: KnowledgeBase) -> None:
+    for retriever in (none.build(kb=birds), flat.build(kb=birds), walk.build(kb=birds)):
+        assert copy.deepcopy(retriever) is retriever
