@@ -21,7 +21,9 @@ def checkup(data: Path, home: Path) -> list[dict[str, Any]]:
         except PackageNotFoundError:
             rows.append(_row(package, "not installed", False))
     there = data.is_dir()
-    rows.append(_row("data directory", str(data) if there else f"{data} (not there; only the sample runs)", there, False))
+    rows.append(
+        _row("data directory", str(data) if there else f"{data} (not there; only the sample runs)", there, False)
+    )
     writable = os.access(home if home.exists() else home.parent, os.W_OK)
     rows.append(_row("mlruns", str(home), writable))
     for key in KEYS:

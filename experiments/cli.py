@@ -72,7 +72,9 @@ def annotate(
 def evaluate(
     corpus: Annotated[Path, typer.Argument(help="A spec whose [corpus] is scored.")],
     bundle: Annotated[str | None, typer.Option(help="A bundle to run over it.")] = None,
-    predictions: Annotated[Path | None, typer.Option(help="JSON lines of anyone's predictions, by document id.")] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="JSON lines of anyone's predictions, by document id.")
+    ] = None,
     part: Annotated[str, typer.Option(help="dev or test.")] = "dev",
     lm: Lm = None,
     data: Data = None,
@@ -87,7 +89,9 @@ def evaluate(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="corpora, formats, demos, retrievers, sources, verifiers, optimizers, lms, runs.")],
+    kind: Annotated[
+        str, typer.Argument(help="corpora, formats, demos, retrievers, sources, optimizers, lms, verifiers, runs")
+    ],
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -119,7 +123,9 @@ def doctor(data: Data = None, home: Home = None, json: Json = False) -> None:
 @app.command()
 def export(
     run: Annotated[str, typer.Argument(help="A run id, or its first characters.")],
-    out: Annotated[Path | None, typer.Option(help="Write the run's bundle, with its knowledge base, to this folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the run's bundle, with its knowledge base, to this folder.")
+    ] = None,
     register: Annotated[str | None, typer.Option(help="Register it in MLflow as NAME@ALIAS.")] = None,
     home: Home = None,
 ) -> None:

@@ -76,16 +76,22 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     said = [tracking.read_file(client, r.info.run_id, f"{part}.json") for r in found]
     counted = [_counts(s) for s in said]
     first = counted[0]
-    rows = tuple(_row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True)))
+    rows = tuple(
+        _row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True))
+    )
     beside = tracking.read_file(client, found[-1].info.run_id, "floors.json")
-    floors = tuple(_row(f"floor: {name}", found[-1], _counts(parts[part]), first, calls=0) for name, parts in beside.items())
+    floors = tuple(_floor(name, found[-1], parts, _counts(parts[part]), first) for name, parts in beside.items())
     return Comparison(part, found[0].data.tags["nerc.corpus"], said[0]["unit"], rows, floors)
 
 
-def _row(name: str, run: Any, counts: tuple[Counts, ...], first: Sequence[Counts] | None, calls: int | None = None) -> Row:
+def _row(name: str, run: Any, counts: tuple[Counts, ...], first: Sequence[Counts] | None) -> Row:
     against = paired(first, counts) if first is not None else None
-    made = int(run.data.metrics.get("lm_calls", 0)) if calls is None else calls
-    return Row(name, run.info.run_id, counts, made, int(run.data.metrics.get("labelled_documents", 0)), against)
+    calls, labelled = (int(run.data.metrics.get(what, 0)) for what in ("lm_calls", "labelled"))
+    return Row(name, run.info.run_id, counts, calls, labelled, against)
+
+
+def _floor(name: str, run: Any, said: dict[str, Any], counts: tuple[Counts, ...], first: Sequence[Counts]) -> Row:
+    return Row(f"floor: {name}", run.info.run_id, counts, 0, said["labelled"], paired(first, counts))
 
 
 def _counts(said: dict[str, Any]) -> tuple[Counts, ...]:

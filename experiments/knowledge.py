@@ -53,7 +53,9 @@ def _key(sources: Sequence[Mapping[str, Any]]) -> str:
     """Return a hash of the sources' options and of their files' content."""
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(json.dumps({k: v for k, v in source.items() if k != "path"}, sort_keys=True, default=str).encode())
+        digest.update(
+            json.dumps({k: v for k, v in source.items() if k != "path"}, sort_keys=True, default=str).encode()
+        )
         if "path" in source:
             with open(source["path"], "rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -38,4 +38,5 @@ def prepare_environment() -> None:
     os.environ.setdefault("DSPY_CACHEDIR", str(cache() / "dspy"))
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -32,6 +32,10 @@ class Progress:
             yield lambda: None
             return
         began = time.monotonic()
+        if not self.console.is_terminal:  # a log wants lines, not bars
+            yield lambda: None
+            self._done(name, began)
+            return
         columns = [SpinnerColumn(), TextColumn("{task.description}")]
         columns += [BarColumn(), MofNCompleteColumn()] if length else []
         with Bars(*columns, TimeElapsedColumn(), console=self.console, transient=True) as bars:
@@ -42,4 +46,8 @@ class Progress:
                     bars.advance(task)
 
             yield tick
+        self._done(name, began)
+
+    def _done(self, name: str, began: float) -> None:
+        assert self.console is not None
         self.console.print(f"[dim]{name}: {time.monotonic() - began:.1f} s[/dim]")

@@ -24,10 +24,13 @@ class RunRecorder:
         self.tracker, self.corpus = tracker, corpus
 
     @classmethod
-    def open(cls, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, run_id: str | None) -> RunRecorder:
-        """Begin a run, or take up `run_id`."""
-        if run_id is not None:
-            return cls(Tracker.resume(home, run_id, private=corpus.private), corpus)
+    def resume(cls, home: Path, corpus: Corpus, run_id: str) -> RunRecorder:
+        """Take up a run that was interrupted."""
+        return cls(Tracker.resume(home, run_id, private=corpus.private), corpus)
+
+    @classmethod
+    def start(cls, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str) -> RunRecorder:
+        """Begin a run called `name`."""
         tags = {
             "corpus": corpus.name,
             "corpus_fingerprint": corpus.fingerprint[:16],
@@ -35,7 +38,7 @@ class RunRecorder:
             "engine": "in-context CRF" if spec.lm.model == "offline" else spec.lm.model,
             "private": str(corpus.private).lower(),
         }
-        return cls(Tracker.start(home, spec.name, run_name(spec), spec.flat(), tags), corpus)
+        return cls(Tracker.start(home, spec.name, name, spec.flat(), tags), corpus)
 
     @property
     def run_id(self) -> str:
@@ -64,12 +67,15 @@ class RunRecorder:
             self.tracker.file(f"{part}.json", evaluation.as_dict() | {"rows": [astuple(c) for c in evaluation.rows]})
         beside = {
             name: {part: e.as_dict() | {"rows": [astuple(c) for c in e.rows]} for part, e in parts.items()}
+            | {"labelled": 0 if name == "dictionary" else len(program.pool)}
             for name, parts in result.floors.items()
         }
         self.tracker.file("floors.json", beside)
-        self.tracker.metrics({f"floor_{n.replace('+', '_')}_dev_f1": e["dev"].total.f1 for n, e in result.floors.items()})
+        self.tracker.metrics(
+            {f"floor_{n.replace('+', '_')}_dev_f1": e["dev"].total.f1 for n, e in result.floors.items()}
+        )
         self.tracker.metrics({"lm_calls": result.spent["calls"], "tokens": result.spent["tokens"], "cost": result.spent["cost"],
-                              "seconds": result.seconds, "labelled_documents": result.labelled})  # fmt: skip
+                              "seconds": result.seconds, "labelled": result.labelled})  # fmt: skip
         self.tracker.file("result.json", result.as_dict())
         self.tracker.tag("bundle", str(result.bundle))
         if not self.corpus.private:

@@ -18,7 +18,9 @@ def fetch(where: str, home: Path | None = None) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
     client = tracking.open_store(home)
-    run_id = where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
+    run_id = (
+        where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
+    )
     run = tracking.find_run(client, run_id)
     local = Path(run.data.tags.get("nerc.bundle", ""))
     if (local / "program.json").is_file():

@@ -46,10 +46,10 @@ class Result:
 
 
 def run(
-    spec: RunSpec, data: Path, home: Path, *, max_cost: float | None = None, progress: Progress | None = None,
-    on_trial: Callable[[Trial], None] = lambda trial: None,
+    spec: RunSpec, data: Path, home: Path, *, name: str | None = None, max_cost: float | None = None,
+    progress: Progress | None = None, on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Result:  # fmt: skip
-    """Compile a program as `spec` says, score it, track it in MLflow and save its bundle under `home`.
+    """Compile a program as `spec` says, score it, track it in MLflow (as `name`) and save its bundle under `home`.
 
     A run that was killed goes on where it stopped: the same spec, corpus and knowledge base find its work again, and no call
     that was answered is sent a second time.
@@ -61,7 +61,7 @@ def run(
         Work.open(home, spec.fingerprint(corpus.fingerprint, str(kb_folder))) as work,
         session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),
                 ledger=work.ledger) as lm,
-        work.tracked(home, spec, corpus, program) as tracker,
+        work.tracked(home, spec, corpus, program, name) as tracker,
         lm.meter.limited(Budget(cost=max_cost)),
     ):  # fmt: skip
         tracker.prompt("first", program)
@@ -71,7 +71,9 @@ def run(
             on_trial(trial)
 
         with progress.step("compiling"):
-            compiled = optimizers.compile(program, spec.optimizer, train=corpus.train, dev=corpus.dev, on_trial=finished)
+            compiled = optimizers.compile(
+                program, spec.optimizer, train=corpus.train, dev=corpus.dev, on_trial=finished
+            )
             compiled.wants = dict(wants(spec.lm))
         evaluations = {}
         for part in ("dev", "test"):
@@ -84,10 +86,16 @@ def run(
         seconds = time.monotonic() - began
         spent = lm.meter.spent.as_dict()
         result = Result(
-            tracker.run_id, folder, evaluations["dev"], evaluations["test"], beside, spent, len(corpus.train), seconds
+            tracker.run_id, folder, evaluations["dev"], evaluations["test"], beside, spent, _labelled(spec, compiled), seconds
         )  # fmt: skip
         tracker.result(result, compiled)
     return result
+
+
+def _labelled(spec: RunSpec, program: NERProgram) -> int:
+    """Return how many labelled units of train the program was made with: all of the pool, or none."""
+    shows = bool(program.spec.demos) and program.spec.demos.get("k") != 0
+    return len(program.pool) if shows or program.spec.verify or spec.optimizer["name"] != "none" else 0
 
 
 def _kb(spec: RunSpec) -> Any:

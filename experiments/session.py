@@ -24,7 +24,9 @@ _BACKEND = ("model", "api_base", "api_version", "timeout", "price", "path")
 
 
 @contextmanager
-def session(model: Model, *, private: bool, answers: Path | None = None, ledger: Path | None = None) -> Iterator[MeteredLM]:
+def session(
+    model: Model, *, private: bool, answers: Path | None = None, ledger: Path | None = None
+) -> Iterator[MeteredLM]:
     """Run the block under the LM of a spec; its answers are kept in `answers`, what it spends is written to `ledger`.
 
     Raises SpecError, before anything is sent, when private text would go to a host that is not allowed (design D16).

@@ -13,7 +13,9 @@ from optimizers._base import Trial
 
 def result_table(result: Result, engine: str) -> Table:
     """Return the program and its floors on dev and test."""
-    table = Table(title="strict micro-F1", caption=f"95 % interval, bootstrap by {result.dev.unit}", title_justify="left")
+    table = Table(
+        title="strict micro-F1", caption=f"95 % interval, bootstrap by {result.dev.unit}", title_justify="left"
+    )
     table.add_column("")
     for part in ("dev", "test"):
         table.add_column(f"{part} F1 (interval)", justify="right")

@@ -7,6 +7,7 @@ counts for each row, fingerprints, and where the bundle lies.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,12 @@ from experiments._errors import TrackingError
 from ner_programs.bundle import state_of
 from optimizers._base import Trial
 
-DESCRIPTION = "Compare runs with `nerc compare`; dev_f1 and test_f1 are strict micro-F1, dev_f1_lo/hi its 95 % interval."
+DESCRIPTION = (
+    "Compare runs with `nerc compare`; dev_f1 and test_f1 are strict micro-F1, dev_f1_lo/hi its 95 % interval."
+)
+
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 def open_store(home: Path) -> mlflow.MlflowClient:
@@ -42,7 +48,9 @@ class Tracker:
         self._best = 0.0
 
     @classmethod
-    def start(cls, home: Path, experiment: str, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Tracker:
+    def start(
+        cls, home: Path, experiment: str, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> Tracker:
         """Begin a run in `experiment`; `params` are logged as they are, `tags` under `nerc.`."""
         client = open_store(home)
         run = client.create_run(_experiment(client, home, experiment), run_name=run_name)

@@ -22,6 +22,8 @@ KINDS = {
     "lms": "ner_programs.lms",
 }  # fmt: skip
 err = Console(stderr=True, highlight=False)
+if not err.is_terminal:
+    err = Console(stderr=True, highlight=False, width=140)  # a log need not be as narrow as a terminal
 
 
 def run(
@@ -47,7 +49,9 @@ def run(
             )
             err.print(result_table(result, "in-context CRF" if spec.lm.model == "offline" else spec.lm.model))
             err.print(f"run {result.run_id} in {home}\nreuse it:", soft_wrap=True)
-            err.print(f'  program = ner_programs.load("{result.bundle}")\n  entities = program(text).entities', soft_wrap=True)
+            err.print(
+                f'  program = ner_programs.load("{result.bundle}")\n  entities = program(text).entities', soft_wrap=True
+            )
             said = result.as_dict()
     if json:
         print_json(said)
@@ -69,8 +73,9 @@ def compare(runs: Sequence[str], experiment: str | None, part: str, home: Path |
 
 
 def annotate(
-    bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str], home: Path | None
-) -> None:
+    bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str],
+    home: Path | None,
+) -> None:  # fmt: skip
     """Annotate documents: to a file in one step, or to stdout as they come."""
     if format not in ("auto", "text", "jsonl"):
         raise SpecError(f"--format {format}: it is auto, text or jsonl")
@@ -154,7 +159,9 @@ def cache(remove: str | None, *, json: bool) -> None:
     import shutil
 
     root = places.cache() / "answers"
-    folders = {f.name: sum(p.stat().st_size for p in f.iterdir()) for f in sorted(root.iterdir())} if root.is_dir() else {}
+    folders = (
+        {f.name: sum(p.stat().st_size for p in f.iterdir()) for f in sorted(root.iterdir())} if root.is_dir() else {}
+    )
     if remove is not None:
         gone = [name for name in folders if remove in (name, "all")]
         if not gone:
@@ -176,7 +183,9 @@ def doctor(data: Path | None, home: Path | None, *, json: bool) -> None:
 
     rows = checkup(places.data_directory(data), places.home(home))
     for row in rows:
-        err.print(f"{'[green]ok[/green]  ' if row['ok'] else '[red]no[/red]  '}{row['what']}: {row['found']}", soft_wrap=True)
+        err.print(
+            f"{'[green]ok[/green]  ' if row['ok'] else '[red]no[/red]  '}{row['what']}: {row['found']}", soft_wrap=True
+        )
     if json:
         print_json({"checks": rows})
     if not all(row["ok"] for row in rows if row["needed"]):

@@ -18,7 +18,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from experiments.corpora._base import Corpus
-from experiments.recorder import RunRecorder
+from experiments.recorder import RunRecorder, run_name
 from experiments.spec import RunSpec
 from ner_programs.program import NERProgram
 
@@ -74,10 +74,15 @@ class Work:
         return home / "bundles" / f"{spec.name}-{_read(self.folder / 'work.json')['run_id'][:8]}"
 
     @contextmanager
-    def tracked(self, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram) -> Iterator[RunRecorder]:
+    def tracked(
+        self, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str | None = None
+    ) -> Iterator[RunRecorder]:
         """Begin or take up the MLflow run; it ends FINISHED, FAILED by an error, or KILLED by an interrupt."""
         run_id = _read(self.folder / "work.json").get("run_id")
-        recorder = RunRecorder.open(home, spec, corpus, program, run_id)
+        if run_id is None:
+            recorder = RunRecorder.start(home, spec, corpus, program, name or run_name(spec))
+        else:
+            recorder = RunRecorder.resume(home, corpus, run_id)
         self.note(run_id=recorder.run_id)
         try:
             yield recorder

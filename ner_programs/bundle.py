@@ -1,7 +1,7 @@
 """A bundle: a compiled program as a folder of plain text. No pickle, no key, no LM.
 
 `program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
-`pool.jsonl` the demonstrations it may show, `kb/` the knowledge base (or only its fingerprint, for licensed sources).
+`pool.jsonl` the demonstrations its selector may show, `kb/` the knowledge base (or only its fingerprint, for licensed sources).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def save(
         _write(draft / "program.json", manifest)
         _write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool)
+            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if program.spec.demos)
         if program.kb is not None and kb == "carry":
             _carry(program.kb, kb_folder, draft / "kb")
         draft.chmod(0o755)

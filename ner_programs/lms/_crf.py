@@ -26,7 +26,7 @@ __all__ = ["Hint", "Sample", "Span", "Tagger", "fit", "tag_in_context", "tokens"
 THRESHOLD = 0.33  # tuned on NCBI dev; .30-.40 differ by less than .005 F1
 _TINY = 1e-300  # an impossible row stays impossible, without a division by zero
 _ZERO_SHOT_SCORE = 0.5
-_FEW_TOKENS = 1200  # below it, a feature seen once with a tag only lets the fit memorise its sentence
+_ONCE_IS_NOISE = range(200, 1200)  # so many tokens of demonstrations: see `_rarest`
 
 Row = list[float]
 Found = tuple[int, int, int, float]  # first token, last token, label id, probability
@@ -108,7 +108,9 @@ def best_spans(spans: Iterable[Found], length: int, threshold: float) -> list[Fo
     ending: dict[int, list[Found]] = {}
     for span in spans:
         ending.setdefault(span[1], []).append(span)
-    best: list[tuple[float, Found | None, int]] = [(0.0, None, 0)]  # value so far, span that ends here, where to go back
+    best: list[tuple[float, Found | None, int]] = [
+        (0.0, None, 0)
+    ]  # value so far, span that ends here, where to go back
     for last in range(length):
         choice: tuple[float, Found | None, int] = (best[-1][0], None, last)
         for span in ending.get(last, ()):
@@ -176,16 +178,15 @@ def fit(samples: Sequence[Sample], *, iterations: int = 40, c2: float = 0.1, thr
     Where none is annotated the hints are believed, unless the samples refute them: hints, and yet no annotation.
     """
     ids: dict[str, int] = {}
-    data = []
+    data: list[tuple[list[list[str]], list[str]]] = []
     for sample in samples:
         spans = flat(sample.spans, len(sample.text))
         offsets, rows = encoded(sample.text, sample.hints, tuple(x for a, b, _ in spans for x in (a, b)))
         data.append((rows, tags_of(offsets, spans, ids)))
     if not ids:
         return HintTagger(hint.label for sample in samples for hint in sample.hints)
-    few = sum(len(rows) for rows, _ in data) < _FEW_TOKENS
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
-    trainer.set_params({"c1": 0.0, "c2": c2, "max_iterations": iterations, "feature.minfreq": 2 if few else 0})
+    trainer.set_params({"c1": 0.0, "c2": c2, "max_iterations": iterations, "feature.minfreq": _rarest(samples, data)})
     for rows, tags in data:
         if rows:
             trainer.append(rows, tags)
@@ -200,6 +201,16 @@ def tag_in_context(demonstrations: Sequence[Sample], query: Sample) -> list[Span
 @lru_cache(maxsize=8)
 def _fitted(demonstrations: tuple[Sample, ...]) -> Tagger:
     return fit(demonstrations)
+
+
+def _rarest(samples: Sequence[Sample], data: Sequence[tuple[list[list[str]], list[str]]]) -> int:
+    """Return how often a feature must be seen with a tag to be learned.
+
+    Where knowledge speaks, few demonstrations should teach how far to trust it; features seen once let the fit explain its
+    sentences without it. Without hints, with very few demonstrations or with many, such features are worth more than that.
+    """
+    hinted = any(sample.hints for sample in samples)
+    return 2 if hinted and sum(len(rows) for rows, _ in data) in _ONCE_IS_NOISE else 0
 
 
 def _trained(trainer: Any) -> bytes:

@@ -31,8 +31,8 @@ class Verdicts:
         lines = ["Answer with one line for each candidate, by its number: 1 keep, or 1 reject if it is no mention."]
         if self.mode == "full":
             lines += [
-                'Write 1 label X where only the label is wrong, 1 span "..." where only the boundaries are wrong, with the text '
-                'as it should be marked, and add "..." | X for a mention that is missing.',
+                'Write 1 label X where only the label is wrong, 1 span "..." where only the boundaries are wrong, with the '
+                'text as it should be marked, and add "..." | X for a mention that is missing.',
                 f"Labels: {', '.join(self.labels.names)}.",
             ]
         return "\n".join(lines)

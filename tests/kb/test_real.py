@@ -46,8 +46,10 @@ def test_below_a_root(data: Callable[[str], Path]) -> None:
 
 def test_mondo_from_a_lexicon_and_an_edge_list(data: Callable[[str], Path]) -> None:
     path = data("ontologies/biolexica/phenotype.ssslm.tsv.gz")
-    names = tsv.build(path, id="curie", name="name", synonyms="text", where={"source": "mondo"}, upper=True)
-    edges = tsv.build(data("ontologies/mondo/edges-2023-08-01.tsv"), head="x", relation="p", tail="y")
+    columns = {"id": "curie", "name": "name", "synonyms": "text"}
+    names = tsv.build(path, columns=columns, where={"source": "mondo"}, upper=True)
+    columns = {"head": "x", "relation": "p", "tail": "y"}
+    edges = tsv.build(data("ontologies/mondo/edges-2023-08-01.tsv"), columns=columns)
     kb = KnowledgeBase.of(chain(names, (edge for edge in edges if isinstance(edge, Relation) and edge.name == "is_a")))
     assert len(kb) > 25_000
     assert {concept.id.partition(":")[0] for concept in kb.concepts} == {"DOID", "MONDO"}
@@ -57,6 +59,7 @@ def test_mondo_from_a_lexicon_and_an_edge_list(data: Callable[[str], Path]) -> N
 
 def test_a_table_with_commas(data: Callable[[str], Path]) -> None:
     path = data("ontologies/drugs/drugbank-vocabulary.csv")
-    kb = KnowledgeBase.of(tsv.build(path, id="DrugBank ID", name="Common name", synonyms="Synonyms"))
+    columns = {"id": "DrugBank ID", "name": "Common name", "synonyms": "Synonyms"}
+    kb = KnowledgeBase.of(tsv.build(path, columns=columns))
     assert len(kb) == 19_853
     assert "Lepirudin recombinant" in kb["DB00001"].synonyms

@@ -132,7 +132,8 @@ b:2\toak\t\ttree\ty
 
 def test_lexicon(tmp_path: Path) -> None:
     path = file(tmp_path, "names.tsv.gz", TABLE)
-    source = tsv.build(path, id="code", name="label", synonyms="also", type="thing", type_column="what", upper=True)
+    columns = {"id": "code", "name": "label", "synonyms": "also", "type": "what"}
+    source = tsv.build(path, columns=columns, type="thing", upper=True)
     assert list(source) == [
         Concept("B:1", "owl", "animal", ("hoot", '"night" bird')),
         Concept("B:1", 'the "owl"', "thing"),
@@ -140,29 +141,32 @@ def test_lexicon(tmp_path: Path) -> None:
     ]
     merged = KnowledgeBase.of(source)
     assert merged["B:1"].synonyms == ('"night" bird', "hoot", 'the "owl"')
-    assert [item.id for item in tsv.build(path, id="code", where={"from": "y"}) if isinstance(item, Concept)] == ["b:2"]
+    kept = tsv.build(path, columns={"id": "code"}, where={"from": "y"})
+    assert [item.id for item in kept if isinstance(item, Concept)] == ["b:2"]
 
 
 def test_edges(tmp_path: Path) -> None:
     path = file(tmp_path, "edges.csv", 'x,p,y\na:1,rdfs:subClassOf,a:2\n,p,a:1\n\n"a:2",likes,http://x\n')
-    columns: dict[str, Any] = {"head": "x", "tail": "y", "upper": True}
-    assert list(tsv.build(path, relation="p", **columns)) == [
+    columns = {"head": "x", "tail": "y"}
+    assert list(tsv.build(path, columns=columns | {"relation": "p"}, upper=True)) == [
         Relation("A:1", "is_a", "A:2"),
         Relation("A:2", "likes", "http://x"),
     ]
-    assert list(tsv.build(path, where={"p": "likes"}, **columns)) == [Relation("A:2", "is_a", "http://x")]
+    assert list(tsv.build(path, columns=columns, where={"p": "likes"}, upper=True)) == [
+        Relation("A:2", "is_a", "http://x")
+    ]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (
-            {"id": "code", "name": "labels"},
+            {"columns": {"id": "code", "name": "labels"}},
             r"names.tsv:1: no column 'labels'; the columns are: code, label, also, what, from",
         ),
-        ({"id": "code", "where": {"to": "x"}}, r"names.tsv:1: no column 'to'"),
+        ({"columns": {"id": "code"}, "where": {"to": "x"}}, r"names.tsv:1: no column 'to'"),
         (
-            {"id": "code", "where": {"from": "z", "what": "a"}},
+            {"columns": {"id": "code"}, "where": {"from": "z", "what": "a"}},
             r"names.tsv: none of its 3 rows has from = 'z' and what = 'a'",
         ),
     ],
@@ -173,16 +177,26 @@ def test_wrong_columns(tmp_path: Path, options: dict[str, Any], message: str) ->
         list(source)
 
 
-@pytest.mark.parametrize("options", [{}, {"head": "x"}, {"tail": "x"}, {"id": "x", "head": "x", "tail": "x"}])
-def test_options_that_do_not_fit(options: dict[str, Any]) -> None:
-    with pytest.raises(KnowledgeError, match="tsv: give `id`"):
-        tsv.build("names.tsv", **options)
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({}, "columns needs `id`"),
+        ({"head": "x"}, "columns needs `id`"),
+        ({"tail": "x"}, "columns needs `id`"),
+        ({"id": "x", "head": "x", "tail": "x"}, "columns has no 'head'; it has id, name"),
+        ({"head": "x", "tail": "x", "synonym": "x"}, "columns has no 'synonym'; it has id, name"),
+    ],
+)
+def test_columns_that_do_not_fit(columns: dict[str, str], message: str) -> None:
+    with pytest.raises(KnowledgeError, match=f"tsv: {message}"):
+        tsv.build("names.tsv", columns=columns)
 
 
 def test_broken_tables(tmp_path: Path) -> None:
+    named = {"id": "id", "name": "name"}
     with pytest.raises(KnowledgeError, match=r"a.tsv:3: 1 columns, the header has 2"):
-        list(tsv.build(file(tmp_path, "a.tsv", "id\tname\nb:1\towl\nb:2\n"), id="id", name="name"))
+        list(tsv.build(file(tmp_path, "a.tsv", "id\tname\nb:1\towl\nb:2\n"), columns=named))
     with pytest.raises(KnowledgeError, match=r"b.csv:2: "):
-        list(tsv.build(file(tmp_path, "b.csv", 'id,name\nb:1,"owl"x\n'), id="id", name="name"))
+        list(tsv.build(file(tmp_path, "b.csv", 'id,name\nb:1,"owl"x\n'), columns=named))
     with pytest.raises(KnowledgeError, match=r"c.tsv:1: no column 'id'; the columns are: none"):
-        list(tsv.build(file(tmp_path, "c.tsv", ""), id="id"))
+        list(tsv.build(file(tmp_path, "c.tsv", ""), columns={"id": "id"}))

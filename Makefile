@@ -1,0 +1,39 @@
+# Two commands for everyone: `make demo` and `make test`. Each sets itself up: a virtual environment, the locked packages.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DATA ?= $(or $(NERC_DATA),../shared/data)
+
+.PHONY: demo test check format results lock clean
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("nerc needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## the embedded sample, compiled step by step, with a table at the end
+	$(BIN)/python -m experiments.demo
+
+test: $(READY)  ## offline, in parallel; tests on real corpora say when they are skipped
+	$(BIN)/python -m pytest -n auto -rs
+
+check: $(READY)  ## lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+results: $(READY)  ## regenerate docs/results/ from the real corpora in DATA; prints test figures
+	$(BIN)/python -m benchmarks.results --data $(DATA)
+
+lock: $(READY)  ## needs uv
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

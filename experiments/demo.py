@@ -1,0 +1,57 @@
+"""The demo: the embedded sample compiled step by step, each step a run in MLflow, compared at the end.
+
+`python -m experiments.demo`; what `make demo` runs. No key, no network, no data directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments import places
+
+NOTHING = 'optimizer={name="none"}'
+STEPS = {
+    "zero-shot": ["program.retriever.name=none", "program.demos.k=0", NOTHING],
+    "+ knowledge": ["program.demos.k=0", NOTHING],
+    "+ random demonstrations": ["program.demos.name=random", "program.demos.k=16", NOTHING],
+    "+ nearest demonstrations": ["program.demos.k=16", NOTHING],
+    "compiled": [],
+}
+SPEC = Path(__file__).parent / "specs" / "wardnotes.toml"
+
+
+def main() -> None:
+    """Run every step of the demo and print the table that compares them."""
+    places.prepare_environment()
+    from experiments.compare import compare
+    from experiments.progress import Progress
+    from experiments.run import run
+    from experiments.spec import load
+    from experiments.tables import comparison_table, trial_line
+    from experiments.verbs import err
+
+    home, data = places.home(), places.data_directory()
+    err.print(
+        "[bold]nerc demo[/bold]: synthetic ward notes, the offline engine (an in-context CRF, not a language model)\n"
+    )
+    results = {}
+    for name, changes in STEPS.items():
+        err.print(f"[bold]{name}[/bold]")
+        spec = load(SPEC, changes)
+        results[name] = run(
+            spec, data, home, name=name, progress=Progress(err), on_trial=lambda t: err.print(trial_line(t))
+        )
+    for part in ("dev", "test"):
+        err.print(comparison_table(compare(home, [r.run_id for r in results.values()], part=part)))
+    compiled = results["compiled"]
+    shown = compiled.bundle.relative_to(Path.cwd()) if compiled.bundle.is_relative_to(Path.cwd()) else compiled.bundle
+    err.print(
+        f"runs: mlflow ui --backend-store-uri sqlite:///{home / 'mlflow.db'}\nbundle: {shown}\nreuse it in two lines:\n"
+        f'  program = ner_programs.load("{shown}")\n'
+        '  entities = program("Pt c/o sob and chest pain, started on lasix 40 mg.").entities',
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
