@@ -26,6 +26,12 @@ class Evaluation:
     documents: int
     unreadable: int = 0
 
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> Evaluation:
+        """Read what `dataclasses.asdict` made of an evaluation."""
+        counts = {"rows": tuple(Counts(**c) for c in said["rows"])} | {k: Counts(**said[k]) for k in ("seen", "unseen")}
+        return cls(**{**said, **counts})
+
     @property
     def total(self) -> Counts:
         """The counts of the whole part."""

@@ -1,4 +1,4 @@
-"""The floors beside every result: what needs no language model and no prompt.
+"""The floors beside every result: what needs no language model and no prompt. Scored once and kept in `mlruns/floors/`.
 
 `gazetteer`: train mentions by longest match, those dropped that are wrong more often than right on train. `dictionary`: what
 the program's own retriever names, under the label it says. `crf` and `crf+hints`: the offline engine's own features, fitted
@@ -7,19 +7,56 @@ once on the same labelled pool, without and with the knowledge lines.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+from experiments.corpora._base import Corpus
+from experiments.evaluation import Evaluation, evaluate
 from kb.names import Filter, NameIndex
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.lms._crf import Sample, Tagger, fit
 from ner_programs.lms._incontext import hints
+from ner_programs.lms.offline import code_hash
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity, Label
 from ner_programs.units import split
 
 Answer = Callable[[str], list[Entity]]
 MIN_PRECISION = 0.5
+
+
+def scored_floors(program: NERProgram, corpus: Corpus, home: Path) -> dict[str, dict[str, Evaluation]]:
+    """Return every floor's evaluation on dev and test; counts of earlier runs on the same data are read, not made again."""
+    file = home / "floors" / f"{_key(program, corpus)}.json"
+    if file.is_file():
+        kept = json.loads(file.read_text())
+        return {name: {part: Evaluation.read(said) for part, said in parts.items()} for name, parts in kept.items()}
+    scored = {
+        name: {
+            part: evaluate(corpus, part, answers=answers(program, floor, getattr(corpus, part)))
+            for part in ("dev", "test")
+        }
+        for name, floor in floors(program, program.pool).items()
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps({n: {p: asdict(e) for p, e in parts.items()} for n, parts in scored.items()}))
+    draft.replace(file)
+    return scored
+
+
+def _key(program: NERProgram, corpus: Corpus) -> str:
+    """Return a hash of all that decides what the floors score: data, knowledge, and the code of floors and features."""
+    spec = program.spec
+    parts: list[Any] = [corpus.fingerprint, corpus.resampling, program.kb.fingerprint if program.kb else None, code_hash()]
+    parts += [spec.labels, spec.unit, spec.retriever, spec.types, spec.knowledge_size, Path(__file__).read_text()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def floors(program: NERProgram, pool: Pool) -> dict[str, Answer]:

@@ -11,7 +11,7 @@ from typing import Any
 import optimizers
 from experiments import places, setup
 from experiments.evaluation import Evaluation, evaluate
-from experiments.floors import answers, floors
+from experiments.floors import scored_floors
 from experiments.progress import Progress
 from experiments.session import session, wants
 from experiments.spec import RunSpec
@@ -81,7 +81,7 @@ def run(
             with progress.step(f"scoring {part}", len(documents)) as tick:
                 evaluations[part] = evaluate(corpus, part, score(compiled, documents, tick))
         with progress.step("floors"):
-            beside = _floors(compiled, corpus)
+            beside = scored_floors(compiled, corpus, home)
         folder = bundle.save(compiled, work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder)
         seconds = time.monotonic() - began
         spent = lm.meter.spent.as_dict()
@@ -94,19 +94,9 @@ def run(
 
 def _labelled(spec: RunSpec, program: NERProgram) -> int:
     """Return how many labelled units of train the program was made with: all of the pool, or none."""
-    shows = bool(program.spec.demos) and program.spec.demos.get("k") != 0
+    shows = program.spec.demos is not None and program.spec.demos.get("k") != 0
     return len(program.pool) if shows or program.spec.verify or spec.optimizer["name"] != "none" else 0
 
 
 def _kb(spec: RunSpec) -> Any:
     return spec.kb.bundle if spec.kb else "carry"
-
-
-def _floors(program: NERProgram, corpus: Any) -> dict[str, dict[str, Evaluation]]:
-    """Score the floors, made from the same labelled pool, on dev and test."""
-    made = floors(program, program.pool)
-    parts = {part: getattr(corpus, part) for part in ("dev", "test")}
-    return {
-        name: {part: evaluate(corpus, part, answers=answers(program, floor, docs)) for part, docs in parts.items()}
-        for name, floor in made.items()
-    }

@@ -20,13 +20,14 @@ import dspy
 from pydantic import ValidationError
 
 from kb import KnowledgeBase, open_kb, write_kb
-from ner_programs._errors import BundleError
+from ner_programs._errors import BundleError, NercError
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.program import NERProgram
 from ner_programs.spec import ProgramSpec
 from ner_programs.types import Mention
 
 LAYOUT = 1
+PARTS = {"program.json", "state.json", "pool.jsonl", "kb"}
 
 
 def save(
@@ -39,9 +40,13 @@ def save(
     """Write `program` as a bundle; an existing bundle in `folder` is replaced in one step.
 
     `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
-    `kb="reference"` leaves the knowledge base out and records its fingerprint only.
+    `kb="reference"` leaves the knowledge base out and records its fingerprint only. Raises BundleError where anything but
+    a bundle is in `folder`, and for a verify stage that the spec does not name, since nothing could build it again.
     """
     folder = Path(folder).absolute()
+    if program.verify is not None and program.spec.verify is None:
+        raise BundleError("the spec does not name the program's verify stage; name it: verify={'name': 'package.module'}")
+    _refuse_other(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -69,23 +74,31 @@ def save(
 def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence[str] = ()) -> NERProgram:
     """Load a bundle; `kb` supplies a knowledge base that it does not carry, `trust` allows components of other packages.
 
-    Raises BundleError where the folder is no bundle, or where the knowledge base is missing or is another one.
+    Raises BundleError where the folder is no bundle, or where the knowledge base is missing or is another one, and
+    ComponentError for a component that does not exist here or is not trusted.
     """
     folder = Path(folder)
+    trust = (trust,) if isinstance(trust, str) else trust
     manifest = _read(folder / "program.json")
     if manifest.get("layout") != LAYOUT:
         raise BundleError(
             f"{folder}: written by nerc {manifest.get('nerc')} in layout {manifest.get('layout')}, not {LAYOUT}"
         )
     try:
-        spec = ProgramSpec.model_validate(manifest["spec"])
-    except (KeyError, ValidationError) as error:
+        spec, wants, known = ProgramSpec.model_validate(manifest["spec"]), dict(manifest["lm"]), manifest["kb"]
+        wanted = None if known is None else str(known["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
-            f"{folder / 'program.json'}: not a program that this version of nerc can build: {error}"
+            f"{folder / 'program.json'}: not a program that this version of nerc can build: {_line(error)}"
         ) from error
-    program = spec.build(_knowledge(folder, manifest.get("kb"), kb), _pool(folder / "pool.jsonl"), trust=trust)
-    program.wants = manifest["lm"]
-    set_state(program, _read(folder / "state.json"))
+    try:
+        program = spec.build(_knowledge(folder, wanted, kb), _pool(folder / "pool.jsonl"), trust=trust)
+        set_state(program, _read(folder / "state.json"))
+    except NercError:
+        raise
+    except ValueError as error:  # what kb has to say
+        raise BundleError(f"{folder}: {_line(error)}") from error
+    program.wants = wants
     return program
 
 
@@ -102,9 +115,12 @@ def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
     predictors = dict(program.named_predictors())
     if predictors.keys() != state.keys():
         raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
-    for name, predictor in predictors.items():
-        predictor.signature = predictor.signature.with_instructions(state[name]["instructions"])
-        predictor.demos = [dspy.Example(**d) for d in state[name]["demos"]]
+    try:
+        for name, predictor in predictors.items():
+            predictor.signature = predictor.signature.with_instructions(str(state[name]["instructions"]))
+            predictor.demos = [dspy.Example(**d) for d in state[name]["demos"]]
+    except (KeyError, TypeError) as error:
+        raise BundleError(f"the state of predictor {name!r} is damaged: {_line(error)}") from error
 
 
 def _plain(demo: Any) -> dict[str, Any]:
@@ -112,16 +128,14 @@ def _plain(demo: Any) -> dict[str, Any]:
     return {k: v for k, v in dict(demo).items() if k not in ("entities", "exclude", "augmented")}
 
 
-def _knowledge(folder: Path, wanted: dict[str, Any] | None, given: KnowledgeBase | None) -> KnowledgeBase | None:
+def _knowledge(folder: Path, wanted: str | None, given: KnowledgeBase | None) -> KnowledgeBase | None:
     if wanted is None:
         return None
     kb = open_kb(folder / "kb") if given is None and (folder / "kb").is_dir() else given
     if kb is None:
-        raise BundleError(
-            f"{folder} does not carry its knowledge base {wanted['fingerprint']}; give it with load(..., kb=)"
-        )
-    if kb.fingerprint != wanted["fingerprint"]:
-        raise BundleError(f"{folder} was compiled with knowledge base {wanted['fingerprint']}, not {kb.fingerprint}")
+        raise BundleError(f"{folder} does not carry its knowledge base {wanted}; give it with load(..., kb=)")
+    if kb.fingerprint != wanted:
+        raise BundleError(f"{folder} was compiled with knowledge base {wanted}, not {kb.fingerprint}")
     return kb
 
 
@@ -142,7 +156,7 @@ def _pool(file: Path) -> Pool:
             rows = [json.loads(line) for line in lines]
         return Pool(Demonstration(**{**r, "mentions": tuple(Mention(**m) for m in r["mentions"])}) for r in rows)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{file}: not a pool of demonstrations: {error}") from error
+        raise BundleError(f"{file}: not a pool of demonstrations: {_line(error)}") from error
 
 
 def _write(file: Path, content: Any) -> None:
@@ -153,16 +167,36 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"{file}: not part of a bundle: {error}") from error
+        raise BundleError(f"{file}: not part of a bundle: {_line(error)}") from error
     if not isinstance(content, dict):
         raise BundleError(f"{file}: not part of a bundle")
     return content
 
 
+def _line(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return " ".join(str(error).split())
+
+
+def _refuse_other(folder: Path) -> None:
+    """Raise BundleError where `folder` is or holds anything that is not part of a bundle."""
+    if not folder.exists():
+        return
+    held = {file.name for file in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if not folder.is_dir() or held - PARTS or (held and "program.json" not in held):
+        raise BundleError(f"{folder} exists and is not a bundle; it is left as it is")
+
+
 def _replace(draft: Path, folder: Path) -> None:
     """Move `draft` to `folder`, the old bundle out of the way first; anything that is no bundle is left alone."""
+    _refuse_other(folder)
+    aside = draft.with_name(f"{draft.name}.old")
     if folder.exists():
-        if not (folder / "program.json").is_file() and any(folder.iterdir()):
-            raise BundleError(f"{folder} exists and is not a bundle; it is left as it is")
-        shutil.rmtree(folder)
+        folder.rename(aside)
     draft.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -24,6 +24,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 from ner_programs._errors import ComponentError, UnknownComponent
 
 _BUILD = re.compile(r"^def build\(", re.MULTILINE)
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 
 @cache
@@ -44,7 +45,7 @@ def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> Mo
 
     Raises UnknownComponent where there is no such component and ComponentError where importing it fails.
     """
-    if "." in name:
+    if _DOTTED.fullmatch(name):
         if trust is not None and name.split(".")[0] not in trust:
             raise ComponentError(f"{name} is code from outside nerc; allow it with trust=[{name.split('.')[0]!r}]")
         path = name
@@ -58,6 +59,8 @@ def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> Mo
         if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
             raise UnknownComponent(f"there is no module {path!r}") from error
         raise ComponentError(f"{name!r} needs the package {error.name!r}, which is not installed") from error
+    except ImportError as error:
+        raise ComponentError(f"{name!r} cannot be imported: {error}") from error
 
 
 def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | None = None, **context: Any) -> Any:
@@ -76,13 +79,16 @@ def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | Non
     own = [p for p in parameters if p not in context]
     if unknown := [o for o in options if o not in own]:
         raise ComponentError(f"{name} has no option {unknown[0]!r}; it has: {', '.join(own) or 'none'}")
+    if missing := [p for p in own if parameters[p].default is inspect.Parameter.empty and p not in options]:
+        raise ComponentError(f"{name} needs the option {missing[0]!r}")
     return build(**_checked(name, build, options), **{k: v for k, v in context.items() if k in parameters})
 
 
 def _checked(name: str, build: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Return `options` converted to what `build` is annotated with (TOML lists become tuples, strings paths)."""
-    hints = typing.get_type_hints(build)
-    fields: dict[str, Any] = {o: (hints.get(o, Any), ...) for o in options}
+    annotations = {o: build.__annotations__.get(o, Any) for o in options}  # those of the context may be unknown here
+    hints = typing.get_type_hints(SimpleNamespace(__annotations__=annotations), build.__globals__)
+    fields: dict[str, Any] = {o: (hints[o], ...) for o in options}
     config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
     try:
         model = create_model("Options", __config__=config, **fields)(**options)

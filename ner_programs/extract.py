@@ -80,15 +80,19 @@ class ExtractEntities(dspy.Module):
 
     def demos(self, text: str, exclude: Sequence[str] = ()) -> list[Any]:
         """Return the demonstrations for `text`, best last."""
-        fixed = [d for d in self.predict.demos if d.get("text") != text]
+        kin = set(exclude)
+        fixed = [
+            d for d in self.predict.demos if d.get("text") != text and kin.isdisjoint((d.get("document"), d.get("group")))
+        ]
         chosen = self.select(text, exclude) if self.select else []
         return [*fixed, *map(self.as_demo, chosen)]
 
     def as_demo(self, demonstration: Demonstration) -> dict[str, Any]:
         """Return a demonstration with every field of the predictor, knowledge included."""
-        text = demonstration.text
-        mentions = [as_fields(m) for m in demonstration.mentions]
-        return {"id": demonstration.id, "text": text, "knowledge": self.retrieve.lines(text), "mentions": mentions}
+        d = demonstration
+        origin = {"id": d.id, "document": d.document, "group": d.group}
+        mentions = [as_fields(m) for m in d.mentions]
+        return {**origin, "text": d.text, "knowledge": self.retrieve.lines(d.text), "mentions": mentions}
 
 
 def as_fields(m: Mention) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class NERProgram(dspy.Module):
         Demonstrations that were cut from the documents in `exclude` are not shown: so train is scored cross-fitted.
         """
         said = _Said()
-        with dspy.context(lm=default_lm(self.wants)):
+        with dspy.context(lm=self._lm()):
             for unit in split(text, self.spec.unit):
                 piece = text[unit.start : unit.end]
                 knowledge = self.retrieve(piece)
@@ -59,7 +60,7 @@ class NERProgram(dspy.Module):
     async def aforward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
         """Do what `forward` does, asynchronously."""
         said = _Said()
-        with dspy.context(lm=default_lm(self.wants)):
+        with dspy.context(lm=self._lm()):
             for unit in split(text, self.spec.unit):
                 piece = text[unit.start : unit.end]
                 knowledge = self.retrieve(piece)
@@ -75,15 +76,27 @@ class NERProgram(dspy.Module):
     def with_settings(self, **changes: Any) -> NERProgram:
         """Return a program with other settings (`with_settings(demos={"k": 32})`) and the same state, KB and pool.
 
-        A component's options are changed one by one; giving its `name` replaces it, None switches it off.
+        A component's options are changed one by one; giving its `name` replaces it, None switches it off. New guidelines
+        enter the instructions that no optimizer has changed. A verify stage that the spec does not name is kept.
         """
         program = self.spec.changed(changes).build(self.kb, self.pool)
+        if self.spec.verify is None and "verify" not in changes:
+            program.verify = deepcopy(self.verify)
+        given = dict(self.spec.build(self.kb, self.pool).named_predictors()) if "guidelines" in changes else {}
         ours = dict(self.named_predictors())
         for name, predictor in program.named_predictors():
             if name in ours:
-                predictor.demos, predictor.signature = list(ours[name].demos), ours[name].signature
+                said = ours[name].signature.instructions
+                if name not in given or said != given[name].signature.instructions:
+                    predictor.signature = predictor.signature.with_instructions(said)
+                predictor.demos = list(ours[name].demos)
         program.wants = self.wants
         return program
+
+    def _lm(self) -> Any:
+        """Return the LM to run under; predictors that have one of their own (`set_lm`) need none."""
+        alone = all(p.lm is not None for p in self.predictors())
+        return dspy.settings.lm if alone else default_lm(self.wants)
 
     def examples(self, documents: Iterable[Document]) -> list[dspy.Example]:
         """Cut labelled documents into the examples that optimizers train on: every field of the extractor, and gold.

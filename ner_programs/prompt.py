@@ -7,6 +7,7 @@ forge a section; `parse` takes the backslash away. The law: `parse(render(sectio
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def parse(message: str) -> list[Section]:
 
 def render_labels(labels: Sequence[Label]) -> str:
     """Write one `- name: definition` line for each label."""
-    return "\n".join(f"- {la.name}: {' '.join(la.definition.split())}".rstrip(": ") for la in labels)
+    return "\n".join(": ".join(filter(None, [f"- {la.name}", _one_line(la.definition)])) for la in labels)
 
 
 def parse_labels(content: str) -> tuple[Label, ...]:
@@ -57,14 +58,16 @@ def parse_labels(content: str) -> tuple[Label, ...]:
 def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size: int = 1500) -> str:
     """Write one line an item, the label first: `- HTN: problem; hypertension; is a vascular disorder`.
 
-    Stops before the lines exceed `size` characters; `types` maps a casefolded semantic type to a label.
+    Stops before the lines exceed `size` characters; `types` maps a casefolded semantic type to a label. A surface that
+    holds ": " itself is quoted.
     """
     lines: list[str] = []
     for item in items:
         concept = item.concept
-        said = types.get(concept.type.casefold(), concept.type)
+        said = types.get(concept.type.casefold(), concept.type.replace(";", ","))
         name = [concept.name] if item.surface and item.surface.casefold() != concept.name.casefold() else []
-        line = f"- {_one_line(item.surface or concept.name)}: {_one_line('; '.join([said, *name, *item.path]))}"
+        surface = _quoted(_one_line(item.surface or concept.name))
+        line = ": ".join(filter(None, [f"- {surface}", _one_line("; ".join(filter(None, [said, *name, *item.path])))]))
         size -= len(line) + 1
         if size < 0:
             break
@@ -73,16 +76,34 @@ def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size:
 
 
 def parse_knowledge(lines: str, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (surface, label) of each line that `render_knowledge` wrote; the label is "" where it is none of `labels`."""
+    """Return (surface, label) of each line that `render_knowledge` wrote; the label is "" where it is none of `labels`.
+
+    Blanks of a surface count as one: a line break in it is a blank here.
+    """
     found = []
     for line in lines.split("\n"):
-        if not line.startswith("- "):
-            continue
-        by_label = [(line.find(f": {label}", 2), label) for label in sorted(labels, key=len, reverse=True)]
-        at, label = next((p for p in by_label if p[0] > 0 and line[p[0] + 2 + len(p[1]) :][:1] in ("", ";")), (-1, ""))
-        surface = line[2:at] if at > 0 else line[2:].partition(": ")[0]
-        found.append((surface, label))
+        if line.startswith("- "):
+            surface, said = _surface(line[2:])
+            label = said.partition(";")[0]
+            found.append((surface, label if label in labels else ""))
     return found
+
+
+def _quoted(surface: str) -> str:
+    return json.dumps(surface, ensure_ascii=False) if ": " in surface or surface.startswith('"') else surface
+
+
+def _surface(line: str) -> tuple[str, str]:
+    """Split a knowledge line into its surface, perhaps quoted, and what is said about it."""
+    if line.startswith('"'):
+        try:
+            surface, end = json.JSONDecoder().raw_decode(line)
+        except ValueError:
+            pass
+        else:
+            return surface, line[end:].removeprefix(": ")
+    surface, _, said = line.partition(": ")
+    return surface, said
 
 
 def _one_line(text: str) -> str:

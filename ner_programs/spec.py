@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Component = dict[str, Any]
 """`{"name": "walk", "hops": 1}`: the module that builds it, and its options."""
 
-_LABEL = re.compile(r"\w(?:[\w .+/&()-]*[\w+)])?")
+_LABEL = re.compile(r"[^\W_](?:[\w .+/&()-]{0,58}[\w+)])?")
 
 
 class ProgramSpec(BaseModel):
@@ -48,7 +48,9 @@ class ProgramSpec(BaseModel):
     def _names(cls, labels: dict[str, str]) -> dict[str, str]:
         for name in labels:
             if not _LABEL.fullmatch(name):
-                raise ValueError(f"a label is letters, digits, blanks and . + / & ( ) - _, not {name!r}")
+                raise ValueError(
+                    f"a label is at most 60 letters, digits, blanks and . + / & ( ) - _, a letter first, not {name!r}"
+                )
         return labels
 
     def build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,13 @@ class Pool(Sequence[Demonstration]):
 
     def __init__(self, demonstrations: Iterable[Demonstration]) -> None:
         self._all = tuple(demonstrations)
+        self._made: dict[str, Any] = {}
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return the index `name` over this pool, made at first use and shared by all programs over it."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     @classmethod
     def of(cls, documents: Iterable[Document], unit: UnitKind = "sentence") -> Pool:

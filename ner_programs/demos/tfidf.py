@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +17,7 @@ class Tfidf:
 
     def __init__(self, pool: Pool, k: int) -> None:
         self.pool, self.k = pool, k
-        self._vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
-        texts = [d.text for d in pool]
-        self._index = self._vectors.fit_transform(texts).T.tocsr() if any(map(_has_word, texts)) else None
+        self._vectors, self._index = pool.once("tfidf", lambda: _indexed([d.text for d in pool]))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tfidf:
         return self
@@ -37,6 +35,11 @@ class Tfidf:
             if len(chosen) == self.k or width == len(scores):
                 return chosen[::-1]
             width = min(len(scores), 4 * width)
+
+
+def _indexed(texts: Sequence[str]) -> tuple[Any, Any]:
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+    return vectors, vectors.fit_transform(texts).T.tocsr() if any(map(_has_word, texts)) else None
 
 
 def _has_word(text: str) -> bool:

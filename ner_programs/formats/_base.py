@@ -59,10 +59,22 @@ def without_fence(answer: str) -> str:
     stripped = answer.strip()
     if not stripped.startswith("```"):
         return answer
-    body = stripped.partition("\n")[2]
-    return (
-        body.rpartition("\n```")[0] if body.rstrip().endswith("```") and "\n```" in body else body.removesuffix("```")
-    )
+    _, newline, body = stripped.partition("\n")
+    if not newline:
+        return stripped.strip("`")
+    return body.removesuffix("```").removesuffix("\n") if body.endswith("```") else body
+
+
+def fenced(answer: str) -> str:
+    """Return an answer as `without_fence` reads it back: one that begins like a fence gets a fence of its own."""
+    return f"```\n{answer}\n```" if answer.lstrip().startswith("```") else answer
+
+
+def in_order(mentions: Sequence[Mention]) -> list[Mention]:
+    """Return mentions in the order of the text; as they are where one does not know its place (a list that was answered)."""
+    if any(m.start is None for m in mentions):
+        return list(mentions)
+    return sorted(mentions, key=lambda m: (m.start, len(m.text)))
 
 
 def inline_spans(text: str, mentions: Sequence[Mention]) -> list[tuple[int, int, str]]:

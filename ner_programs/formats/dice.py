@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Labels, Reading, without_fence
+from ner_programs.formats._base import Labels, Reading, in_order, without_fence
 from ner_programs.types import Label, Mention
 
 _NONE = "<entity>"
 _CLAUSE = re.compile(r"(?<!\\)Entity type is\s+", re.IGNORECASE)
 _ENTITY_IS = re.compile(r"(?<!\\)Entity is\s*", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
-_SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|^<entity>$|^(?=\s)|(?<=\s)$", re.IGNORECASE)
-_ESCAPE = re.compile(r"\\(n|.|$)", re.DOTALL)
+_SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|^<entity>\Z|^(?=\s)|(?<=\s)\Z", re.IGNORECASE)
+_ESCAPE = re.compile(r"\\(n|.|\Z)", re.DOTALL)
 
 
 class Dice:
@@ -36,7 +36,7 @@ class Dice:
 
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
         """Write a clause for every label, `<entity>` where it has no mention."""
-        rows = sorted(mentions, key=lambda m: m.start or 0)
+        rows = in_order(mentions)
         return "".join(
             self._clause(la, [_escape(m.text) for m in rows if m.label == la.name]) for la in self.labels.labels
         )
@@ -69,9 +69,10 @@ class Dice:
     @staticmethod
     def _skip_definition(clause: str, label: Label | None) -> int:
         """Return where to look for "Entity is": behind the label's definition if the answer repeats it."""
-        definition = _definition(label) if label else ""
-        at = clause.find(definition) if definition else -1
-        return at + len(definition) if at >= 0 else 0
+        name, definition = (label.name, _definition(label)) if label else ("", "")
+        named = len(name) if clause.startswith(name) else 0
+        at = clause.find(definition, named) if definition else -1
+        return at + len(definition) if at >= 0 else named
 
     def schema(self) -> None:
         """Return None: the answer is text."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ner_programs.formats._base import Labels, Reading
+from ner_programs.formats._base import Labels, Reading, in_order
 from ner_programs.types import Label, Mention
 
 
@@ -25,8 +25,7 @@ class JsonList:
 
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
         """Write the mentions in the order of the text."""
-        rows = sorted(mentions, key=lambda m: (m.start or 0, len(m.text)))
-        return json.dumps([{"text": m.text, "label": m.label} for m in rows], ensure_ascii=False)
+        return json.dumps([{"text": m.text, "label": m.label} for m in in_order(mentions)], ensure_ascii=False)
 
     def read(self, answer: str) -> Reading:
         """Read every object that names a text and a known label, wherever it stands in the answer."""
@@ -65,22 +64,21 @@ def _objects(answer: str) -> Iterator[dict[str, Any]]:
     while (at := answer.find("{", at)) >= 0:
         try:
             value, at = decoder.raw_decode(answer, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             at += 1
             continue
         yield from _leaves(value)
 
 
 def _leaves(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        nested = [v for v in value.values() if isinstance(v, list | dict)]
-        if "text" in value or not nested:
-            yield from [value] if value.keys() - {"mentions"} else []
-        for inner in nested:
-            yield from _leaves(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(inner)
+    waiting = [value]  # no recursion: a model may nest as deep as it likes
+    while waiting:
+        value = waiting.pop()
+        inner = list(value.values()) if isinstance(value, dict) else value
+        nested = [v for v in inner if isinstance(v, list | dict)]
+        if isinstance(value, dict) and ("text" in value or not nested) and value.keys() - {"mentions"}:
+            yield value
+        waiting += reversed(nested)
 
 
 def build(*, labels: Sequence[Label]) -> JsonList:

@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Labels, Reading, inline_spans, mention_in, without_fence
+from ner_programs.formats._base import Labels, Reading, fenced, inline_spans, mention_in, without_fence
 from ner_programs.types import Label, Mention
 
 _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?([^"'<>]*)["']?)?\s*>""")
@@ -34,7 +34,7 @@ class Tagged:
         for start, end, label in inline_spans(text, mentions):
             parts += [_escape(text[at:start]), f'<span class="{_escape(label)}">', _escape(text[start:end]), "</span>"]
             at = end
-        return "".join([*parts, _escape(text[at:])])
+        return fenced("".join([*parts, _escape(text[at:])]))
 
     def read(self, answer: str) -> Reading:
         """Read the spans (`<label>...</label>` too); an unknown class is counted, other angle brackets are text."""

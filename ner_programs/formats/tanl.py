@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Labels, Reading, inline_spans, mention_in, without_fence
+from ner_programs.formats._base import Labels, Reading, fenced, inline_spans, mention_in, without_fence
 from ner_programs.types import Label, Mention
 
 _SPECIAL = re.compile(r"[\\\[\]|]")
@@ -36,7 +36,7 @@ class Tanl:
         for start, end, label in inline_spans(text, mentions):
             parts += [_escape(text[at:start]), "[ ", _escape(text[start:end]), " | ", label, " ]"]
             at = end
-        return "".join([*parts, _escape(text[at:])])
+        return fenced("".join([*parts, _escape(text[at:])]))
 
     def read(self, answer: str) -> Reading:
         """Read the marks; a bracket that is no mark is taken as text, a mark with an unknown label is counted."""
@@ -50,13 +50,14 @@ class Tanl:
             elif close and opened:
                 at, start = opened.pop()
                 surface = "".join(echo[at + 1 :])
-                if label := self.labels.recognise(close):
+                label = self.labels.recognise(close.strip().strip("|]").strip())
+                unreadable += label is None
+                if label or (echo[at] == "[ " and close.startswith(" |")):  # surely a mark, so its signs are no text
                     del echo[at:]
-                    found += mention_in(surface, label, start)
+                    found += mention_in(surface, label, start) if label else []
                     echo.append(surface)
                     length = start + len(surface)
                     continue
-                unreadable += 1
             elif other == "]" and opened:
                 opened.pop()
             piece = escaped or bracket or close or other

@@ -29,8 +29,8 @@ def answer(system: str, turns: Sequence[str]) -> str:
         return propose(system, turns)
     labels = prompt.parse_labels(said["labels"])
     if "candidates" in asked:
-        return _verify(labels, said["answer"], turns)
-    form = _format(labels, said["answer"])
+        return _verify(labels, said.get("answer", ""), turns)
+    form = _format(labels, said.get("answer", ""))
     if form is None:
         return propose(system, turns)
     shown = [_sample(labels, said["answer"], user, done) for user, done in zip(turns[:-1:2], turns[1::2], strict=False)]
@@ -66,7 +66,8 @@ def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...
     taken: set[int] = set()
     found: list[Hint] = []
     for surface, label in sorted(lines, key=lambda line: (-len(line[0]), line)):
-        for hit in re.finditer(rf"(?<!\w){re.escape(surface)}(?!\w)", text) if surface else ():
+        words = r"\s+".join(map(re.escape, surface.split()))
+        for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
             if taken.isdisjoint(range(hit.start(), hit.end())):
                 taken.update(range(hit.start(), hit.end()))
                 found.append(Hint(hit.start(), hit.end(), label))
@@ -87,5 +88,5 @@ def _candidates(labels: tuple[Label, ...], user: str) -> list[Candidate]:
     fields = dict(prompt.parse(user))
     text = fields.get("text", "")
     known = {text[h.start : h.end].casefold(): h.label for h in hints(text, fields.get("knowledge", ""), labels)}
-    listed = parse_candidates(fields["candidates"])
+    listed = parse_candidates(fields.get("candidates", ""))
     return [Candidate(surface, label, text, known.get(surface.casefold())) for surface, label in listed]

@@ -37,9 +37,15 @@ class Ledger:
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
+        self._before: list[dict[str, Any]] = []
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._before = _read(path)
             self._file = path.open("a", encoding="utf-8")
+
+    def sent(self) -> set[str]:
+        """Return the requests that were sent before the file was opened: by the same run, before it was killed."""
+        return {row["key"] for row in self._before if row["event"] == "reserved"}
 
     def write(self, event: str, key: str, **details: Any) -> None:
         """Append one event; on disk (of this machine) when the call returns."""
@@ -54,3 +60,13 @@ class Ledger:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Read the events of a ledger; a last line that was cut off is taken away."""
+    whole = path.read_bytes() if path.exists() else b""
+    kept = whole[: whole.rfind(b"\n") + 1]
+    if kept != whole:
+        with path.open("rb+") as file:
+            file.truncate(len(kept))
+    return [json.loads(line) for line in kept.splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -15,6 +16,8 @@ class AnswerStore:
     def __init__(self, path: Path | None = None) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # sqlite gives its side files the same mode
+            path.chmod(0o600)
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path or ":memory:", timeout=60, check_same_thread=False, isolation_level=None)
         # WAL survives a killed process; only a power cut could lose the last answers.
@@ -23,8 +26,6 @@ class AnswerStore:
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
         )
-        if path is not None:
-            path.chmod(0o600)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the answer to the request `key`, or None."""
@@ -35,9 +36,8 @@ class AnswerStore:
     def put(self, key: str, answer: dict[str, Any]) -> None:
         """Keep an answer; the first one for a key stays."""
         with self._lock:
-            self._db.execute(
-                "INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer, ensure_ascii=False))
-            )
+            # ASCII, for a model can answer half a surrogate pair, which sqlite does not take.
+            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer)))
 
     def __len__(self) -> int:
         with self._lock:

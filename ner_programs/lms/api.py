@@ -5,10 +5,21 @@ Keys come from the environment only. Ollama wants an `api_base` that ends in /v1
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import dspy
 from dspy.lm15 import Request, Response
+from dspy.utils.exceptions import (
+    LMBillingError,
+    LMError,
+    LMInvalidRequestError,
+    LMNotConfiguredError,
+    LMProviderError,
+    LMServerError,
+    LMUnsupportedModelError,
+)
 
 from ner_programs._errors import LMSetupError
 from ner_programs.lms.price import Price, known_price
@@ -23,16 +34,53 @@ class Api:
         self._lm = dspy.LM(model, cache=False, num_retries=0, **client)
         self.price = price or known_price(model)
 
-    @property
+    @cached_property
     def supports_schema(self) -> bool:
         """Whether DSPy's table says that the model takes a JSON schema."""
         return bool(self._lm.supports_response_schema)
 
     def complete(self, request: Request) -> Response:
-        """Send one request."""
-        with dspy.context(disable_history=True):
-            response: Response = self._lm(request)
-            return response
+        """Send one request; an answer that a filter withheld, or that is none, is raised as the failure that it is."""
+        try:
+            # The metered LM in front reports to history, usage and callbacks; this one would report everything twice.
+            with dspy.context(disable_history=True, usage_tracker=None, callbacks=[]):
+                response: Response = self._lm(request)
+        except LMError as error:
+            better = _classified(error)
+            if better is error:
+                raise
+            raise better from error
+        if response.finish_reason == "content_filter":
+            raise LMInvalidRequestError("the answer was withheld", model=self.model, provider_code="content_filter")
+        if not response.message.parts_of("text") and response.id is None and response.usage.output_tokens is None:
+            raise LMServerError("the reply is no completion", model=self.model)
+        return response
+
+
+def _classified(error: LMError) -> LMError:
+    """Return what an error means where DSPy's class does not say it: whether to mend, to wait, or to try again."""
+    details = {"model": error.model, "status": error.status, "provider": error.provider}
+    chain = list(_causes(error))
+    codes = [body.get("code") for e in chain if isinstance(body := getattr(e, "body", None), dict)]
+    if "insufficient_quota" in codes:
+        return LMBillingError(error.message, provider_code="insufficient_quota", **details)
+    if "Missing credentials" in error.message:
+        return LMNotConfiguredError(error.message, **details)
+    if "LLM Provider NOT provided" in error.message:
+        return LMUnsupportedModelError(f"no provider is known for {error.model}", **details)
+    if type(error) is LMProviderError and (error.status or 200) < 400:  # a reply that is no JSON; its text is not repeated
+        return LMServerError("the reply is not JSON", **details)
+    if error.retry_after is None:
+        headers = [h for e in chain if (h := getattr(e, "litellm_response_headers", None))]
+        asked = next((h["retry-after"] for h in headers if "retry-after" in h), "")
+        error.retry_after = float(asked) if asked.replace(".", "", 1).isdigit() else None
+    return error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def build(

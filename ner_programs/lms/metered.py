@@ -24,6 +24,7 @@ from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, respons
 from dspy.lm15 import Request, Response, response_to_events
 from dspy.utils.exceptions import is_retryable_lm_error
 
+from ner_programs._errors import LMSetupError
 from ner_programs.lms._ledger import Ledger, Spent
 from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.price import Price
@@ -45,67 +46,109 @@ class Backend(Protocol):
         """Answer one request or raise a `dspy.utils.exceptions.LMError`."""
 
 
+Sample = tuple[Any, int]
+"""Which answer to a request is asked for: its rollout, and its number among several."""
+
+
+class Tape(Protocol):
+    """What is shown every answer that a run uses, sent for or kept from earlier."""
+
+    def keep(self, request: Request, sample: Sample, response: Response) -> None:
+        """Take note of an answer; may be called from several threads, and twice with the same answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """An upper limit; None means no limit. Tokens and cost count what is sent, not what a cache answers."""
+    """An upper limit; None means no limit. Tokens and cost count what the run sends, not what another run has paid for."""
 
     calls: int | None = None
     tokens: int | None = None
     cost: float | None = None
+
+    def __str__(self) -> str:
+        parts = [(self.calls, "calls"), (self.tokens, "tokens"), (self.cost, "US dollars")]
+        return ", ".join(f"{limit:g} {unit}" for limit, unit in parts if limit is not None) or "no limit"
 
 
 class BudgetSpent(BaseException):  # no Exception: DSPy turns those into a score
     """The next call would exceed the budget; nothing was sent for it."""
 
 
-_sample: ContextVar[tuple[Any, Iterator[int]] | None] = ContextVar("nerc_sample", default=None)
+class RunStopped(BaseException):
+    """The next call would exceed what the whole run may spend: not a search ends but the run. Nothing was sent for it."""
+
+
+_sampling: ContextVar[tuple[Any, Iterator[int]] | None] = ContextVar("nerc_sampling", default=None)
+sample: ContextVar[Sample] = ContextVar("nerc_sample", default=(None, 0))
+"""Set while a backend answers."""
 
 
 class Meter:
     """Counts, limits, caches and retries the calls to one backend; shared by all copies of its LM."""
 
     def __init__(
-        self, backend: Backend, *, store: AnswerStore | None = None, ledger: Ledger | None = None, retries: int = 4,
-        backoff: float = 1.0,
+        self, backend: Backend, *, store: AnswerStore | None = None, ledger: Ledger | None = None, tape: Tape | None = None,
+        retries: int = 4, backoff: float = 1.0,
     ) -> None:  # fmt: skip
         self.backend, self.retries, self.backoff = backend, retries, backoff
-        self.store, self.ledger = store or AnswerStore(), ledger or Ledger()
+        self.store, self.ledger, self.tape = store or AnswerStore(), ledger or Ledger(), tape
         self.spent = Spent()
+        self.last_failure = ""
+        self._sent_before = self.ledger.sent()  # by this run, before it was killed: paid for, and counted again
         self._seen: set[str] = set()
         self._under_way: dict[str, Future[Response]] = {}
-        self._limits: list[tuple[Budget, Spent]] = []
+        self._limits: list[tuple[Budget, Spent, type[BaseException]]] = []
         self._reserved = [0, 0.0]  # tokens and cost of requests that are under way
+        self._longest = 1024  # tokens of an answer
         self._lock = threading.RLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
         return self
 
     @contextmanager
-    def limited(self, budget: Budget) -> Iterator[None]:
-        """Limit what may be spent from here on; the call that would exceed it raises BudgetSpent instead of being sent."""
+    def limited(self, budget: Budget, stop: type[BaseException] = BudgetSpent) -> Iterator[None]:
+        """Limit what may be spent from here on; the call that would exceed it raises `stop` instead of being sent.
+
+        Raises LMSetupError for a limit in money where the price is not known.
+        """
+        if budget.cost is not None and self.backend.price is None:
+            raise LMSetupError(
+                f"the price of {self.backend.model} is not known, so no limit in US dollars can hold: give lm.price, US "
+                'dollars for a million tokens: price = { input = 0.4, output = 1.6 }'
+            )
         with self._lock:
-            limit = (budget, Spent(**{f: getattr(self.spent, f) for f in Spent.__slots__}))
+            limit = (budget, Spent(**{f: getattr(self.spent, f) for f in Spent.__slots__}), stop)
             self._limits.append(limit)
         try:
             yield
         finally:
             with self._lock:
-                self._limits.remove(limit)
+                self._limits = [other for other in self._limits if other is not limit]
 
     def complete(self, request: Request) -> Response:
         """Answer a request: from an equal one under way, from the store, or from the backend."""
-        key = self.key(request)
+        drawn = _sampling.get()
+        which = (drawn[0], next(drawn[1])) if drawn else (None, 0)
+        response = self._answer(request, which)
+        if self.tape is not None:
+            self.tape.keep(request, which, response)
+        return response
+
+    def _answer(self, request: Request, which: Sample) -> Response:
+        key = self.key(request, which)
         with self._lock:
             flight = self._under_way.get(key)
             leads = flight is None
             if flight is None:
-                answer = self.store.get(key)
-                reserved = self._reserve(key, request, cached=answer is not None)
-                if answer is not None:
-                    return response_from_dict(answer)
+                kept = self.store.get(key)
+                response = response_from_dict(kept) if kept is not None else None
+                reserved = self._reserve(key, request, response)
+                if response is not None:
+                    return response
                 flight = self._under_way[key] = Future()
         if not leads:
             return flight.result()
+        token = sample.set(which)
         try:
             response = self._send(key, request)
             flight.set_result(response)
@@ -114,48 +157,56 @@ class Meter:
             flight.set_exception(error)
             raise
         finally:
+            sample.reset(token)
             with self._lock:
                 del self._under_way[key]
                 self._reserved[0] -= reserved[0]
                 self._reserved[1] -= reserved[1]
 
-    def key(self, request: Request) -> str:
+    def key(self, request: Request, which: Sample = (None, 0)) -> str:
         """Return what makes a request distinct: backend, messages, settings, rollout, and which sample of several."""
-        drawn = _sample.get()
-        which = [drawn[0], next(drawn[1])] if drawn else [None, 0]
-        parts = [self.backend.model, self.backend.identity, request_to_dict(request), which]
+        parts = [self.backend.model, self.backend.identity, request_to_dict(request), list(which)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
-    def _reserve(self, key: str, request: Request, *, cached: bool) -> tuple[int, float]:
-        """Count a call that was not seen in this run before, if every limit allows it."""
-        if key in self._seen and cached:
+    def _reserve(self, key: str, request: Request, kept: Response | None) -> tuple[int, float]:
+        """Count a call that was not seen in this run before, if every limit allows it; `kept` is its answer, if there is one.
+
+        An answer that this run sent for before it was killed costs what it cost then: so a budget ends where it would have.
+        """
+        new, ours = key not in self._seen, key in self._sent_before
+        if kept is not None and not new:
             return 0, 0.0
-        tokens, cost = (0, 0.0) if cached else self._at_most(request)
-        for budget, start in self._limits:
-            spent = self.spent
-            over = (
-                (budget.calls is not None and key not in self._seen and spent.calls - start.calls + 1 > budget.calls)
-                or (budget.tokens is not None and spent.tokens - start.tokens + self._reserved[0] + tokens > budget.tokens)
-                or (budget.cost is not None and spent.cost - start.cost + self._reserved[1] + cost > budget.cost)
-            )
-            if over:
-                raise BudgetSpent(str(budget))
-        if key not in self._seen:
-            self._seen.add(key)
-            self.spent.calls += 1
-            self.spent.cached += cached
-        self.ledger.write("cached" if cached else "reserved", key)
+        tokens, cost = self._at_most(request) if kept is None or ours else (0, 0.0)
+        for budget, start, stop in self._limits:
+            if new and budget.calls is not None and self.spent.calls - start.calls + 1 > budget.calls:
+                raise stop(str(budget))
+            if budget.tokens is not None and self.spent.tokens - start.tokens + self._reserved[0] + tokens > budget.tokens:
+                raise stop(str(budget))
+            if budget.cost is not None and self.spent.cost - start.cost + self._reserved[1] + cost > budget.cost:
+                raise stop(str(budget))
+        self._seen.add(key)
+        self.spent.calls += new
+        if kept is not None:
+            self.ledger.write("cached", key)
+            self.spent.cached += not ours
+            if ours:
+                self.spent.attempts += 1
+                self._count(request, kept)
+            return 0, 0.0
+        self.ledger.write("reserved", key)
         self._reserved[0] += tokens
         self._reserved[1] += cost
         return tokens, cost
 
     def _at_most(self, request: Request) -> tuple[int, float]:
-        """Return a careful estimate of a request's tokens and cost."""
-        characters = len(request.system or "") + sum(len(m.text or "") for m in request.messages)
-        last = len(request.messages[-1].text or "")
-        tokens_in, tokens_out = characters // 3 + 8, request.config.max_tokens or last // 2 + 1024
-        price = self.backend.price
-        return tokens_in + tokens_out, price.cost(tokens_in, tokens_out) if price else 0.0
+        """Return a careful estimate of a request's tokens and cost; for the answer, the longest one so far at least."""
+        last = len((request.messages[-1].text or "").encode())
+        tokens_in = _size(request) // 3 + 8
+        tokens_out = request.config.max_tokens or max(last // 2 + 1024, self._longest)
+        return tokens_in + tokens_out, self._cost(tokens_in, tokens_out)
+
+    def _cost(self, tokens_in: int, tokens_out: int) -> float:
+        return self.backend.price.cost(tokens_in, tokens_out) if self.backend.price else 0.0
 
     def _send(self, key: str, request: Request) -> Response:
         for attempt in itertools.count():
@@ -164,27 +215,43 @@ class Meter:
             try:
                 response = self.backend.complete(request)
             except Exception as error:
-                self.ledger.write("failed", key, error=type(error).__name__)
+                said = " ".join(str(x) for x in (type(error).__name__, *_codes(error)) if x)
+                self.ledger.write("failed", key, error=said)
                 if attempt >= self.retries or not is_retryable_lm_error(error):
                     with self._lock:
                         self.spent.failed += 1
+                        self.last_failure = said
                     raise
                 asked = getattr(error, "retry_after", None)
                 time.sleep(min(asked if asked is not None else self.backoff * 2**attempt, 60))
             else:
-                self._settle(key, response)
+                self.store.put(key, response_to_dict(response))
+                with self._lock:
+                    tokens_in, tokens_out, cost = self._count(request, response)
+                self.ledger.write("answered", key, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost)
                 return response
         raise AssertionError("unreachable")
 
-    def _settle(self, key: str, response: Response) -> None:
-        self.store.put(key, response_to_dict(response))
-        tokens_in, tokens_out = response.usage.input_tokens or 0, response.usage.output_tokens or 0
-        cost = self.backend.price.cost(tokens_in, tokens_out) if self.backend.price else 0.0
-        self.ledger.write("answered", key, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost)
-        with self._lock:
-            self.spent.tokens_in += tokens_in
-            self.spent.tokens_out += tokens_out
-            self.spent.cost += cost
+    def _count(self, request: Request, response: Response) -> tuple[int, int, float]:
+        """Add what an answer cost; where the provider does not say, what it must have cost about."""
+        tokens_in = response.usage.input_tokens or _size(request) // 4
+        tokens_out = response.usage.output_tokens or len((response.message.text or "").encode()) // 4
+        cost = self._cost(tokens_in, tokens_out)
+        self.spent.tokens_in += tokens_in
+        self.spent.tokens_out += tokens_out
+        self.spent.cost += cost
+        self._longest = max(self._longest, tokens_out)
+        return tokens_in, tokens_out, cost
+
+
+def _size(request: Request) -> int:
+    """Return the bytes of a request's text; about four make a token, three of a script other than Latin make one or two."""
+    system = request.system if isinstance(request.system, str) else "".join(p.text or "" for p in request.system or ())
+    return len(system.encode()) + sum(len((m.text or "").encode()) + 16 for m in request.messages)
+
+
+def _codes(error: Exception) -> tuple[Any, Any]:
+    return getattr(error, "status", None), getattr(error, "provider_code", None)
 
 
 class _Engine:
@@ -246,11 +313,11 @@ class MeteredLM(dspy.LM):
 
     @contextmanager
     def _sampling(self, kwargs: dict[str, Any]) -> Iterator[None]:
-        token = _sample.set(({**self.kwargs, **kwargs}.get("rollout_id"), itertools.count()))
+        token = _sampling.set(({**self.kwargs, **kwargs}.get("rollout_id"), itertools.count()))
         try:
             yield
         finally:
-            _sample.reset(token)
+            _sampling.reset(token)
 
     @property
     def supports_response_schema(self) -> bool:

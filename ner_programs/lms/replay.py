@@ -1,4 +1,4 @@
-"""Recorded answers: a cassette is a file of JSON lines, one answer for each request, made by `record`.
+"""Recorded answers: a cassette is a file of JSON lines, one answer for each request, made with `lm.record`.
 
 A cassette holds the answers of one model. Requests are known by a hash; their text is not in the file, the answers are.
 """
@@ -7,88 +7,97 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, response_to_dict
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMConfigurationError
 
 from ner_programs._errors import LMSetupError
+from ner_programs.lms.metered import Backend, Sample, sample
 from ner_programs.lms.price import Price
-
-if TYPE_CHECKING:
-    from ner_programs.lms.metered import Backend
 
 
 class Replay:
     """Answers from a cassette; a request that is not in it is an error, not a guess."""
 
-    supports_schema = False
-    price: Price | None = None
-
     def __init__(self, path: Path) -> None:
         self.path = path
-        recorded, self._answers = _read(path)
-        self.model, self.identity = f"replay/{recorded}", hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        head, self._answers = _read(path)
+        self.model, self.identity = f"replay/{head['model']}", hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        self.supports_schema = bool(head.get("schema"))
+        self.price = Price(**head["price"]) if head.get("price") else None
 
     def complete(self, request: Request) -> Response:
         """Return the recorded answer."""
-        answer = self._answers.get(_key(request))
+        answer = self._answers.get(_key(request, sample.get()))
         if answer is None:
             raise LMConfigurationError(f"{self.path} holds no answer to this request; record it again", model=self.model)
         return response_from_dict(answer)
 
 
 class Recorder:
-    """A backend that writes every answer of another backend to a cassette as it comes."""
+    """Writes every answer of a backend that a run uses to a cassette; one that was begun is gone on with."""
 
     def __init__(self, backend: Backend, path: Path) -> None:
-        self.model, self.identity = backend.model, backend.identity
-        self.supports_schema, self.price = False, backend.price  # a replay cannot know whether a schema was asked for
-        self._backend, self._lock = backend, threading.Lock()
+        self._path, self._lock = path, threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            recorded, answers = _read(path)
-            if recorded != backend.model:
-                raise LMSetupError(f"{path} holds answers of {recorded}; record {backend.model} to another file")
+        if _begun(path):
+            head, answers = _read(path)
+            if head["model"] != backend.model:
+                raise LMSetupError(f"{path} holds answers of {head['model']}; record {backend.model} to another file")
             self._known = set(answers)
         else:
             self._known = set()
-            path.write_text(json.dumps({"cassette": 1, "model": backend.model}) + "\n", encoding="utf-8")
+            price = asdict(backend.price) if backend.price else None
+            head = {"cassette": 1, "model": backend.model, "schema": backend.supports_schema, "price": price}
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             path.chmod(0o600)
-        self._path = path
+            path.write_text(json.dumps(head) + "\n", encoding="utf-8")
 
-    def complete(self, request: Request) -> Response:
-        """Answer, and record the answer."""
-        response = self._backend.complete(request)
-        key = _key(request)
-        line = json.dumps({"key": key, "answer": response_to_dict(response)}, ensure_ascii=False)
+    def keep(self, request: Request, which: Sample, response: Response) -> None:
+        """Record an answer, once."""
+        key = _key(request, which)
         with self._lock:
             if key not in self._known:
                 self._known.add(key)
                 with self._path.open("a", encoding="utf-8") as lines:
-                    lines.write(line + "\n")
-        return response
+                    lines.write(json.dumps({"key": key, "answer": response_to_dict(response)}) + "\n")
 
 
-def _key(request: Request) -> str:
-    """Return a hash of everything in a request but the model's name."""
-    parts = {k: v for k, v in request_to_dict(request).items() if k != "model"}
+def _key(request: Request, which: Sample) -> str:
+    """Return a hash of everything in a request but the model's name, and of which answer to it is meant."""
+    parts = [{k: v for k, v in request_to_dict(request).items() if k != "model"}, list(which)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
-def _read(path: Path) -> tuple[str, dict[str, dict[str, Any]]]:
+def _begun(path: Path) -> bool:
+    """Return whether there is a cassette, without the line that was cut off when its recording was killed."""
+    whole = path.read_bytes() if path.exists() else b""
+    kept = whole[: whole.rfind(b"\n") + 1]
+    if kept == whole or whole.startswith(b'{"cassette"'):
+        if kept != whole:
+            os.truncate(path, len(kept))
+        return bool(kept)
+    return True  # not written by us: left as it is, for _read to refuse
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
         # What follows the last line end was cut off when the recording was killed.
         head, *rows = [json.loads(line) for line in lines[:-1]]
-        return str(head["model"]), {row["key"]: row["answer"] for row in rows}
+        return {**head, "model": str(head["model"])}, {row["key"]: row["answer"] for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LMSetupError(f"{path}: not a cassette of recorded answers: {error}") from error
 
 
-def build(*, path: Path) -> Replay:
+def build(*, path: Path | None = None) -> Replay:
     """Open a cassette."""
+    if path is None:
+        raise LMSetupError("replay needs the cassette to answer from: lm.path")
     return Replay(path)

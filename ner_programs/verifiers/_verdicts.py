@@ -15,8 +15,8 @@ from ner_programs.types import Decision, Entity, Label, Verdict
 
 Mode = Literal["reject", "full"]
 
-_LINE = re.compile(r"""[-*\s]*\#?(\d+)[.):\s]*\s*["']?(keep|reject|label|span)\b["']?\s*[:=]?\s*(.*)""", re.IGNORECASE)
-_ADD = re.compile(r"""[-*\s]*add\b\s*:?\s*(.+?)\s*\|\s*([^|]+?)\s*""", re.IGNORECASE)
+_LINE = re.compile(r"""[-*\s]*\#?(\d{1,6})[.):\s]*["']?(keep|reject|label|span)\b["']?\s*[:=]?(.*)""", re.IGNORECASE)
+_ADD = re.compile(r"""[-*\s]*add\b(?=.*\|)\s*:?(.*)""", re.IGNORECASE)
 _CANDIDATE = re.compile(r'(\d+) ("(?:[^"\\]|\\.)*") \| (.+)')
 
 
@@ -70,7 +70,8 @@ class Verdicts:
 
     def _read_line(self, line: str) -> Verdict | None:
         if add := _ADD.fullmatch(line):
-            text, label = _unquoted(add[1]), self.labels.recognise(add[2])
+            said, _, name = add[1].rpartition("|")
+            text, label = _unquoted(said), self.labels.recognise(name.strip())
             return Verdict("add", label=label, text=text) if text and label else None
         found = _LINE.match(line)
         if not found:
@@ -120,14 +121,14 @@ def render_candidates(candidates: Sequence[Entity]) -> str:
 def parse_candidates(content: str) -> list[tuple[str, str]]:
     """Return (text, label) of each numbered line, in order."""
     rows = (_CANDIDATE.fullmatch(line) for line in content.split("\n"))
-    return [(json.loads(row[2]), row[3]) for row in rows if row]
+    return [(_unquoted(row[2]), row[3]) for row in rows if row]
 
 
 def _unquoted(said: str) -> str:
     """Return what a quoted string says, in JSON or in a model's own quotes."""
     said = said.strip()
     try:
-        value = json.loads(said, strict=False)
+        value = json.JSONDecoder(strict=False).raw_decode(said)[0] if said.startswith('"') else None
     except ValueError:
-        return said.strip("\"'“”` ")
-    return value if isinstance(value, str) else said
+        value = None
+    return value if isinstance(value, str) else said.strip("\"'“”` ")

@@ -55,10 +55,13 @@ class LLMVerifier(dspy.Module):
     def demonstration(
         self, text: str, knowledge: str, candidates: Sequence[Entity], gold: Sequence[Entity]
     ) -> dict[str, Any]:
-        """Return the demonstration that shows how `candidates` become `gold`."""
-        verdicts = [as_fields(v) for v in verdicts_for(candidates, gold)]
+        """Return the demonstration that shows how `candidates` become `gold`; mode "reject" rejects all that is not gold."""
+        if self.mode == "full":
+            verdicts = verdicts_for(candidates, gold)
+        else:
+            verdicts = [Verdict("keep" if c in gold else "reject", n) for n, c in enumerate(candidates, 1)]
         shown = render_candidates(candidates)
-        return {"text": text, "knowledge": knowledge, "candidates": shown, "verdicts": verdicts}
+        return {"text": text, "knowledge": knowledge, "candidates": shown, "verdicts": [as_fields(v) for v in verdicts]}
 
 
 def _verification(prediction: dspy.Prediction) -> Verification:
