@@ -16,10 +16,7 @@ def load(where: str | Path, *, home: Path | None = None) -> NERProgram:
 
     `home` is the `mlruns` folder (by default NERC_HOME, else `mlruns` here). Raises TrackingError or BundleError.
     """
-    from experiments.registry import fetch
-    from ner_programs import bundle
+    from experiments.registry import fetch, open_bundle
 
     text = str(where)
-    if not text.startswith(("runs:/", "models:/")):
-        return bundle.load(where)
-    return fetch(text, home)
+    return fetch(text, home) if text.startswith(("runs:/", "models:/")) else open_bundle(Path(where), home)

@@ -142,12 +142,13 @@ def main() -> None:
     places.prepare_environment()
     try:
         app()
-    except ValueError as error:
-        from experiments.failures import USER_ERRORS
+    except (ValueError, OSError) as error:
+        from experiments.failures import said
 
-        if not isinstance(error, USER_ERRORS):
+        message = said(error)
+        if message is None:
             raise
-        typer.echo(f"nerc: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"nerc: {message}", err=True)
         sys.exit(2)
 
 

@@ -64,18 +64,17 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     The floors are those of the last run. Raises TrackingError where there is nothing to compare, or where the runs were made
     on different corpora.
     """
-    if not (home / "mlflow.db").is_file():
-        raise TrackingError(f"there are no runs in {home}; make some with `nerc run`")
-    client = tracking.open_store(home)
+    client = tracking.existing_store(home)
     found = tracking.find_runs(client, experiment) if experiment else [tracking.find_run(client, r) for r in runs]
     if not found:
         raise TrackingError("there are no finished runs to compare")
-    marks = {(r.data.tags.get("nerc.corpus_fingerprint"), r.data.params.get("labels")) for r in found}
-    if len(marks) > 1:
+    if len({r.data.tags.get("nerc.corpus_fingerprint") for r in found}) > 1:
         raise TrackingError("the runs were made on different corpora: a paired comparison needs the same documents")
     said = [tracking.read_file(client, r.info.run_id, f"{part}.json") for r in found]
     counted = [_counts(s) for s in said]
     first = counted[0]
+    if not first:
+        raise TrackingError(f"the corpus of these runs has no {part} documents")
     rows = tuple(
         _row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True))
     )

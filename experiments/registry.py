@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,28 @@ from ner_programs.program import NERProgram
 def fetch(where: str, home: Path | None = None) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
-    client = tracking.open_store(home)
-    run_id = (
-        where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
-    )
+    client = tracking.existing_store(home)
+    run_id = where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
+    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home)
+
+
+def open_bundle(folder: Path, home: Path | None = None) -> NERProgram:
+    """Load a bundle; a knowledge base that it does not carry comes from `mlruns/kb/`, if it is there."""
+    try:
+        wanted = json.loads((folder / "program.json").read_text(encoding="utf-8"))["kb"]["fingerprint"]
+    except (OSError, ValueError, LookupError, TypeError):  # no knowledge base; or no bundle, which `load` says better
+        return bundle.load(folder)
+    kept = places.home(home) / "kb" / str(wanted)
+    return bundle.load(folder, kb=open_kb(kept) if kept.is_dir() and not (folder / "kb").is_dir() else None)
+
+
+def export(run_id: str, out: Path, home: Path | None = None) -> Path:
+    """Write the bundle of a run to a folder, with its knowledge base unless the run's spec keeps that out."""
+    home = places.home(home)
+    client = tracking.existing_store(home)
     run = tracking.find_run(client, run_id)
-    local = Path(run.data.tags.get("nerc.bundle", ""))
-    if (local / "program.json").is_file():
-        return bundle.load(local)
-    if run.data.tags.get("nerc.private") == "true":
-        raise TrackingError(f"the bundle of this run holds private text and lay in {local}; it is no longer there")
-    folder = Path(client.download_artifacts(run.info.run_id, "bundle"))
-    kb = home / "kb" / run.data.tags.get("nerc.kb_fingerprint", "none")
-    return bundle.load(folder, kb=open_kb(kb) if kb.is_dir() else None)
+    program = open_bundle(_folder(client, run), home)
+    return bundle.save(program, out, kb="reference" if run.data.params.get("kb.bundle") == "reference" else "carry")
 
 
 def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
@@ -37,15 +47,32 @@ def register(run_id: str, name: str, alias: str, home: Path | None = None) -> st
 
     What is registered is the run's bundle, as plain files: no pickle, no key.
     """
-    client = tracking.open_store(places.home(home))
+    client = tracking.existing_store(places.home(home))
     run = tracking.find_run(client, run_id)
+    _folder(client, run)
     try:
-        client.create_registered_model(name)
-    except mlflow.exceptions.MlflowException:
-        client.get_registered_model(name)
-    version: Any = client.create_model_version(name, f"{run.info.artifact_uri}/bundle", run.info.run_id)
-    client.set_registered_model_alias(name, alias, version.version)
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        version: Any = client.create_model_version(name, f"{run.info.artifact_uri}/bundle", run.info.run_id)
+        client.set_registered_model_alias(name, alias, version.version)
+    except mlflow.exceptions.MlflowException as error:
+        raise TrackingError(f"{name}@{alias} cannot be registered: {error.message}") from error
     return str(version.version)
+
+
+def _folder(client: Any, run: Any) -> Path:
+    """Return where the bundle of a run lies: where the run put it, else the copy in MLflow that a public corpus has."""
+    said = run.data.tags.get("nerc.bundle")
+    if said is None:
+        raise TrackingError(f"run {run.info.run_id[:8]} has no bundle: it was not finished, or not by nerc")
+    if (Path(said) / "program.json").is_file():
+        return Path(said)
+    if run.data.tags.get("nerc.private") == "true":
+        raise TrackingError(f"the bundle of this run holds private text and lay in {said}; it is no longer there")
+    try:
+        return Path(client.download_artifacts(run.info.run_id, "bundle"))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise TrackingError(f"the bundle of run {run.info.run_id[:8]} is neither in {said} nor in MLflow") from error
 
 
 def _run_of(client: Any, model: str) -> str:

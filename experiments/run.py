@@ -13,11 +13,10 @@ from experiments import places, setup
 from experiments.evaluation import Evaluation, evaluate
 from experiments.floors import scored_floors
 from experiments.progress import Progress
-from experiments.session import session, wants
+from experiments.session import at_most, session, wants
 from experiments.spec import RunSpec
 from experiments.work import Work
 from ner_programs import bundle
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from optimizers._base import Trial, score
 
@@ -62,7 +61,7 @@ def run(
         session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),
                 ledger=work.ledger) as lm,
         work.tracked(home, spec, corpus, program, name) as tracker,
-        lm.meter.limited(Budget(cost=max_cost)),
+        at_most(lm, max_cost),
     ):  # fmt: skip
         tracker.prompt("first", program)
 
@@ -72,7 +71,7 @@ def run(
 
         with progress.step("compiling"):
             compiled = optimizers.compile(
-                program, spec.optimizer, train=corpus.train, dev=corpus.dev, on_trial=finished
+                program, spec.optimizer, train=corpus.train, dev=corpus.dev, seed=spec.seed, on_trial=finished
             )
             compiled.wants = dict(wants(spec.lm))
         evaluations = {}

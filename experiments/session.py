@@ -16,11 +16,14 @@ from experiments.spec import Model
 from ner_programs.lms import open_backend
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.metered import Backend, Meter, MeteredLM
+from ner_programs.lms.metered import Backend, Budget, Meter, MeteredLM, RunStopped
 from ner_programs.lms.replay import Recorder
+from optimizers._errors import BudgetError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_BACKEND = ("model", "api_base", "api_version", "timeout", "price", "path")
+_API = ("api_base", "api_version", "timeout", "price")
+_OPTIONS: dict[str, tuple[str, ...]] = {"offline": (), "replay": ("path",)}
+"""What of [lm] a backend takes; the rest belongs to another one, which `--lm` has replaced."""
 
 
 @contextmanager
@@ -33,12 +36,12 @@ def session(
     """
     if private:
         check_host(model)
+        _no_proxy(model)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     backend = backend_of(model, processes=cores if cores > 1 else 0)
-    if model.record is not None:
-        backend = Recorder(backend, model.record)
+    tape = Recorder(backend, model.record) if model.record is not None else None
     store, book = AnswerStore(answers), Ledger(ledger)
-    meter = Meter(backend, store=store, ledger=book, retries=model.retries)
+    meter = Meter(backend, store=store, ledger=book, tape=tape, retries=model.retries)
     threads = model.concurrency or (2 * cores if model.model == "offline" else 8)
     generation = {k: v for k in ("temperature", "max_tokens") if (v := getattr(model, k)) is not None}
     lm = MeteredLM(meter, concurrency=threads, **generation)
@@ -55,8 +58,11 @@ def session(
 
 def backend_of(model: Model, *, processes: int = 0) -> Backend:
     """Build what answers for a spec's [lm]; the offline engine in so many processes of its own."""
-    options: dict[str, Any] = {k: getattr(model, k) for k in _BACKEND if getattr(model, k) is not None}
-    return open_backend(options | ({"processes": processes} if model.model == "offline" else {}))
+    names = _OPTIONS.get(model.model, _API if "/" in model.model else (*_API, "path"))
+    options: dict[str, Any] = {k: getattr(model, k) for k in names if getattr(model, k) is not None}
+    return open_backend(
+        {"model": model.model} | options | ({"processes": processes} if model.model == "offline" else {})
+    )
 
 
 def check_host(model: Model) -> None:
@@ -69,11 +75,32 @@ def check_host(model: Model) -> None:
             f"the corpus is private and lm.model {model.model} has no lm.api_base: its text goes only to a host that is named "
             "there and is loopback or in lm.allow_hosts (corpus.private = false, if the text is public)"
         )
-    if host not in (*LOOPBACK, *model.allow_hosts):
+    if host not in (*LOOPBACK, *(allowed.lower() for allowed in model.allow_hosts)):
         raise SpecError(
             f"the corpus is private and may not be sent to {host}: allow it with lm.allow_hosts = [{host!r}], "
             "or say corpus.private = false, if the text is public"
         )
+
+
+def _no_proxy(model: Model) -> None:
+    """Keep HTTP clients from taking private text to the LM host by way of a proxy that the environment names."""
+    host = urlsplit(model.api_base).hostname if model.api_base else None
+    for variable in ("no_proxy", "NO_PROXY") if host else ():
+        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), host)))
+
+
+@contextmanager
+def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
+    """Limit what the whole run may cost, in US dollars; raises BudgetError instead of sending the call that would exceed it."""
+    try:
+        with lm.meter.limited(Budget(cost=cost), RunStopped):
+            yield
+    except RunStopped:
+        spent = lm.meter.spent
+        raise BudgetError(
+            f"stopped before the run costs more than {cost} US dollars (it has cost {spent.cost:.4f}, {spent.calls} calls); "
+            "what was answered is kept: the same command with a higher --max-cost goes on from here"
+        ) from None
 
 
 def wants(model: Model) -> Mapping[str, Any]:

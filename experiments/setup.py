@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,27 @@ from experiments._errors import SpecError
 from experiments.corpora._base import Corpus, flatten
 from experiments.evaluation import with_labels
 from experiments.knowledge import knowledge_base
-from experiments.spec import RunSpec, explain
+from experiments.session import backend_of, check_host
+from experiments.spec import Limit, RunSpec, explain
+from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
 from ner_programs.components import resolve
 
 
 def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Path | None]:
-    """Return the corpus, the program before compilation, and the folder of its knowledge base (None without one)."""
+    """Return the corpus, the program before compilation, and the folder of its knowledge base (None without one).
+
+    What a spec can get wrong is found here, before a run begins.
+    """
+    _check_optimizer(spec)
     corpus = open_corpus(spec, data)
-    kb, folder = knowledge_base(spec.kb.sources, data, home) if spec.kb else (None, None)
+    if corpus.private:
+        check_host(spec.lm)
+    backend_of(spec.lm)
     program_spec = _program_spec(spec, corpus)
+    kb, folder = knowledge_base(spec.kb.sources, data, home) if spec.kb else (None, None)
+    if kb is not None:
+        _check_types(program_spec, kb)
     pool = Pool.of((flatten(d)[0] for d in corpus.train), program_spec.unit)
     return corpus, program_spec.build(kb, pool), folder
 
@@ -29,9 +41,11 @@ def open_corpus(spec: RunSpec, data: Path) -> Corpus:
     """Read the corpus of a spec, with only the spec's labels where it names any; unknown ones are an error."""
     options = dict(spec.corpus)
     private = options.pop("private", None)
+    if not isinstance(private, bool | None):
+        raise SpecError(f"corpus.private: true or false, not {private!r}")
     corpus: Corpus = resolve("experiments.corpora", options, data=data)
     if private is not None:
-        object.__setattr__(corpus, "private", bool(private))
+        corpus = replace(corpus, private=private)
     if not corpus.train and not corpus.dev:
         raise SpecError(f"corpus {corpus.name}: there are neither train nor dev documents")
     if spec.labels:
@@ -54,7 +68,26 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
     try:
         return ProgramSpec.model_validate(settings)
     except ValidationError as error:
-        raise SpecError(f"program: {explain(error, settings)}") from error
+        raise SpecError(f"program: {explain(error, ProgramSpec)}") from error
+
+
+def _check_optimizer(spec: RunSpec) -> None:
+    options = dict(spec.optimizer)
+    try:
+        Limit.model_validate(options.pop("budget", {}))
+    except ValidationError as error:
+        raise SpecError(f"optimizer.budget: {explain(error, Limit)}") from error
+    resolve("optimizers", options)
+
+
+def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:
+    """Refuse a [kb] `labels` that maps from a semantic type, or to a label, that does not exist."""
+    types = {concept.type.casefold(): concept.type for concept in kb.concepts} if program.types else {}
+    for kind, label in program.types.items():
+        if label not in program.labels:
+            raise SpecError(f"kb.labels.{kind}: there is no label {label!r}; there are: {', '.join(program.labels)}")
+        if kind.casefold() not in types:
+            raise SpecError(f"kb.labels: no concept is of type {kind!r}; there are: {', '.join(sorted(types.values()))}")
 
 
 def _guidelines(spec: RunSpec) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from experiments._errors import SpecError
 
@@ -49,6 +49,14 @@ class Program(_Table):
     knowledge_size: int = 1500
 
 
+class Limit(_Table):
+    """What a compilation may spend (`optimizer.budget`); what is left away is not limited."""
+
+    calls: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+    cost: PositiveFloat | None = None
+
+
 class Model(_Table):
     """The language model; without a `model` the offline engine. Keys come from the environment, never from a spec."""
 
@@ -69,7 +77,7 @@ class Model(_Table):
 class RunSpec(_Table):
     """A whole spec; every table but [corpus] has defaults, and unknown keys are errors."""
 
-    name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
+    name: str = Field(min_length=1, pattern=r"^\w[\w.-]*$")
     seed: int = 1
     corpus: Component
     labels: dict[str, str] = {}
@@ -84,8 +92,10 @@ class RunSpec(_Table):
         return dict(_flat(self.model_dump(mode="json", exclude_none=True)))
 
     def fingerprint(self, *more: str) -> str:
-        """Return a hash of the spec and of whatever else decides what a run does."""
-        content = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True)
+        """Return a hash of the spec, of its guidelines' text, and of whatever else decides what a run does."""
+        page = self.task.guidelines
+        text = page.read_bytes().hex() if page is not None and page.is_file() else ""
+        content = json.dumps([self.model_dump(mode="json"), text, *more], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -107,17 +117,17 @@ def load(path: Path, changes: Sequence[str] = (), lm: str | None = None) -> RunS
     try:
         return RunSpec.model_validate({"name": path.stem, **tables})
     except ValidationError as error:
-        raise SpecError(f"{path}: {explain(error, tables)}") from error
+        raise SpecError(f"{path}: {explain(error)}") from error
 
 
-def explain(error: ValidationError, tables: Mapping[str, Any]) -> str:
-    """Say in one line what the first error of a validation is, and for a wrong key which ones there are."""
+def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
+    """Say in one line what the first error in a `table` is, and for a wrong key which ones there are."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
     fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm": Model}
-    known: type[BaseModel] = fields.get(str(first["loc"][0]), RunSpec) if len(first["loc"]) > 1 else RunSpec
+    known = fields.get(str(first["loc"][0]), table) if len(first["loc"]) > 1 else table
     return f"{where}: there is no such key; there are: {', '.join(known.model_fields)}"
 
 
@@ -139,12 +149,13 @@ def _set(tables: dict[str, Any], change: str) -> None:
 
 
 def _absolute(tables: dict[str, Any], folder: Path) -> None:
+    given = {name: table for name, table in tables.items() if isinstance(table, dict)}  # what is none is refused later
     for table, key in (("task", "guidelines"), ("lm", "record"), ("lm", "path")):
-        value = tables.get(table, {}).get(key)
+        value = given.get(table, {}).get(key)
         if isinstance(value, str):
-            tables[table][key] = str(folder / value)
-    sources = tables.get("kb", {}).get("sources", [])
-    for component in [tables.get("corpus"), *(sources if isinstance(sources, list) else [])]:
+            given[table][key] = str(folder / value)
+    sources = given.get("kb", {}).get("sources", [])
+    for component in [given.get("corpus"), *(sources if isinstance(sources, list) else [])]:
         if isinstance(component, dict) and isinstance(component.get("path"), str):
             here = folder / component["path"]
             component["path"] = str(here if here.exists() else component["path"])

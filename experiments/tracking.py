@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
@@ -33,11 +34,18 @@ def open_store(home: Path) -> mlflow.MlflowClient:
     """Open the store, making it first where there is none; one process at a time, since its migrations race."""
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".store.lock"):
-        mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
+        mlflow.set_tracking_uri(f"sqlite:///{quote(str(home / 'mlflow.db'))}")
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     mlflow.tracing.disable()
     return client
+
+
+def existing_store(home: Path) -> mlflow.MlflowClient:
+    """Open the store to read it; raises TrackingError, and makes none, where there is none."""
+    if not (home / "mlflow.db").is_file():
+        raise TrackingError(f"there are no runs in {home}; make some with `nerc run`")
+    return open_store(home)
 
 
 class Tracker:
@@ -146,7 +154,7 @@ def _experiment(client: mlflow.MlflowClient, home: Path, name: str) -> str:
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        return str(client.create_experiment(name, artifact_location=f"file://{home / 'artifacts' / name}"))
+        return str(client.create_experiment(name, artifact_location=(home / "artifacts" / name).as_uri()))
 
 
 def list_runs(home: Path) -> list[dict[str, Any]]:

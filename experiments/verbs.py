@@ -9,12 +9,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 
 from experiments import places
 from experiments._errors import ReadError, SpecError
 from experiments.cli import print_json
-from experiments.spec import Model, load
+from experiments.spec import Model, explain, load
 
 KINDS = {
     "corpora": "experiments.corpora", "formats": "ner_programs.formats", "demos": "ner_programs.demos",
@@ -48,10 +49,8 @@ def run(
                 spec, data, home, max_cost=max_cost, progress=Progress(err), on_trial=lambda t: err.print(trial_line(t))
             )
             err.print(result_table(result, "in-context CRF" if spec.lm.model == "offline" else spec.lm.model))
-            err.print(f"run {result.run_id} in {home}\nreuse it:", soft_wrap=True)
-            err.print(
-                f'  program = ner_programs.load("{result.bundle}")\n  entities = program(text).entities', soft_wrap=True
-            )
+            reuse = f'  program = ner_programs.load("{result.bundle}")\n  entities = program(text).entities'
+            err.print(f"run {result.run_id} in {home}\nreuse it:\n{reuse}", soft_wrap=True, markup=False)
             said = result.as_dict()
     if json:
         print_json(said)
@@ -85,6 +84,8 @@ def annotate(
     from experiments.progress import Progress
     from experiments.session import session
 
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise SpecError(f"--out {out}: it is a folder, or lies in one that is not there; name a file")
     documents = list(read(inputs, format))  # type: ignore[arg-type]
     program = load_program(bundle, home=places.home(home))
     model = _model(lm, changes, program.wants)
@@ -93,9 +94,12 @@ def annotate(
             unanswered = write(program, documents, sys.stdout, tick)
         else:
             draft = out.with_name(f".{out.name}.draft")
-            with draft.open("w", encoding="utf-8") as file:
-                unanswered = write(program, documents, file, tick)
-            draft.replace(out)
+            try:
+                with draft.open("w", encoding="utf-8") as file:
+                    unanswered = write(program, documents, file, tick)
+                draft.replace(out)
+            finally:
+                draft.unlink(missing_ok=True)
     if unanswered:
         err.print(f"{unanswered} calls were not answered; what they would have found is missing")
 
@@ -138,7 +142,7 @@ def list_kind(kind: str, home: Path | None, *, json: bool) -> None:
 
         rows = list_runs(places.home(home))
         if json:
-            print_json(rows)
+            print_json({"runs": rows})
         else:
             for row in rows:
                 print(row["run_id"][:8], row["experiment"], row["name"], f"dev {row['dev_f1']:.3f}", sep="\t")
@@ -172,7 +176,7 @@ def cache(remove: str | None, *, json: bool) -> None:
     if json:
         print_json({"folder": str(root), "bytes": folders})
     else:
-        err.print(f"{root}", soft_wrap=True)
+        err.print(f"{root}", soft_wrap=True, markup=False)
         for name, size in folders.items():
             print(f"{name}\t{size / 1e6:.1f} MB")
 
@@ -183,9 +187,8 @@ def doctor(data: Path | None, home: Path | None, *, json: bool) -> None:
 
     rows = checkup(places.data_directory(data), places.home(home))
     for row in rows:
-        err.print(
-            f"{'[green]ok[/green]  ' if row['ok'] else '[red]no[/red]  '}{row['what']}: {row['found']}", soft_wrap=True
-        )
+        err.print("[green]ok[/green]  " if row["ok"] else "[red]no[/red]  ", end="")
+        err.print(f"{row['what']}: {row['found']}", soft_wrap=True, markup=False)
     if json:
         print_json({"checks": rows})
     if not all(row["ok"] for row in rows if row["needed"]):
@@ -196,18 +199,16 @@ def export(run: str, out: Path | None, register: str | None, home: Path | None) 
     """Write a run's bundle to a folder, or register it."""
     if out is None and register is None:
         raise SpecError("export wants --out FOLDER, --register NAME@ALIAS, or both")
-    from experiments import load as load_program
-    from experiments.registry import register as register_run
-    from ner_programs import save
+    name, at, alias = (register or "").partition("@")
+    if register is not None and not (name and at and alias):
+        raise SpecError(f"--register {register}: write it as NAME@ALIAS")
+    from experiments import registry
 
     if out is not None:
-        err.print(f"{save(load_program(f'runs:/{run}', home=places.home(home)), out)}", soft_wrap=True)
+        err.print(f"{registry.export(run, out, home)}", soft_wrap=True, markup=False)
     if register is not None:
-        name, at, alias = register.partition("@")
-        if not (name and at and alias):
-            raise SpecError(f"--register {register}: write it as NAME@ALIAS")
-        version = register_run(run, name, alias, places.home(home))
-        err.print(f"models:/{name}@{alias} is version {version}")
+        version = registry.register(run, name, alias, home)
+        err.print(f"models:/{name}@{alias} is version {version}", markup=False)
 
 
 def _model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any]) -> Model:
@@ -223,8 +224,8 @@ def _model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any]) -> Mo
             options[key.removeprefix("lm.")] = value
     try:
         return Model.model_validate(options)
-    except ValueError as error:
-        raise SpecError(f"--set: {error}") from error
+    except ValidationError as error:
+        raise SpecError(f"--set lm.{explain(error, Model)}") from error
 
 
 def _check_part(part: str) -> None:

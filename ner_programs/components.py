@@ -23,6 +23,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from ner_programs._errors import ComponentError, UnknownComponent
 
+_CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _BUILD = re.compile(r"^def build\(", re.MULTILINE)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
@@ -76,7 +77,7 @@ def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | Non
     if build is None:
         raise UnknownComponent(f"{name!r} is no component: it has no build()")
     parameters = inspect.signature(build).parameters
-    own = [p for p in parameters if p not in context]
+    own = [p for p, about in parameters.items() if p not in context and about.kind not in _CATCH_ALL]
     if unknown := [o for o in options if o not in own]:
         raise ComponentError(f"{name} has no option {unknown[0]!r}; it has: {', '.join(own) or 'none'}")
     if missing := [p for p in own if parameters[p].default is inspect.Parameter.empty and p not in options]:

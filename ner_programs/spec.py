@@ -49,7 +49,7 @@ class ProgramSpec(BaseModel):
         for name in labels:
             if not _LABEL.fullmatch(name):
                 raise ValueError(
-                    f"a label is at most 60 letters, digits, blanks and . + / & ( ) - _, a letter first, not {name!r}"
+                    f"a label is at most 60 letters, digits, blanks and . + / & ( ) - _, a letter or digit first, not {name!r}"
                 )
         return labels
 

@@ -127,6 +127,19 @@ def calls_for(program: dspy.Module, documents: Sequence[Document]) -> int:
     return len(program.predictors()) * sum(len(split(d.text, unit)) for d in documents)
 
 
+def budget_from(options: Any) -> Budget:
+    """Read `optimizer.budget`; raises BudgetError for what is no limit."""
+    kinds = {"calls": int, "tokens": int, "cost": int | float}
+    if not isinstance(options, Mapping):
+        raise BudgetError(f"optimizer.budget is a table, {{ calls = 1000 }}, not {options!r}")
+    for name, limit in options.items():
+        if name not in kinds:
+            raise BudgetError(f"optimizer.budget.{name}: there is no such limit; there are: {', '.join(kinds)}")
+        if isinstance(limit, bool) or not isinstance(limit, kinds[name]) or limit <= 0:  # type: ignore[operator]
+            raise BudgetError(f"optimizer.budget.{name}: a number above 0, not {limit!r}")
+    return Budget(**options)
+
+
 @contextmanager
 def within(budget: Budget) -> Iterator[None]:
     """Limit what the LM in use may spend; BudgetSpent comes out of the block when it is reached."""
@@ -162,10 +175,13 @@ def best_of(
     except BudgetSpent:
         pass
     if not finished:
-        raise BudgetError(
-            f"the budget ({budget.calls or budget.tokens or budget.cost}) does not allow one trial on dev"
-        )
+        whole = len(documents)
+        raise BudgetError(f"optimizer.budget ({budget}) does not allow one trial on dev ({whole} documents)")
     ranked = [t for t in finished if t.scored.rankable]
     if not ranked:
-        raise OutageError(f"in every trial more than {OUTAGE:.0%} of the LM calls failed; the answers so far are kept")
+        last = getattr(getattr(dspy.settings.lm, "meter", None), "last_failure", "")
+        raise OutageError(
+            f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
+            "the answers so far are kept: the same command goes on from here"
+        )
     return sorted(ranked, key=lambda t: (-t.scored.total.f1, t.number))

@@ -54,7 +54,13 @@ TOO_LONG = Fault(
     400, {"message": "maximum context length is 8", "type": "invalid_request_error", "code": "context_length_exceeded"}
 )
 FILTERED = Fault(
-    400, {"message": "the response was filtered", "type": "invalid_request_error", "param": "prompt", "code": "content_filter"}
+    400,
+    {
+        "message": "the response was filtered",
+        "type": "invalid_request_error",
+        "param": "prompt",
+        "code": "content_filter",
+    },
 )
 FILTERED_ANSWER = Fault(finish="content_filter", silent=True)
 TRUNCATED = Fault(change=lambda said: said[: len(said) * 2 // 3], finish="length")

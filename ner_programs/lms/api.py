@@ -52,7 +52,7 @@ class Api:
             raise better from error
         if response.finish_reason == "content_filter":
             raise LMInvalidRequestError("the answer was withheld", model=self.model, provider_code="content_filter")
-        if not response.message.parts_of("text") and response.id is None and response.usage.output_tokens is None:
+        if not response.message.text and response.id is None and response.usage.output_tokens is None:
             raise LMServerError("the reply is no completion", model=self.model)
         return response
 
@@ -68,7 +68,9 @@ def _classified(error: LMError) -> LMError:
         return LMNotConfiguredError(error.message, **details)
     if "LLM Provider NOT provided" in error.message:
         return LMUnsupportedModelError(f"no provider is known for {error.model}", **details)
-    if type(error) is LMProviderError and (error.status or 200) < 400:  # a reply that is no JSON; its text is not repeated
+    if (
+        type(error) is LMProviderError and (error.status or 200) < 400
+    ):  # a reply that is no JSON; its text is not repeated
         return LMServerError("the reply is not JSON", **details)
     if error.retry_after is None:
         headers = [h for e in chain if (h := getattr(e, "litellm_response_headers", None))]

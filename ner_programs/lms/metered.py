@@ -114,7 +114,7 @@ class Meter:
         if budget.cost is not None and self.backend.price is None:
             raise LMSetupError(
                 f"the price of {self.backend.model} is not known, so no limit in US dollars can hold: give lm.price, US "
-                'dollars for a million tokens: price = { input = 0.4, output = 1.6 }'
+                "dollars for a million tokens: price = { input = 0.4, output = 1.6 }"
             )
         with self._lock:
             limit = (budget, Spent(**{f: getattr(self.spent, f) for f in Spent.__slots__}), stop)
@@ -180,7 +180,10 @@ class Meter:
         for budget, start, stop in self._limits:
             if new and budget.calls is not None and self.spent.calls - start.calls + 1 > budget.calls:
                 raise stop(str(budget))
-            if budget.tokens is not None and self.spent.tokens - start.tokens + self._reserved[0] + tokens > budget.tokens:
+            if (
+                budget.tokens is not None
+                and self.spent.tokens - start.tokens + self._reserved[0] + tokens > budget.tokens
+            ):
                 raise stop(str(budget))
             if budget.cost is not None and self.spent.cost - start.cost + self._reserved[1] + cost > budget.cost:
                 raise stop(str(budget))
@@ -246,8 +249,10 @@ class Meter:
 
 def _size(request: Request) -> int:
     """Return the bytes of a request's text; about four make a token, three of a script other than Latin make one or two."""
-    system = request.system if isinstance(request.system, str) else "".join(p.text or "" for p in request.system or ())
-    return len(system.encode()) + sum(len((m.text or "").encode()) + 16 for m in request.messages)
+    system = request.system
+    if system is not None and not isinstance(system, str):
+        system = "".join(getattr(part, "text", None) or "" for part in system)
+    return len((system or "").encode()) + sum(len((m.text or "").encode()) + 16 for m in request.messages)
 
 
 def _codes(error: Exception) -> tuple[Any, Any]:

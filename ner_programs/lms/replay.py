@@ -36,7 +36,9 @@ class Replay:
         """Return the recorded answer."""
         answer = self._answers.get(_key(request, sample.get()))
         if answer is None:
-            raise LMConfigurationError(f"{self.path} holds no answer to this request; record it again", model=self.model)
+            raise LMConfigurationError(
+                f"{self.path} holds no answer to this request; record it again", model=self.model
+            )
         return response_from_dict(answer)
 
 

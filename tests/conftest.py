@@ -1,0 +1,69 @@
+"""What holds for every test: no network but loopback, nothing written outside temporary folders, DSPy's settings clean."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, configuration, settings
+from pytest_socket import _remove_restrictions, socket_allow_hosts
+
+LOOPBACK = ["127.0.0.1", "::1"]
+HOME = Path(tempfile.mkdtemp(prefix="nerc-tests-"))
+
+os.environ["DSPY_CACHEDIR"] = str(HOME / "dspy")  # read when DSPY is imported
+os.environ["NERC_CACHE"] = str(HOME / "cache")
+os.environ["NERC_HOME"] = str(HOME / "mlruns")
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+configuration.set_hypothesis_home_dir(HOME / "hypothesis")
+settings.register_profile(
+    "nerc",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("nerc")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def only_loopback() -> Iterator[None]:
+    socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
+    yield
+    _remove_restrictions()
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = HOME / f"{tmp_path_factory.getbasetemp().name}-{os.getpid()}"
+    monkeypatch.setenv("NERC_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("NERC_HOME", str(folder / "mlruns"))
+
+
+@pytest.fixture(autouse=True)
+def clean_dspy() -> Iterator[None]:
+    """DSPy's global settings are, after each test, what they were before; most tests never import it."""
+    if "dspy" not in sys.modules:
+        yield
+        if "dspy" in sys.modules:
+            import dspy
+
+            assert dspy.settings.lm is None, "the test left a global LM behind"
+        return
+    import dspy
+
+    before = dict(dspy.settings.config)
+    yield
+    changed = {k: v for k, v in before.items() if dspy.settings.config.get(k) is not v}
+    if changed:
+        dspy.configure(**changed)
