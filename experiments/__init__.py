@@ -16,7 +16,11 @@ def load(where: str | Path, *, home: Path | None = None) -> NERProgram:
 
     `home` is the `mlruns` folder (by default NERC_HOME, else `mlruns` here). Raises TrackingError or BundleError.
     """
-    from experiments.registry import fetch, open_bundle
-
     text = str(where)
-    return fetch(text, home) if text.startswith(("runs:/", "models:/")) else open_bundle(Path(where), home)
+    if text.startswith(("runs:/", "models:/")):
+        from experiments.registry import fetch
+
+        return fetch(text, home)
+    from experiments.bundles import open_bundle
+
+    return open_bundle(Path(where), home)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunRecorder:
-    """Writes a run to its tracker; of a private corpus nothing that holds text (design D12)."""
+    """Writes a run to its tracker; nothing that holds private text, or strings of a licensed knowledge base (design D12)."""
 
     def __init__(self, tracker: Tracker, corpus: Corpus) -> None:
         self.tracker, self.corpus = tracker, corpus
@@ -26,17 +26,18 @@ class RunRecorder:
     @classmethod
     def resume(cls, home: Path, corpus: Corpus, run_id: str) -> RunRecorder:
         """Take up a run that was interrupted."""
-        return cls(Tracker.resume(home, run_id, private=corpus.private), corpus)
+        return cls(Tracker.resume(home, run_id), corpus)
 
     @classmethod
     def start(cls, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str) -> RunRecorder:
         """Begin a run called `name`."""
+        private = corpus.private or (spec.kb is not None and spec.kb.bundle == "reference")
         tags = {
             "corpus": corpus.name,
             "corpus_fingerprint": corpus.fingerprint[:16],
             "kb_fingerprint": program.kb.fingerprint if program.kb else "none",
             "engine": "in-context CRF" if spec.lm.model == "offline" else spec.lm.model,
-            "private": str(corpus.private).lower(),
+            "private": str(private).lower(),
         }
         return cls(Tracker.start(home, spec.name, name, spec.flat(), tags), corpus)
 
@@ -50,13 +51,13 @@ class RunRecorder:
         self.tracker.trial(trial)
 
     def prompt(self, name: str, program: NERProgram) -> None:
-        """Write the prompt that `program` sends for one dev text; of a private corpus only the system message."""
+        """Write the prompt that `program` sends for one dev text; where that is private, only the system message."""
         extract = program.extract
-        text = "" if self.corpus.private or not self.corpus.dev else self.corpus.dev[0].text
+        text = "" if self.tracker.private or not self.corpus.dev else self.corpus.dev[0].text
         fields = {"text": text, "knowledge": program.retrieve.lines(text) if text else ""}
         demos = extract.demos(text, self.corpus.dev[0].kin) if text else []
         messages = extract.adapter.format(extract.predict.signature, demos, fields)
-        shown = messages[:1] if self.corpus.private else messages
+        shown = messages[:1] if self.tracker.private else messages
         self.tracker.file(f"prompts/{name}.txt", "\n\n".join(f"=== {m['role']}\n{m['content']}" for m in shown) + "\n")
 
     def result(self, result: Result, program: NERProgram) -> None:
@@ -78,7 +79,7 @@ class RunRecorder:
                               "seconds": result.seconds, "labelled": result.labelled})  # fmt: skip
         self.tracker.file("result.json", result.as_dict())
         self.tracker.tag("bundle", str(result.bundle))
-        if not self.corpus.private:
+        if not self.tracker.private:
             self.tracker.folder(result.bundle, "bundle")
 
 

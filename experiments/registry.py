@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import mlflow
 
 from experiments import places, tracking
 from experiments._errors import TrackingError
-from kb import open_kb
+from experiments.bundles import open_bundle
 from ner_programs import bundle
 from ner_programs.program import NERProgram
 
@@ -21,16 +20,6 @@ def fetch(where: str, home: Path | None = None) -> NERProgram:
     client = tracking.existing_store(home)
     run_id = where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
     return open_bundle(_folder(client, tracking.find_run(client, run_id)), home)
-
-
-def open_bundle(folder: Path, home: Path | None = None) -> NERProgram:
-    """Load a bundle; a knowledge base that it does not carry comes from `mlruns/kb/`, if it is there."""
-    try:
-        wanted = json.loads((folder / "program.json").read_text(encoding="utf-8"))["kb"]["fingerprint"]
-    except (OSError, ValueError, LookupError, TypeError):  # no knowledge base; or no bundle, which `load` says better
-        return bundle.load(folder)
-    kept = places.home(home) / "kb" / str(wanted)
-    return bundle.load(folder, kb=open_kb(kept) if kept.is_dir() and not (folder / "kb").is_dir() else None)
 
 
 def export(run_id: str, out: Path, home: Path | None = None) -> Path:

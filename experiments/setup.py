@@ -13,10 +13,11 @@ from experiments.corpora._base import Corpus, flatten
 from experiments.evaluation import with_labels
 from experiments.knowledge import knowledge_base
 from experiments.session import backend_of, check_host
-from experiments.spec import Limit, RunSpec, explain
+from experiments.spec import RunSpec, explain
 from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
 from ner_programs.components import resolve
+from optimizers._base import budget_from
 
 
 def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Path | None]:
@@ -73,10 +74,7 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
 
 def _check_optimizer(spec: RunSpec) -> None:
     options = dict(spec.optimizer)
-    try:
-        Limit.model_validate(options.pop("budget", {}))
-    except ValidationError as error:
-        raise SpecError(f"optimizer.budget: {explain(error, Limit)}") from error
+    budget_from(options.pop("budget", {}))
     resolve("optimizers", options)
 
 

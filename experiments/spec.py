@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments._errors import SpecError
 
@@ -47,14 +47,6 @@ class Program(_Table):
     verify: Component | None = None
     occurrences: str = "all"
     knowledge_size: int = 1500
-
-
-class Limit(_Table):
-    """What a compilation may spend (`optimizer.budget`); what is left away is not limited."""
-
-    calls: PositiveInt | None = None
-    tokens: PositiveInt | None = None
-    cost: PositiveFloat | None = None
 
 
 class Model(_Table):

@@ -69,14 +69,15 @@ class Tracker:
         return tracker
 
     @classmethod
-    def resume(cls, home: Path, run_id: str, *, private: bool) -> Tracker:
+    def resume(cls, home: Path, run_id: str) -> Tracker:
         """Go on with a run that was interrupted: its metrics are written again, over the same steps."""
         client = open_store(home)
         try:
             client.update_run(run_id, status="RUNNING")
+            tags = client.get_run(run_id).data.tags
         except mlflow.exceptions.MlflowException as error:
             raise TrackingError(f"the interrupted run {run_id} is no longer in {home}") from error
-        return cls(client, run_id, private=private)
+        return cls(client, run_id, private=tags.get("nerc.private") != "false")
 
     def trial(self, trial: Trial) -> None:
         """Write a finished trial: its score as a step, and for a public corpus the state of its program."""
