@@ -18,7 +18,9 @@ def fetch(where: str, home: Path | None = None) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
     client = tracking.existing_store(home)
-    run_id = where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
+    run_id = (
+        where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
+    )
     return open_bundle(_folder(client, tracking.find_run(client, run_id)), home)
 
 
@@ -40,10 +42,15 @@ def register(run_id: str, name: str, alias: str, home: Path | None = None) -> st
     run = tracking.find_run(client, run_id)
     _folder(client, run)
     try:
-        if not client.search_registered_models(f"name = '{name}'"):
+        known = client.search_registered_models(f"name = '{name}'")
+        if not known:
             client.create_registered_model(name)
         version: Any = client.create_model_version(name, f"{run.info.artifact_uri}/bundle", run.info.run_id)
-        client.set_registered_model_alias(name, alias, version.version)
+        try:
+            client.set_registered_model_alias(name, alias, version.version)
+        except mlflow.exceptions.MlflowException:
+            client.delete_model_version(name, version.version) if known else client.delete_registered_model(name)
+            raise
     except mlflow.exceptions.MlflowException as error:
         raise TrackingError(f"{name}@{alias} cannot be registered: {error.message}") from error
     return str(version.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments._errors import SpecError
-from experiments.corpora._base import Corpus, flatten
+from experiments.corpora._base import PARTS, Corpus, flatten
 from experiments.evaluation import with_labels
 from experiments.knowledge import knowledge_base
 from experiments.session import backend_of, check_host
@@ -39,14 +40,19 @@ def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Pa
 
 
 def open_corpus(spec: RunSpec, data: Path) -> Corpus:
-    """Read the corpus of a spec, with only the spec's labels where it names any; unknown ones are an error."""
+    """Read the corpus of a spec, with only the spec's labels where it names any; unknown ones are an error.
+
+    Two options of [corpus] are every reader's: `private`, and `sample = { dev = 200 }`, which keeps so many documents of a
+    part, chosen by a hash of their ids.
+    """
     options = dict(spec.corpus)
-    private = options.pop("private", None)
+    private, sample = options.pop("private", None), options.pop("sample", {})
     if not isinstance(private, bool | None):
         raise SpecError(f"corpus.private: true or false, not {private!r}")
     corpus: Corpus = resolve("experiments.corpora", options, data=data)
     if private is not None:
         corpus = replace(corpus, private=private)
+    corpus = _sampled(corpus, sample)
     if not corpus.train and not corpus.dev:
         raise SpecError(f"corpus {corpus.name}: there are neither train nor dev documents")
     if spec.labels:
@@ -55,6 +61,17 @@ def open_corpus(spec: RunSpec, data: Path) -> Corpus:
             raise SpecError(f"labels.{unknown[0]}: nothing is annotated so; there are: {', '.join(sorted(there))}")
         corpus = with_labels(corpus, set(spec.labels))
     return corpus
+
+
+def _sampled(corpus: Corpus, sizes: Any) -> Corpus:
+    if not isinstance(sizes, dict) or not all(p in PARTS and isinstance(n, int) and n > 0 for p, n in sizes.items()):
+        raise SpecError("corpus.sample: give a number of documents for train, dev or test: { dev = 200 }")
+    kept: dict[str, Any] = {}
+    for part, size in sizes.items():
+        documents = getattr(corpus, part)
+        chosen = {d.id for d in sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())[:size]}
+        kept[part] = tuple(d for d in documents if d.id in chosen)
+    return replace(corpus, **kept)
 
 
 def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
@@ -85,7 +102,9 @@ def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:
         if label not in program.labels:
             raise SpecError(f"kb.labels.{kind}: there is no label {label!r}; there are: {', '.join(program.labels)}")
         if kind.casefold() not in types:
-            raise SpecError(f"kb.labels: no concept is of type {kind!r}; there are: {', '.join(sorted(types.values()))}")
+            raise SpecError(
+                f"kb.labels: no concept is of type {kind!r}; there are: {', '.join(sorted(types.values()))}"
+            )
 
 
 def _guidelines(spec: RunSpec) -> str:

@@ -83,7 +83,7 @@ def trial_line(trial: Trial) -> str:
 
 def estimate_table(plan: Estimate) -> Table:
     """Return what a run would cost at most."""
-    table = Table(title=f"{plan.model}: at most", title_justify="left")
+    table = Table(title=f"{plan.model}: calls at most, tokens as of the uncompiled program", title_justify="left")
     for column in ("", "calls"):
         table.add_column(column, justify="right" if column else "left")
     table.add_row("compiling", str(plan.compile_calls))

@@ -7,7 +7,6 @@ that a living process holds.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,11 +109,3 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return said
-
-
-def forget(home: Path) -> int:
-    """Remove the work folders of finished runs; return how many."""
-    finished = [state.parent for state in (home / "work").glob("*/work.json") if _read(state).get("finished")]
-    for folder in finished:
-        shutil.rmtree(folder)
-    return len(finished)

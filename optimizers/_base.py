@@ -135,7 +135,7 @@ def budget_from(options: Any) -> Budget:
     for name, limit in options.items():
         if name not in kinds:
             raise BudgetError(f"optimizer.budget.{name}: there is no such limit; there are: {', '.join(kinds)}")
-        if isinstance(limit, bool) or not isinstance(limit, kinds[name]) or limit <= 0:  # type: ignore[operator]
+        if isinstance(limit, bool) or not isinstance(limit, kinds[name]) or limit <= 0:
             raise BudgetError(f"optimizer.budget.{name}: a number above 0, not {limit!r}")
     return Budget(**options)
 

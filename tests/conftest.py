@@ -1,5 +1,6 @@
 """What holds for every test: no network but loopback, nothing written outside temporary folders, DSPy's settings clean."""
 
+import itertools
 import os
 import shutil
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, configuration, settings
-from pytest_socket import _remove_restrictions, socket_allow_hosts
+from pytest_socket import socket_allow_hosts
 
-LOOPBACK = ["127.0.0.1", "::1"]
+LOOPBACK = ["localhost", "127.0.0.1", "::1"]
 HOME = Path(tempfile.mkdtemp(prefix="nerc-tests-"))
+_ADDRESSES: dict[str, set[str]] = {}
+_NUMBERS = itertools.count()
 
-os.environ["DSPY_CACHEDIR"] = str(HOME / "dspy")  # read when DSPY is imported
+os.environ["DSPY_CACHEDIR"] = str(HOME / "dspy")  # read when DSPy is imported
 os.environ["NERC_CACHE"] = str(HOME / "cache")
 os.environ["NERC_HOME"] = str(HOME / "mlruns")
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
@@ -25,7 +28,7 @@ settings.register_profile(
     "nerc",
     derandomize=True,
     deadline=None,
-    max_examples=60,
+    max_examples=int(os.environ.get("X","60")),
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -37,15 +40,13 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def only_loopback() -> Iterator[None]:
-    socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
-    yield
-    _remove_restrictions()
+def only_loopback() -> None:
+    socket_allow_hosts(LOOPBACK, allow_unix_socket=True, resolution_cache=_ADDRESSES)  # the plugin undoes it
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = HOME / f"{tmp_path_factory.getbasetemp().name}-{os.getpid()}"
+def own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = HOME / f"test-{next(_NUMBERS)}"
     monkeypatch.setenv("NERC_CACHE", str(folder / "cache"))
     monkeypatch.setenv("NERC_HOME", str(folder / "mlruns"))
 

@@ -48,12 +48,12 @@ class Tagged:
             known = name.lower() == "span" or self.labels.recognise(name)
             if not known:
                 continue
-            piece = html.unescape(answer[at : tag.start()])
+            piece = _unescape(answer[at : tag.start()])
             echo.append(piece)
             length += len(piece)
             at = tag.end()
             if not closing:
-                opened.append((len(echo), length, self.labels.recognise(html.unescape(said or name))))
+                opened.append((len(echo), length, self.labels.recognise(_unescape(said or name))))
             elif opened:
                 place, start, label = opened.pop()
                 unreadable += label is None
@@ -66,6 +66,13 @@ class Tagged:
 
 def _escape(text: str) -> str:
     return html.escape(text, quote=False)
+
+
+def _unescape(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character number of thousands of digits
+        return text
 
 
 def build(*, labels: Sequence[Label]) -> Tagged:

@@ -65,7 +65,8 @@ def _classified(error: LMError) -> LMError:
     if "insufficient_quota" in codes:
         return LMBillingError(error.message, provider_code="insufficient_quota", **details)
     if "Missing credentials" in error.message:
-        return LMNotConfiguredError(error.message, **details)
+        wanted = "AZURE_API_KEY" if error.provider == "azure" else "its key"
+        return LMNotConfiguredError(f"no credentials: set {wanted} in the environment", **details)
     if "LLM Provider NOT provided" in error.message:
         return LMUnsupportedModelError(f"no provider is known for {error.model}", **details)
     if (

@@ -91,7 +91,8 @@ class Meter:
         retries: int = 4, backoff: float = 1.0,
     ) -> None:  # fmt: skip
         self.backend, self.retries, self.backoff = backend, retries, backoff
-        self.store, self.ledger, self.tape = store or AnswerStore(), ledger or Ledger(), tape
+        self.store = store if store is not None else AnswerStore()  # an empty one is false
+        self.ledger, self.tape = ledger or Ledger(), tape
         self.spent = Spent()
         self.last_failure = ""
         self._sent_before = self.ledger.sent()  # by this run, before it was killed: paid for, and counted again

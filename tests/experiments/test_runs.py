@@ -1,0 +1,197 @@
+"""One command from a corpus to a compiled bundle: what it says, what it leaves, and what of private text it does not."""
+
+import json
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import experiments
+import ner_programs
+from experiments._errors import TrackingError
+from tests.experiments.conftest import GUIDELINES, LABELS, OMENS, ONTOLOGY, POTIONS, Place, make_place, notes
+
+RESULT = {"micro_f1", "precision", "recall", "ci95", "unit", "relaxed_f1", "seen_f1", "unseen_f1", "documents", "entities"}
+FRAGMENTS = ("took ", "before the ferry", "By nightfall", "had crept in", "The warden wrote", "twice for the")
+
+
+def test_the_json_has_what_the_contract_says(private: Any) -> None:
+    assert {"run_id", "bundle", "dev", "test", "floors", "lm_calls", "tokens", "seconds", "cost"} <= private.keys()
+    for part in ("dev", "test"):
+        assert private[part].keys() >= RESULT
+        lo, hi = private[part]["ci95"]
+        assert 0 <= lo <= private[part]["micro_f1"] <= hi <= 1
+        assert private[part]["unit"] == "document"
+        assert private[part]["documents"] >= 2
+    assert private["floors"].keys() == {"gazetteer", "crf", "dictionary", "crf+hints"}
+    assert all(floor[part].keys() >= RESULT for floor in private["floors"].values() for part in ("dev", "test"))
+    assert private["lm_calls"] == private["spent"]["calls"] > 0
+    assert private["tokens"] > 0 < private["seconds"]
+
+
+def test_the_floor_of_the_dictionary_knows_only_its_own_words(private: Any) -> None:
+    floor = private["floors"]["dictionary"]["dev"]
+    assert floor["micro_f1"] < private["dev"]["micro_f1"]
+
+
+def test_the_bundle_is_compiled(place: Place, private: Any) -> None:
+    folder = Path(private["bundle"])
+    assert folder.parent == place.home / "bundles"
+    assert {file.name for file in folder.iterdir()} == {"program.json", "state.json", "pool.jsonl", "kb"}
+    program = ner_programs.load(folder)
+    assert dict(program.spec.labels) == LABELS
+    assert GUIDELINES in program.extract.predict.signature.instructions
+    assert program.spec.demos["k"] in (2, 4, 6)
+    assert program.wants == {"model": "offline"}
+    text = "A traveller took zorvexan before the ferry left."
+    assert [(e.start, e.end, e.label) for e in program(text).entities] == [(17, 25, "potion")]
+
+
+def test_a_second_run_says_the_same_and_sends_nothing(place: Place, private: Any) -> None:
+    again = place.made("run", "ward.toml")
+    assert again["run_id"] != private["run_id"]
+    assert [again[key] for key in ("dev", "test", "floors", "lm_calls")] == [
+        private[key] for key in ("dev", "test", "floors", "lm_calls")
+    ]
+    assert again["spent"]["attempts"] == 0
+    states = [json.loads((Path(run["bundle"]) / "state.json").read_text()) for run in (private, again)]
+    assert states[0] == states[1]
+
+
+def test_people_read_stderr(place: Place, public: Any) -> None:
+    said = place.nerc("run", "open.toml")
+    assert said.code == 0
+    assert said.out == ""
+    assert "floor: gazetteer" in said.err
+    assert "trial 1: F1" in said.err
+    assert 'ner_programs.load("' in said.err
+
+
+def test_a_dry_run_runs_nothing(bare: Place) -> None:
+    plan = bare.made("run", "ward.toml", "--dry-run")
+    assert plan["calls"] == plan["compile_calls"] + plan["dev_calls"] + plan["test_calls"] > 0
+    assert not (bare.home / "work").exists()
+    assert not (bare.home / "mlflow.db").exists()
+
+
+def test_settings_change_a_run(place: Place, weaker: Any) -> None:
+    spec = ner_programs.load(weaker["bundle"]).spec
+    assert spec.format == {"name": "tanl"}
+    assert spec.demos == {"name": "random", "k": 1}
+
+
+def texts() -> list[bytes]:
+    """Pieces of the corpus: the sentences between their mentions, and the mentions."""
+    return [piece.encode() for piece in (*FRAGMENTS, *POTIONS, *OMENS)]
+
+
+def leaks(folder: Path, spare: tuple[Path, ...]) -> list[str]:
+    files = [f for f in folder.rglob("*") if f.is_file() and not any(f.is_relative_to(s) for s in spare)]
+    assert files
+    return [f"{file}: {text!r}" for file in files for text in texts() if text in file.read_bytes()]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, place: Place, private: Any) -> tuple[Place, Any, str]:
+    """A place that has seen nothing but runs on a private corpus, one of them with the optimizers that copy texts."""
+    here = make_place(tmp_path_factory.mktemp("alone"))
+    (here.root / "brews.obo").write_text(ONTOLOGY.replace("zorvexan", "hawthorn").replace("blenmark", "nettle rash"))
+    here.home.mkdir()
+    shutil.copy(place.home / "mlflow.db", here.home)  # as another run made it: nothing of a corpus is in it, see below
+    said = here.nerc("run", "ward.toml", "--json")
+    verify = ["--set", "program.verify={name='llm',k=2}", "--set", "program.demos.k=0"]
+    more = here.nerc("run", "ward.toml", "--set", "optimizer={name='bootstrap',k=6,bootstrapped=2}", *verify)
+    assert (said.code, more.code) == (0, 0), said.err + more.err
+    return here, said.json, said.err + more.err
+
+
+def test_the_search_for_text_finds_text(alone: tuple[Place, Any, str]) -> None:
+    here, run, _ = alone
+    text = next(text for _, text, _ in notes())
+    assert sum(fragment.decode() in text for fragment in texts()) >= len(FRAGMENTS)
+    assert leaks(Path(run["bundle"]), ())
+    assert leaks(here.root / "notes", ())
+
+
+def test_nothing_of_a_private_corpus_lies_in_mlruns_but_in_its_bundles(alone: tuple[Place, Any, str]) -> None:
+    here, _, _ = alone
+    assert {"mlflow.db", "work", "artifacts", "bundles"} <= {path.name for path in here.home.iterdir()}
+    assert leaks(here.home, (here.home / "bundles",)) == []
+
+
+def test_nothing_of_a_private_corpus_lies_in_the_cache_but_in_its_answers(alone: tuple[Place, Any, str]) -> None:
+    here, _, _ = alone
+    answers = here.root / "cache" / "answers"
+    assert leaks(answers, ())
+    assert leaks(here.root / "cache", (answers,)) == [] if len(list((here.root / "cache").iterdir())) > 1 else True
+
+
+def test_nothing_of_a_private_corpus_is_said(alone: tuple[Place, Any, str]) -> None:
+    _, run, err = alone
+    assert not [text for text in texts() if text.decode() in err + json.dumps(run)]
+
+
+def test_answers_are_for_their_owner_only(alone: tuple[Place, Any, str]) -> None:
+    here, _, _ = alone
+    (folder,) = (here.root / "cache" / "answers").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in folder.glob("answers.db")} == {0}
+
+
+def test_a_private_bundle_that_was_moved_is_missed_by_name(alone: tuple[Place, Any, str]) -> None:
+    here, run, _ = alone
+    where = f"runs:/{run['run_id']}"
+    assert experiments.load(where, home=here.home).spec.labels == LABELS
+    folder = Path(run["bundle"])
+    folder.rename(folder.with_name("moved"))
+    try:
+        with pytest.raises(TrackingError, match=rf"private text and lay in {folder}; it is no longer there"):
+            experiments.load(where, home=here.home)
+    finally:
+        folder.with_name("moved").rename(folder)
+
+
+BROKEN = {
+    "an offset": ("p03_visit.ann", lambda text: text.replace("T1\tpotion 11 ", "T1\tpotion 12 ")),
+    "a line": ("p04_visit.ann", lambda text: text + "zorvexan is no annotation\n"),
+    "no annotation": ("p05_visit.ann", None),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_wrong_with_a_private_corpus_is_said_without_its_text(bare: Place, kind: str) -> None:
+    name, change = BROKEN[kind]
+    file = bare.root / "notes" / name
+    if change is None:
+        file.unlink()
+    else:
+        old = file.read_text()
+        file.write_text(change(old))
+        assert file.read_text() != old
+    before = bare.files()
+    error = bare.nerc("run", "ward.toml").error
+    assert name.removesuffix(".ann") in error
+    assert not [text for text in texts() if text.decode() in error]
+    assert bare.files() - before <= {bare.root / "cache"}
+
+
+def test_strings_of_a_licensed_knowledge_base_stay_out_of_mlflow_and_of_the_exported_bundle(
+    place: Place, public: Any, tmp_path: Path
+) -> None:
+    (place.root / "licensed.obo").write_text(ONTOLOGY.replace("herbal draught", "wolfsbane cordial"))
+    knowledge = "kb={sources=[{name='obo',path='licensed.obo'}],bundle='reference'}"
+    run = place.made("run", "open.toml", "--set", knowledge, "--set", "name=licensed")
+    out = tmp_path / "exported"
+    assert place.nerc("export", run["run_id"], "--out", out).code == 0
+    assert not (out / "kb").exists()
+    kept = [place.home / "artifacts" / "licensed", Path(run["bundle"]), out]
+    assert not [f for folder in kept for f in folder.rglob("*") if f.is_file() and b"wolfsbane" in f.read_bytes()]
+    text = "Wenda took vexan brew before the ferry left."
+    expected = experiments.load(Path(run["bundle"]), home=place.home)(text).entities
+    assert [e.text for e in expected] == ["vexan brew"]
+    assert experiments.load(f"runs:/{run['run_id']}", home=place.home)(text).entities == expected
+    assert experiments.load(out, home=place.home)(text).entities == expected
+    with pytest.raises(ner_programs.BundleError, match="does not carry its knowledge base"):
+        ner_programs.load(out)

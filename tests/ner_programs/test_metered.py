@@ -1,0 +1,483 @@
+"""The meter: what a call is, that none is sent twice, that no budget is overrun, and how failures are retried."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dspy
+import pytest
+from dspy.lm15 import Message, Request, Response, TextPart, Usage
+from dspy.utils.exceptions import LMAuthError, LMInvalidRequestError, LMRateLimitError, LMServerError
+
+from ner_programs import LMSetupError
+from ner_programs.lms._ledger import Ledger
+from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped
+from tests.tiny import Scripted, response, text_of
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_dspy_cache() -> Iterator[None]:
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    yield
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the meter would have slept."""
+    slept: list[float] = []
+    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
+    return slept
+
+
+def lm_of(script: Callable[[Request], str] | None = None, **options: Any) -> tuple[MeteredLM, Scripted]:
+    backend = Scripted(script)
+    return MeteredLM(Meter(backend, **options)), backend
+
+
+def at_once(work: list[Callable[[], Any]], threads: int = 8) -> list[Any]:
+    """Run everything on so many threads; exceptions are returned as results."""
+
+    def safely(job: Callable[[], Any]) -> Any:
+        try:
+            return job()
+        except BaseException as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(safely, work))
+
+
+class TestCalls:
+    def test_equal_requests_under_way_are_sent_once(self) -> None:
+        lm, backend = lm_of(lambda request: (time.sleep(0.05), "same")[1])
+        said = at_once([lambda: lm("question")] * 16)
+        assert said == [["same"]] * 16
+        assert (len(backend.requests), lm.meter.spent.calls, lm.meter.spent.attempts) == (1, 1, 1)
+
+    def test_equal_requests_under_way_fail_together_and_can_be_asked_again(self, naps: list[float]) -> None:
+        failing = True
+
+        def script(request: Request) -> str:
+            time.sleep(0.05)
+            if failing:
+                raise LMInvalidRequestError("no", model="m")
+            return "now"
+
+        lm, backend = lm_of(script)
+        said = at_once([lambda: lm("question")] * 8)
+        assert [type(e) for e in said] == [LMInvalidRequestError] * 8 and len(backend.requests) == 1
+        failing = False
+        assert lm("question") == ["now"]
+        assert (lm.meter.spent.calls, lm.meter.spent.attempts, lm.meter.spent.failed) == (1, 2, 1)
+
+    def test_asynchronous_calls_go_the_same_way(self) -> None:
+        lm, backend = lm_of(lambda request: (time.sleep(0.02), text_of(request))[1])
+
+        async def ask() -> list[Any]:
+            return await asyncio.gather(*(lm.acall(f"q{n % 4}") for n in range(16)))
+
+        assert [a[0] for a in asyncio.run(ask())] == [f"q{n % 4}" for n in range(16)]
+        assert len(backend.requests) == 4 == lm.meter.spent.calls
+
+    def test_samples_of_one_request_are_distinct_and_repeatable(self) -> None:
+        numbers = iter(range(100))
+        lm, backend = lm_of(lambda request: f"answer {next(numbers)}")
+        drawn = lm("question", n=3, temperature=1.0)
+        assert len(set(drawn)) == 3 == len(backend.requests)
+        assert lm("question", n=3, temperature=1.0) == drawn
+        assert lm("question", temperature=1.0) == drawn[:1]
+        assert len(backend.requests) == 3 == lm.meter.spent.calls
+
+    def test_rollouts_are_distinct_calls_and_the_same_one_is_not(self) -> None:
+        lm, backend = lm_of()
+        for rollout in (None, 1, 2, 1, 2, None):
+            lm("question", temperature=1.0, **({} if rollout is None else {"rollout_id": rollout}))
+        assert lm.meter.spent.calls == 3 == len(backend.requests)
+        copy = lm.copy(rollout_id=3, temperature=1.0)
+        copy("question")
+        assert copy.meter is lm.meter and lm.meter.spent.calls == 4
+
+    def test_settings_and_backends_make_requests_distinct(self) -> None:
+        lm, backend = lm_of()
+        for settings in ({}, {"temperature": 0.0}, {"max_tokens": 5}, {"max_tokens": 6}):
+            lm("question", **settings)
+        assert len(backend.requests) == 4
+        request = backend.requests[0]
+        elsewhere = Scripted()
+        elsewhere.identity = "http://other-host"
+        assert Meter(elsewhere).key(request) != lm.meter.key(request)
+
+    def test_a_copied_program_shares_the_meter(self) -> None:
+        import copy
+
+        lm, _ = lm_of()
+        assert copy.deepcopy(lm) is lm and copy.deepcopy(lm.meter) is lm.meter
+
+    def test_dspy_counts_usage_once(self) -> None:
+        lm, _ = lm_of()
+        with dspy.track_usage() as usage:
+            lm("question")
+        assert usage.get_total_tokens()["scripted/x"]["total_tokens"] == 15
+        assert lm.meter.spent.tokens == 15
+
+
+class TestBudgets:
+    @pytest.mark.parametrize("limit", [1, 7, 20])
+    def test_calls_are_never_more_than_the_budget(self, limit: int, naps: list[float]) -> None:
+        rng, lock = random.Random(limit), threading.Lock()
+
+        def script(request: Request) -> str:
+            with lock:
+                luck = rng.random()
+            if luck < 0.4:
+                raise LMServerError("boom", model="m")
+            if luck < 0.5:
+                raise LMInvalidRequestError("filtered", model="m")
+            return "fine"
+
+        lm, backend = lm_of(script)
+        with lm.meter.limited(Budget(calls=limit)):
+            said = at_once([lambda n=n: lm(f"q{n % 40}") for n in range(80)])  # type: ignore[misc]
+        spent = lm.meter.spent
+        assert spent.calls == limit == len({text_of(r) for r in backend.requests})
+        assert spent.attempts == len(backend.requests) >= limit
+        assert sum(isinstance(s, BudgetSpent) for s in said) >= 40 - limit
+
+    def test_a_call_that_is_known_is_free(self) -> None:
+        lm, _ = lm_of()
+        lm("q1")
+        with lm.meter.limited(Budget(calls=1)):
+            lm("q1")
+            lm("q2")
+            lm("q2")
+            with pytest.raises(BudgetSpent, match="1 calls"):
+                lm("q3")
+        lm("q3")
+
+    def test_the_tighter_of_nested_budgets_holds_and_is_lifted(self) -> None:
+        lm, backend = lm_of()
+        with lm.meter.limited(Budget(calls=3)):
+            with lm.meter.limited(Budget(calls=1)):
+                lm("q1")
+                with pytest.raises(BudgetSpent):
+                    lm("q2")
+            lm("q2")
+            lm("q3")
+            with pytest.raises(BudgetSpent):
+                lm("q4")
+        assert len(backend.requests) == 3
+
+    def test_equal_budgets_are_lifted_one_by_one(self) -> None:
+        lm, _ = lm_of()
+        with lm.meter.limited(Budget(calls=2)):
+            lm("q1")
+            with lm.meter.limited(Budget(calls=2)):
+                lm("q2")
+            with pytest.raises(BudgetSpent):  # the outer one: begun before q1
+                lm("q3")
+
+    @pytest.mark.parametrize("budget", [Budget(tokens=20_000), Budget(cost=0.02)])
+    def test_tokens_and_cost_hold_on_eight_threads(self, budget: Budget) -> None:
+        lm, backend = lm_of(lambda request: (time.sleep(0.002), "x" * 400)[1])
+        backend.usage = Usage(input_tokens=900, output_tokens=1000, total_tokens=1900)
+        with lm.meter.limited(budget):
+            said = at_once([lambda n=n: lm(f"{n} " + "word " * 600) for n in range(40)])  # type: ignore[misc]
+        assert lm.meter.spent.tokens <= 20_000 and lm.meter.spent.cost <= 0.02
+        assert lm.meter.spent.tokens == 1900 * len(backend.requests) >= 1900 * 4
+        assert any(isinstance(s, BudgetSpent) for s in said)
+
+    def test_long_answers_are_expected_once_seen(self) -> None:
+        """A reasoning model answers with more tokens than its prompt has; only the first such answer can surprise."""
+        lm, backend = lm_of()
+        backend.usage = Usage(input_tokens=10, output_tokens=5000, total_tokens=5010)
+        with lm.meter.limited(Budget(tokens=17_000)), pytest.raises(BudgetSpent):
+            for n in range(10):
+                lm(f"q{n}")
+        assert lm.meter.spent.tokens == 3 * 5010
+
+    def test_a_provider_that_reports_no_usage_does_not_make_the_budget_endless(self) -> None:
+        lm, backend = lm_of(lambda request: "word " * 200)
+        backend.usage = Usage()
+        with lm.meter.limited(Budget(tokens=5000)), pytest.raises(BudgetSpent):
+            for n in range(100):
+                lm(f"q{n}")
+        assert 0 < len(backend.requests) < 20
+
+    def test_money_cannot_be_limited_where_the_price_is_unknown(self) -> None:
+        lm, backend = lm_of()
+        backend.price = None
+        with pytest.raises(LMSetupError, match=r"lm\.price"), lm.meter.limited(Budget(cost=1.0)):
+            pass
+        with lm.meter.limited(Budget(calls=1)):
+            lm("q1")
+
+    def test_a_letter_of_another_script_is_no_quarter_of_a_token(self) -> None:
+        lm, backend = lm_of()
+        with lm.meter.limited(Budget(tokens=3000)), pytest.raises(BudgetSpent):
+            lm("患者" * 1500)
+        assert not backend.requests
+
+    def test_max_tokens_bounds_the_reservation(self) -> None:
+        lm, _ = lm_of()
+        with lm.meter.limited(Budget(tokens=100)):
+            lm("q", max_tokens=20)
+            with pytest.raises(BudgetSpent):
+                lm("q")
+
+
+class Ask(dspy.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.predict = dspy.Predict("question -> answer")
+
+    def forward(self, question: str) -> dspy.Prediction:
+        return self.predict(question=question)
+
+
+def chatty(request: Request) -> str:
+    return "[[ ## answer ## ]]\nfine\n\n[[ ## completed ## ]]"
+
+
+EXAMPLES = [dspy.Example(question=f"q{n}", answer="fine").with_inputs("question") for n in range(12)]
+
+
+class TestBudgetsComeThroughDSPy:
+    @pytest.mark.parametrize("stop", [BudgetSpent, RunStopped])
+    def test_they_are_no_exceptions(self, stop: type[BaseException]) -> None:
+        assert not issubclass(stop, Exception)
+        assert not issubclass(RunStopped, BudgetSpent)
+
+    @pytest.mark.parametrize("stop", [BudgetSpent, RunStopped])
+    @pytest.mark.parametrize("how", ["evaluate", "parallel", "bootstrap", "thread", "asyncify"])
+    def test_out_of(self, how: str, stop: type[BaseException]) -> None:
+        lm, backend = lm_of(chatty)
+        module = Ask()
+        with dspy.context(lm=lm), lm.meter.limited(Budget(calls=3), stop), pytest.raises(stop):
+            if how == "evaluate":
+                dspy.Evaluate(devset=EXAMPLES, metric=lambda *a: 1.0, num_threads=4, display_progress=False)(module)
+            elif how == "parallel":
+                dspy.Parallel(num_threads=4, disable_progress_bar=True)([(module, e) for e in EXAMPLES])
+            elif how == "bootstrap":
+                dspy.BootstrapFewShot(metric=lambda *a: True, max_bootstrapped_demos=8).compile(module, trainset=EXAMPLES)
+            elif how == "thread":
+                for e in EXAMPLES:
+                    module(question=e.question)
+            else:
+
+                async def all_of_them() -> None:
+                    for e in EXAMPLES:
+                        await dspy.asyncify(module)(question=e.question)
+
+                asyncio.run(all_of_them())
+        assert len(backend.requests) == 3
+
+
+class TestRetries:
+    def test_waits_as_long_as_the_provider_says(self, naps: list[float]) -> None:
+        failures = iter([7.0, 0.0, 500.0])
+
+        def script(request: Request) -> str:
+            for asked in failures:
+                raise LMRateLimitError("slow down", model="m", retry_after=asked)
+            return "fine"
+
+        lm, backend = lm_of(script)
+        assert lm("q") == ["fine"]
+        assert naps == [7.0, 0.0, 60] and len(backend.requests) == 4
+        assert (lm.meter.spent.calls, lm.meter.spent.attempts, lm.meter.spent.failed) == (1, 4, 0)
+
+    @pytest.mark.parametrize("retries", [0, 1, 4])
+    def test_backs_off_and_gives_up(self, retries: int, naps: list[float]) -> None:
+        def script(request: Request) -> str:
+            raise LMServerError("boom", model="m", status=503)
+
+        lm, backend = lm_of(script, retries=retries, backoff=0.5)
+        with pytest.raises(LMServerError):
+            lm("q")
+        assert naps == [0.5 * 2**n for n in range(retries)] and len(backend.requests) == retries + 1
+        assert lm.meter.spent.failed == 1 and lm.meter.last_failure == "LMServerError 503"
+
+    @pytest.mark.parametrize("error", [LMAuthError("no", model="m"), LMInvalidRequestError("no", model="m"), KeyError("bug")])
+    def test_does_not_try_again_what_cannot_succeed(self, error: Exception, naps: list[float]) -> None:
+        def script(request: Request) -> str:
+            raise error
+
+        lm, backend = lm_of(script)
+        with pytest.raises(Exception, match="no|bug"):
+            lm("q")
+        assert not naps and len(backend.requests) == 1 == lm.meter.spent.failed
+
+
+def events(path: Path) -> list[tuple[str, str]]:
+    return [(row["event"], row["key"]) for row in map(json.loads, path.read_text().splitlines())]
+
+
+class TestLedger:
+    def test_is_written_before_a_request_is_sent_and_settled_after(self, tmp_path: Path, naps: list[float]) -> None:
+        path, seen = tmp_path / "run" / "ledger.jsonl", []
+
+        def script(request: Request) -> str:
+            seen.append([event for event, _ in events(path)])
+            if len(seen) == 1:
+                raise LMServerError("boom", model="m")
+            return "fine"
+
+        ledger = Ledger(path)
+        lm, _ = lm_of(script, ledger=ledger)
+        lm("q")
+        lm("q")
+        ledger.close()
+        assert seen == [["reserved"], ["reserved", "failed"]]
+        assert [event for event, _ in events(path)] == ["reserved", "failed", "answered"]
+        assert len({key for _, key in events(path)}) == 1
+        assert "fine" not in path.read_text()
+
+    def test_holds_no_text(self, tmp_path: Path) -> None:
+        def script(request: Request) -> str:
+            raise LMInvalidRequestError("Mr Smith has gout", model="m", status=400)
+
+        ledger = Ledger(tmp_path / "ledger.jsonl")
+        lm, _ = lm_of(script, ledger=ledger)
+        with pytest.raises(LMInvalidRequestError):
+            lm("Mr Smith has gout")
+        ledger.close()
+        assert "Smith" not in (tmp_path / "ledger.jsonl").read_text()
+        assert "Smith" not in lm.meter.last_failure
+
+    def test_a_line_that_was_cut_off_is_taken_away(self, tmp_path: Path) -> None:
+        path = tmp_path / "ledger.jsonl"
+        path.write_text('{"event": "reserved", "key": "k1"}\n{"event": "reserved", "ke')
+        ledger = Ledger(path)
+        assert ledger.sent() == {"k1"}
+        ledger.write("reserved", "k2")
+        ledger.close()
+        assert events(path) == [("reserved", "k1"), ("reserved", "k2")]
+
+
+class TestGoingOn:
+    """A run that was killed: a new meter over the same ledger and store."""
+
+    def run(self, folder: Path, limit: Budget, stop_at: int | None = None) -> tuple[list[str], MeteredLM, Scripted]:
+        store, ledger = AnswerStore(folder / "answers.db"), Ledger(folder / "ledger.jsonl")
+        lm, backend = lm_of(lambda request: "x" * 40, store=store, ledger=ledger)
+        done = []
+        try:
+            with lm.meter.limited(limit):
+                for n in range(30):
+                    if n == stop_at:
+                        break
+                    lm(f"question {n}")
+                    done.append(f"question {n}")
+        except BudgetSpent:
+            pass
+        store.close()
+        ledger.close()
+        return done, lm, backend
+
+    @pytest.mark.parametrize("limit", [Budget(calls=12), Budget(tokens=1300), Budget(cost=0.0013)])
+    def test_a_budget_ends_where_it_would_have_ended(self, limit: Budget, tmp_path: Path) -> None:
+        whole, lm, _ = self.run(tmp_path / "whole", limit)
+        assert 5 < len(whole) < 30
+        self.run(tmp_path / "killed", limit, stop_at=3)
+        self.run(tmp_path / "killed", limit, stop_at=5)
+        done, again, backend = self.run(tmp_path / "killed", limit)
+        assert done == whole and len(backend.requests) == len(whole) - 5
+        assert again.meter.spent == lm.meter.spent
+
+    def test_another_runs_answers_count_as_calls_and_cost_nothing(self, tmp_path: Path) -> None:
+        self.run(tmp_path, Budget(), stop_at=5)
+        (tmp_path / "ledger.jsonl").rename(tmp_path / "of-another-run.jsonl")
+        _, lm, backend = self.run(tmp_path, Budget(calls=8))
+        assert (lm.meter.spent.calls, lm.meter.spent.cached, len(backend.requests)) == (8, 5, 3)
+        assert lm.meter.spent.tokens == 3 * 15
+        cached = [event for event, _ in events(tmp_path / "ledger.jsonl")].count("cached")
+        assert cached == 5
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from ner_programs.lms._store import AnswerStore
+store = AnswerStore(Path(sys.argv[1]))
+for n in range(int(sys.argv[3])):
+    store.put(f"{sys.argv[2]}{n}", {"said": n})
+    store.put(f"both{n}", {"said": n})
+    print(n, flush=True)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def writer(path: Path, name: str, count: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), name, str(count)], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+class TestStore:
+    def test_survives_a_kill(self, tmp_path: Path) -> None:
+        with writer(tmp_path / "a.db", "x", 10_000) as process:
+            assert process.stdout is not None
+            told = 0
+            while told < 25:
+                told = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+        store = AnswerStore(tmp_path / "a.db")
+        assert all(store.get(f"x{n}") == {"said": n} for n in range(told + 1))
+        store.put("more", {})
+        store.close()
+
+    def test_is_shared_by_processes_that_open_it_at_the_same_time(self, tmp_path: Path) -> None:
+        processes = [writer(tmp_path / "a.db", name, 100) for name in "abc"]
+        for process in processes:
+            process.communicate("")
+        assert [p.returncode for p in processes] == [0, 0, 0]
+        store = AnswerStore(tmp_path / "a.db")
+        assert len(store) == 400
+        store.close()
+
+    def test_only_the_user_can_read_it(self, tmp_path: Path) -> None:
+        before = os.umask(0)
+        try:
+            store = AnswerStore(tmp_path / "corpus" / "answers.db")
+            store.put("k", {"said": "Mr Smith"})
+            files = [*(tmp_path / "corpus").iterdir()]
+            assert {f.name for f in files} >= {"answers.db", "answers.db-wal"}
+            assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o600}
+            assert stat.S_IMODE((tmp_path / "corpus").stat().st_mode) == 0o700
+            store.close()
+        finally:
+            os.umask(before)
+
+    def test_keeps_the_first_answer_and_half_a_surrogate_pair(self, tmp_path: Path) -> None:
+        store = AnswerStore(tmp_path / "a.db")
+        store.put("k", {"said": "\ud83d"})
+        store.put("k", {"said": "other"})
+        assert store.get("k") == {"said": "\ud83d"} and store.get("unknown") is None
+        store.close()
+
+    def test_answers_come_back_as_they_were(self) -> None:
+        lm, backend = lm_of(lambda request: "Schön\n\t“quoted”")
+        first = lm("q")
+        again = MeteredLM(Meter(Scripted(lambda r: "never"), store=lm.meter.store))
+        assert again("q") == first == ["Schön\n\t“quoted”"]
+        assert isinstance(response(backend.requests[0], "x"), Response)
+        assert Message.assistant([TextPart("x")]).text == "x"

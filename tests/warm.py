@@ -1,0 +1,123 @@
+"""Runs the command line in forks of a process that has imported everything already: seconds saved with each run.
+
+The server (`python -m tests.warm`) is a process of its own, so that no thread of the tests is forked. A run can be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class Ran:
+    """How a run ended: `code` is negative for the signal that killed it."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object on stdout."""
+        said: dict[str, Any] = json.loads(self.stdout)
+        return said
+
+
+class Warm:
+    """The client: `begin` forks a run, `end` waits for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        env = {**os.environ, "NERC_CACHE": str(folder / "cache"), "LITELLM_LOCAL_MODEL_COST_MAP": "true"}
+        env |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DSPY_CACHEDIR": str(folder / "cache" / "dspy"), "PYTHONPATH": str(ROOT)}
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "tests.warm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT
+        )
+        self.out = self.err = Path()
+
+    def begin(self, *argv: str, cwd: Path, env: dict[str, str] | None = None, before: str = "") -> int:
+        """Start `nerc ARGV` in `cwd`; `before` is Python to run in its process first. Returns the process id."""
+        self.out, self.err = (Path(tempfile.mkstemp(dir=self.folder)[1]) for _ in range(2))
+        command = {"argv": argv, "cwd": str(cwd), "env": env or {}, "before": before}
+        self._say(command | {"out": str(self.out), "err": str(self.err)})
+        return int(self._hear())
+
+    def end(self) -> Ran:
+        """Wait for the run that was begun."""
+        return Ran(int(self._hear()), self.out.read_text(), self.err.read_text())
+
+    def run(self, *argv: str, cwd: Path, env: dict[str, str] | None = None, before: str = "") -> Ran:
+        """Start a run and wait for it."""
+        self.begin(*argv, cwd=cwd, env=env, before=before)
+        return self.end()
+
+    def close(self) -> None:
+        """End the server."""
+        assert self.server.stdin is not None and self.server.stdout is not None
+        self.server.stdin.close()
+        self.server.wait(30)
+        self.server.stdout.close()
+
+    def _say(self, command: dict[str, Any]) -> None:
+        assert self.server.stdin is not None
+        self.server.stdin.write(json.dumps(command) + "\n")
+        self.server.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self.server.stdout is not None
+        return self.server.stdout.readline()
+
+
+def serve() -> None:
+    from experiments import cli, estimate, run, tables, verbs  # noqa: F401
+
+    commands, answers = os.dup(0), os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(2, 1)
+    with os.fdopen(commands) as lines:
+        for line in lines:
+            command = json.loads(line)
+            pid = os.fork()
+            if pid == 0:
+                os.close(answers)
+                _child(command)
+            os.write(answers, f"{pid}\n".encode())
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            os.write(answers, f"{code}\n".encode())
+
+
+def _child(command: dict[str, Any]) -> None:
+    code: Any = 0
+    try:
+        for name, number in (("out", 1), ("err", 2)):
+            os.dup2(os.open(command[name], os.O_WRONLY | os.O_TRUNC), number)
+        os.environ.update(command["env"])
+        os.chdir(command["cwd"])
+        sys.argv = ["nerc", *command["argv"]]
+        exec(command["before"], {})
+        from experiments.cli import main
+
+        main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    serve()
