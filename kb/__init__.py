@@ -5,9 +5,21 @@ them, `write_kb` and `open_kb` keep it in a folder, and retrievers (`kb/retrieve
 """
 
 from kb.concept import Concept, Relation, Source
-from kb.graph import KnowledgeBase
+from kb.graph import KnowledgeBase, Reached
 from kb.knowledge import Knowledge, Retriever
+from kb.store import check as check_kb
 from kb.store import open_kb
 from kb.store import write as write_kb
 
-__all__ = ["Concept", "Knowledge", "KnowledgeBase", "Relation", "Retriever", "Source", "open_kb", "write_kb"]
+__all__ = [
+    "Concept",
+    "Knowledge",
+    "KnowledgeBase",
+    "Reached",
+    "Relation",
+    "Retriever",
+    "Source",
+    "check_kb",
+    "open_kb",
+    "write_kb",
+]

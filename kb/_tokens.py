@@ -17,6 +17,7 @@ _TOKEN = re.compile(
     rf"(?P<possessive>[{_APOSTROPHES}]\s?[sS](?![{_WORD}]))"  # "name's", and "name ' s" where a tokeniser went over it
     rf"|(?P<token>[{_WORD}]+|[^\s{_DASHES}{_APOSTROPHES}/,.;:()\[\]\"\u201c\u201d])"
 )
+_PLAIN = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
 _SHORTEST_PLURAL = 4  # the s of shorter words ("gas") and of three-letter abbreviations is their own
 
 
@@ -49,6 +50,11 @@ def normalise(name: str) -> str:
     'bluebird blue feather type ii'
     """
     return " ".join(tokens(name).normals)
+
+
+def spelling(name: str) -> str:
+    """The name without blanks: "A-B", and "A - B" where a tokeniser went over it, but not "A B"."""
+    return "".join(name.split()).translate(_PLAIN)
 
 
 @lru_cache(maxsize=1 << 17)

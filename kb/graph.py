@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kb import _canonical
-from kb._build import Parts, gather
-from kb._errors import UnknownConceptError
+from kb._concepts import Concepts
+from kb._digest import fingerprint
+from kb._edges import Direction, Edges, Steps, walk
+from kb._errors import KnowledgeError, UnknownConceptError
 from kb._frozen import Frozen
+from kb._pack import Pack
+from kb._views import description, to_networkx
 from kb.concept import Concept, Relation
 from kb.names import Filter, NameIndex
 
@@ -17,99 +20,130 @@ if TYPE_CHECKING:
     import networkx
 
 IS_A = "is_a"
-Edges = tuple[tuple[tuple[int, int], ...], ...]  # for every concept number: (relation number, concept number), sorted
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A concept that a walk came to, and the relations it went along, from the start on, in either direction."""
+
+    id: str
+    path: tuple[Relation, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KnowledgeBase(Frozen):
     """Concepts in the order of their ids, and the relations between them. Made by `KnowledgeBase.of` or `open_kb`.
 
     `relation_names` are the kinds of relations there are, `names` finds names in text, `report` counts what was dropped
-    or looked odd when it was built, `fingerprint` (16 hexadecimal digits) is a digest of the whole content.
+    or looked odd when it was built, `fingerprint` (16 hexadecimal digits) is a digest of the whole content. All of it is
+    read from `pack` as it is asked for, whether that lies in memory or in a folder; so a copy is the object itself.
     """
 
-    concepts: tuple[Concept, ...]
+    concepts: Concepts
     relation_names: tuple[str, ...]
     names: NameIndex
     filter: Filter
     report: Mapping[str, int]
     fingerprint: str
-    _out: Edges = field(repr=False)
-    _in: Edges = field(repr=False)
-    _number: Mapping[str, int] = field(repr=False)
+    pack: Pack
+    _out: Edges
+    _in: Edges
 
     @classmethod
     def of(cls, items: Iterable[Concept | Relation], *, filter: Filter | None = None) -> KnowledgeBase:
-        """Build from concepts and relations of any number of sources (chain them), in any order.
+        """Build from concepts and relations of any number of sources (chain them), in any order, streaming.
 
         Concepts with the same id become one: synonyms and cross references are united, of name, type and definition the
         first that is not empty stays (another name becomes a synonym). So order matters only where sources disagree.
         """
-        keep, parts = filter or Filter(), gather(items)
-        text = (_canonical.concept_lines(parts.concepts), _canonical.relation_lines(parts.relations))
-        return cls.assembled(
-            parts, NameIndex.of(_names(parts.concepts), keep), keep, _canonical.fingerprint(*text, keep)
-        )
+        from kb._build import build  # imports numpy: a third of a second that reading does without
+
+        keep = filter or Filter()
+        pack, report = build(items, keep)
+        return cls.read(pack, keep, report, fingerprint(pack, keep))
 
     @classmethod
-    def assembled(cls, parts: Parts, names: NameIndex, filter: Filter, fingerprint: str) -> KnowledgeBase:
-        """From parts that are known to be clean and to belong together; for `of` and the store."""
-        number = {concept.id: place for place, concept in enumerate(parts.concepts)}
-        kinds = tuple(sorted({relation.name for relation in parts.relations}))
-        kind = {name: place for place, name in enumerate(kinds)}
-        edges = [(number[r.head], kind[r.name], number[r.tail]) for r in parts.relations]
-        out = _adjacency(len(number), edges)
-        into = _adjacency(len(number), [(tail, name, head) for head, name, tail in edges])
-        return cls(parts.concepts, kinds, names, filter, dict(parts.report), fingerprint, out, into, number)
+    def read(cls, pack: Pack, filter: Filter, report: Mapping[str, int], fingerprint: str) -> KnowledgeBase:
+        """From parts that are known to belong together; for `of` and the store."""
+        kinds, out, into = tuple(pack.strings("kinds")), Edges(pack, "out"), Edges(pack, "in")
+        return cls(Concepts(pack), kinds, NameIndex(pack), filter, dict(report), fingerprint, pack, out, into)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KnowledgeBase.read, (self.pack, self.filter, self.report, self.fingerprint)
 
     def __len__(self) -> int:
         """How many concepts."""
         return len(self.concepts)
 
     def __contains__(self, id: object) -> bool:
-        return id in self._number
+        return self.concepts.place(id) >= 0
 
     def __getitem__(self, id: str) -> Concept:
         return self.concepts[self._place(id)]
 
     def __repr__(self) -> str:
-        return f"<KnowledgeBase {self.fingerprint}: {len(self)} concepts, {sum(map(len, self._out))} relations>"
+        return f"<KnowledgeBase {self.fingerprint}: {len(self)} concepts, {len(self._out)} relations>"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The semantic types there are, in order."""
+        return self.concepts.types
 
     def get(self, id: str) -> Concept | None:
         """The concept with this id, or None."""
-        place = self._number.get(id)
-        return None if place is None else self.concepts[place]
+        place = self.concepts.place(id)
+        return None if place < 0 else self.concepts[place]
 
     def relations(self) -> Iterator[Relation]:
         """All relations, by head; with `concepts`, what `KnowledgeBase.of` builds an equal one from."""
-        for concept in self.concepts:
-            yield from self.neighbours(concept.id)
+        for id in self.concepts.ids:
+            yield from self.neighbours(id)
 
     def neighbours(self, id: str, relation: str | None = None) -> tuple[Relation, ...]:
         """The relations that leave a concept, all or those of one name, by name and then by id of the tail.
 
         Raises UnknownConceptError (a KeyError too) for an id that is not here.
         """
-        ends = self._out[self._place(id)]
-        found = ((self.relation_names[kind], self.concepts[end].id) for kind, end in ends)
-        return tuple(Relation(id, name, tail) for name, tail in found if relation in (None, name))
+        return tuple(Relation(id, name, tail) for name, tail in self._ends(self._out, id, relation))
 
     def incoming(self, id: str, relation: str | None = None) -> tuple[Relation, ...]:
         """The relations that lead to a concept, all or those of one name, by name and then by id of the head."""
-        ends = self._in[self._place(id)]
-        found = ((self.relation_names[kind], self.concepts[end].id) for kind, end in ends)
-        return tuple(Relation(head, name, id) for name, head in found if relation in (None, name))
+        return tuple(Relation(head, name, id) for name, head in self._ends(self._in, id, relation))
 
     def ancestors(self, id: str) -> tuple[str, ...]:
         """Ids of everything that a concept is, by way of `is_a`: nearest first, then by id; never itself."""
-        is_a = self.relation_names.index(IS_A) if IS_A in self.relation_names else None
+        is_a = self._kind(IS_A)
         level = {self._place(id)}
-        seen, found = set(level), []
+        seen, found = set(level), list[int]()
         while level:
-            level = {end for place in level for kind, end in self._out[place] if kind == is_a} - seen
+            level = {end for place in level for _, end in self._out.of(place, is_a)} - seen
             seen |= level
             found += sorted(level)  # numbers are in the order of the ids
-        return tuple(self.concepts[place].id for place in found)
+        return tuple(map(self.concepts.ids.__getitem__, found))
+
+    def walk(
+        self, id: str, hops: int = 1, relations: Sequence[str] | None = None, direction: Direction = "out",
+        fan: int | None = None,
+    ) -> list[Reached]:  # fmt: skip
+        """Everything at most `hops` steps from a concept, each once and by a shortest way, nearest first.
+
+        `relations`: only these, all if None. `direction`: from head to tail ("out"), from tail to head ("in"), or either.
+        `fan`: of the relations of one kind that a concept has in one direction, follow at most so many, the first by id.
+        Raises UnknownConceptError for an id that is not here, KnowledgeError for a relation that is none of
+        `relation_names`.
+        """
+        kinds = self.kinds(relations)
+        steps = walk(self._ways(direction), self._place(id), hops, kinds, len(self._out) if fan is None else fan)
+        return [self._reached(id, path) for path in steps]
+
+    def kinds(self, relations: Sequence[str] | None) -> tuple[int, ...]:
+        """The numbers of these relations, in order; of all if None. Raises KnowledgeError for one that is not here."""
+        if relations is None:
+            return tuple(range(len(self.relation_names)))
+        if unknown := [name for name in relations if name not in self.relation_names]:
+            known = ", ".join(self.relation_names) or "none"
+            raise KnowledgeError(f"no relation {unknown[0]!r} in the knowledge base; it has {known}")
+        return tuple(sorted(map(self.relation_names.index, set(relations))))
 
     def to_networkx(self, around: str | None = None, hops: int = 2) -> networkx.MultiDiGraph[str]:
         """A networkx copy to look at or compute with: of everything, or of what lies at most `hops` from `around`.
@@ -117,43 +151,39 @@ class KnowledgeBase(Frozen):
         Nodes are ids and carry the fields of `Concept`; the key of an edge is the name of its relation. Relations are
         followed both ways.
         """
-        import networkx  # a tenth of a second that nobody needs who only retrieves
+        return to_networkx(self, around, hops)
 
-        graph: Any = networkx.MultiDiGraph()
-        places = range(len(self)) if around is None else sorted(self._within(self._place(around), hops))
-        for concept in map(self.concepts.__getitem__, places):
-            fields = {"type": concept.type, "synonyms": concept.synonyms, "definition": concept.definition}
-            graph.add_node(concept.id, name=concept.name, xrefs=concept.xrefs, **fields)
-        for place in places:
-            edges = self.neighbours(self.concepts[place].id)
-            graph.add_edges_from((edge.head, edge.tail, edge.name) for edge in edges if edge.tail in graph)
-        return graph
+    def describe(self) -> dict[str, Any]:
+        """What there is, as plain data: fingerprint, counts (by type and by relation, most first), report, bytes."""
+        return description(self, self._out)
 
-    def _within(self, start: int, hops: int) -> set[int]:
-        seen = level = {start}
-        for _ in range(hops):
-            level = {end for place in level for _, end in (*self._out[place], *self._in[place])} - seen
-            seen = seen | level
-        return seen
+    def _reached(self, start: str, steps: Steps) -> Reached:
+        path = list[Relation]()
+        for kind, place, out in steps:
+            end, name = self.concepts.ids[place], self.relation_names[kind]
+            path.append(Relation(start, name, end) if out else Relation(end, name, start))
+            start = end
+        return Reached(start, tuple(path))
+
+    def _ways(self, direction: Direction) -> list[tuple[bool, Edges]]:
+        ways = {"out": [(True, self._out)], "in": [(False, self._in)], "both": [(True, self._out), (False, self._in)]}
+        if direction not in ways:
+            raise KnowledgeError(f"no direction {direction!r}; there are {', '.join(ways)}")
+        return ways[direction]
+
+    def _ends(self, edges: Edges, id: str, relation: str | None) -> Iterator[tuple[str, str]]:
+        place, kind = self._place(id), None if relation is None else self._kind(relation)
+        ids = self.concepts.ids
+        return ((self.relation_names[kind], ids[end]) for kind, end in edges.of(place, kind))
+
+    def _kind(self, relation: str) -> int:
+        """Number of a relation; one that no relation has if it is none."""
+        return self.relation_names.index(relation) if relation in self.relation_names else len(self.relation_names)
 
     def _place(self, id: str) -> int:
-        try:
-            return self._number[id]
-        except KeyError:
+        place = self.concepts.place(id)
+        if place < 0:
             some = ", ".join(concept.id for concept in self.concepts[:3])
             message = f"no concept {id!r} among the {len(self)} of the knowledge base (ids look like: {some or 'none'})"
-            raise UnknownConceptError(message) from None
-
-
-def _adjacency(size: int, edges: list[tuple[int, int, int]]) -> Edges:
-    lists: list[list[tuple[int, int]]] = [[] for _ in range(size)]
-    for start, kind, end in edges:
-        lists[start].append((kind, end))
-    return tuple(tuple(sorted(ends)) for ends in lists)
-
-
-def _names(concepts: Iterable[Concept]) -> Iterator[tuple[str, str, bool]]:
-    for concept in concepts:
-        yield concept.id, concept.name, True
-        for synonym in concept.synonyms:
-            yield concept.id, synonym, False
+            raise UnknownConceptError(message)
+        return place

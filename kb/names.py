@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from kb._frozen import Frozen
-from kb._tokens import normalise, tokens
+from kb._pack import Pack
+from kb._tokens import normalise, spelling, tokens
 
 __all__ = ["GENERAL", "Filter", "NameIndex", "NameMatch", "normalise"]
 
@@ -19,7 +22,7 @@ GENERAL = frozenset(
     is isolated may not of other phenotype primary rare secondary sign sporadic symptom syndrome the type unknown
     was""".split()  # noqa: SIM905 - fifty lines otherwise
 )
-_DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
+FREE, UNSOUGHT = 0, 0xFFFF_FFFF  # how an entry is found; see NameIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,68 +52,61 @@ class NameMatch:
     concepts: Ids
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class NameIndex(Frozen):
-    """Normal forms to concept ids. Made by `NameIndex.of`.
+    """Normal forms to concept ids. Made by `NameIndex.of`, or read from the pack of a knowledge base.
 
-    `free` are found in any case, `own_case` (normal form -> own spelling without blanks -> ids) in their own case only,
-    `unsought` never: they only answer `lookup`.
+    `forms` are all normal forms in order. The entries of form `n` are those from `entry.starts[n]` to the next start,
+    each with `entry.concept` and `entry.how`: FREE (found in any case), UNSOUGHT (never; only `lookup` knows it), else 1
+    more than the number in `spellings` of the own case it is found in; by how, preferred names first, then by concept.
+    `firsts` are the first tokens of names that are looked for, `lengths` in how many tokens these come.
     """
 
-    free: Mapping[str, Ids]
-    own_case: Mapping[str, Mapping[str, Ids]]
-    unsought: Mapping[str, Ids]
-    _longest: Mapping[str, int] = field(init=False, repr=False)
+    __slots__ = ("_concept", "_how", "_ids", "_lengths", "_pack", "_sought", "_spellings", "_starts", "forms")
 
-    def __post_init__(self) -> None:
-        longest: dict[str, int] = {}  # first token of a name -> tokens of the longest name that begins with it
-        for names in (self.free, self.own_case):
-            for name in names:
-                first, length = name.partition(" ")[0], name.count(" ") + 1
-                if longest.get(first, 0) < length:
-                    longest[first] = length
-        object.__setattr__(self, "_longest", longest)
+    def __init__(self, pack: Pack) -> None:
+        self._pack = pack
+        self.forms, self._ids, self._spellings = pack.table("forms"), pack.table("ids"), pack.strings("spellings")
+        self._starts, self._how = pack.numbers("entry.starts.u32"), pack.numbers("entry.how.u32")
+        self._concept, self._sought = pack.numbers("entry.concept.u32"), pack.numbers("sought.u32")[0]
+        self._lengths = _lengths(pack)
 
     @classmethod
     def of(cls, names: Iterable[tuple[str, str, bool]], keep: Filter | None = None) -> NameIndex:
         """Build from (concept id, name, whether it is the preferred name); the order of `names` does not matter."""
-        keep = keep or Filter()
-        stop = frozenset(map(normalise, keep.stop))
-        free: dict[str, dict[str, bool]] = {}
-        own: dict[str, dict[str, dict[str, bool]]] = {}
-        unsought: dict[str, dict[str, bool]] = {}
+        from kb._naming import Naming  # these two import numpy, a third of a second that reading does without
+        from kb._packing import Packer
+
+        names, packer, naming = list(names), Packer(), Naming(keep or Filter())
+        ids = sorted({concept for concept, _, _ in names})
+        number = {id: place for place, id in enumerate(ids)}
         for concept, name, preferred in names:
-            normal, spelling = normalise(name), _spelling(name)
-            short = sum(map(str.isalnum, normal)) <= keep.own_case
-            general = normal in stop and not (short and spelling.isupper())
-            if general or len(normal) < keep.shortest or not any(map(str.isalpha, normal)):
-                ids = unsought.setdefault(normal, {})
-            elif short:
-                ids = own.setdefault(normal, {}).setdefault(spelling, {})
-            else:
-                ids = free.setdefault(normal, {})
-            ids[concept] = preferred or ids.get(concept, False)
-        unsought.pop("", None)
-        cased = {normal: _ranked(spellings) for normal, spellings in sorted(own.items())}
-        return cls(free=_ranked(free), own_case=cased, unsought=_ranked(unsought))
+            naming.add(number[concept], name, preferred)
+        packer.table("ids", ids)
+        naming.pack(packer)
+        return cls(packer.done())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NameIndex, (self._pack,)
 
     def __len__(self) -> int:
         """How many normal forms are looked for."""
-        return len(self.free.keys() | self.own_case.keys())
+        return int(self._sought)
 
     def find(self, text: str) -> list[NameMatch]:
         """The names in `text`, left to right, the longest at each place, none overlapping."""
-        # Looking up every window that could be a name takes 40 µs for a sentence and no automaton: Aho-Corasick takes 12,
-        # but 0.9 s to build for 120,000 names whenever a folder is opened, and cannot fall back where the case is wrong.
+        # Looking up every window that could be a name needs no automaton to be built or kept in memory, and can fall
+        # back to a shorter name where the case is wrong. docs/decisions/0009 has the measurements.
         split = tokens(text)
         words, starts, ends = split.normals, split.starts, split.ends
         found: list[NameMatch] = []
-        here = 0
-        while here < len(words):
+        here, last = 0, len(words)
+        while here < last:
             step = 1
-            for length in range(min(self._longest.get(words[here], 0), len(words) - here), 0, -1):
+            for length in self._lengths(words[here]):
+                if here + length > last:
+                    continue
                 start, end = starts[here], ends[here + length - 1]
-                ids = self._sought(" ".join(words[here : here + length]), text, start, end)
+                ids = self._at(" ".join(words[here : here + length]), text, start, end)
                 if ids:
                     found.append(NameMatch(start, end, text[start:end], ids))
                     step = length
@@ -120,27 +116,40 @@ class NameIndex(Frozen):
 
     def lookup(self, name: str) -> Ids:
         """The ids that `name` names, in any case and whether or not it is looked for in text; best first."""
-        normal = normalise(name)
-        cased = self.own_case.get(normal, {})
-        own = cased.get(_spelling(name), ())
-        others = (cased[spelling] for spelling in sorted(cased))
-        groups = (own, self.free.get(normal, ()), *others, self.unsought.get(normal, ()))
-        return tuple(dict.fromkeys(id for ids in groups for id in ids))
+        form = self.forms.find(normalise(name))
+        if form < 0:
+            return ()
+        entries = range(self._starts[form], self._starts[form + 1])
+        own = self._spelled(entries, spelling(name))
+        return tuple(dict.fromkeys(self._ids[self._concept[entry]] for entry in (*own, *entries)))
 
-    def _sought(self, normal: str, text: str, start: int, end: int) -> Ids:
-        ids = self.free.get(normal, ())
-        if ids or normal not in self.own_case:
-            return ids
-        cased, spelling = self.own_case[normal], _spelling(text[start:end])
-        return cased.get(spelling) or cased.get(spelling.removesuffix("s"), ())  # "ABCs" is the plural of "ABC"
+    def _at(self, normal: str, text: str, start: int, end: int) -> Ids:
+        form = self.forms.find(normal)
+        if form < 0:
+            return ()
+        entries: Sequence[int] = range(self._starts[form], self._starts[form + 1])
+        if self._how[entries[0]] != FREE:  # so is none of them: being short depends on the normal form alone
+            own = spelling(text[start:end])
+            entries = self._spelled(entries, own) or self._spelled(entries, own.removesuffix("s"))  # "ABCs": many "ABC"
+        return tuple([self._ids[self._concept[entry]] for entry in entries])
+
+    def _spelled(self, entries: Sequence[int], own: str) -> list[int]:
+        """Those of the entries that are found in their own case, if that is `own`."""
+        hows = [(entry, self._how[entry]) for entry in entries]
+        return [e for e, how in hows if FREE < how < UNSOUGHT and self._spellings[how - 1] == own]
 
 
-def _spelling(name: str) -> str:
-    """The name without blanks: "A-B", and "A - B" where a tokeniser went over it, but not "A B"."""
-    return "".join(name.split()).translate(_DASHES)
+def _lengths(pack: Pack) -> Callable[[str], tuple[int, ...]]:
+    """A function from the first token of names to how many tokens these have, most first; it remembers frequent ones.
 
+    It is no method: a cache that holds its object would keep the file mapped until the garbage collector comes by.
+    """
+    firsts = pack.table("firsts")
+    starts, lengths = pack.numbers("lengths.starts.u32"), pack.numbers("lengths.u32")
 
-def _ranked(table: dict[str, dict[str, bool]]) -> dict[str, Ids]:
-    return {
-        name: tuple(sorted(ids, key=lambda concept: (not ids[concept], concept))) for name, ids in sorted(table.items())
-    }
+    @lru_cache(maxsize=1 << 16)
+    def of(word: str) -> tuple[int, ...]:
+        number = firsts.find(word)
+        return () if number < 0 else tuple(lengths[starts[number] : starts[number + 1]].tolist())
+
+    return of

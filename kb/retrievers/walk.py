@@ -5,32 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kb._edges import Direction
 from kb._errors import KnowledgeError
 from kb._frozen import Frozen
-from kb.concept import Concept
+from kb.concept import Relation
 from kb.graph import IS_A, KnowledgeBase
 from kb.knowledge import Knowledge, Retriever
 from kb.retrievers._common import named, required
 
-FACTS = 3  # a named concept carries at most so many; more of them are ever more general
+FAN = 50  # of one kind; a hub has 100,000 relations, and after the first few of them nobody will ask
 
 
 def build(
-    *, kb: KnowledgeBase | None, hops: int = 1, relations: tuple[str, ...] = (IS_A,), limit: int = 8
+    *,
+    kb: KnowledgeBase | None,
+    hops: int = 1,
+    relations: tuple[str, ...] = (IS_A,),
+    direction: Direction = "out",
+    facts: int = 3,
+    limit: int = 8,
 ) -> Retriever:
     """A retriever that walks at most `hops` steps along `relations`, away from what the text names.
 
-    What the text names is always brought; concepts that were only walked to follow while there are fewer than `limit`
-    items. Raises KnowledgeError without a knowledge base and for options that mean nothing in it.
+    `direction`: "out" from head to tail (to what something is), "in" the other way (to its kinds), or "both". A named
+    concept carries its nearest `facts`. What the text names is always brought; concepts that were only walked to follow
+    while there are fewer than `limit` items. Of the relations of one kind that a concept has in one direction the first
+    50 are followed. Raises KnowledgeError without a knowledge base and for options that mean nothing in it.
     """
     kb = required(kb, "walk")
-    if hops < 1 or limit < 1:
-        raise KnowledgeError(f"retriever 'walk': hops and limit are 1 or more, not {hops} and {limit}")
+    if hops < 1 or limit < 1 or facts < 0:
+        raise KnowledgeError(
+            f"retriever 'walk': hops and limit are 1 or more, facts 0 or more, not {hops}, {limit} and {facts}"
+        )
     unknown = [name for name in relations if name not in kb.relation_names]
     if unknown and kb.relation_names:  # a plain lexicon has none: there is nothing to walk, and nothing wrong
         known = ", ".join(kb.relation_names)
         raise KnowledgeError(f"retriever 'walk': no relation {unknown[0]!r} in the knowledge base; it has {known}")
-    return Walk(kb, hops, relations, limit)
+    return Walk(kb, hops, relations if kb.relation_names else (), direction, facts, limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,8 @@ class Walk(Frozen):
     kb: KnowledgeBase
     hops: int
     relations: tuple[str, ...]
+    direction: Direction
+    facts: int
     limit: int
 
     def __call__(self, text: str) -> list[Knowledge]:
@@ -49,8 +62,8 @@ class Walk(Frozen):
         paths: dict[str, tuple[str, ...]] = {}  # concept walked to -> the shortest way there
         times: dict[str, int] = {}
         for surface, concept in seeds:
-            facts = list(self._steps(concept.id))
-            items.append(Knowledge(concept, surface, tuple(path[-1] for _, path in facts[:FACTS])))
+            facts = list(self._walked(concept.id))
+            items.append(Knowledge(concept, surface, tuple(path[-1] for _, path in facts[: self.facts])))
             for id, path in facts:
                 times[id] = times.get(id, 0) + 1
                 if id not in paths or len(path) < len(paths[id]):
@@ -62,23 +75,20 @@ class Walk(Frozen):
             items.append(Knowledge(self.kb[id], "", paths[id], 1 / (1 + len(paths[id]))))
         return items
 
-    def _steps(self, start: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Every named concept within reach, each once and by a shortest way, nearest first, with the way as words."""
-        seen = {start}
-        level: dict[str, tuple[str, ...]] = {start: ()}
-        for _ in range(self.hops):
-            further: dict[str, tuple[str, ...]] = {}
-            for id, path in level.items():
-                for relation in self.kb.neighbours(id):
-                    end = self.kb[relation.tail]
-                    if relation.name in self.relations and end.id not in seen and end.name:
-                        seen.add(end.id)
-                        further[end.id] = (*path, _step(relation.name, end))
-            yield from further.items()
-            level = further
+    def _walked(self, start: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Every named concept within reach by named concepts, nearest first, with the way as words."""
+        words: dict[str, tuple[str, ...]] = {start: ()}
+        for reached in self.kb.walk(start, self.hops, self.relations, self.direction, FAN):
+            last, end = reached.path[-1], self.kb[reached.id].name
+            out = last.tail == reached.id
+            before = last.head if out else last.tail
+            if end and before in words:
+                words[reached.id] = (*words[before], _step(last, end, out))
+                yield reached.id, words[reached.id]
 
 
-def _step(relation: str, end: Concept) -> str:
-    if relation == IS_A:
-        return f"is {'an' if end.name[0].lower() in 'aeiou' else 'a'} {end.name}"
-    return f"{relation.replace('_', ' ')} {end.name}"
+def _step(relation: Relation, end: str, out: bool) -> str:
+    if relation.name == IS_A:
+        return f"{'is an' if end[0].lower() in 'aeiou' else 'is a'} {end}" if out else f"includes {end}"
+    words = relation.name.replace("_", " ")
+    return f"{words} {end}" if out else f"{end} {words} it"

@@ -1,7 +1,11 @@
 """The folder: same bytes for the same content, nothing half written, damage noticed."""
 
+import hashlib
 import json
 import os
+import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -10,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb import Concept, KnowledgeBase, Relation, open_kb, write_kb
+from kb import Concept, KnowledgeBase, Relation, _digest, check_kb, open_kb, write_kb
 from kb._errors import KnowledgeError
 from kb.names import Filter
-from kb.store import HEADER
+from kb.store import DATA, HEADER
 
 names = st.text(max_size=6)
 concepts = st.builds(
@@ -39,17 +43,45 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, parts: list[Concep
     kb = KnowledgeBase.of([*parts, *relations], filter=Filter(shortest=shortest))
     folder = tmp_path_factory.mktemp("kb") / "one"
     again = open_kb(write_kb(kb, folder))
-    for part in ("concepts", "relation_names", "filter", "report", "fingerprint", "_out", "_in", "_number"):
+    for part in ("concepts", "relation_names", "filter", "report", "fingerprint"):
         assert getattr(again, part) == getattr(kb, part)
-    for part in ("free", "own_case", "unsought", "_longest"):
-        assert getattr(again.names, part) == getattr(kb.names, part)
+    assert again.pack.block[:] == kb.pack.block
+    assert again.pack.places == kb.pack.places
     assert content(write_kb(again, folder.with_name("two"))) == content(folder)
 
 
-def test_the_folder_is_plain_text_and_alone(birds: KnowledgeBase, tmp_path: Path) -> None:
-    write_kb(birds, tmp_path / "deep" / "kb")
+def test_the_folder_is_a_header_and_a_file_of_arrays_and_alone(birds: KnowledgeBase, tmp_path: Path) -> None:
+    files = content(write_kb(birds, tmp_path / "deep" / "kb"))
     assert os.listdir(tmp_path / "deep") == ["kb"]
-    assert all(file.decode() for file in content(tmp_path / "deep" / "kb").values())
+    assert files.keys() == {HEADER, DATA}
+    for name, begin, size, written in json.loads(files[HEADER])["sections"]:
+        assert begin % 64 == 0
+        assert hashlib.sha256(files[DATA][begin : begin + size]).hexdigest() == written, name
+
+
+def test_the_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    code = """if True:
+        import random, sys, kb
+        rows = [kb.Concept(f"C:{n}", f"name {n % 7}", f"t{n % 3}", (f"AB{n}", "x y"), "", ("X:1",)) for n in range(40)]
+        rows += [kb.Relation(f"C:{n}", f"r{n % 2}", f"C:{n // 2}") for n in range(40)]
+        random.Random(int(sys.argv[2])).shuffle(rows)
+        kb.write_kb(kb.KnowledgeBase.of(rows), sys.argv[1])"""
+    for seed in "12":
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / seed), seed], env=environment, check=True)
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+
+
+def test_who_has_it_open_keeps_what_was_there(birds: KnowledgeBase, tmp_path: Path) -> None:
+    opened = open_kb(write_kb(birds, tmp_path / "kb"))
+    write_kb(KnowledgeBase.of([Concept("C:1", "other")]), tmp_path / "kb")
+    assert opened.concepts == birds.concepts
+
+
+def test_it_goes_to_other_processes(birds: KnowledgeBase, tmp_path: Path) -> None:
+    sent = pickle.loads(pickle.dumps(open_kb(write_kb(birds, tmp_path / "kb"))))
+    assert (sent.fingerprint, list(sent.relations())) == (birds.fingerprint, list(birds.relations()))
+    assert sent.names.find("an owl") == birds.names.find("an owl")
 
 
 def test_an_equal_folder_is_left_and_another_replaced(birds: KnowledgeBase, tmp_path: Path) -> None:
@@ -90,7 +122,7 @@ def test_a_build_that_is_killed_leaves_nothing_that_opens(
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("file", ["concepts.jsonl", "relations.jsonl", "names.jsonl", "kb.json"])
+@pytest.mark.parametrize("file", [DATA, HEADER])
 @pytest.mark.parametrize("how", ["missing", "cut", "changed", "empty"])
 def test_damage_is_one_clear_error(birds: KnowledgeBase, tmp_path: Path, file: str, how: str) -> None:
     path = write_kb(birds, tmp_path / "kb") / file
@@ -103,6 +135,34 @@ def test_damage_is_one_clear_error(birds: KnowledgeBase, tmp_path: Path, file: s
     assert "\n" not in str(error.value)
 
 
+def test_a_large_file_is_probed_at_opening_and_read_throughout_by_check(
+    birds: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = [Concept(f"M:{n}", f"moth {n}", definition="It flies by night. " * 50) for n in range(5_000)]
+    monkeypatch.setattr(_digest, "WHOLE", 1 << 20)
+    monkeypatch.setattr(_digest, "_BLOCK", 64)
+    folder = write_kb(KnowledgeBase.of([*birds.concepts, *birds.relations(), *more]), tmp_path / "kb")
+    check_kb(folder)
+    whole = (folder / DATA).read_bytes()
+    assert len(whole) > 4 << 20
+    (folder / DATA).write_bytes(whole.replace(b"M:4567", b"N:4567"))
+    open_kb(folder)
+    with pytest.raises(
+        KnowledgeError, match=r"damaged knowledge base \(ids.utf8 is not what was written\); build it again"
+    ):
+        check_kb(folder)
+    for damaged in (
+        whole[:-1],
+        whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
+        whole[64:] + whole[:64],
+    ):
+        (folder / DATA).write_bytes(damaged)
+        with pytest.raises(KnowledgeError, match="damaged knowledge base"):
+            open_kb(folder)
+    write_kb(open_kb(write_kb(birds, tmp_path / "birds")), folder)  # a damaged one is replaced too
+    check_kb(folder)
+
+
 @pytest.mark.parametrize("change", [{"filter": None}, {"fingerprint": "0"}, {"report": 3}, {"filter": {"stop": []}}])
 def test_a_header_that_lies_is_damage(birds: KnowledgeBase, tmp_path: Path, change: dict[str, object]) -> None:
     path = write_kb(birds, tmp_path / "kb") / HEADER
@@ -113,8 +173,11 @@ def test_a_header_that_lies_is_damage(birds: KnowledgeBase, tmp_path: Path, chan
 
 def test_another_version_says_so(birds: KnowledgeBase, tmp_path: Path) -> None:
     path = write_kb(birds, tmp_path / "kb") / HEADER
-    path.write_text(path.read_text().replace('"version": 1', '"version": 99'))
-    with pytest.raises(KnowledgeError, match="of version 99, this nerc reads 1; build it again"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 99'))
+    with pytest.raises(KnowledgeError, match="of version 99, this nerc reads 2; build it again"):
         open_kb(tmp_path / "kb")
     with pytest.raises(KnowledgeError, match="no knowledge base is here"):
         open_kb(tmp_path / "nowhere")
+    (path.parent / "names.jsonl").write_text("of an older version")
+    assert open_kb(write_kb(birds, path.parent)).fingerprint == birds.fingerprint
+    assert sorted(os.listdir(path.parent)) == sorted([DATA, HEADER])
