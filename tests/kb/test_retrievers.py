@@ -48,6 +48,31 @@ def test_walk_further_and_along_other_relations(birds: KnowledgeBase) -> None:
     ]
 
 
+def test_walk_the_other_way_and_both(birds: KnowledgeBase) -> None:
+    kinds = walk.build(kb=birds, direction="in", relations=("is_a", "nests_in"))
+    assert short(kinds("an oak, a bird")) == [
+        ("B:4", "oak", ("blue tit nests in it",), 1),
+        ("B:1", "bird", ("includes song bird", "includes owl"), 1),
+        ("B:2", "", ("includes song bird",), 0.5),
+        ("B:3", "", ("blue tit nests in it",), 0.5),
+        ("B:5", "", ("includes owl",), 0.5),
+    ]
+    siblings = walk.build(kb=birds, direction="both", hops=2)
+    assert short(siblings("an owl"))[-1] == ("B:2", "", ("is a bird", "includes song bird"), 0.33)
+
+
+def test_how_many_facts(birds: KnowledgeBase) -> None:
+    paths = [walk.build(kb=birds, hops=2, facts=facts)("blue tit")[0].path for facts in (0, 1, 5)]
+    assert paths == [(), ("is a song bird",), ("is a song bird", "is a bird")]
+
+
+def test_nothing_is_said_of_the_nameless_nor_of_what_lies_behind() -> None:
+    names = {"C:1": "first", "C:2": "", "C:3": "third"}
+    rows = [Concept(id, name) for id, name in names.items()]
+    kb = KnowledgeBase.of([*rows, Relation("C:1", "is_a", "C:2"), Relation("C:2", "is_a", "C:3")])
+    assert short(walk.build(kb=kb, hops=3)("first")) == [("C:1", "first", (), 1)]
+
+
 def test_what_many_names_lead_to_comes_first() -> None:
     young = [Concept(f"C:{n}", f"bird number {n}") for n in range(3)]
     kb = KnowledgeBase.of(
@@ -79,7 +104,7 @@ def test_without_a_knowledge_base(module: object) -> None:
 def test_options_that_mean_nothing(birds: KnowledgeBase) -> None:
     with pytest.raises(KnowledgeError, match=r"no relation 'part_of' in the knowledge base; it has is_a, nests_in"):
         walk.build(kb=birds, relations=("is_a", "part_of"))
-    for options in ({"hops": 0}, {"limit": 0}):
+    for options in ({"hops": 0}, {"limit": 0}, {"facts": -1}):
         with pytest.raises(KnowledgeError, match="1 or more"):
             walk.build(kb=birds, **options)
     lexicon = KnowledgeBase.of(birds.concepts)

@@ -67,8 +67,8 @@ def test_the_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
         random.Random(int(sys.argv[2])).shuffle(rows)
         kb.write_kb(kb.KnowledgeBase.of(rows), sys.argv[1])"""
     for seed in "12":
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / seed), seed], env=environment, check=True)
+        command = [sys.executable, "-c", code, str(tmp_path / seed), seed]
+        subprocess.run(command, env=here(PYTHONHASHSEED=seed), check=True)
     assert content(tmp_path / "1") == content(tmp_path / "2")
 
 
@@ -120,6 +120,33 @@ def test_a_build_that_is_killed_leaves_nothing_that_opens(
     with pytest.raises(KeyboardInterrupt):
         write_kb(birds, tmp_path / "kb")
     assert os.listdir(tmp_path) == []
+
+
+def test_even_one_that_is_shot(birds: KnowledgeBase, tmp_path: Path) -> None:
+    code = """if True:
+        import os, signal, sys, kb
+        from pathlib import Path
+        def half(path, block):
+            path.open("wb").write(block[:99])
+            os.kill(os.getpid(), signal.SIGKILL)
+        Path.write_bytes = half
+        kb.write_kb(kb.KnowledgeBase.of([kb.Concept("C:1", "one")]), sys.argv[1])"""
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "kb")], env=here()).returncode < 0
+    for folder in (tmp_path / "kb", *tmp_path.iterdir()):
+        with pytest.raises(KnowledgeError, match="no knowledge base is here"):
+            open_kb(folder)
+    assert open_kb(write_kb(birds, tmp_path / "kb")).fingerprint == birds.fingerprint
+
+
+def test_many_processes_read_it_at_once(birds: KnowledgeBase, tmp_path: Path) -> None:
+    code = "import sys, kb; print([kb.open_kb(sys.argv[1]).names.find('an owl')[0].concepts for _ in range(50)][-1])"
+    command = [sys.executable, "-c", code, str(write_kb(birds, tmp_path / "kb"))]
+    running = [subprocess.Popen(command, env=here(), stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[0] for process in running] == ["('B:5',)\n"] * 4
+
+
+def here(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}
 
 
 @pytest.mark.parametrize("file", [DATA, HEADER])

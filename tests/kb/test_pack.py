@@ -1,0 +1,78 @@
+"""Arrays and strings in one block: numbers, strings, and the way from a string to its number."""
+
+import pickle
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import synthetic_umls
+from kb import Concept, KnowledgeBase, _pack
+from kb._errors import KnowledgeError
+from kb._pack import Pack
+from kb._packing import Packer
+
+texts = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
+
+
+@given(st.lists(texts, unique=True), texts, st.lists(st.integers(0, (1 << 32) - 1)))
+def test_what_goes_in_comes_out(words: list[str], other: str, numbers: list[int]) -> None:
+    packer = Packer()
+    packer.numbers("some.u32", numbers)
+    packer.table("words", words)
+    packer.numbers("more.u64", [1 << 40])
+    pack = pickle.loads(pickle.dumps(packer.done()))
+    table = pack.table("words")
+    assert list(table) == words == [table[number] for number in range(len(table))]
+    assert [table.find(word) for word in words] == list(range(len(words)))
+    assert (table.find(other) >= 0) == (other in words)
+    assert pack.numbers("some.u32").tolist() == numbers
+    assert pack.numbers("more.u64")[0] == 1 << 40
+    with pytest.raises(IndexError):
+        table[len(words)]
+
+
+def test_another_byte_order_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pack.sys, "byteorder", "big")
+    with pytest.raises(KnowledgeError, match="little-endian"):
+        Pack(b"", {})
+
+
+def test_concepts_are_a_sequence(birds: KnowledgeBase) -> None:
+    concepts = birds.concepts
+    assert concepts[-1].id == "B:5" == concepts[4].id
+    assert concepts[1:3] == (birds["B:2"], birds["B:3"])
+    assert concepts == list(concepts)
+    assert concepts == tuple(concepts)
+    assert concepts != list(concepts)[1:]
+    assert concepts != "birds"
+    assert birds["B:4"] in concepts
+    assert concepts.index(birds["B:4"]) == 3
+    with pytest.raises(IndexError):
+        concepts[5]
+
+
+def test_counts_as_plain_data(birds: KnowledgeBase) -> None:
+    assert birds.describe() == {
+        "fingerprint": birds.fingerprint, "concepts": 5, "relations": 4, "names": 9, "names_sought": 9,
+        "types": {"animal": 4, "tree": 1}, "relation_names": {"is_a": 3, "nests_in": 1}, "report": {},
+        "bytes": len(birds.pack.block),
+    }  # fmt: skip
+    assert birds.types == ("animal", "tree")
+    empty = KnowledgeBase.of([]).describe()
+    assert (empty["concepts"], empty["names"], empty["types"], empty["relation_names"]) == (0, 0, {}, {})
+
+
+def test_the_made_up_umls_is_what_it_says() -> None:
+    items = list(synthetic_umls.items(300))
+    assert items == list(synthetic_umls.items(300)) != list(synthetic_umls.items(300, seed=1))
+    kb = KnowledgeBase.of(items)
+    random.Random(0).shuffle(items)
+    assert KnowledgeBase.of(items).pack.block == kb.pack.block
+    said = [item for item in items if isinstance(item, Concept)]
+    assert (len(said), len(items), len(kb.types)) == (300, 6 * 300, synthetic_umls.TYPES)
+    assert len({synthetic_umls.word(number) for number in range(20_000)}) == 20_000
+    texts = synthetic_umls.sentences(300, 50)
+    assert all(len(text.split()) == 25 for text in texts)
+    assert sum(bool(kb.names.find(text)) for text in texts) > 45
