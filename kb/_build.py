@@ -104,9 +104,9 @@ def _pack_relations(packer: Packer, drafts: _Drafts, ids: Sequence[str]) -> int:
 
 def _pack_edges(packer: Packer, way: str, size: int, edges: tuple[Numbers, ...]) -> None:
     from_, names, to = edges
-    packer.numbers(f"{way}.starts.u32", starts_of(from_, size))
-    packer.numbers(f"{way}.kind.u32", names)
-    packer.numbers(f"{way}.end.u32", to)
+    packer.numbers(f"{way}.starts", starts_of(from_, size))
+    packer.numbers(f"{way}.kind", names)
+    packer.numbers(f"{way}.end", to)
 
 
 def _pack_concepts(packer: Packer, naming: Naming, drafts: _Drafts, ids: Iterable[str]) -> None:
@@ -127,7 +127,7 @@ def _pack_concepts(packer: Packer, naming: Naming, drafts: _Drafts, ids: Iterabl
     packer.strings("titles", titles)
     order = sorted(types)
     packer.strings("types", order)
-    packer.numbers("type.u32", np.argsort(np.fromiter(map(types.__getitem__, order), np.int64))[_ints(type)])
+    packer.numbers("type", np.argsort(np.fromiter(map(types.__getitem__, order), np.int64))[_ints(type)])
     packer.strings("details", details)
 
 

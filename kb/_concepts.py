@@ -22,7 +22,7 @@ class Concepts(Frozen, Sequence[Concept]):
     def __init__(self, pack: Pack) -> None:
         self.ids: Table = pack.table("ids")
         self.names = pack.strings("titles")
-        self.types, self.type = tuple(pack.strings("types")), pack.numbers("type.u32")
+        self.types, self.type = tuple(pack.strings("types")), pack.numbers("type")
         self._read = _reader(pack, self.types)
         self._at = lru_cache(maxsize=_KEPT)(self._read)
 
@@ -61,7 +61,7 @@ def _reader(pack: Pack, types: Sequence[str]) -> Callable[[int], Concept]:
         pack.table("ids"),
         pack.strings("titles"),
         pack.strings("details"),
-        pack.numbers("type.u32"),
+        pack.numbers("type"),
     )
 
     def read(place: int) -> Concept:

@@ -11,8 +11,8 @@ from kb.names import Filter
 
 # The other sections (names, ways from strings to numbers, relations backwards) follow from these and the filter.
 CONTENT = (
-    "ids.utf8", "ids.u64", "titles.utf8", "titles.u64", "types.utf8", "types.u64", "type.u32", "details.utf8",
-    "details.u64", "kinds.utf8", "kinds.u64", "out.starts.u32", "out.kind.u32", "out.end.u32",
+    "ids.text", "ids.starts", "titles.text", "titles.starts", "types.text", "types.starts", "type", "details.text",
+    "details.starts", "kinds.text", "kinds.starts", "out.starts", "out.kind", "out.end",
 )  # fmt: skip
 WHOLE = 1 << 25  # bytes: a file up to this size is read throughout when it is opened, which takes less than 0.1 s
 _BLOCK, _BLOCKS = 1 << 12, 1 << 8  # of a larger one so many blocks, evenly spread, the first and the last among them

@@ -23,8 +23,8 @@ class Edges(Frozen):
     __slots__ = ("end", "kind", "starts")
 
     def __init__(self, pack: Pack, way: str) -> None:
-        self.starts = pack.numbers(f"{way}.starts.u32")
-        self.kind, self.end = pack.numbers(f"{way}.kind.u32"), pack.numbers(f"{way}.end.u32")
+        self.starts = pack.numbers(f"{way}.starts")
+        self.kind, self.end = pack.numbers(f"{way}.kind"), pack.numbers(f"{way}.end")
 
     def __len__(self) -> int:
         return len(self.end)

@@ -53,11 +53,11 @@ class Naming:
         order = np.lexsort((concept, synonym[order][once], how, form))
         packer.table("forms", forms)
         packer.strings("spellings", spellings)
-        packer.numbers("entry.starts.u32", starts_of(form, len(forms)))
-        packer.numbers("entry.how.u32", how[order])
-        packer.numbers("entry.concept.u32", concept[order])
+        packer.numbers("entry.starts", starts_of(form, len(forms)))
+        packer.numbers("entry.how", how[order])
+        packer.numbers("entry.concept", concept[order])
         sought = np.unique(form[how != UNSOUGHT])
-        packer.numbers("sought.u32", [len(sought)])
+        packer.numbers("sought", [len(sought)])
         _pack_firsts(packer, [forms[number] for number in sought])
 
 
@@ -69,8 +69,8 @@ def _pack_firsts(packer: Packer, forms: list[str]) -> None:
     words = sorted(firsts)
     packer.table("firsts", words)
     lengths = [sorted(firsts[word], reverse=True) for word in words]
-    packer.numbers("lengths.starts.u32", np.cumsum([0, *map(len, lengths)]))
-    packer.numbers("lengths.u32", (length for row in lengths for length in row))
+    packer.numbers("lengths.starts", np.cumsum([0, *map(len, lengths)]))
+    packer.numbers("lengths", (length for row in lengths for length in row))
 
 
 def _ranks(numbers: dict[str, int], order: list[str]) -> Numbers:

@@ -1,7 +1,7 @@
 """Arrays and strings in one block of bytes, in memory or memory-mapped: all that a knowledge base is read from.
 
 Reading needs no numpy: single numbers come out of a memoryview twice as fast, and opening need not wait for an import.
-Sections are made by `kb/_packing.py`; their names end in the type of what they hold (`utf8`, `u32`, `u64`; little-endian).
+Sections are made by `kb/_packing.py`: UTF-8, or little-endian numbers, each array as wide as its largest number needs.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import sys
 from array import array
 from collections.abc import Iterator, Mapping
 from mmap import mmap
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 from kb._errors import KnowledgeError
 from kb._frozen import Frozen
 
-Places = Mapping[str, tuple[int, int]]  # name of a section -> where it begins and how many bytes it has
+# Name of a section -> where it begins, how many bytes it has, and of which kind: utf8, or the type of its numbers.
+Places = Mapping[str, tuple[int, int, str]]
+_CODES: dict[str, Literal["B", "H", "I", "Q"]] = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
 
 
 def encoded(text: str) -> bytes:
@@ -39,24 +41,22 @@ class Pack(Frozen):
 
     def section(self, name: str) -> memoryview:
         """The bytes of a section, not copied."""
-        begin, size = self.places[name]
+        begin, size, _ = self.places[name]
         return memoryview(self.block)[begin : begin + size]
 
     def numbers(self, name: str) -> memoryview[int]:
         """The numbers of a section; an index gives an int, `[a:b].tolist()` a list."""
         view = self.section(name)
-        if not view.nbytes:
-            return memoryview(array("I"))  # an empty view cannot be cast
-        return view.cast("Q") if name.endswith("u64") else view.cast("I")
+        return view.cast(_CODES[self.places[name][2]]) if view.nbytes else memoryview(array("B"))  # empty: no cast
 
     def strings(self, name: str) -> Strings:
-        """The strings `name` (sections `.utf8`, and `.u64` with where each begins and the last ends)."""
-        return Strings(self.block, self.places[f"{name}.utf8"][0], self.numbers(f"{name}.u64"))
+        """The strings `name` (sections `.text`, and `.starts` with where each begins and the last ends)."""
+        return Strings(self.block, self.places[f"{name}.text"][0], self.numbers(f"{name}.starts"))
 
     def table(self, name: str) -> Table:
-        """The strings `name` with the way from a string to its number (sections `.buckets.u32`, `.order.u32`)."""
+        """The strings `name` with the way from a string to its number (sections `.buckets`, `.order`)."""
         strings = self.strings(name)
-        return Table(strings, self.numbers(f"{name}.buckets.u32"), self.numbers(f"{name}.order.u32"))
+        return Table(strings, self.numbers(f"{name}.buckets"), self.numbers(f"{name}.order"))
 
 
 class Strings:
@@ -99,10 +99,9 @@ class Table(Strings):
         """The number of `text`, or -1."""
         word = text.encode("utf-8", "surrogatepass")
         bucket = crc32(word) & self._mask
-        first, last = self._buckets[bucket], self._buckets[bucket + 1]
-        while first < last:
-            number = self._order[first]
-            if self.raw(number) == word:
+        begin, starts = self._begin, self._starts
+        for place in range(self._buckets[bucket], self._buckets[bucket + 1]):
+            number = self._order[place]
+            if self._block[begin + starts[number] : begin + starts[number + 1]] == word:
                 return number
-            first += 1
         return -1

@@ -20,34 +20,34 @@ class Packer:
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
-        self._places: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, tuple[int, int, str]] = {}
         self._end = 0
 
-    def section(self, name: str, content: bytes) -> None:
-        """Add a section."""
+    def section(self, name: str, content: bytes, kind: str) -> None:
+        """Add a section; `kind` is "utf8", or that of its numbers ("u8" to "u64")."""
         gap = -self._end % _ALIGNMENT
-        self._places[name] = (self._end + gap, len(content))
+        self._places[name] = (self._end + gap, len(content), kind)
         self._chunks += [bytes(gap), content]
         self._end += gap + len(content)
 
     def numbers(self, name: str, values: Iterable[int] | Numbers) -> None:
-        """Add numbers; `name` ends in `u32` or `u64`."""
-        kind = np.dtype("<u8" if name.endswith("u64") else "<u4")
-        numbers = values if isinstance(values, np.ndarray) else np.fromiter(values, kind)
-        self.section(name, numbers.astype(kind).tobytes())
+        """Add numbers, none below 0, in as few bytes each as the largest needs."""
+        numbers = values if isinstance(values, np.ndarray) else np.fromiter(values, np.uint64)
+        kind = np.min_scalar_type(int(numbers.max(initial=0))).newbyteorder("<")
+        self.section(name, numbers.astype(kind).tobytes(), f"u{8 * kind.itemsize}")
 
     def strings(self, name: str, texts: Iterable[str]) -> None:
         """Add strings: their bytes and where each begins."""
         self._encoded(name, list(map(encoded, texts)))
 
     def table(self, name: str, texts: Iterable[str]) -> None:
-        """Add distinct strings with the way from a string to its number: half as many strings as buckets, or fewer."""
+        """Add distinct strings with the way from a string to its number; of buckets there are 2 to 4 a string."""
         words = list(map(encoded, texts))
         self._encoded(name, words)
         size = 1 << (2 * len(words)).bit_length()
         bucket = np.fromiter(map(crc32, words), np.uint32, len(words)) & np.uint32(size - 1)
-        self.numbers(f"{name}.buckets.u32", starts_of(bucket, size))
-        self.numbers(f"{name}.order.u32", np.argsort(bucket, kind="stable"))
+        self.numbers(f"{name}.buckets", starts_of(bucket, size))
+        self.numbers(f"{name}.order", np.argsort(bucket, kind="stable"))
 
     def done(self) -> Pack:
         """Everything added, in one block; the packer is empty after."""
@@ -56,9 +56,9 @@ class Packer:
         return Pack(block, self._places)
 
     def _encoded(self, name: str, words: Sequence[bytes]) -> None:
-        self.section(f"{name}.utf8", b"".join(words))
+        self.section(f"{name}.text", b"".join(words), "utf8")
         ends = np.cumsum(np.fromiter(map(len, words), np.uint64, len(words)), dtype=np.uint64)
-        self.numbers(f"{name}.u64", np.concatenate([np.zeros(1, np.uint64), ends]))
+        self.numbers(f"{name}.starts", np.concatenate([np.zeros(1, np.uint64), ends]))
 
 
 def starts_of(keys: Numbers, size: int) -> Numbers:

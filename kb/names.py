@@ -66,8 +66,8 @@ class NameIndex(Frozen):
     def __init__(self, pack: Pack) -> None:
         self._pack = pack
         self.forms, self._ids, self._spellings = pack.table("forms"), pack.table("ids"), pack.strings("spellings")
-        self._starts, self._how = pack.numbers("entry.starts.u32"), pack.numbers("entry.how.u32")
-        self._concept, self._sought = pack.numbers("entry.concept.u32"), pack.numbers("sought.u32")[0]
+        self._starts, self._how = pack.numbers("entry.starts"), pack.numbers("entry.how")
+        self._concept, self._sought = pack.numbers("entry.concept"), pack.numbers("sought")[0]
         self._lengths = _lengths(pack)
 
     @classmethod
@@ -145,7 +145,7 @@ def _lengths(pack: Pack) -> Callable[[str], tuple[int, ...]]:
     It is no method: a cache that holds its object would keep the file mapped until the garbage collector comes by.
     """
     firsts = pack.table("firsts")
-    starts, lengths = pack.numbers("lengths.starts.u32"), pack.numbers("lengths.u32")
+    starts, lengths = pack.numbers("lengths.starts"), pack.numbers("lengths")
 
     @lru_cache(maxsize=1 << 16)
     def of(word: str) -> tuple[int, ...]:

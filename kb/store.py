@@ -65,7 +65,7 @@ def open_kb(folder: str | Path) -> KnowledgeBase:
             if probe(lambda begin, end: _read(file, begin, end), size) != header["probe"]:
                 raise KnowledgeError(f"{DATA} is not what was written")
             block = mmap(file.fileno(), 0, access=ACCESS_READ)
-        pack = Pack(block, {name: (begin, length) for name, begin, length, _ in header["sections"]})
+        pack = Pack(block, {name: (begin, length, kind) for name, kind, begin, length, _ in header["sections"]})
         return KnowledgeBase.read(pack, keep, header["report"], header["fingerprint"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise KnowledgeError(f"{folder}: damaged knowledge base ({error}); build it again") from None
@@ -80,7 +80,7 @@ def _read(file: BinaryIO, begin: int, end: int) -> bytes:
 def check(folder: str | Path) -> None:
     """Read all of a folder and raise KnowledgeError if any of it is not as it was written; a second per gigabyte or two."""
     pack = open_kb(folder).pack
-    for name, _, _, written in _header(Path(folder))["sections"]:
+    for name, *_, written in _header(Path(folder))["sections"]:
         if digest(pack.section(name)) != written:
             raise KnowledgeError(f"{folder}: damaged knowledge base ({name} is not what was written); build it again")
 
@@ -122,7 +122,7 @@ def _put(temporary: Path, folder: Path, header: bytes) -> None:
 def _made(kb: KnowledgeBase) -> bytes:
     """The header of a knowledge base. Its seal is over all the rest, its fingerprint over digests that stand in it."""
     pack = kb.pack
-    rows = [[name, begin, size, digest(pack.section(name))] for name, (begin, size) in pack.places.items()]
+    rows = [[name, kind, begin, size, digest(pack.section(name))] for name, (begin, size, kind) in pack.places.items()]
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

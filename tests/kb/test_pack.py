@@ -16,19 +16,20 @@ from kb._packing import Packer
 texts = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 
 
-@given(st.lists(texts, unique=True), texts, st.lists(st.integers(0, (1 << 32) - 1)))
+@given(st.lists(texts, unique=True), texts, st.lists(st.integers(0, (1 << 64) - 1)))
 def test_what_goes_in_comes_out(words: list[str], other: str, numbers: list[int]) -> None:
     packer = Packer()
-    packer.numbers("some.u32", numbers)
+    packer.numbers("some", numbers)
     packer.table("words", words)
-    packer.numbers("more.u64", [1 << 40])
+    packer.numbers("more", [1 << 40])
     pack = pickle.loads(pickle.dumps(packer.done()))
     table = pack.table("words")
     assert list(table) == words == [table[number] for number in range(len(table))]
     assert [table.find(word) for word in words] == list(range(len(words)))
     assert (table.find(other) >= 0) == (other in words)
-    assert pack.numbers("some.u32").tolist() == numbers
-    assert pack.numbers("more.u64")[0] == 1 << 40
+    assert pack.numbers("some").tolist() == numbers
+    assert pack.numbers("more")[0] == 1 << 40
+    assert (pack.places["some"][2] == "u8") == all(number < 256 for number in numbers)
     with pytest.raises(IndexError):
         table[len(words)]
 

@@ -54,7 +54,7 @@ def test_the_folder_is_a_header_and_a_file_of_arrays_and_alone(birds: KnowledgeB
     files = content(write_kb(birds, tmp_path / "deep" / "kb"))
     assert os.listdir(tmp_path / "deep") == ["kb"]
     assert files.keys() == {HEADER, DATA}
-    for name, begin, size, written in json.loads(files[HEADER])["sections"]:
+    for name, _, begin, size, written in json.loads(files[HEADER])["sections"]:
         assert begin % 64 == 0
         assert hashlib.sha256(files[DATA][begin : begin + size]).hexdigest() == written, name
 
@@ -175,7 +175,7 @@ def test_a_large_file_is_probed_at_opening_and_read_throughout_by_check(
     (folder / DATA).write_bytes(whole.replace(b"M:4567", b"N:4567"))
     open_kb(folder)
     with pytest.raises(
-        KnowledgeError, match=r"damaged knowledge base \(ids.utf8 is not what was written\); build it again"
+        KnowledgeError, match=r"damaged knowledge base \(ids.text is not what was written\); build it again"
     ):
         check_kb(folder)
     for damaged in (
