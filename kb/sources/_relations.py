@@ -1,7 +1,11 @@
-"""Relations that go by numbers or web addresses, in the words that people and prompts read."""
+"""What sources share: readable names of relations, short ids of web addresses, the words of their reports."""
 
 from __future__ import annotations
 
+DUPLICATES = "ids that occur again"
+OBSOLETE = "obsolete terms left out"
+
+_OBO = "http://purl.obolibrary.org/obo/"
 _WORDS = {
     "rdfs:subClassOf": "is_a",
     "subClassOf": "is_a",
@@ -15,3 +19,9 @@ _WORDS = {
 def relation_name(name: str) -> str:
     """The readable name of a well-known relation; any other name as it is."""
     return _WORDS.get(name, name)
+
+
+def curie(id: str) -> str:
+    """An OBO web address as the id that people write (`.../obo/HP_0000002` is `HP:0000002`); any other id as it is."""
+    prefix, underscore, number = id.removeprefix(_OBO).partition("_")
+    return f"{prefix}:{number}" if id.startswith(_OBO) and underscore and prefix and "/" not in prefix else id

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from kb._errors import KnowledgeError, at
 from kb.concept import Concept, Relation, Source
+from kb.sources._below import below
 from kb.sources._files import lines
-from kb.sources._relations import relation_name
+from kb.sources._relations import DUPLICATES, OBSOLETE, relation_name
 
 Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
 Stanza = dict[str, list[tuple[int, str]]]  # tag -> (line, value) in the order of the file
 
+XREFS = ("xref", "alt_id")  # an alternative id is what the term was called before it was merged with another
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(\w*)')
 _ESCAPE = re.compile(r"\\(.)")
 _MEANT = {"n": "\n", "t": "\t", "W": " "}
@@ -39,41 +42,36 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class Obo:
-    """An OBO file, read anew and streaming on every iteration (with `root`, the terms are held until all are known)."""
+    """An OBO file, read anew and streaming on every iteration (with `root`, the terms are held until all are known).
+
+    `report` counts the obsolete terms that the last iteration left out, and the ids it met again.
+    """
 
     path: Path
     type: str | None
     root: str | None
     scopes: tuple[Scope, ...] | None
+    report: Counter[str] = field(default_factory=Counter)
 
     def __iter__(self) -> Iterator[Concept | Relation]:
-        return self._all() if self.root is None else self._below(self.root)
+        return self._all() if self.root is None else below(self._all(), self.root, self.path)
 
     def _all(self) -> Iterator[Concept | Relation]:
-        namespace, terms = "", 0
+        self.report.clear()
+        namespace, seen = "", set[str]()
         for kind, stanza in stanzas(self.path):
             if kind == "":
                 namespace = _first(stanza, "default-namespace")
             elif kind == "Term":
-                terms += 1
-                if not _first(stanza, "is_obsolete").startswith("true"):
+                id = _first(stanza, "id")
+                self.report[DUPLICATES] += id in seen
+                seen.add(id)
+                if _first(stanza, "is_obsolete").startswith("true"):
+                    self.report[OBSOLETE] += 1
+                else:
                     yield from self._term(stanza, namespace)
-        if not terms:
+        if not seen:
             raise KnowledgeError(f"{self.path}: no [Term] in it; is it an OBO file?")
-
-    def _below(self, root: str) -> Iterator[Concept | Relation]:
-        items = list(self._all())
-        children: dict[str, list[str]] = {}
-        for item in items:
-            if isinstance(item, Relation) and item.name == "is_a":
-                children.setdefault(item.tail, []).append(item.head)
-        if not any(isinstance(item, Concept) and item.id == root for item in items):
-            raise KnowledgeError(f"{self.path}: root {root!r} is none of its terms")
-        kept, fresh = {root}, [root]
-        while fresh:
-            fresh = [child for id in fresh for child in children.get(id, ()) if child not in kept]
-            kept.update(fresh)
-        yield from (item for item in items if (item.id if isinstance(item, Concept) else item.head) in kept)
 
     def _term(self, stanza: Stanza, namespace: str) -> Iterator[Concept | Relation]:
         id = _first(stanza, "id")
@@ -83,7 +81,9 @@ class Obo:
             type=self.type if self.type is not None else _first(stanza, "namespace") or namespace,
             synonyms=tuple(self._synonyms(stanza)),
             definition=next((self._quoted(*value)[0] for value in stanza.get("def", ())), ""),
-            xrefs=tuple(_unescaped(words[0]) for _, value in stanza.get("xref", ()) if (words := value.split())),
+            xrefs=tuple(
+                _unescaped(words[0]) for tag in XREFS for _, value in stanza.get(tag, ()) if (words := value.split())
+            ),
         )
         for line, value in stanza.get("is_a", ()):
             yield Relation(id, "is_a", self._words(line, value, 1)[0])

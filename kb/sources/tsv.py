@@ -12,7 +12,7 @@ from kb.concept import Concept, Relation, Source
 from kb.sources._files import lines
 from kb.sources._relations import relation_name
 
-CONCEPT = ("id", "name", "synonyms", "definition", "type")
+CONCEPT = ("id", "name", "synonyms", "definition", "type", "xrefs")
 RELATION = ("head", "relation", "tail")
 
 
@@ -23,22 +23,26 @@ def build(
     type: str = "",
     where: dict[str, str] | None = None,
     upper: bool = False,
+    ends: bool = False,
 ) -> Source:
     """A source that reads concepts or relations; `columns` says which column of the file holds what.
 
-    For concepts `id` and any of `name`, `synonyms` (split at `|`), `definition`, `type`; rows with the same id belong to
-    one concept. For relations `head`, `tail`, and `relation`, without which all are "is_a". `type` is the semantic type
-    of all concepts. `where` keeps the rows that have exactly this value in each of its columns; `upper` makes `abc:1`
-    `ABC:1`. A name ending in `.csv` has commas, any other tabs. Raises KnowledgeError for columns that don't fit
-    together; iterating raises it for a column that isn't there (naming those there are), for a row that is too short,
-    and if no row is as `where` wants it.
+    For concepts `id` and any of `name`, `definition`, `type`, `synonyms` and `xrefs` (both split at `|`); rows with the
+    same id belong to one concept. For relations `head`, `tail`, and `relation`, without which all are "is_a"; with `ends`
+    heads and tails are concepts too, nameless where no other source names them, instead of dangling. `type` is the
+    semantic type of all concepts. `where` keeps the rows that have exactly this value in each of its columns; `upper`
+    makes `abc:1` `ABC:1`. A name ending in `.csv` has commas, any other tabs. Raises KnowledgeError for columns that
+    don't fit together; iterating raises it for a column that isn't there (naming those there are), for a row that is too
+    short, and if no row is as `where` wants it.
     """
     wanted = CONCEPT if "id" in columns else RELATION
     if unknown := [what for what in columns if what not in wanted]:
-        raise KnowledgeError(f"tsv: columns has no {unknown[0]!r}; it has {', '.join(CONCEPT)}, or {', '.join(RELATION)}")
+        raise KnowledgeError(
+            f"tsv: columns has no {unknown[0]!r}; it has {', '.join(CONCEPT)}, or {', '.join(RELATION)}"
+        )
     if "id" not in columns and not {"head", "tail"} <= columns.keys():
         raise KnowledgeError("tsv: columns needs `id` (for concepts), or `head` and `tail` (for relations)")
-    return Table(Path(path), columns, type, where or {}, upper)
+    return Table(Path(path), columns, type, where or {}, upper, ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +54,27 @@ class Table:
     type: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
     upper: bool = False
+    ends: bool = False
 
     def __iter__(self) -> Iterator[Concept | Relation]:
-        make = self._concept if "id" in self.columns else self._relation
         for cells in self._cells():
-            yield make(cells)
+            if "id" in self.columns:
+                yield self._concept(cells)
+                continue
+            relation = self._relation(cells)
+            if self.ends:
+                yield Concept(relation.head, "", self.type)
+                yield Concept(relation.tail, "", self.type)
+            yield relation
 
     def _concept(self, cells: Mapping[str, str]) -> Concept:
         return Concept(
             id=self._id(cells["id"]),
             name=cells.get("name", ""),
             type=cells.get("type") or self.type,
-            synonyms=tuple(part.strip() for part in cells.get("synonyms", "").split("|") if part.strip()),
+            synonyms=_split(cells.get("synonyms", "")),
             definition=cells.get("definition", ""),
+            xrefs=_split(cells.get("xrefs", "")),
         )
 
     def _relation(self, cells: Mapping[str, str]) -> Relation:
@@ -110,6 +122,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise at(path, reader.line_num, str(error)) from None
     else:
         yield from ((number, [_unquoted(cell) for cell in text.split("\t")]) for number, text in lines(path) if text)
+
+
+def _split(cell: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in cell.split("|") if part.strip())
 
 
 def _unquoted(cell: str) -> str:

@@ -1,0 +1,28 @@
+"""Of what a source yields, only what lies below one concept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from kb._errors import KnowledgeError
+from kb.concept import Concept, Relation
+
+
+def below(items: Iterable[Concept | Relation], root: str, path: Path) -> Iterator[Concept | Relation]:
+    """`root`, its descendants by is_a (cycles do no harm), and their relations, in the order of `items`.
+
+    All items are held until the last is read. Raises KnowledgeError if no concept is `root`; `path` is for the message.
+    """
+    held = list(items)
+    children: dict[str, list[str]] = {}
+    for item in held:
+        if isinstance(item, Relation) and item.name == "is_a":
+            children.setdefault(item.tail, []).append(item.head)
+    if not any(isinstance(item, Concept) and item.id == root for item in held):
+        raise KnowledgeError(f"{path}: root {root!r} is none of its terms")
+    kept, fresh = {root}, [root]
+    while fresh:
+        fresh = list(dict.fromkeys(child for id in fresh for child in children.get(id, ()) if child not in kept))
+        kept.update(fresh)
+    yield from (item for item in held if (item.id if isinstance(item, Concept) else item.head) in kept)

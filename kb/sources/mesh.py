@@ -1,0 +1,74 @@
+"""MeSH as tables: a folder with `terms.tsv` (mesh_id, mesh_name) and `tree-numbers.tsv` (with mesh_tree_number too).
+
+The hierarchy is that of the tree numbers (`C04.588` lies in `C04`); the edges of the published `ontology.gexf.gz` are
+exactly these (all 37,332 of 2015), so that file is not read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kb._errors import KnowledgeError
+from kb.concept import Concept, Relation, Source
+from kb.sources import tsv
+from kb.sources._relations import DUPLICATES
+
+TERMS, TREES = "terms.tsv", "tree-numbers.tsv"
+NO_TREE = "descriptors without a tree number"
+
+
+def build(path: str | Path, *, trees: tuple[str, ...] = (), type: str = "") -> Source:
+    """A source that reads the folder (or the folder that the file `path` lies in).
+
+    `trees`: only descriptors with a tree number that begins so (`("C", "F03")`); none means all. Names with a comma that
+    turns them around ("Abdomen, Acute") get the plain order as a synonym. `type` is the semantic type of all concepts.
+    Iterating raises KnowledgeError for files that are missing or lack a column, and for trees that nothing lies in.
+    """
+    path = Path(path)
+    return Mesh(path.parent if path.is_file() else path, trees, type)
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """The two tables, read anew on every iteration; `report` counts ids that occur again and those in no tree."""
+
+    folder: Path
+    trees: tuple[str, ...]
+    type: str
+    report: Counter[str] = field(default_factory=Counter)
+
+    def __iter__(self) -> Iterator[Concept | Relation]:
+        self.report.clear()
+        numbers = {number: id for id, number in self._rows(TREES, "mesh_tree_number")}
+        wanted = {number: id for number, id in numbers.items() if not self.trees or number.startswith(self.trees)}
+        if not wanted:
+            raise KnowledgeError(
+                f"{self.folder / TREES}: no tree number begins with {' or '.join(self.trees) or 'anything'}"
+            )
+        inside, in_trees = set(wanted.values()), set(numbers.values())
+        seen: set[str] = set()
+        for id, name in self._rows(TERMS, "mesh_name"):
+            self.report[DUPLICATES] += id in seen
+            self.report[NO_TREE] += id not in in_trees
+            seen.add(id)
+            if id in inside or not (self.trees or id in in_trees):
+                yield Concept(f"MESH:{id}", name, self.type, tuple(filter(None, (plain_order(name),))))
+        for number, id in sorted(wanted.items()):
+            parent = wanted.get(number.rpartition(".")[0])
+            if parent:
+                yield Relation(f"MESH:{id}", "is_a", f"MESH:{parent}")
+
+    def _rows(self, file: str, column: str) -> Iterator[tuple[str, str]]:
+        for item in tsv.build(self.folder / file, columns={"id": "mesh_id", "name": column}):
+            if isinstance(item, Concept):
+                yield item.id, item.name
+
+
+def plain_order(name: str) -> str:
+    """ "Abdomen, Acute" as "Acute Abdomen"; "" for a name that has no comma or is a list rather than turned around."""
+    parts = [part.strip() for part in name.split(", ")]
+    listed = any(part.lower().startswith(("and ", "or ", "with ", "without ")) for part in parts)
+    return "" if len(parts) < 2 or listed or not all(parts) else " ".join(reversed(parts))
