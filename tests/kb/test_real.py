@@ -8,7 +8,9 @@ import pytest
 
 from kb import Concept, KnowledgeBase, Relation, open_kb, write_kb
 from kb.retrievers import walk
-from kb.sources import obo, tsv
+from kb.linking import Linker
+from kb.merging import merge
+from kb.sources import gene_info, mesh, obo, obograph, sssom, tsv
 
 pytestmark = pytest.mark.data
 
@@ -63,3 +65,45 @@ def test_a_table_with_commas(data: Callable[[str], Path]) -> None:
     kb = KnowledgeBase.of(tsv.build(path, columns=columns))
     assert len(kb) == 19_853
     assert "Lepirudin recombinant" in kb["DB00001"].synonyms
+
+
+def test_an_obo_graph_has_what_its_release_has(data: Callable[[str], Path]) -> None:
+    kb = KnowledgeBase.of(obograph.build(data("ontologies/hpo/hp-2024-04-26.json.gz")))
+    assert len(kb) == 18_536
+    assert len(kb.neighbours("HP:0000003")) == 1
+    assert "HP:0004715" in kb["HP:0000003"].xrefs  # an alternative id
+    assert "HP:0000001" in kb.ancestors("HP:0000003")
+
+
+def test_mesh_has_the_published_edges(data: Callable[[str], Path]) -> None:
+    items = list(mesh.build(data("ontologies/mesh-2015/terms.tsv")))
+    assert sum(isinstance(item, Concept) for item in items) == 27_455
+    assert len({item for item in items if isinstance(item, Relation)}) == 37_332
+
+
+def test_mappings_and_genes(data: Callable[[str], Path]) -> None:
+    assert len(list(sssom.build(data("ontologies/mondo/mondo_exactmatch_doid.sssom.tsv")))) == 11_966
+    genes = gene_info.build(data("ontologies/genes/Homo_sapiens.gene_info.gz"))
+    gene = next(item for item in genes if isinstance(item, Concept) and item.id == "NCBIGene:672")
+    assert gene.name == "BRCA1"
+    assert "HGNC:1100" in gene.xrefs
+
+
+def test_union_of_two_ontologies(data: Callable[[str], Path], doid: KnowledgeBase) -> None:
+    folder = data("ontologies/mesh-2015/terms.tsv")
+    union = merge(chain(doid.concepts, mesh.build(folder, trees=("C", "F03"))))
+    united = KnowledgeBase.of(union)
+    assert union.ids["MESH:D006816"] == "DOID:12858"
+    assert len(united) == 11_501 + 4_756 - len(union.ids)
+    assert len(union.ids) > 2_000
+
+
+def test_links_names_of_a_real_ontology(doid: KnowledgeBase) -> None:
+    linker = Linker(doid)
+    for mention, concept in {
+        "Huntington's disease": "DOID:12858",
+        "tumour of the kidney": "DOID:263",
+        "ataxia telangiectasias": "DOID:12704",
+        "cystic fibrosus": "DOID:1485",
+    }.items():
+        assert linker.link(mention)[0].concept == concept
