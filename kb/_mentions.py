@@ -94,7 +94,7 @@ class Forms:
 
 
 def enumerated(mention: str) -> list[str]:
-    """What "acute or chronic hepatic porphyria" enumerates, in normal form: the parts with the end that they share.
+    """What "blue and great tits" enumerates, in normal form: the parts with the end that they share.
 
     >>> enumerated("blue and great tits")
     ['blue tit', 'great tit']

@@ -1,4 +1,4 @@
-"""Words that stand for one another in the names of one concept: "tumour" and "tumor", "2" and "ii", "renal" and "kidney".
+"""Words that stand for one another in the names of one concept: "colour" and "color", "2" and "ii", "renal" and "kidney".
 
 Nobody lists them: two names of a concept that differ in one word say that the two words may be exchanged, and pairs that
 do so in several concepts, and in a fair share of all names with the rarer word, are believed.

@@ -109,7 +109,7 @@ def _matched(text: str, short: str, short_at: int, window: tuple[int, str]) -> A
 
 
 def _initials(short: str, short_at: int, window: tuple[int, str]) -> Abbreviation | None:
-    """The last words if their initials are the letters of `short` in another order ("avian flu" as "FA", after Latin).
+    """The last words if their initials are the letters of `short` in another order ("great tit (TG)", after the Latin).
 
     This is not in the paper; only short forms all in capitals are taken so.
     """

@@ -2,7 +2,8 @@
 
 Ways, from the surest to the widest: a name as it stands (once abbreviations are written out); a name with other words for
 the same (`kb/_variants.py`), in any order; initials; the parts of an enumeration or a part of the mention that is a name;
-names with similar spelling (TF-IDF of character 3-grams, exact). What the surest way finds comes first.
+names with similar spelling (TF-IDF of character 3-grams, exact). What the surest way finds comes first. Ranking the similar
+names anew by rapidfuzz's ratios was measured on dev and left out: no ratio of four was better in both knowledge bases.
 """
 
 from __future__ import annotations

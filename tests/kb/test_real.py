@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kb import Concept, KnowledgeBase, Relation, open_kb, write_kb
-from kb.retrievers import walk
 from kb.linking import Linker
 from kb.merging import merge
+from kb.retrievers import walk
 from kb.sources import gene_info, mesh, obo, obograph, sssom, tsv
 
 pytestmark = pytest.mark.data
