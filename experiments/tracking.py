@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
@@ -34,7 +33,10 @@ def open_store(home: Path) -> mlflow.MlflowClient:
     """Open the store, making it first where there is none; one process at a time, since its migrations race."""
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".store.lock"):
-        mlflow.set_tracking_uri(f"sqlite:///{quote(str(home / 'mlflow.db'))}")
+        file = (
+            str(home / "mlflow.db").replace("%", "%25").replace("?", "%3F")
+        )  # all that a database URL gives a meaning
+        mlflow.set_tracking_uri(f"sqlite:///{file}")
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     mlflow.tracing.disable()

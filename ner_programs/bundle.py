@@ -45,7 +45,9 @@ def save(
     """
     folder = Path(folder).absolute()
     if program.verify is not None and program.spec.verify is None:
-        raise BundleError("the spec does not name the program's verify stage; name it: verify={'name': 'package.module'}")
+        raise BundleError(
+            "the spec does not name the program's verify stage; name it: verify={'name': 'package.module'}"
+        )
     _refuse_other(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -61,7 +63,9 @@ def save(
         _write(draft / "program.json", manifest)
         _write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if program.spec.demos)
+            lines.writelines(
+                json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if program.spec.demos
+            )
         if program.kb is not None and kb == "carry":
             _carry(program.kb, kb_folder, draft / "kb")
         draft.chmod(0o755)
