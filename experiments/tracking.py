@@ -15,7 +15,7 @@ from typing import Any
 
 import mlflow
 from filelock import FileLock
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 
 from experiments._errors import TrackingError
 from ner_programs.bundle import state_of
@@ -67,7 +67,11 @@ class Tracker:
         tracker = cls(client, run.info.run_id, private=tags.get("private") == "true")
         rows = [Param(k, v[:6000]) for k, v in params.items()]
         marks = [RunTag(f"nerc.{k}", v[:5000]) for k, v in {**tags, "version": version("nerc")}.items()]
-        client.log_batch(tracker.run_id, params=rows, tags=[*marks, RunTag("mlflow.note.content", DESCRIPTION)])
+        shown = {"mlflow.note.content": DESCRIPTION, "mlflow.source.name": "nerc run", "mlflow.source.type": "LOCAL"}
+        client.log_batch(tracker.run_id, params=rows, tags=[*marks, *(RunTag(k, v) for k, v in shown.items())])
+        if corpus := tags.get("corpus"):
+            data = Dataset(corpus, tags["corpus_fingerprint"], "nerc", json.dumps({"corpus": corpus}))
+            client.log_inputs(tracker.run_id, datasets=[DatasetInput(data)])
         return tracker
 
     @classmethod

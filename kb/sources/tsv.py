@@ -35,7 +35,9 @@ def build(
     """
     wanted = CONCEPT if "id" in columns else RELATION
     if unknown := [what for what in columns if what not in wanted]:
-        raise KnowledgeError(f"tsv: columns has no {unknown[0]!r}; it has {', '.join(CONCEPT)}, or {', '.join(RELATION)}")
+        raise KnowledgeError(
+            f"tsv: columns has no {unknown[0]!r}; it has {', '.join(CONCEPT)}, or {', '.join(RELATION)}"
+        )
     if "id" not in columns and not {"head", "tail"} <= columns.keys():
         raise KnowledgeError("tsv: columns needs `id` (for concepts), or `head` and `tail` (for relations)")
     return Table(Path(path), columns, type, where or {}, upper)

@@ -46,9 +46,6 @@ def test_the_word_list_finds_words() -> None:
     assert not PARTICULAR.search("tumorous disease ncbi_disease syndrome ibdx")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="HTN in the docstrings of ner_programs/__init__.py and prompt.py; take this away then"
-)
 def test_no_module_names_a_particular_disease() -> None:
     """Definitions of a corpus's labels are its own."""
     found = {

@@ -207,7 +207,7 @@ def test_predictions_that_do_not_fit(place: Place, public: Any, gold: list[dict[
 
 def test_a_bundle_is_evaluated_as_its_run_was(place: Place, public: Any) -> None:
     for where in (public["bundle"], f"runs:/{public['run_id']}"):
-        said = place.made("evaluate", "open.toml", "--bundle", where, "--part", "test")
+        said = place.made("evaluate", where, "open.toml", "--part", "test")
         assert {key: said[key] for key in ("micro_f1", "ci95", "entities")} == {
             key: public["test"][key] for key in ("micro_f1", "ci95", "entities")
         }

@@ -208,9 +208,6 @@ def test_strings_of_a_licensed_knowledge_base_stay_out_of_mlflow_and_of_the_expo
         ner_programs.load(out)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ner_programs/bundle.py: state.json keeps the knowledge lines; take this away when mended"
-)
 def test_demonstrations_carry_no_string_of_a_licensed_knowledge_base(place: Place, public: Any) -> None:
     (place.root / "licensed.obo").write_text(ONTOLOGY.replace("herbal draught", "wolfsbane cordial"))
     knowledge = "kb={sources=[{name='obo',path='licensed.obo'}],bundle='reference'}"

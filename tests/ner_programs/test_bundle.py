@@ -34,7 +34,9 @@ def compiled() -> NERProgram:
         "Optimized.\n\n### text\n\\ü"
     )
     verifier = program.verify.verifier  # type: ignore[union-attr]
-    verifier.predict.demos = [dspy.Example(**verifier.demonstration("MRI.", "", (), NOTES[0].entities))]
+    verifier.predict.demos = [
+        dspy.Example(**verifier.demonstration("MRI.", program.retrieve.lines("MRI."), (), NOTES[0].entities))
+    ]
     program.wants = {"model": "openai/x", "temperature": 0.0}
     return program
 
