@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DATA ?= $(or $(NERC_DATA),../shared/data)
 
-.PHONY: demo test check format results lock clean
+.PHONY: demo test check format results ui lock clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("nerc needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -31,6 +31,11 @@ format: $(READY)
 
 results: $(READY)  ## regenerate docs/results/ from the real corpora in DATA; prints test figures
 	$(BIN)/python -m benchmarks.results --data $(DATA)
+
+# Without the first variable a library under MLflow fetches a price list at start, and hangs where there is no network.
+ui: $(READY)  ## MLflow's page over mlruns/, at port 5000
+	LITELLM_LOCAL_MODEL_COST_MAP=true MLFLOW_DISABLE_TELEMETRY=true PATH="$(CURDIR)/$(BIN):$$PATH" \
+		$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(NERC_HOME),$(CURDIR)/mlruns)/mlflow.db --port 5000
 
 lock: $(READY)  ## needs uv
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock

@@ -70,21 +70,21 @@ def annotate(
 
 @app.command()
 def evaluate(
-    corpus: Annotated[Path, typer.Argument(help="A spec whose [corpus] is scored.")],
-    bundle: Annotated[str | None, typer.Option(help="A bundle to run over it.")] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="JSON lines of anyone's predictions, by document id.")
-    ] = None,
+    what: Annotated[
+        list[str], typer.Argument(metavar="[BUNDLE] CORPUS", help="A bundle, and a spec whose [corpus] is scored.")
+    ],
+    predictions: Annotated[Path | None, typer.Option(help="Score these JSON lines instead of a bundle.")] = None,
     part: Annotated[str, typer.Option(help="dev or test.")] = "dev",
     lm: Lm = None,
+    set: Set = [],  # noqa: B006
     data: Data = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Score a bundle, or anyone's predictions, on the corpus of a spec."""
+    """Score a bundle, or anyone's predictions (JSON lines with id, text, entities), on the corpus of a spec."""
     from experiments import verbs
 
-    verbs.evaluate(corpus, bundle, predictions, part, lm, data, home, json=json)
+    verbs.evaluate(what, predictions, part, lm, set, data, home, json=json)
 
 
 @app.command("list")

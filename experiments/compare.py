@@ -75,6 +75,8 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     first = counted[0]
     if not first:
         raise TrackingError(f"the corpus of these runs has no {part} documents")
+    if any([c.gold for c in other] != [c.gold for c in first] for other in counted):
+        raise TrackingError("the runs grouped the documents of this corpus differently: their rows cannot be paired")
     rows = tuple(
         _row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True))
     )

@@ -46,7 +46,7 @@ def main() -> None:
     compiled = results["compiled"]
     shown = compiled.bundle.relative_to(Path.cwd()) if compiled.bundle.is_relative_to(Path.cwd()) else compiled.bundle
     err.print(
-        f"runs: mlflow ui --backend-store-uri sqlite:///{home / 'mlflow.db'}\nbundle: {shown}\nreuse it in two lines:\n"
+        f"runs: `make ui` shows them in the browser ({home})\nbundle: {shown}\nreuse it in two lines:\n"
         f'  program = ner_programs.load("{shown}")\n'
         '  entities = program("Pt c/o sob and chest pain, started on lasix 40 mg.").entities',
         soft_wrap=True,

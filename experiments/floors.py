@@ -54,7 +54,12 @@ def scored_floors(program: NERProgram, corpus: Corpus, home: Path) -> dict[str, 
 def _key(program: NERProgram, corpus: Corpus) -> str:
     """Return a hash of all that decides what the floors score: data, knowledge, and the code of floors and features."""
     spec = program.spec
-    parts: list[Any] = [corpus.fingerprint, corpus.resampling, program.kb.fingerprint if program.kb else None, code_hash()]
+    parts: list[Any] = [
+        corpus.fingerprint,
+        corpus.resampling,
+        program.kb.fingerprint if program.kb else None,
+        code_hash(),
+    ]
     parts += [spec.labels, spec.unit, spec.retriever, spec.types, spec.knowledge_size, Path(__file__).read_text()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

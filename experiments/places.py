@@ -24,7 +24,8 @@ def cache() -> Path:
 def answers(corpus: str, fingerprint: str) -> Path:
     """Return the file of recorded answers of one corpus: one folder a corpus, mode 0700."""
     folder = cache() / "answers" / f"{corpus}-{fingerprint[:12]}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     return folder / "answers.db"
 
 

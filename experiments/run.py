@@ -81,7 +81,9 @@ def run(
                 evaluations[part] = evaluate(corpus, part, score(compiled, documents, tick))
         with progress.step("floors"):
             beside = scored_floors(compiled, corpus, home)
-        folder = bundle.save(compiled, work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder)
+        folder = bundle.save(
+            compiled, work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
+        )
         seconds = time.monotonic() - began
         spent = lm.meter.spent.as_dict()
         result = Result(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ def session(
     threads = model.concurrency or (2 * cores if model.model == "offline" else 8)
     generation = {k: v for k in ("temperature", "max_tokens") if (v := getattr(model, k)) is not None}
     lm = MeteredLM(meter, concurrency=threads, **generation)
+    if private:  # DSPy logs the whole example when one fails
+        logging.getLogger("dspy").setLevel(logging.CRITICAL)
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     try:
         with dspy.context(lm=lm, disable_history=True, track_usage=False):

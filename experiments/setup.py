@@ -26,7 +26,7 @@ def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Pa
 
     What a spec can get wrong is found here, before a run begins.
     """
-    _check_optimizer(spec)
+    optimizer = _optimizer(spec)
     corpus = open_corpus(spec, data)
     if corpus.private:
         check_host(spec.lm)
@@ -36,7 +36,10 @@ def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Pa
     if kb is not None:
         _check_types(program_spec, kb)
     pool = Pool.of((flatten(d)[0] for d in corpus.train), program_spec.unit)
-    return corpus, program_spec.build(kb, pool), folder
+    program = program_spec.build(kb, pool)
+    if hasattr(optimizer, "check"):
+        optimizer.check(program)
+    return corpus, program, folder
 
 
 def open_corpus(spec: RunSpec, data: Path) -> Corpus:
@@ -89,10 +92,10 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
         raise SpecError(f"program: {explain(error, ProgramSpec)}") from error
 
 
-def _check_optimizer(spec: RunSpec) -> None:
+def _optimizer(spec: RunSpec) -> Any:
     options = dict(spec.optimizer)
     budget_from(options.pop("budget", {}))
-    resolve("optimizers", options)
+    return resolve("optimizers", options)
 
 
 def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:

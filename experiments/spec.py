@@ -6,6 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Sequence
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,11 @@ def _set(tables: dict[str, Any], change: str) -> None:
         if not isinstance(table, dict):
             raise SpecError(f"--set {change}: {name} is no table")
     try:
-        table[last] = tomllib.loads(f"value = {value}")["value"]
+        read = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        table[last] = value
+        read = value
+    # No setting is a date; an API version looks like one.
+    table[last] = value if isinstance(read, date | time) else read
 
 
 def _absolute(tables: dict[str, Any], folder: Path) -> None:

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import mlflow
 from filelock import FileLock
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 
 from experiments._errors import TrackingError
 from ner_programs.bundle import state_of
@@ -34,7 +33,10 @@ def open_store(home: Path) -> mlflow.MlflowClient:
     """Open the store, making it first where there is none; one process at a time, since its migrations race."""
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".store.lock"):
-        mlflow.set_tracking_uri(f"sqlite:///{quote(str(home / 'mlflow.db'))}")
+        file = (
+            str(home / "mlflow.db").replace("%", "%25").replace("?", "%3F")
+        )  # all that a database URL gives a meaning
+        mlflow.set_tracking_uri(f"sqlite:///{file}")
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     mlflow.tracing.disable()
@@ -65,7 +67,11 @@ class Tracker:
         tracker = cls(client, run.info.run_id, private=tags.get("private") == "true")
         rows = [Param(k, v[:6000]) for k, v in params.items()]
         marks = [RunTag(f"nerc.{k}", v[:5000]) for k, v in {**tags, "version": version("nerc")}.items()]
-        client.log_batch(tracker.run_id, params=rows, tags=[*marks, RunTag("mlflow.note.content", DESCRIPTION)])
+        shown = {"mlflow.note.content": DESCRIPTION, "mlflow.source.name": "nerc run", "mlflow.source.type": "LOCAL"}
+        client.log_batch(tracker.run_id, params=rows, tags=[*marks, *(RunTag(k, v) for k, v in shown.items())])
+        if corpus := tags.get("corpus"):
+            data = Dataset(corpus, tags["corpus_fingerprint"], "nerc", json.dumps({"corpus": corpus}))
+            client.log_inputs(tracker.run_id, datasets=[DatasetInput(data)])
         return tracker
 
     @classmethod

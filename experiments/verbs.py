@@ -105,12 +105,13 @@ def annotate(
 
 
 def evaluate(
-    path: Path, bundle: str | None, predictions: Path | None, part: str, lm: str | None, data: Path | None, home: Path | None,
-    *, json: bool,
+    what: Sequence[str], predictions: Path | None, part: str, lm: str | None, changes: Sequence[str], data: Path | None,
+    home: Path | None, *, json: bool,
 ) -> None:  # fmt: skip
     """Score a bundle or predictions."""
-    if bool(bundle) == bool(predictions):
-        raise SpecError("evaluate wants either --bundle or --predictions")
+    if len(what) != (2 if predictions is None else 1):
+        raise SpecError("evaluate wants BUNDLE CORPUS, or --predictions FILE CORPUS")
+    bundle, path = what[0], Path(what[-1])
     _check_part(part)
     from experiments import evaluation, setup
 
@@ -126,8 +127,10 @@ def evaluate(
             from experiments.session import session
             from optimizers._base import score
 
-            program = load_program(str(bundle), home=places.home(home))
-            with session(_model(lm, (), program.wants), private=corpus.private):
+            program = load_program(bundle, home=places.home(home))
+            if strange := {e.label for d in getattr(corpus, part) for e in d.entities} - set(program.spec.labels):
+                raise SpecError(f"{bundle} knows no label {min(strange)!r}; it has: {', '.join(program.spec.labels)}")
+            with session(_model(lm, changes, program.wants), private=corpus.private):
                 found = evaluation.evaluate(corpus, part, score(program, getattr(corpus, part)))
     said = found.as_dict()
     err.print(*(f"{k} {v}" for k, v in said.items()), sep="\n")

@@ -2,7 +2,7 @@
 
 >>> import ner_programs
 >>> program = ner_programs.load("bundles/ncbi")        # doctest: +SKIP
->>> program("Pt has HTN .").entities                    # doctest: +SKIP
+>>> program("Pt c/o dizziness .").entities                    # doctest: +SKIP
 """
 
 from importlib import import_module

@@ -6,7 +6,9 @@ An adapter is a global setting in DSPy and is not saved with a program; a stage 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import dspy
@@ -23,6 +25,9 @@ from dspy.utils.exceptions import (
 from ner_programs import prompt
 from ner_programs._errors import LMSetupError
 from ner_programs.types import Label
+
+_unreadable: ContextVar[list[int] | None] = ContextVar("nerc_unreadable", default=None)
+"""How many pieces of each answer could not be read: DSPy keeps nothing of an answer but its output fields."""
 
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
@@ -97,7 +102,11 @@ class StageAdapter(dspy.Adapter):
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """Read one answer."""
-        return self.codec.decode(completion)
+        fields = self.codec.decode(completion)
+        counts = _unreadable.get()
+        if counts is not None:
+            counts.append(fields.get("unreadable", 0))
+        return fields
 
 
 def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
@@ -108,8 +117,9 @@ def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Pre
     succeed: no key, an unknown model, an option that the provider refuses.
     """
     try:
-        with dspy.context(adapter=adapter):
-            return predict(**fields)
+        with _reading(adapter) as unreadable:
+            said = predict(**fields)
+            return dspy.Prediction(**dict(said.items()), unreadable=sum(unreadable))
     except AdapterParseError:
         return dspy.Prediction(unreadable=1)
     except LMError as error:
@@ -119,12 +129,24 @@ def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Pre
 async def aask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
     """Do what `ask` does, asynchronously."""
     try:
-        with dspy.context(adapter=adapter):
-            return await predict.acall(**fields)
+        with _reading(adapter) as unreadable:
+            said = await predict.acall(**fields)
+            return dspy.Prediction(**dict(said.items()), unreadable=sum(unreadable))
     except AdapterParseError:
         return dspy.Prediction(unreadable=1)
     except LMError as error:
         return _failed(error)
+
+
+@contextmanager
+def _reading(adapter: StageAdapter) -> Iterator[list[int]]:
+    counts: list[int] = []
+    token = _unreadable.set(counts)
+    try:
+        with dspy.context(adapter=adapter):
+            yield counts
+    finally:
+        _unreadable.reset(token)
 
 
 def _failed(error: LMError) -> dspy.Prediction:

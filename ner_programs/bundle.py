@@ -36,16 +36,20 @@ def save(
     *,
     kb: Literal["carry", "reference"] = "carry",
     kb_folder: Path | None = None,
+    private: bool = False,
 ) -> Path:
     """Write `program` as a bundle; an existing bundle in `folder` is replaced in one step.
 
     `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
-    `kb="reference"` leaves the knowledge base out and records its fingerprint only. Raises BundleError where anything but
+    `kb="reference"` leaves the knowledge base out and records its fingerprint only. A `private` bundle can be opened by its
+    owner alone. Raises BundleError where anything but
     a bundle is in `folder`, and for a verify stage that the spec does not name, since nothing could build it again.
     """
     folder = Path(folder).absolute()
     if program.verify is not None and program.spec.verify is None:
-        raise BundleError("the spec does not name the program's verify stage; name it: verify={'name': 'package.module'}")
+        raise BundleError(
+            "the spec does not name the program's verify stage; name it: verify={'name': 'package.module'}"
+        )
     _refuse_other(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -61,10 +65,12 @@ def save(
         _write(draft / "program.json", manifest)
         _write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if program.spec.demos)
+            lines.writelines(
+                json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if program.spec.demos
+            )
         if program.kb is not None and kb == "carry":
             _carry(program.kb, kb_folder, draft / "kb")
-        draft.chmod(0o755)
+        draft.chmod(0o700 if private else 0o755)
         _replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -118,14 +124,19 @@ def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
     try:
         for name, predictor in predictors.items():
             predictor.signature = predictor.signature.with_instructions(str(state[name]["instructions"]))
-            predictor.demos = [dspy.Example(**d) for d in state[name]["demos"]]
+            demos = [dspy.Example(**d) for d in state[name]["demos"]]
+            filled = isinstance(program, NERProgram)
+            predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
     except (KeyError, TypeError) as error:
         raise BundleError(f"the state of predictor {name!r} is damaged: {_line(error)}") from error
 
 
 def _plain(demo: Any) -> dict[str, Any]:
-    """Return a demonstration's fields; what only training needs (gold entities, exclusions) stays behind."""
-    return {k: v for k, v in dict(demo).items() if k not in ("entities", "exclude", "augmented")}
+    """Return a demonstration's fields, but for what only training needs and what can be made again.
+
+    Knowledge lines are made again when a bundle is loaded: they may be strings of a licensed knowledge base.
+    """
+    return {k: v for k, v in dict(demo).items() if k not in ("entities", "exclude", "augmented", "knowledge")}
 
 
 def _knowledge(folder: Path, wanted: str | None, given: KnowledgeBase | None) -> KnowledgeBase | None:

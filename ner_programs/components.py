@@ -88,7 +88,7 @@ def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | Non
 def _checked(name: str, build: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Return `options` converted to what `build` is annotated with (TOML lists become tuples, strings paths)."""
     annotations = {o: build.__annotations__.get(o, Any) for o in options}  # those of the context may be unknown here
-    hints = typing.get_type_hints(SimpleNamespace(__annotations__=annotations), build.__globals__)
+    hints = typing.get_type_hints(SimpleNamespace(__annotations__=annotations), build.__globals__, include_extras=True)
     fields: dict[str, Any] = {o: (hints[o], ...) for o in options}
     config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
     try:

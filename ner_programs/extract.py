@@ -82,7 +82,9 @@ class ExtractEntities(dspy.Module):
         """Return the demonstrations for `text`, best last."""
         kin = set(exclude)
         fixed = [
-            d for d in self.predict.demos if d.get("text") != text and kin.isdisjoint((d.get("document"), d.get("group")))
+            d
+            for d in self.predict.demos
+            if d.get("text") != text and kin.isdisjoint((d.get("document"), d.get("group")))
         ]
         chosen = self.select(text, exclude) if self.select else []
         return [*fixed, *map(self.as_demo, chosen)]

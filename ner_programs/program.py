@@ -89,9 +89,16 @@ class NERProgram(dspy.Module):
                 said = ours[name].signature.instructions
                 if name not in given or said != given[name].signature.instructions:
                     predictor.signature = predictor.signature.with_instructions(said)
-                predictor.demos = list(ours[name].demos)
+                predictor.demos = [program.refilled(predictor, d) for d in ours[name].demos]
         program.wants = self.wants
         return program
+
+    def refilled(self, predictor: dspy.Predict, demo: Any) -> Any:
+        """Return a demonstration with the knowledge lines that this program retrieves for its text."""
+        text = demo.get("text")
+        if "knowledge" not in predictor.signature.input_fields or not isinstance(text, str):
+            return demo
+        return dspy.Example(**{**dict(demo), "knowledge": self.retrieve.lines(text)})
 
     def _lm(self) -> Any:
         """Return the LM to run under; predictors that have one of their own (`set_lm`) need none."""

@@ -56,7 +56,7 @@ def parse_labels(content: str) -> tuple[Label, ...]:
 
 
 def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size: int = 1500) -> str:
-    """Write one line an item, the label first: `- HTN: problem; hypertension; is a vascular disorder`.
+    """Write one line an item, the label first: `- asa: treatment; aspirin; is an analgesic`.
 
     Stops before the lines exceed `size` characters; `types` maps a casefolded semantic type to a label. A surface that
     holds ": " itself is quoted.

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ner_programs._errors import ComponentError
 from ner_programs.components import resolve
 from ner_programs.types import Label
 from ner_programs.units import UnitKind
@@ -95,4 +96,10 @@ class ProgramSpec(BaseModel):
                 and value.get("name", old.get("name")) == old.get("name")
             )
             ours[key] = {**old, **value} if merge and old else value
-        return ProgramSpec.model_validate(ours)
+        try:
+            return ProgramSpec.model_validate(ours)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where, known = ".".join(map(str, first["loc"])), ", ".join(ProgramSpec.model_fields)
+            hint = f"; there are: {known}" if first["type"] == "extra_forbidden" else ""
+            raise ComponentError(f"{where}: {first['msg']}{hint}") from error

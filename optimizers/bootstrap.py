@@ -60,7 +60,10 @@ def with_bootstrapped(
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         drawn = teleprompter.compile(program.deepcopy(), trainset=trials)
     made = extractor_of(drawn, program)
-    own = made.extract.predict.demos
+    origin = {
+        e.text: {k: e[k] for k in ("id", "document", "group")} for e in trials
+    }  # DSPy keeps inputs and outputs only
+    own = [dspy.Example(**{**origin[d["text"]], **dict(d)}) for d in made.extract.predict.demos]
     used = {d["text"] for d in own}
     made.extract.predict.demos = [e for e in shuffled if e.text not in used][: max(k - len(own), 0)] + own
     return made

@@ -11,9 +11,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import dspy
+from pydantic import Field
 
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
@@ -56,6 +57,11 @@ class RandomSearch:
             return best_of(finalists, dev, left, on_trial, first=len(candidates) + 1)[0].program
         except BudgetError:
             return ranked[0].program
+
+    def check(self, program: NERProgram) -> None:
+        """Raise ComponentError, before anything is spent, if `search` names a setting or a value that there is not."""
+        for setting in itertools.islice(self._settings(), self.candidates):
+            program.with_settings(**nested(setting))
 
     def _sample(
         self, program: NERProgram, dev: Sequence[Document], candidates: int, calls: int | None
@@ -114,7 +120,7 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(
-    *, candidates: int = 8, k: int = 16, search: dict[str, list[Any]] | None = None, seed: int = 1
+    *, candidates: Annotated[int, Field(ge=1)] = 8, k: int = 16, search: dict[str, list[Any]] | None = None, seed: int = 1
 ) -> RandomSearch:  # fmt: skip
     """Build it; `k` is the size of a demonstration set."""
     return RandomSearch(candidates, k, search or {}, seed)

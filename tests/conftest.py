@@ -28,7 +28,7 @@ settings.register_profile(
     "nerc",
     derandomize=True,
     deadline=None,
-    max_examples=int(os.environ.get("X","60")),
+    max_examples=60,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -54,7 +54,11 @@ def write_corpus(folder: Path, train: int = 10, dev: int = 6, test: int = 4) -> 
     folder.mkdir(parents=True, exist_ok=True)
     for part, prefix, count in (("train", "a", train), ("dev", "b", dev), ("test", "c", test)):
         rows = [
-            {"id": d.id, "text": d.text, "entities": [{"start": e.start, "end": e.end, "label": e.label} for e in d.entities]}
+            {
+                "id": d.id,
+                "text": d.text,
+                "entities": [{"start": e.start, "end": e.end, "label": e.label} for e in d.entities],
+            }
             for d in documents(count, prefix)
         ]
         (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -5,13 +5,16 @@ The server (`python -m tests.warm`) is a process of its own, so that no thread o
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import traceback
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +42,18 @@ class Warm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         env = {**os.environ, "NERC_CACHE": str(folder / "cache"), "LITELLM_LOCAL_MODEL_COST_MAP": "true"}
-        env |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DSPY_CACHEDIR": str(folder / "cache" / "dspy"), "PYTHONPATH": str(ROOT)}
+        env |= {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DSPY_CACHEDIR": str(folder / "cache" / "dspy"),
+            "PYTHONPATH": str(ROOT),
+        }
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT
+            [sys.executable, "-m", "tests.warm"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+            cwd=ROOT,
         )
         self.out = self.err = Path()
 
@@ -78,8 +90,42 @@ class Warm:
         return self.server.stdout.readline()
 
 
+@cache
+def shared() -> Warm:
+    """Return the one server of this test process."""
+    warm = Warm(Path(tempfile.mkdtemp(prefix="nerc-warm-")))
+    atexit.register(shutil.rmtree, warm.folder, ignore_errors=True)
+    atexit.register(warm.close)
+    store = "import pathlib, experiments.tracking as t; t.open_store(pathlib.Path.cwd() / 'template')"
+    assert warm.run("list", "formats", cwd=warm.folder, before=store).code == 0
+    return warm
+
+
+def fresh_home(folder: Path) -> Path:
+    """Return an `mlruns` folder with an empty store: making one takes MLflow seconds."""
+    folder.mkdir(parents=True)
+    shutil.copy(shared().folder / "template" / "mlflow.db", folder)
+    return folder
+
+
 def serve() -> None:
-    from experiments import cli, estimate, run, tables, verbs  # noqa: F401
+    from importlib import import_module
+
+    from ner_programs.components import names
+
+    for package in (
+        "ner_programs.formats",
+        "ner_programs.demos",
+        "ner_programs.lms",
+        "ner_programs.verifiers",
+        "optimizers",
+    ):
+        for name in names(package):
+            import_module(f"{package}.{name}")
+    for module in ("estimate", "run", "tables", "verbs", "corpora.jsonl"):
+        import_module(f"experiments.{module}")
+    for module in ("mlflow.store.tracking.sqlalchemy_store", "pygments", "rich.markup", "dspy.clients.lm_local"):
+        import_module(module)
 
     commands, answers = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ner_programs.demos._base import Demonstration, Pool, allowed
@@ -46,6 +47,6 @@ def _has_word(text: str) -> bool:
     return any(a.isalnum() and b.isalnum() for a, b in pairwise(text))
 
 
-def build(*, pool: Pool, k: int = 8) -> Tfidf:
+def build(*, pool: Pool, k: Annotated[int, Field(ge=0)] = 8) -> Tfidf:
     """Build the index over `pool`."""
     return Tfidf(pool, k)

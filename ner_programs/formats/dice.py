@@ -52,7 +52,8 @@ class Dice:
             if label is None or entity_is is None:
                 unreadable += 1
                 continue
-            listed = clause[entity_is.end() :].partition("\n")[0].strip().removesuffix(".")  # behind the line is chatter
+            line = clause[entity_is.end() :].partition("\n")[0]  # behind it is chatter
+            listed = line.strip().removesuffix(".")
             surfaces = [s for s in _SEPARATOR.split(listed) if s.strip() and s.strip() != _NONE]
             found += [Mention(_unescape(s), label.name) for s in surfaces if _unescape(s).strip()]
         return Reading(found, unreadable)

@@ -49,11 +49,12 @@ def _features(c: Candidate) -> list[str]:
     words = c.surface.casefold().split() or [""]
     before, _, after = c.text.casefold().partition(c.surface.casefold())
     left, right = (before.split() or ["^"])[-1], (after.split() or ["$"])[0]
-    return [
+    features = [
         "bias", f"label={c.label}", f"surface={' '.join(words)}", f"first={words[0]}", f"last={words[-1]}",
         f"suffix={words[-1][-3:]}", f"left={left}", f"right={right}", f"words={min(len(words), 4)}",
         f"upper={c.surface.isupper()}", f"known={c.known_as}", f"agrees={c.known_as == c.label}",
     ]  # fmt: skip
+    return [f.encode("utf-8", "replace").decode("utf-8") for f in features]  # the library takes no lone surrogates
 
 
 def _classify(examples: Sequence[tuple[list[str], str]], queries: Sequence[list[str]]) -> list[tuple[str, float]]:

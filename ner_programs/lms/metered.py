@@ -6,25 +6,25 @@ sent, so that a budget is never overrun; equal requests under way at the same ti
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import itertools
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dspy
 from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, response_to_dict
-from dspy.lm15 import Request, Response, response_to_events
+from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from ner_programs._errors import LMSetupError
+from ner_programs.lms._engines import AsyncEngine, Engine
 from ner_programs.lms._ledger import Ledger, Spent
 from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.price import Price
@@ -260,47 +260,11 @@ def _codes(error: Exception) -> tuple[Any, Any]:
     return getattr(error, "status", None), getattr(error, "provider_code", None)
 
 
-class _Engine:
-    """The meter as a DSPy engine."""
-
-    def __init__(self, meter: Meter) -> None:
-        self.meter = meter
-
-    def complete(self, request: Request) -> Response:
-        return self.meter.complete(request)
-
-    def stream(self, request: Request) -> Iterator[Any]:
-        yield from response_to_events(self.complete(request))
-
-    def close(self) -> None: ...
-
-
-class _AsyncEngine:
-    """The meter as an asynchronous DSPy engine: the same path, on threads of its own."""
-
-    def __init__(self, meter: Meter, concurrency: int) -> None:
-        self.meter = meter
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="nerc-lm")
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _AsyncEngine:
-        return self
-
-    async def complete(self, request: Request) -> Response:
-        run = copy_context().run
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run, self.meter.complete, request)
-
-    async def stream(self, request: Request) -> AsyncIterator[Any]:
-        for event in response_to_events(await self.complete(request)):
-            yield event
-
-    async def aclose(self) -> None: ...
-
-
 class MeteredLM(dspy.LM):
     """A `dspy.LM` whose every call goes through a meter; copies (`lm.copy(temperature=1)`) share it."""
 
     def __init__(self, meter: Meter, *, concurrency: int = 8, **generation: Any) -> None:
-        engines = {"engine": _Engine(meter), "async_engine": _AsyncEngine(meter, concurrency)}
+        engines = {"engine": Engine(meter.complete), "async_engine": AsyncEngine(meter.complete, concurrency)}
         super().__init__(meter.backend.model, cache=False, num_retries=0, **engines, **generation)
         self.meter, self.concurrency = meter, concurrency
 

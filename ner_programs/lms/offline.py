@@ -6,10 +6,7 @@ It runs inside the process, or in `processes` of its own: the CRF library holds 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from ner_programs.lms._incontext import answer
+from ner_programs.lms._worker import Workers
 from ner_programs.lms.price import Price
 
 
@@ -28,32 +26,22 @@ class Offline:
     def __init__(self, processes: int) -> None:
         self.model, self.identity = f"offline/in-context-crf-{code_hash()}", ""
         self.price = Price(0.0, 0.0)
-        self.processes = processes
-        self._pool: ProcessPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._workers = Workers(processes) if processes else None
 
     def complete(self, request: Request) -> Response:
         """Answer one request."""
         system, turns = _text(request.system), [m.text or "" for m in request.messages]
-        said = self._workers().submit(answer, system, turns).result() if self.processes else answer(system, turns)
+        said = (self._workers.answer if self._workers else answer)(system, turns)
         tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said) // 4
         return Response(
             id=None, model=request.model, message=Message.assistant([TextPart(said)]), finish_reason="stop",
             usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out),
         )  # fmt: skip
 
-    def _workers(self) -> ProcessPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(self.processes, multiprocessing.get_context("spawn"))
-            return self._pool
-
     def close(self) -> None:
-        """Stop the worker processes, if there are any."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(cancel_futures=True)
-                self._pool = None
+        """End the processes, if there are any."""
+        if self._workers:
+            self._workers.close()
 
 
 def _text(system: str | Sequence[Any] | None) -> str:

@@ -81,7 +81,7 @@ def _begun(path: Path) -> bool:
     """Return whether there is a cassette, without the line that was cut off when its recording was killed."""
     whole = path.read_bytes() if path.exists() else b""
     kept = whole[: whole.rfind(b"\n") + 1]
-    if kept == whole or whole.startswith(b'{"cassette"'):
+    if kept == whole or (kept or whole)[:11] == b'{"cassette"'[: len(kept or whole)]:
         if kept != whole:
             os.truncate(path, len(kept))
         return bool(kept)

@@ -121,12 +121,14 @@ def notes(number: int = 10) -> Iterator[tuple[str, str, list[tuple[int, int, str
         for sentence in SENTENCES:
             pieces = sentence.replace("}", "{").split("{")
             for piece in pieces:
-                surface = {"potion": POTIONS[i % len(POTIONS)], "omen": OMENS[(i * 5 + 1) % len(OMENS)]}.get(piece, piece)
+                surface = {"potion": POTIONS[i % len(POTIONS)], "omen": OMENS[(i * 5 + 1) % len(OMENS)]}.get(
+                    piece, piece
+                )
                 if piece in LABELS:
                     spans.append((len(text), len(text) + len(surface), piece))
                 text += surface
             text += "\n"
-        yield f"p{i:02}_visit", text, spans
+        yield f"v{i:02}_visit", text, spans
 
 
 def write_brat(folder: Path) -> None:
@@ -205,7 +207,9 @@ def make_place(root: Path) -> Place:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own
+    config.addinivalue_line(
+        "filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning"
+    )  # MLflow's own
 
 
 @pytest.fixture

@@ -13,7 +13,18 @@ import ner_programs
 from experiments._errors import TrackingError
 from tests.experiments.conftest import GUIDELINES, LABELS, OMENS, ONTOLOGY, POTIONS, Place, make_place, notes
 
-RESULT = {"micro_f1", "precision", "recall", "ci95", "unit", "relaxed_f1", "seen_f1", "unseen_f1", "documents", "entities"}
+RESULT = {
+    "micro_f1",
+    "precision",
+    "recall",
+    "ci95",
+    "unit",
+    "relaxed_f1",
+    "seen_f1",
+    "unseen_f1",
+    "documents",
+    "entities",
+}
 FRAGMENTS = ("took ", "before the ferry", "By nightfall", "had crept in", "The warden wrote", "twice for the")
 
 
@@ -100,9 +111,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory, place: Place, private: Any) 
     (here.root / "brews.obo").write_text(ONTOLOGY.replace("zorvexan", "hawthorn").replace("blenmark", "nettle rash"))
     here.home.mkdir()
     shutil.copy(place.home / "mlflow.db", here.home)  # as another run made it: nothing of a corpus is in it, see below
-    said = here.nerc("run", "ward.toml", "--json")
-    verify = ["--set", "program.verify={name='llm',k=2}", "--set", "program.demos.k=0"]
-    more = here.nerc("run", "ward.toml", "--set", "optimizer={name='bootstrap',k=6,bootstrapped=2}", *verify)
+    said = here.nerc(
+        "run", "ward.toml", "--json", "--set", "name=alone"
+    )  # the experiments there lie in their own place
+    change = ["--set", "name=alone", "--set", "program.verify={name='llm',k=2}", "--set", "program.demos.k=0"]
+    more = here.nerc("run", "ward.toml", "--set", "optimizer={name='bootstrap',k=6,bootstrapped=2}", *change)
     assert (said.code, more.code) == (0, 0), said.err + more.err
     return here, said.json, said.err + more.err
 
@@ -125,7 +138,7 @@ def test_nothing_of_a_private_corpus_lies_in_the_cache_but_in_its_answers(alone:
     here, _, _ = alone
     answers = here.root / "cache" / "answers"
     assert leaks(answers, ())
-    assert leaks(here.root / "cache", (answers,)) == [] if len(list((here.root / "cache").iterdir())) > 1 else True
+    assert leaks(here.root, (answers, here.home / "bundles", here.root / "notes", here.root / "notes.jsonl")) == []
 
 
 def test_nothing_of_a_private_corpus_is_said(alone: tuple[Place, Any, str]) -> None:
@@ -154,9 +167,9 @@ def test_a_private_bundle_that_was_moved_is_missed_by_name(alone: tuple[Place, A
 
 
 BROKEN = {
-    "an offset": ("p03_visit.ann", lambda text: text.replace("T1\tpotion 11 ", "T1\tpotion 12 ")),
-    "a line": ("p04_visit.ann", lambda text: text + "zorvexan is no annotation\n"),
-    "no annotation": ("p05_visit.ann", None),
+    "an offset": ("v03_visit.ann", lambda text: text.replace("T1\tpotion 11 ", "T1\tpotion 12 ")),
+    "a line": ("v04_visit.ann", lambda text: text + "zorvexan is no annotation\n"),
+    "no annotation": ("v05_visit.ann", None),
 }
 
 
@@ -189,9 +202,14 @@ def test_strings_of_a_licensed_knowledge_base_stay_out_of_mlflow_and_of_the_expo
     kept = [place.home / "artifacts" / "licensed", Path(run["bundle"]), out]
     assert not [f for folder in kept for f in folder.rglob("*") if f.is_file() and b"wolfsbane" in f.read_bytes()]
     text = "Wenda took vexan brew before the ferry left."
-    expected = experiments.load(Path(run["bundle"]), home=place.home)(text).entities
-    assert [e.text for e in expected] == ["vexan brew"]
-    assert experiments.load(f"runs:/{run['run_id']}", home=place.home)(text).entities == expected
-    assert experiments.load(out, home=place.home)(text).entities == expected
+    for where in (run["bundle"], f"runs:/{run['run_id']}", out):
+        assert "vexan brew" in experiments.load(where, home=place.home).retrieve.lines(text)
     with pytest.raises(ner_programs.BundleError, match="does not carry its knowledge base"):
         ner_programs.load(out)
+
+
+def test_demonstrations_carry_no_string_of_a_licensed_knowledge_base(place: Place, public: Any) -> None:
+    (place.root / "licensed.obo").write_text(ONTOLOGY.replace("herbal draught", "wolfsbane cordial"))
+    knowledge = "kb={sources=[{name='obo',path='licensed.obo'}],bundle='reference'}"
+    run = place.made("run", "open.toml", "--set", knowledge, "--set", "optimizer={name='labeled',k=6}")
+    assert "wolfsbane" not in (Path(run["bundle"]) / "state.json").read_text()

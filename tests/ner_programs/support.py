@@ -22,9 +22,11 @@ LABELS = {
 }
 NASTY = [
     *"[]|\\<>&\"'{}#.:;`", "&amp;", "&amp", "&lt;b&gt;", "</span>", '<span class="problem">', "<problem>", "[ x | problem ]",
-    "] | test ]", "### text", "\n### text\n", "\\### text", "\n\\\\### answer\n", "### ", "Entity", "Entity type is", "entity is ",
+    "] | test ]", "### text", "\n### text\n", "\\### text", "\n\\\\### answer\n", "### ", "Entity", "Entity type is",
+    "entity is ",
     "Entıty type iſ ", "[SEP]", "\\[SEP]", "<entity>", ". ", '{"text": "x", "label": "problem"}', "[]", '{"mentions": [', "```",
-    "```json\n", "\n```", "\n", "\r\n", "\u2028", "\x0b", "\x00", " ", "\t", "é", "İ", "ß", "漢字", "𝔘", "\u0301", "none", "\\n",
+    "```json\n", "\n```", "\n", "\r\n", "\u2028", "\x0b", "\x00", " ", "\t", "é", "İ", "ß", "漢字", "𝔘", "\u0301", "none",
+    "\\n",
     "- x: problem", ": problem; ", "add ", "1 keep", "knee pain",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(NASTY) | st.text(max_size=5), max_size=10).map("".join)

@@ -177,7 +177,8 @@ RESPACED = [
     ("json_list", "\n".join(json.dumps({"text": e.text, "label": e.label}) for e in GOLD)),
     ("json_list", json.dumps({"a": [{"result": {"mentions": [{"text": e.text, "label": e.label}]}} for e in GOLD]})),
     ("dice", "entity type is  problem. entity is knee pain[SEP]fever.\nEntity type is TEST. Entity is  CT scan"),
-    ("dice", "Entity type is problem. It is\nsomething else. Entity is knee pain [sep] fever.\n\nEntity type is test.Entity is CT scan."),
+    ("dice", "Entity type is problem. It is\nsomething else. Entity is knee pain [sep] fever."
+             "\n\nEntity type is test.Entity is CT scan."),
     ("dice", "Sure! Entity type is test. Entity is CT scan. Entity type is problem. Entity is knee pain [SEP] [SEP] fever . "),
 ]  # fmt: skip
 
@@ -234,8 +235,10 @@ def test_reading_garbage_never_raises(name: str, answer: str) -> None:
     align(TEXT, reading)
 
 
-DEEP = ['{"a":' * 3000, '{"a":[' * 300 + "]}" * 300, "[" * 9000, "[ a " * 3000, "<span>" * 3000, "<problem" + " " * 9000, "{" * 9000,
-        '{"text": ' + "1" * 5000 + "}", "\\" * 9001, "Entity type is " * 2000, "[SEP]" * 3000, "```" * 3000, "&" * 9000, "| problem ]" * 3000,
+DEEP = ['{"a":' * 3000, '{"a":[' * 300 + "]}" * 300, "[" * 9000, "[ a " * 3000, "<span>" * 3000, "<problem" + " " * 9000, 
+        "{" * 9000,
+        '{"text": ' + "1" * 5000 + "}", "\\" * 9001, "Entity type is " * 2000, "[SEP]" * 3000, "```" * 3000, 
+        "&" * 9000, "| problem ]" * 3000,
         "&#" + "9" * 5000 + ";<span>x</span>", "[ a |" + " " * 9000]  # fmt: skip
 
 
@@ -269,6 +272,8 @@ def test_schema_is_none_or_describes_what_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_label_named_like_a_keyword(name: str) -> None:
-    form = resolve("ner_programs.formats", {"name": name}, labels=[Label("Entity is", "x"), Label("span", ""), Label("text", "")])
+    form = resolve(
+        "ner_programs.formats", {"name": name}, labels=[Label("Entity is", "x"), Label("span", ""), Label("text", "")]
+    )
     said = [Mention("fever", "Entity is", 0), Mention("pain", "span", 6), Mention("CT", "text", 11)]
     assert pairs(form.read(form.write("fever pain CT", said))) == pairs(said)

@@ -54,7 +54,11 @@ def test_label_lines_are_read_back(labels: dict[str, str]) -> None:
 SURFACES = st.lists(st.sampled_from(NASTY), min_size=1, max_size=4).map("".join)
 
 
-@given(items=st.lists(st.tuples(SURFACES, st.sampled_from(["Disease", "lab", "other", "", "problem; x"]), SURFACES), max_size=4))
+@given(
+    items=st.lists(
+        st.tuples(SURFACES, st.sampled_from(["Disease", "lab", "other", "", "problem; x"]), SURFACES), max_size=4
+    )
+)
 @example(items=[("x: problem; y", "lab", "n")])
 @example(items=[("x: problems", "Disease", "n")])
 @example(items=[('"', "Disease", "n"), ('"a": b', "lab", "n"), ("x:", "lab", "x:"), ("- a", "lab", "- a")])
@@ -62,7 +66,9 @@ SURFACES = st.lists(st.sampled_from(NASTY), min_size=1, max_size=4).map("".join)
 def test_knowledge_lines_give_back_surface_and_label(items: list[tuple[str, str, str]]) -> None:
     items = [i for i in items if i[0].strip()]
     types = {"disease": "problem", "lab": "A&B drug (x)"}
-    known = [Knowledge(Concept(f"C:{n}", name, type), surface, ("is a x",)) for n, (surface, type, name) in enumerate(items)]
+    known = [
+        Knowledge(Concept(f"C:{n}", name, type), surface, ("is a x",)) for n, (surface, type, name) in enumerate(items)
+    ]
     lines = prompt.render_knowledge(known, types, size=10**6)
     wanted = [(" ".join(surface.split()), types.get(type.casefold(), "")) for surface, type, _ in items]
     got = prompt.parse_knowledge(lines, list(LABELS))
@@ -116,7 +122,11 @@ def test_every_field_comes_back_from_the_messages(instruction: str, fields: list
     system, *turns = adapter.format(signature, demos, {k: v for k, v in query.items() if k != "mentions"})
     assert [t["role"] for t in turns] == ["user", "assistant"] * len(demos) + ["user"]
     said = dict(prompt.parse(system["content"]))
-    assert said == {"": signature.instructions.strip(), "labels": prompt.render_labels(labels_of(LABELS)), "answer": _Codec().describe()}
+    assert said == {
+        "": signature.instructions.strip(),
+        "labels": prompt.render_labels(labels_of(LABELS)),
+        "answer": _Codec().describe(),
+    }
     for turn, (knowledge, text) in zip(turns[::2], fields, strict=True):
         shown = {name: content for name, content in (("knowledge", knowledge), ("text", text)) if content}
         assert dict(prompt.parse(turn["content"])) == (shown or {"": ""})
@@ -128,7 +138,9 @@ def test_dspy_brings_prompts_and_answers_through_unchanged(name: str, text: str)
     assume(text.strip())
     spec = ProgramSpec(labels=LABELS, unit="document", format={"name": name})
     lm = Scripted(lambda seen: "none")
-    program = spec.build(pool=Pool.of([Document("d", "x\n### text\ny")], "document")).with_settings(demos={"name": "random"})
+    program = spec.build(pool=Pool.of([Document("d", "x\n### text\ny")], "document")).with_settings(
+        demos={"name": "random"}
+    )
     import dspy
 
     with dspy.context(lm=lm):
@@ -151,7 +163,9 @@ def compare(file: str, text: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         pytest.fail(f"{path} was missing and has been written; read it, and run again")
-    assert text == path.read_text(encoding="utf-8"), f"the prompt has changed; to accept it, delete {path} and run twice"
+    assert text == path.read_text(encoding="utf-8"), (
+        f"the prompt has changed; to accept it, delete {path} and run twice"
+    )
 
 
 def parts(**settings: Any) -> tuple[ExtractEntities, Any]:
@@ -170,7 +184,9 @@ QUERY = "MRI for gonalgia [left], <1 week |\n### text"
 def test_golden_prompt_of_format(name: str) -> None:
     extract, _ = parts(format={"name": name})
     fields = {"knowledge": extract.retrieve(QUERY), "text": QUERY}
-    compare(f"format-{name}.txt", shown(extract.adapter.format(extract.predict.signature, extract.demos(QUERY), fields)))
+    compare(
+        f"format-{name}.txt", shown(extract.adapter.format(extract.predict.signature, extract.demos(QUERY), fields))
+    )
 
 
 @pytest.mark.parametrize("mode", ["reject", "full"])
@@ -186,13 +202,17 @@ def test_golden_prompt_of_verifier(mode: str) -> None:
     demo = verifier.demonstration(text, knowledge, found, [*NOTES[0].entities, *align(text, [Mention("Pt", "test")])])
     empty = verifier.demonstration("Well.", "", (), ())
     asked = verifier._fields(QUERY, extract.retrieve(QUERY), align(QUERY, [Mention("gonalgia [left]", "problem")]))
-    messages = verifier.adapter.format(JudgeCandidates.with_instructions(verifier.predict.signature.instructions), [empty, demo], asked)
+    messages = verifier.adapter.format(
+        JudgeCandidates.with_instructions(verifier.predict.signature.instructions), [empty, demo], asked
+    )
     compare(f"verifier-{mode}.txt", shown(messages))
 
 
 def test_no_prompt_of_nerc_names_a_disease() -> None:
     """Labels are the user's: what nerc itself says must fit any of them."""
     for name in names("ner_programs.formats"):
-        adapter = StageAdapter(FormatCodec(ProgramSpec(labels={"zzz": ""}, format={"name": name}).build().extract.format), [Label("zzz")])
+        adapter = StageAdapter(
+            FormatCodec(ProgramSpec(labels={"zzz": ""}, format={"name": name}).build().extract.format), [Label("zzz")]
+        )
         said = adapter.system(FindMentions).casefold()
         assert not [w for w in ("disease", "chemical", "gene", "patient", "clinical", "drug") if w in said]

@@ -74,13 +74,18 @@ def test_tolerated_lines(line: str, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["1", "keep", "one keep", "1 maybe", "1 label person", "1 span", '1 span ""', "add x", "add | test", 'add "x" | person']
+    "line", ["1", "keep", "one keep", "1 maybe", "1 label person", "1 span", '1 span ""', "add x", "add | test",
+             'add "x" | person']
 )  # fmt: skip
 def test_unreadable_lines_are_counted(line: str) -> None:
     assert FULL.read(f"{line}\n2 keep") == ([Verdict("keep", 2)], 1)
 
 
-@given(answer=st.lists(st.sampled_from([*NASTY, "1 span ", "2 label ", "add ", " | ", "3 reject"]) | st.text(max_size=6), max_size=20).map("".join))
+@given(
+    answer=st.lists(
+        st.sampled_from([*NASTY, "1 span ", "2 label ", "add ", " | ", "3 reject"]) | st.text(max_size=6), max_size=20
+    ).map("".join)
+)
 def test_reading_garbage_never_raises(answer: str) -> None:
     for form in (FULL, REJECT):
         verdicts, unreadable = form.read(answer)
@@ -89,7 +94,8 @@ def test_reading_garbage_never_raises(answer: str) -> None:
         apply([Entity.of("abc def", 0, 3, "test")], verdicts)
 
 
-DEEP = ["1" * 5000 + " keep", "1 span " + "[" * 99_999, '1 span "' + "\\" * 9999, "add" + " " * 3000 + "x", "1" + " " * 9000 + "x",
+DEEP = ["1" * 5000 + " keep", "1 span " + "[" * 99_999, '1 span "' + "\\" * 9999, "add" + " " * 3000 + "x",
+        "1" + " " * 9000 + "x",
         "add " + "| " * 4000 + "x", "- " * 4000 + "x", "1 span " + " " * 9000 + "|", 'add "' + '\\"' * 4000]  # fmt: skip
 
 
@@ -115,14 +121,19 @@ def test_each_decision() -> None:
     assert judged(TEXT, CANDIDATES, []) == [(14, "pain", "problem"), (20, "old knee pain", "problem")]
     assert judged(TEXT, CANDIDATES, [Verdict("reject", 1), Verdict("keep", 2)]) == [(20, "old knee pain", "problem")]
     assert judged(TEXT, CANDIDATES, [Verdict("label", 2, "test")])[1] == (20, "old knee pain", "test")
-    assert judged(TEXT, CANDIDATES[:1], [Verdict("add", text="old", label="test")]) == [(14, "pain", "problem"), (20, "old", "test")]
+    assert judged(TEXT, CANDIDATES[:1], [Verdict("add", text="old", label="test")]) == [
+        (14, "pain", "problem"),
+        (20, "old", "test"),
+    ]
 
 
 def test_a_span_grows_at_its_own_occurrence() -> None:
     assert judged(TEXT, CANDIDATES[:1], [Verdict("span", 1, text="knee pain")]) == [(9, "knee pain", "problem")]
     last = (Entity.of(TEXT, 29, 33, "problem"),)
     assert judged(TEXT, last, [Verdict("span", 1, text="knee pain")]) == [(24, "knee pain", "problem")]
-    assert judged(TEXT, last, [Verdict("span", 1, text="pain; old knee pain")]) == [(14, "pain; old knee pain", "problem")]
+    assert judged(TEXT, last, [Verdict("span", 1, text="pain; old knee pain")]) == [
+        (14, "pain; old knee pain", "problem")
+    ]
 
 
 def test_a_span_shrinks_at_its_own_occurrence() -> None:
@@ -131,9 +142,9 @@ def test_a_span_shrinks_at_its_own_occurrence() -> None:
 
 
 def test_verdicts_that_make_no_sense_change_nothing_else() -> None:
-    assert judged(TEXT, CANDIDATES, [Verdict("reject", 9), Verdict("keep", 0), Verdict("add", text="absent", label="test")]) == judged(
-        TEXT, CANDIDATES, []
-    )
+    assert judged(
+        TEXT, CANDIDATES, [Verdict("reject", 9), Verdict("keep", 0), Verdict("add", text="absent", label="test")]
+    ) == judged(TEXT, CANDIDATES, [])
     assert judged(TEXT, CANDIDATES, [Verdict("span", 1, text="absent")]) == [(20, "old knee pain", "problem")]
 
 
@@ -174,7 +185,9 @@ def test_verdicts_turn_candidates_into_gold(drawn: tuple[str, tuple[Entity, ...]
 
 
 @given(drawn=tagged_words())
-def test_demonstrations_in_mode_reject_judge_every_candidate(drawn: tuple[str, tuple[Entity, ...], tuple[Entity, ...]]) -> None:
+def test_demonstrations_in_mode_reject_judge_every_candidate(
+    drawn: tuple[str, tuple[Entity, ...], tuple[Entity, ...]],
+) -> None:
     text, candidates, gold = drawn
     verifier = LLMVerifier(labels_of(LABELS), "", "reject", 3)
     demo = verifier.demonstration(text, "", candidates, gold)

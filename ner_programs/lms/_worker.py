@@ -1,0 +1,87 @@
+"""Processes that answer prompts: each reads a request a line and writes an answer a line, as JSON.
+
+`python -m ner_programs.lms._worker` is one of them. They are started as programs of their own, not with `multiprocessing`,
+which would run the caller's script again in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+
+class Workers:
+    """Up to `size` processes, started when they are first needed; safe to use from any number of threads."""
+
+    def __init__(self, size: int) -> None:
+        self._idle: queue.LifoQueue[subprocess.Popen[str] | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._idle.put(None)
+        self._all: list[subprocess.Popen[str]] = []
+        self._lock = threading.Lock()
+
+    def answer(self, system: str, turns: Sequence[str]) -> str:
+        """Let an idle process answer a prompt; one that has died is replaced, once.
+
+        Raises RuntimeError when a fresh process dies over the prompt as well.
+        """
+        process = self._idle.get()
+        try:
+            for _ in range(2):
+                process = process if process is not None and process.poll() is None else self._start()
+                said = _ask(process, system, turns)
+                if said is not None:
+                    return said
+                process = None
+            raise RuntimeError("a process of the offline engine died over a prompt, twice")
+        finally:
+            self._idle.put(process)
+
+    def _start(self) -> subprocess.Popen[str]:
+        path = os.pathsep.join(p or os.getcwd() for p in sys.path)  # find this package wherever the caller found it
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}, start_new_session=True,
+        )  # fmt: skip
+        with self._lock:
+            self._all.append(process)
+        return process
+
+    def close(self) -> None:
+        """End all processes."""
+        with self._lock:
+            for process in self._all:
+                process.kill()
+                process.communicate()
+            self._all.clear()
+
+
+def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> str | None:
+    """Return the answer of a process, None if it died."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(json.dumps([system, list(turns)]) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except OSError:
+        return None
+    return str(json.loads(line)) if line.endswith("\n") else None
+
+
+def main() -> None:
+    """Answer until the caller closes the pipe, or dies."""
+    from ner_programs.lms._incontext import answer
+
+    for line in sys.stdin:
+        system, turns = json.loads(line)
+        sys.stdout.write(json.dumps(answer(system, turns)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Who may know whom, what the packages offer, and what is shipped."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import import_module, resources
+from pathlib import Path
+
+import pytest
+
+from experiments.corpora import wardnotes
+from kb import KnowledgeBase
+from kb.sources import obo
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("kb", "ner_programs", "optimizers", "experiments")
+MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+INITS = [file for file in MODULES if file.name == "__init__.py"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def dotted(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_import_contracts_hold() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"Contracts: {len(contracts)} kept, 0 broken." in done.stdout
+    assert next(c["layers"] for c in contracts if c["type"] == "layers") == list(reversed(PACKAGES))
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level packages that a module imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            found.add(str(node.module).split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("file", MODULES, ids=dotted)
+def test_no_module_knows_those_above_it_or_the_tests(file: Path) -> None:
+    own = PACKAGES.index(file.relative_to(ROOT).parts[0])
+    known = imported(file)
+    assert not known & {*PACKAGES[own + 1 :], "tests", "benchmarks", "pytest"}
+    if own < PACKAGES.index("experiments"):
+        assert not known & {"mlflow", "typer", "rich", "datasets"}
+
+
+def test_mlflow_is_known_by_two_modules_only() -> None:
+    assert {dotted(file) for file in MODULES if "mlflow" in imported(file)} == {
+        "experiments.tracking",
+        "experiments.registry",
+    }
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in MODULES if "__all__" in file.read_text(encoding="utf-8")], ids=dotted
+)
+def test_what_a_module_offers_is_there_and_in_order(file: Path) -> None:
+    module = import_module(dotted(file))
+    if file in INITS:  # in the other modules ruff keeps the order: constants, classes, functions
+        assert list(module.__all__) == sorted(module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+def test_every_package_says_what_it_offers() -> None:
+    assert all(hasattr(import_module(package), "__all__") for package in PACKAGES)
+    assert not [dotted(file) for file in INITS if len(ast.get_docstring(ast.parse(file.read_text())) or "") < 20]
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert not [dotted(file) for file in MODULES if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))]
+
+
+def test_the_wheel_has_four_names() -> None:
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert sorted(wheel["packages"]) == sorted(PACKAGES)
+    assert set(wheel) == {"packages"}
+    assert all((ROOT / package / "py.typed").is_file() for package in PACKAGES)
+
+
+def test_the_sample_is_shipped() -> None:
+    sample = resources.files("experiments.corpora") / "_wardnotes"
+    names = {file.name for file in sample.iterdir()}
+    assert {"ward.obo", "train.txt", "dev.txt", "test.txt", "guidelines.md"} <= names
+    with resources.as_file(sample / "ward.obo") as path:
+        assert len(KnowledgeBase.of(obo.build(path))) > 50
+    assert all(wardnotes.read(part) for part in wardnotes.SPLITS)
+    assert (resources.files("experiments") / "specs" / "wardnotes.toml").is_file()

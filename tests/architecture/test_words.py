@@ -1,0 +1,148 @@
+"""What may stand in no file: a particular disease, code from data, an index, a path of somebody's machine."""
+
+import ast
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("kb", "ner_programs", "optimizers", "experiments")
+MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+DISEASES = (
+    "addison|alzheimer|amnesia|anaemia|anemia|angina|aneurysm|anorexia|apnea|arrhythmia|arthritis|asthma|ataxia|"
+    "autism|botulism|bronchitis|cancer|carcinoma|cataract|cholera|chorea|cirrhosis|colitis|copd|covid|crohn|dementia|"
+    "dengue|dermatitis|diabetes|diabetic|diphtheria|dystrophy|ebola|eczema|embolism|emphysema|encephalitis|"
+    "endometriosis|epilepsy|fibrosis|gangrene|gastritis|glaucoma|goiter|gonorrhea|gout|haemophilia|hemophilia|"
+    "hepatitis|hernia|hiv|htn|huntington|hyperlipidemia|hypertension|hyperthyroidism|hypothyroidism|ibd|infarction|"
+    "influenza|jaundice|leprosy|leukaemia|leukemia|lupus|lymphoma|malaria|measles|melanoma|meningitis|migraine|mumps|"
+    "myeloma|narcolepsy|nephritis|neuropathy|obesity|osteoporosis|pancreatitis|parkinson|pertussis|pneumonia|polio|"
+    "psoriasis|rabies|retinopathy|rickets|rubella|sarcoma|scabies|schizophrenia|sclerosis|scurvy|sepsis|smallpox|"
+    "syphilis|tetanus|thrombosis|tuberculosis|tumor|tumors|tumour|typhoid|urticaria|vasculitis"
+)
+PARTICULAR = re.compile(rf"(?<![a-z])({DISEASES})(?![a-z])", re.IGNORECASE)
+
+
+def tracked() -> list[Path]:
+    """Files that git has or would take."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout")
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def short(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def test_the_word_list_finds_words() -> None:
+    assert PARTICULAR.search("an Asthma attack")
+    assert PARTICULAR.search("HTN_NOTES")
+    assert not PARTICULAR.search("tumorous disease ncbi_disease syndrome ibdx")
+
+
+def test_no_module_names_a_particular_disease() -> None:
+    """Definitions of a corpus's labels are its own."""
+    found = {
+        f"{short(file)}:{n}: {match[0]}"
+        for file in MODULES
+        if not file.is_relative_to(ROOT / "experiments" / "corpora")
+        for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if (match := PARTICULAR.search(line))
+    }
+    assert found == set()
+
+
+LOADERS = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "imp"}
+CALLS = {"eval", "exec", "compile", "__import__", "globals"}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=short)
+def test_no_module_makes_code_of_data(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & LOADERS
+        elif isinstance(node, ast.ImportFrom):
+            assert str(node.module).split(".")[0] not in LOADERS
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in CALLS, f"{short(file)}:{node.lineno}"
+        elif isinstance(node, ast.Attribute):
+            assert node.attr not in ("dump_state_pickle", "save_program", "autolog"), f"{short(file)}:{node.lineno}"
+        elif isinstance(node, ast.keyword):
+            assert node.arg not in ("shell", "allow_pickle"), f"{short(file)}:{node.lineno}"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=short)
+def test_no_module_prints_or_leaves_a_note_to_do(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b|breakpoint\(\)", text)
+    if short(file) not in ("experiments/verbs.py", "experiments/cli.py", "experiments/demo.py"):
+        assert not re.search(r"^\s*print\(", text, re.MULTILINE)
+
+
+INDEX = re.compile(
+    r"index[-_]url|find[-_]links|trusted[-_]host|tool\.uv\.index|/simple\b|pypi\.org|pythonhosted", re.IGNORECASE
+)
+MACHINE = re.compile(r"(?<![\w.*}>/$-])/(home|Users|root|work|mnt|opt|srv|scratch)/\w|[A-Z]:\\Users")
+
+
+def texts() -> list[tuple[Path, str]]:
+    found = []
+    for file in tracked():
+        if file == Path(__file__).resolve():
+            continue
+        try:
+            found.append((file, file.read_text(encoding="utf-8")))
+        except UnicodeDecodeError:
+            continue
+    assert len(found) > 150
+    return found
+
+
+def test_the_patterns_find_what_they_are_for() -> None:
+    assert INDEX.search("--extra-index-url https://x")
+    assert MACHINE.search('path = "/home/me/x"')
+    assert not MACHINE.search("mlruns/work/x */work/y")
+
+
+@pytest.mark.parametrize("pattern", [INDEX, MACHINE], ids=["index", "machine"])
+def test_no_address_of_an_index_and_no_path_of_a_machine(pattern: re.Pattern[str]) -> None:
+    assert {f"{short(file)}: {match[0]}" for file, text in texts() if (match := pattern.search(text))} == set()
+
+
+def test_the_lock_file_has_no_addresses() -> None:
+    lock = ROOT / "requirements.lock"
+    if not lock.exists():
+        pytest.skip("there is no lock file")
+    assert "://" not in lock.read_text(encoding="utf-8")
+    assert "--hash=sha256:" in lock.read_text(encoding="utf-8")
+
+
+def test_mlruns_is_data() -> None:
+    inside = [short(file) for file in tracked() if file.is_relative_to(ROOT / "mlruns")]
+    assert inside == ["mlruns/README.md"]
+
+
+def test_nothing_is_left_lying_about() -> None:
+    top = {file.relative_to(ROOT).parts[0] for file in tracked()}
+    expected = {*PACKAGES, "tests", "mlruns", "docs", "benchmarks", ".ci", ".gitignore", ".github", "pyproject.toml"}
+    expected |= {"requirements.lock", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
+    assert top <= expected
+
+
+def test_the_sample_data_is_not_ignored() -> None:
+    names = {short(file) for file in tracked()}
+    assert {
+        f"experiments/corpora/_wardnotes/{name}" for name in ("ward.obo", "train.txt", "dev.txt", "test.txt")
+    } <= names
+
+
+def test_the_distribution_is_called_nerc() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == "nerc"
+    assert project["scripts"] == {"nerc": "experiments.cli:main"}

@@ -1,0 +1,236 @@
+"""Programs over new documents, from wherever they are loaded, and anyone's predictions scored."""
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+import experiments
+from experiments import annotate
+from experiments._errors import ReadError
+from experiments.corpora import jsonl
+from experiments.setup import open_corpus
+from experiments.spec import load
+from ner_programs import Document, Entity
+from tests.experiments.conftest import LABELS, Place, notes
+
+TEXT = "Wenda took zorvexan before the ferry left.\nBy nightfall a pale hum had crept in again. Ünïcode 𝔘 zorvexan."
+
+
+@pytest.fixture(scope="module")
+def expected(place: Place, public: Any) -> list[tuple[int, int, str]]:
+    entities = experiments.load(public["bundle"])(TEXT).entities
+    assert len(entities) >= 2
+    return [(e.start, e.end, e.label) for e in entities]
+
+
+@pytest.fixture
+def note(place: Place) -> Path:
+    (place.root / "note.txt").write_text(TEXT, encoding="utf-8")
+    return Path("note.txt")
+
+
+def spans(row: Any) -> list[tuple[int, int, str]]:
+    return [(e["start"], e["end"], e["label"]) for e in row["entities"]]
+
+
+def rows(text: str) -> list[Any]:
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_text_in_json_lines_out(place: Place, public: Any, note: Path, expected: list[tuple[int, int, str]]) -> None:
+    said = place.nerc("annotate", public["bundle"], note)
+    assert said.code == 0, said.err
+    (row,) = rows(said.out)
+    assert (row["id"], row["text"]) == ("note.txt", TEXT)
+    assert spans(row) == expected
+    assert all(TEXT[e["start"] : e["end"]] == e["text"] for e in row["entities"])
+    assert {e["label"] for e in row["entities"]} <= set(LABELS)
+
+
+def test_json_lines_in(place: Place, public: Any, note: Path, expected: list[tuple[int, int, str]]) -> None:
+    lines = [{"id": "a", "text": TEXT}, {"text": "Nothing at all."}, {"id": 3, "text": TEXT, "entities": []}]
+    (place.root / "more.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = place.nerc("annotate", public["bundle"], "more.jsonl", note)
+    assert said.code == 0, said.err
+    found = rows(said.out)
+    assert [row["id"] for row in found] == ["a", "more:2", "3", "note.txt"]
+    assert [spans(row) for row in found] == [expected, [], expected, expected]
+    as_text = rows(place.nerc("annotate", public["bundle"], "more.jsonl", "--format", "text").out)
+    assert [row["id"] for row in as_text] == ["more.jsonl"]
+
+
+def test_what_was_annotated_can_be_read_again(place: Place, public: Any, note: Path) -> None:
+    assert place.nerc("annotate", public["bundle"], note, "--out", "out.jsonl").code == 0
+    (document,) = jsonl.read(place.root / "out.jsonl")
+    assert document.text == TEXT
+    assert [e.provenance for e in document.entities] == [("extract",)] * len(document.entities) != []
+
+
+def test_many_documents_come_in_their_order(place: Place, public: Any) -> None:
+    count = 2 * annotate.BATCH + 3
+    texts = [f"Note {n}: Wenda took zorvexan before the ferry left." for n in range(count)]
+    (place.root / "many.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    said = place.nerc("annotate", public["bundle"], "many.jsonl")
+    found = rows(said.out)
+    assert [row["text"] for row in found] == texts
+    assert all("zorvexan" in [e["text"] for e in row["entities"]] for row in found)
+
+
+def test_out_is_written_whole_or_not_at_all(place: Place, public: Any, note: Path) -> None:
+    out = place.root / "whole.jsonl"
+    said = place.nerc("annotate", public["bundle"], note, "--out", "whole.jsonl")
+    assert (said.code, said.out) == (0, "")
+    before, files = out.read_text(), place.files()
+    assert rows(before)
+
+    def fails(program: Any, documents: Any, file: Any, tick: Any) -> int:
+        file.write("half a line")
+        raise RuntimeError("power cut")
+
+    with patch("experiments.annotate.annotate", fails), pytest.raises(RuntimeError, match="power cut"):
+        place.nerc("annotate", public["bundle"], note, "--out", "whole.jsonl")
+    assert out.read_text() == before
+    assert place.files() == files
+
+
+def test_reading_stops_before_anything_is_sent(place: Place, public: Any, note: Path) -> None:
+    said = place.nerc("annotate", public["bundle"], note, "nowhere.txt", "--out", "never.jsonl")
+    assert said.error == "nowhere.txt: there is no such file"
+    assert not (place.root / "never.jsonl").exists()
+    with pytest.raises(ReadError, match="nowhere"):
+        list(annotate.read([Path("nowhere")]))
+
+
+def test_a_program_is_loaded_from_its_run(place: Place, public: Any, expected: list[tuple[int, int, str]]) -> None:
+    for where in (
+        public["bundle"],
+        Path(public["bundle"]),
+        f"runs:/{public['run_id']}",
+        f"runs:/{public['run_id'][:8]}",
+    ):
+        program = experiments.load(where, home=place.home)
+        assert [(e.start, e.end, e.label) for e in program(TEXT).entities] == expected
+
+
+def test_a_program_is_loaded_by_its_name(
+    place: Place, public: Any, weaker: Any, note: Path, expected: list[tuple[int, int, str]]
+) -> None:
+    assert place.nerc("export", public["run_id"], "--register", "warder@best").code == 0
+    said = place.nerc("export", weaker["run_id"][:9], "--register", "warder@other")
+    assert "models:/warder@other is version 2" in said.err
+    best = experiments.load("models:/warder@best", home=place.home)
+    assert [(e.start, e.end, e.label) for e in best(TEXT).entities] == expected
+    assert experiments.load("models:/warder/1", home=place.home).spec == best.spec
+    assert experiments.load("models:/warder@other", home=place.home).spec.format == {"name": "tanl"}
+    (row,) = rows(place.nerc("annotate", "models:/warder@best", note).out)
+    assert spans(row) == expected
+    assert place.nerc("export", weaker["run_id"], "--register", "warder@best").code == 0  # an alias moves on
+    assert experiments.load("models:/warder@best", home=place.home).spec.format == {"name": "tanl"}
+
+
+FRESH = """
+import sys, ner_programs
+program = ner_programs.load(sys.argv[1])
+print([(e.start, e.end, e.label) for e in program(sys.argv[2]).entities])
+assert "mlflow" not in sys.modules and "experiments" not in sys.modules
+"""
+
+
+def test_an_exported_bundle_stands_alone(
+    place: Place, private: Any, expected: list[tuple[int, int, str]], tmp_path: Path
+) -> None:
+    out = tmp_path / "exported"
+    assert place.nerc("export", private["run_id"], "--out", out).code == 0
+    assert {file.name for file in out.iterdir()} == {"program.json", "state.json", "pool.jsonl", "kb"}
+    program = experiments.load(f"runs:/{private['run_id']}", home=place.home)
+    told = [(e.start, e.end, e.label) for e in program(TEXT).entities]
+    assert told
+    assert str(place.root) not in "".join(f.read_text() for f in out.rglob("*") if f.is_file())
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out = out.rename(elsewhere / "moved")
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, "moved", TEXT], capture_output=True, text=True, cwd=elsewhere, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(told)
+
+
+@pytest.fixture
+def gold(place: Place, public: Any) -> list[dict[str, Any]]:
+    return [
+        {"id": name, "text": text, "entities": [{"start": a, "end": b, "label": label} for a, b, label in found]}
+        for name, text, found in notes(20)
+    ]
+
+
+def write(place: Place, predictions: list[dict[str, Any]]) -> None:
+    (place.root / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in predictions))
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_perfect_predictions_are_perfect(place: Place, public: Any, gold: list[dict[str, Any]], part: str) -> None:
+    write(place, gold[::-1])
+    said = place.made("evaluate", "open.toml", "--predictions", "predictions.jsonl", "--part", part)
+    assert (said["micro_f1"], said["precision"], said["recall"], said["ci95"]) == (1, 1, 1, [1, 1])
+    assert said["documents"] == public[part]["documents"]
+    assert said["entities"] == public[part]["entities"]
+
+
+def test_predictions_are_counted(place: Place, public: Any, gold: list[dict[str, Any]]) -> None:
+    write(place, [{**row, "entities": row["entities"][:1]} for row in gold])
+    said = place.made("evaluate", "open.toml", "--predictions", "predictions.jsonl")
+    assert said["precision"] == 1
+    assert said["recall"] == pytest.approx(said["documents"] / said["entities"], abs=1e-4)
+
+
+def test_predictions_that_do_not_fit(place: Place, public: Any, gold: list[dict[str, Any]]) -> None:
+    words = ("evaluate", "open.toml", "--predictions", "predictions.jsonl")
+    missed = open_corpus(load(place.root / "open.toml"), place.root).dev[-1].id
+    write(place, [row for row in gold if row["id"] != missed])
+    assert place.nerc(*words).error == f"predictions.jsonl: there is no line for document {missed!r}"
+    write(place, [{**row, "text": row["text"] + "!"} for row in gold])
+    error = place.nerc(*words).error
+    assert "is not that of the corpus" in error
+    assert "ferry" not in error
+    write(place, [{**row, "entities": [{"start": 0, "end": 9999, "label": "omen"}]} for row in gold])
+    assert place.nerc(*words).error.startswith("predictions.jsonl:1: 0..9999 is no span")
+
+
+def test_a_bundle_is_evaluated_as_its_run_was(place: Place, public: Any) -> None:
+    for where in (public["bundle"], f"runs:/{public['run_id']}"):
+        said = place.made("evaluate", where, "open.toml", "--part", "test")
+        assert {key: said[key] for key in ("micro_f1", "ci95", "entities")} == {
+            key: public["test"][key] for key in ("micro_f1", "ci95", "entities")
+        }
+
+
+def test_unanswered_calls_are_counted() -> None:
+    class Failing:
+        spec = None
+
+        def __call__(self, text: str, exclude: Any) -> Any:
+            import dspy
+
+            return dspy.Prediction(entities=(Entity.of(text, 0, 1, "x"),), unanswered=1)
+
+        def predictors(self) -> list[Any]:
+            return []
+
+    out = io.StringIO()
+    documents = [Document("a", "abc"), replace(Document("b", "bcd"), group="g")]
+    ticks: list[int] = []
+    assert annotate.annotate(Failing(), documents, out, lambda: ticks.append(1)) == 2  # type: ignore[arg-type]
+    assert [(row["id"], row["entities"]) for row in rows(out.getvalue())] == [
+        ("a", [{"start": 0, "end": 1, "label": "x", "text": "a"}]),
+        ("b", [{"start": 0, "end": 1, "label": "x", "text": "b"}]),
+    ]
+    assert len(ticks) == 2

@@ -1,0 +1,136 @@
+"""The command line: help is quick, lists list, stdout is one JSON object."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from tests.experiments.conftest import Place
+
+HEAVY = ["dspy", "litellm", "openai", "mlflow", "numpy", "sklearn", "scipy", "networkx", "datasets", "rich.table"]
+HEAVY += [
+    "experiments.spec",
+    "experiments.verbs",
+    "ner_programs.components",
+    "ner_programs.program",
+]  # typer has pydantic
+PEEK = """
+import json, sys
+from experiments import cli
+sys.argv = ["nerc", *sys.argv[1:]]
+try:
+    cli.main()
+finally:
+    sys.stdout.flush()
+    print(json.dumps(sorted(m for m in {heavy} if m in sys.modules)), file=sys.stderr)
+"""
+
+
+def peeked(place: Place, *words: str, **more: str) -> tuple[str, list[str]]:
+    code = PEEK.replace("{heavy}", repr(HEAVY))
+    environment = {**os.environ, **place.environment, **more}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=place.root,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("compare", "--help")])
+def test_help_imports_nothing_heavy(bare: Place, words: tuple[str, ...]) -> None:
+    out, heavy = peeked(bare, *words)
+    assert "Usage: nerc" in out
+    assert heavy == []
+
+
+def test_completion_imports_nothing_heavy(bare: Place) -> None:
+    completion = {"_NERC_COMPLETE": "complete_bash", "COMP_WORDS": "nerc co", "COMP_CWORD": "1"}
+    out, heavy = peeked(bare, **completion)
+    assert out.split() == ["compare"]
+    assert heavy == []
+
+
+def test_lists_import_neither_dspy_nor_mlflow(bare: Place) -> None:
+    out, heavy = peeked(bare, "list", "formats")
+    assert "json_list" in out.split()
+    assert not {"dspy", "mlflow", "litellm", "sklearn"} & set(heavy)
+
+
+KINDS = {
+    "corpora": {"brat", "jsonl", "wardnotes", "ncbi_disease"},
+    "formats": {"json_list", "tanl", "dice", "tagged"},
+    "demos": {"random", "tfidf"},
+    "retrievers": {"none", "flat", "walk"},
+    "sources": {"obo", "tsv"},
+    "verifiers": {"llm"},
+    "optimizers": {"none", "labeled", "bootstrap", "random_search"},
+    "lms": {"api", "offline", "replay"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists(bare: Place, kind: str) -> None:
+    said = bare.nerc("list", kind)
+    names = said.out.split()
+    assert (said.code, said.err) == (0, "")
+    assert KINDS[kind] <= set(names)
+    assert names == sorted(names)
+    assert not [name for name in names if name.startswith("_")]
+    assert bare.made("list", kind) == {kind: names}
+
+
+def test_every_kind_is_in_the_help(bare: Place) -> None:
+    with patch.dict(os.environ, {"COLUMNS": "200"}):
+        out = bare.nerc("list", "--help").out
+    assert all(kind in out for kind in [*KINDS, "runs"])
+
+
+def test_the_runs_are_listed_newest_first(place: Place, private: Any, public: Any) -> None:
+    runs = place.made("list", "runs")["runs"]
+    there = [run["run_id"] for run in runs]
+    assert {private["run_id"], public["run_id"]} <= set(there)
+    assert runs[0].keys() == {"run_id", "experiment", "name", "dev_f1"}
+    lines = place.nerc("list", "runs").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [run_id[:8] for run_id in there]
+
+
+def test_no_runs_are_listed_where_there_are_none(bare: Place) -> None:
+    assert bare.made("list", "runs") == {"runs": []}
+    assert not bare.home.exists()
+
+
+def test_the_doctor_prints_no_secret(bare: Place) -> None:
+    with patch.dict(os.environ, {"OPENAI_API_KEY": "sk-very-secret"}):
+        said = bare.nerc("doctor", "--json")
+    assert said.code == 0
+    checks = {row["what"]: row for row in said.json["checks"]}
+    assert checks["OPENAI_API_KEY"]["found"] == "set"
+    assert checks["dspy"]["ok"]
+    assert checks["data directory"] == {
+        "what": "data directory",
+        "found": f"{bare.root / 'data'} (not there; only the sample runs)",
+        "ok": False,
+        "needed": False,
+    }
+    assert "sk-very-secret" not in said.out + said.err
+
+
+def test_the_cache_is_shown_and_removed(bare: Place) -> None:
+    folder = bare.root / "cache" / "answers" / "notes-0123"
+    folder.mkdir(parents=True)
+    (folder / "answers.db").write_bytes(bytes(1000))
+    assert bare.made("cache")["bytes"] == {"notes-0123": 1000}
+    assert "notes-0123\t0.0 MB" in bare.nerc("cache").out
+    assert "there are: notes-0123" in bare.nerc("cache", "--remove", "notes").error
+    assert folder.is_dir()
+    assert bare.made("cache", "--remove", "notes-0123")["bytes"] == {}
+    assert not folder.exists()

@@ -1,0 +1,109 @@
+"""Runs side by side: the figures are those of the paired bootstrap on the stored rows."""
+
+from typing import Any
+
+import pytest
+
+from experiments import tracking
+from experiments._errors import TrackingError
+from experiments.compare import compare
+from experiments.significance import interval, paired
+from ner_programs.scoring import Counts
+from tests.experiments.conftest import Place
+
+
+def rows(place: Place, run: Any, part: str, floor: str | None = None) -> list[Counts]:
+    client = tracking.open_store(place.home)
+    if floor is None:
+        said = tracking.read_file(client, run["run_id"], f"{part}.json")
+    else:
+        said = tracking.read_file(client, run["run_id"], "floors.json")[floor][part]
+    return [Counts(*row) for row in said["rows"]]
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_figures(place: Place, public: Any, weaker: Any, part: str) -> None:
+    said = place.made("compare", weaker["run_id"], public["run_id"][:10], "--part", part)
+    assert said.keys() >= {"part", "corpus", "unit", "runs", "floors"}
+    assert (said["part"], said["corpus"], said["unit"]) == (part, "notes", "document")
+    first, second = said["runs"]
+    assert [first["run_id"], second["run_id"]] == [weaker["run_id"], public["run_id"]]
+    a, b = rows(place, weaker, part), rows(place, public, part)
+    for shown, run, counts in ((first, weaker, a), (second, public, b)):
+        total = sum(counts, Counts())
+        assert shown["micro_f1"] == run[part]["micro_f1"] == round(total.f1, 4)
+        assert shown["ci95"] == [round(bound, 4) for bound in interval(counts)]
+        assert shown["lm_calls"] == run["lm_calls"]
+    expected = paired(a, b)
+    assert first["difference"] is None
+    assert second["difference"] == {
+        "delta": round(expected.delta, 4),
+        "ci95": [round(expected.lo, 4), round(expected.hi, 4)],
+        "p": round(expected.p, 4),
+        "significant": expected.significant,
+    }
+    assert second["difference"]["delta"] == pytest.approx(second["micro_f1"] - first["micro_f1"], abs=1e-4) != 0
+
+
+def test_floors_stand_beside(place: Place, public: Any, weaker: Any) -> None:
+    said = place.made("compare", public["run_id"], weaker["run_id"], "--part", "test")
+    floors = {row["name"].removeprefix("floor: "): row for row in said["floors"]}
+    assert floors.keys() == weaker["floors"].keys()
+    first = rows(place, public, "test")
+    for name, row in floors.items():
+        assert row["micro_f1"] == weaker["floors"][name]["test"]["micro_f1"]
+        assert row["lm_calls"] == 0
+        expected = paired(first, rows(place, weaker, "test", name))
+        assert row["difference"]["delta"] == round(expected.delta, 4)
+        assert row["difference"]["significant"] == expected.significant
+
+
+def test_order_turns_the_sign(place: Place, public: Any, weaker: Any) -> None:
+    deltas = [
+        compare(place.home, [a["run_id"], b["run_id"]]).rows[1].against_first
+        for a, b in ((public, weaker), (weaker, public))
+    ]
+    assert deltas[0] is not None
+    assert deltas[1] is not None
+    assert deltas[0].delta == pytest.approx(-deltas[1].delta)
+    assert deltas[0].delta < 0
+
+
+def test_an_experiment_is_all_of_its_finished_runs_oldest_first(place: Place, public: Any, weaker: Any) -> None:
+    client = tracking.open_store(place.home)
+    started = [run.info.run_id for run in tracking.find_runs(client, "open")]
+    said = place.made("compare", "--experiment", "open")
+    assert [row["run_id"] for row in said["runs"]] == started
+    assert {public["run_id"], weaker["run_id"]} <= set(started)
+
+
+def test_people_get_a_table(place: Place, public: Any, weaker: Any) -> None:
+    said = place.nerc("compare", public["run_id"], weaker["run_id"])
+    assert (said.code, said.out) == (0, "")
+    assert "notes, dev: strict micro-F1" in said.err
+    assert "floor: crf" in said.err
+
+
+def test_other_corpora_are_refused(place: Place, public: Any, private: Any, weaker: Any) -> None:
+    error = place.nerc("compare", public["run_id"], private["run_id"]).error
+    assert "different corpora" in error
+    other = place.made("run", "open.toml", "--set", "labels={potion='Brewed.'}", "--set", "optimizer={name='none'}")
+    error = place.nerc("compare", other["run_id"], weaker["run_id"]).error
+    assert "different corpora" in error
+
+
+def test_a_part_that_the_corpus_has_not(place: Place) -> None:
+    folder = place.root / "only-train"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text((place.root / "notes.jsonl").read_text())
+    (place.root / "only-train.toml").write_text('[corpus]\nname = "jsonl"\npath = "only-train"\n')
+    run = place.made("run", "only-train.toml")
+    assert run["test"]["documents"] == 0
+    assert "no test documents" in place.nerc("compare", run["run_id"], "--part", "test").error
+
+
+def test_nothing_to_compare(place: Place, bare: Place, public: Any) -> None:
+    assert "make some with `nerc run`" in bare.nerc("compare", "abc").error
+    assert not bare.home.exists()
+    with pytest.raises(TrackingError, match="there are no finished runs"):
+        compare(place.home, [])

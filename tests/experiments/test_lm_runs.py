@@ -1,0 +1,292 @@
+"""`nerc run` with a language model behind an API, end to end against a server on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import loopback, warm
+from tests.loopback import Loopback
+from tests.tiny import documents, write_corpus
+
+ROOT = Path(__file__).parent.parent.parent
+SPEC = """
+[corpus]
+name = "jsonl"
+path = "notes"
+private = false
+[labels]
+drug = "A medicine."
+problem = "A symptom or disease."
+[program]
+demos = { name = "tfidf", k = 4 }
+[optimizer]
+name = "random_search"
+candidates = 3
+search = { "demos.k" = [2, 6] }
+budget = { calls = 40 }
+[lm]
+price = { input = 100.0, output = 100.0 }
+retries = 0
+"""
+
+WATCH = """
+import atexit, os, sys
+log = open("connections", "a", buffering=1)
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        log.write(f"{event} {arguments[1] if event == 'socket.connect' else arguments[0]!r}\\n")
+sys.addaudithook(hook)
+"""
+
+
+@dataclass
+class Lab:
+    """A spec in a folder, a server, and an empty `mlruns`."""
+
+    folder: Path
+    server: Loopback
+
+    def __post_init__(self) -> None:
+        write_corpus(self.folder / "notes")
+        (self.folder / "my.toml").write_text(SPEC)
+        self.home = warm.fresh_home(self.folder / "mlruns")
+        self.env = {"NERC_CACHE": str(self.folder / "cache"), "NERC_HOME": str(self.home), "OPENAI_API_KEY": "sk-test"}
+
+    def run(self, *arguments: str, model: str = "openai/x", before: str = "", **env: str) -> warm.Ran:
+        base = self.server.root if model.startswith("azure/") else self.server.base
+        where = ("--lm", model, "--set", f"lm.api_base={base}") if model else ()
+        return warm.shared().run(
+            "run", "my.toml", *where, *arguments, "--json", cwd=self.folder, env=self.env | env, before=before
+        )
+
+    def written(self) -> list[str]:
+        """Everything in `mlruns` but the store and what the work folders are."""
+        every = (f.relative_to(self.home) for f in self.home.rglob("*") if f.is_file())
+        return sorted(str(f) for f in every if f.parts[0] not in ("work", "mlflow.db", ".store.lock"))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Loopback() as server:
+        yield Lab(tmp_path / "lab", server)
+
+
+def refused(ran: warm.Ran, said: str) -> None:
+    """Exit code 2, one line that says so, and nothing on stdout."""
+    assert ran.code == 2, ran.stderr
+    assert ran.stdout == "" and "Traceback" not in ran.stderr
+    assert re.search(said, ran.stderr.splitlines()[-1]), ran.stderr
+
+
+def test_the_command_line_as_a_user_calls_it(lab: Lab) -> None:
+    """A real process: a dry run sends nothing, the run prints one JSON object on stdout and people's lines on stderr."""
+    command = [sys.executable, "-m", "experiments.cli", "run", "my.toml", "--lm", "openai/x"]
+    command += ["--set", f"lm.api_base={lab.server.base}", "--json"]
+    env = {**os.environ, **lab.env, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=lab.folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1 and "Traceback" not in done.stderr
+    said = json.loads(done.stdout)
+    assert said["lm_calls"] == len(lab.server.requests) == said["spent"]["attempts"]
+    assert said["test"]["micro_f1"] > 0.5 and said["cost"] == pytest.approx(said["tokens"] * 1e-4)
+    assert Path(said["bundle"]).is_dir() and "trial 1" in done.stderr
+    assert json.loads((Path(said["bundle"]) / "program.json").read_text())["lm"] == {"model": "openai/x"}
+    everything = b"".join(f.read_bytes() for f in lab.folder.rglob("*") if f.is_file())
+    assert b"sk-test" not in everything
+
+
+DRY = (
+    "optimizer.k=4",
+    "optimizer={name='labeled', k=4}",
+    "optimizer={name='bootstrap', k=4}",
+    "program.verify={name='llm', k=2}",
+    "optimizer={name='random_search', candidates=3, k=4}",
+)
+
+
+def test_a_dry_run_sends_nothing_and_its_figures_are_bounds(lab: Lab) -> None:
+    for change in DRY:
+        changes = ("--set", change, "--set", "program.demos={name='random', k=0}")
+        dry = lab.run("--dry-run", *changes)
+        assert dry.code == 0, dry.stderr
+        assert not lab.server.requests and not lab.written()
+        assert all(word in dry.stderr for word in ("calls", "tokens", "US dollars"))
+        done = lab.run(*changes)
+        assert done.code == 0, done.stderr
+        assert done.json["lm_calls"] <= dry.json["calls"]
+        assert done.json["spent"]["tokens_in"] <= 1.5 * dry.json["tokens_in"]
+        assert dry.json["cost"] == pytest.approx((dry.json["tokens_in"] + dry.json["tokens_out"]) * 1e-4, abs=1e-3)
+        lab.server.requests.clear()
+        for file in lab.written():
+            (lab.home / file).unlink()
+
+
+def test_a_server_of_ones_own_needs_no_key(lab: Lab) -> None:
+    ran = lab.run("--set", "optimizer={name='none'}", model="hosted_vllm/x", OPENAI_API_KEY="")
+    assert ran.code == 0, ran.stderr
+    assert ran.json["lm_calls"] == len(lab.server.requests) == 10 and ran.json["test"]["micro_f1"] > 0.5
+
+
+def test_what_is_set_up_wrongly_is_said_and_is_no_f1_of_zero(lab: Lab) -> None:
+    refused(lab.run(OPENAI_API_KEY=""), "OPENAI_API_KEY")
+    refused(lab.run(model="vllm/x"), "hosted_vllm/<model>")
+    refused(lab.run("--set", "lm.price={input=1}"), r"lm\.price")
+    refused(lab.run("--set", "optimizer.budget={call=5}"), r"optimizer\.budget\.call")
+    refused(lab.run("--set", "lm.temprature=1"), "temprature")
+    assert not lab.server.requests
+    lab.server.fault = lambda body: loopback.UNAUTHORIZED
+    refused(lab.run(), "bad key")
+    lab.server.fault = lambda body: loopback.SERVER_ERROR
+    refused(lab.run(), "LM calls failed .*LMServerError 500")
+    assert not list(lab.home.glob("bundles/*"))
+    lab.server.fault = lambda body: None
+    assert lab.run().code == 0
+
+
+class TestMaxCost:
+    def test_holds_and_a_rerun_goes_on(self, lab: Lab) -> None:
+        spent, codes, sent = [], [], []
+        for limit in ("0.3", "0.3", "0.45", "1000"):
+            ran = lab.run("--max-cost", limit, "--set", "lm.concurrency=1")
+            codes.append(ran.code)
+            sent.append(len(lab.server.requests))
+            if ran.code:
+                refused(ran, rf"costs more than {limit} US dollars \(it has cost 0\.\d+.*higher --max-cost goes on")
+                spent.append(float(re.findall(r"it has cost ([\d.]+)", ran.stderr)[0]))
+                assert spent[-1] <= float(limit) and not list(lab.home.glob("bundles/*"))
+        assert codes == [2, 2, 2, 0] and 0 < spent[0] == spent[1] < spent[2] < ran.json["cost"]
+        assert sent[0] == sent[1] < sent[2] < sent[3] == ran.json["lm_calls"]
+        assert set(lab.server.counts.values()) == {1}
+        assert ran.json["cost"] == pytest.approx(ran.json["tokens"] * 1e-4)
+
+    def test_needs_a_price(self, lab: Lab) -> None:
+        (lab.folder / "my.toml").write_text(SPEC.replace("price", "# price"))
+        refused(lab.run("--max-cost", "1"), r"the price of openai/x is not known.*lm\.price")
+        assert not lab.server.requests
+
+    def test_that_is_enough_changes_nothing(self, lab: Lab) -> None:
+        limited, free = lab.run("--max-cost", "1000"), lab.run()
+        assert limited.code == free.code == 0
+        assert limited.json["dev"] == free.json["dev"] and limited.json["lm_calls"] == free.json["lm_calls"]
+        assert free.json["spent"]["cached"] == free.json["lm_calls"] and free.json["cost"] == 0
+
+
+class TestRecordAndReplay:
+    def test_gives_the_same_program_with_the_server_down(self, lab: Lab) -> None:
+        plain = lab.run()  # its answers are kept, and must get into the cassette all the same
+        recorded = lab.run("--set", "lm.record=tape.jsonl")
+        assert recorded.code == 0, recorded.stderr
+        assert len(lab.server.requests) == plain.json["lm_calls"]
+        tape = lab.folder / "tape.jsonl"
+        assert stat.S_IMODE(tape.stat().st_mode) == 0o600
+        lab.server.fault = lambda body: loopback.UNAUTHORIZED
+        replay = (
+            "run",
+            "my.toml",
+            "--lm",
+            "replay",
+            "--set",
+            "lm.path=tape.jsonl",
+            "--set",
+            f"lm.api_base={lab.server.base}",
+            "--json",
+        )
+        again = warm.shared().run(*replay, cwd=lab.folder, env=lab.env)
+        assert again.code == 0, again.stderr
+        assert len(lab.server.requests) == plain.json["lm_calls"]
+        for part in ("dev", "test", "lm_calls"):
+            assert again.json[part] == plain.json[part] == recorded.json[part]
+        programs = [json.loads((Path(r.json["bundle"]) / "program.json").read_text()) for r in (plain, again)]
+        assert programs[0]["spec"] == programs[1]["spec"]
+
+        refused(
+            warm.shared().run(*replay, "--set", "program.demos.k=5", cwd=lab.folder, env=lab.env), "holds no answer"
+        )
+        tape.write_bytes(tape.read_bytes()[:-9])
+        elsewhere = lab.env | {"NERC_CACHE": str(lab.folder / "another")}
+        refused(
+            warm.shared().run(*replay, "--set", "seed=2", cwd=lab.folder, env=elsewhere), "tape.jsonl holds no answer"
+        )
+        refused(lab.run("--set", "lm.record=tape.jsonl", model="hosted_vllm/x"), "holds answers of openai/x")
+        refused(warm.shared().run("run", "my.toml", "--lm", "replay", cwd=lab.folder, env=lab.env), r"lm\.path")
+
+
+class TestPrivate:
+    """Private text goes to the host that is named, and nowhere else."""
+
+    PUBLIC_HOST = "http://llm.example.com/v1"
+
+    @pytest.fixture(autouse=True)
+    def _private(self, lab: Lab) -> None:
+        (lab.folder / "my.toml").write_text(SPEC.replace("private = false", "private = true"))
+
+    def test_another_host_is_refused_before_the_first_call(self, lab: Lab) -> None:
+        for verb in ((), ("--dry-run",)):
+            refused(
+                lab.run("--set", f"lm.api_base={self.PUBLIC_HOST}", *verb, before=WATCH),
+                "may not be sent to llm.example.com",
+            )
+        refused(
+            warm.shared().run("run", "my.toml", "--lm", "openai/x", cwd=lab.folder, env=lab.env, before=WATCH),
+            "no lm.api_base",
+        )
+        refused(lab.run("--set", "lm.api_base=http://127.0.0.1@llm.example.com/v1", before=WATCH), "llm.example.com")
+        connections = lab.folder / "connections"
+        assert not connections.exists() or connections.read_text() == ""
+
+    def test_a_host_that_is_allowed_is_asked(self, lab: Lab) -> None:
+        """`llm.example.com` is made to mean the server: what is looked up and connected to is seen."""
+        resolve = WATCH + (
+            "import socket\nreal = socket.getaddrinfo\n"
+            "socket.getaddrinfo = lambda host, *a, **k: (log.write(f'lookup {host}\\n'), real('127.0.0.1', *a, **k))[1]\n"
+        )
+        port = lab.server.root.rpartition(":")[2]
+        allowed = (
+            "--set",
+            f"lm.api_base=http://llm.example.com:{port}/v1",
+            "--set",
+            'lm.allow_hosts=["LLM.example.com"]',
+        )
+        ran = lab.run(*allowed, "--set", "optimizer={name='none'}", before=resolve)
+        assert ran.code == 0, ran.stderr
+        assert len(lab.server.requests) == 10
+        looked_up = set(re.findall(r"^lookup (\S+)", (lab.folder / "connections").read_text(), re.MULTILINE))
+        assert looked_up == {"llm.example.com"}
+
+    @pytest.mark.parametrize("model", ["openai/x", "azure/deployed"])
+    def test_nothing_but_loopback_is_connected_to(self, lab: Lab, model: str) -> None:
+        """Not even the proxy that the environment names."""
+        proxies = {
+            name: "http://proxy.example.com:3128" for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY")
+        }
+        more = ("--set", "lm.api_version=2024-10-21") if model.startswith("azure/") else ()
+        ran = lab.run(*more, model=model, before=WATCH, AZURE_API_KEY="az", **proxies)
+        assert ran.code == 0, ran.stderr
+        assert len(lab.server.requests) == ran.json["lm_calls"] > 10
+        lines = (lab.folder / "connections").read_text().splitlines()
+        assert len(lines) > 1 and not [line for line in lines if "127.0.0.1" not in line and "'localhost'" not in line]
+
+    def test_texts_lie_in_the_bundle_and_the_cache_alone(self, lab: Lab) -> None:
+        ran = lab.run()
+        assert ran.code == 0, ran.stderr
+        texts = [d.text for prefix, n in (("a", 10), ("b", 6), ("c", 4)) for d in documents(n, prefix)]
+        holders = {
+            f.relative_to(lab.folder).parts[0:2]
+            for f in lab.folder.rglob("*")
+            if f.is_file() and any(t.encode() in f.read_bytes() for t in texts)
+        }
+        assert {h for h in holders if h[0] == "mlruns"} == {("mlruns", "bundles")}
+        assert not any(t in ran.stderr for t in texts)
+        (answers,) = (lab.folder / "cache" / "answers").iterdir()
+        assert stat.S_IMODE(answers.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(f.stat().st_mode) for f in answers.iterdir()} == {0o600}

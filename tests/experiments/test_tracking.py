@@ -1,0 +1,206 @@
+"""What MLflow holds of a run, and of the store itself."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import tracking
+from experiments._errors import TrackingError
+from experiments.spec import load
+from experiments.tracking import Tracker
+from tests.experiments.conftest import Place
+
+FINAL = ("f1", "f1_lo", "f1_hi", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "unanswered")
+
+
+def run_of(place: Place, said: Any) -> Any:
+    return tracking.open_store(place.home).get_run(said["run_id"])
+
+
+def artifacts(place: Place, said: Any) -> set[str]:
+    """Paths of all files that MLflow has of a run."""
+    client, run_id = tracking.open_store(place.home), said["run_id"]
+
+    def below(path: str | None) -> list[str]:
+        found = client.list_artifacts(run_id, path)
+        return [f for entry in found for f in (below(entry.path) if entry.is_dir else [entry.path])]
+
+    return set(below(None))
+
+
+@pytest.mark.parametrize(("name", "spec"), [("private", "ward.toml"), ("public", "open.toml")])
+def test_params_are_the_flat_spec(place: Place, name: str, spec: str, request: pytest.FixtureRequest) -> None:
+    run = run_of(place, request.getfixturevalue(name))
+    assert run.data.params == load(place.root / spec).flat()
+    assert run.data.params["optimizer.name"] == "random_search"
+    assert run.info.status == "FINISHED"
+
+
+def test_every_trial_is_a_step(place: Place, private: Any) -> None:
+    client = tracking.open_store(place.home)
+    scores = client.get_metric_history(private["run_id"], "trial_f1")
+    best = client.get_metric_history(private["run_id"], "best_f1")
+    assert [metric.step for metric in scores] == [1, 2, 3]
+    assert [metric.value for metric in best] == [max(m.value for m in scores[: n + 1]) for n in range(3)]
+    calls = [metric.value for metric in client.get_metric_history(private["run_id"], "trial_lm_calls")]
+    assert calls == sorted(calls)
+    for number, metric in enumerate(scores, 1):
+        kept = tracking.read_file(client, private["run_id"], f"trials/{number:04}.json")
+        assert kept["trial_f1"] == metric.value
+
+
+def test_final_metrics_are_those_of_the_result(place: Place, public: Any) -> None:
+    metrics = run_of(place, public).data.metrics
+    for part in ("dev", "test"):
+        assert {f"{part}_{name}" for name in FINAL} <= metrics.keys()
+        assert metrics[f"{part}_f1"] == public[part]["micro_f1"]
+        assert [metrics[f"{part}_f1_lo"], metrics[f"{part}_f1_hi"]] == public[part]["ci95"]
+    assert metrics["lm_calls"] == public["lm_calls"]
+    assert metrics["tokens"] == public["tokens"]
+    assert metrics["floor_crf_hints_dev_f1"] == pytest.approx(
+        public["floors"]["crf+hints"]["dev"]["micro_f1"], abs=1e-4
+    )
+
+
+def test_tags_say_on_what_the_run_was_made(place: Place, private: Any, public: Any) -> None:
+    tags = run_of(place, private).data.tags
+    assert tags["nerc.corpus"] == "notes"
+    assert tags["nerc.private"] == "true"
+    assert tags["nerc.engine"] == "in-context CRF"
+    assert tags["nerc.bundle"] == private["bundle"]
+    assert (place.home / "kb" / tags["nerc.kb_fingerprint"]).is_dir()
+    assert len(tags["nerc.corpus_fingerprint"]) == 16
+    others = run_of(place, public).data.tags
+    assert others["nerc.private"] == "false"
+    assert others["nerc.corpus_fingerprint"] != tags["nerc.corpus_fingerprint"]
+    assert others["nerc.kb_fingerprint"] == tags["nerc.kb_fingerprint"]
+
+
+PLAIN = {"prompts/first.txt", "prompts/compiled.txt", "dev.json", "test.json", "floors.json", "result.json"}
+
+
+def test_artifacts(place: Place, private: Any, public: Any) -> None:
+    trials = {f"trials/{number:04}.json" for number in (1, 2, 3)}
+    bundle = {f"bundle/{name}" for name in ("program.json", "state.json", "pool.jsonl")}
+    assert artifacts(place, private) == PLAIN | trials
+    assert artifacts(place, public) == PLAIN | {"trials/0001.json", "trials/0002.json"} | bundle
+
+
+def test_the_result_is_kept_as_it_was_printed(place: Place, public: Any) -> None:
+    assert tracking.read_file(tracking.open_store(place.home), public["run_id"], "result.json") == public
+
+
+def test_prompts_of_a_public_corpus_are_whole(place: Place, private: Any, public: Any) -> None:
+    def prompt(said: Any) -> str:
+        client = tracking.open_store(place.home)
+        return Path(client.download_artifacts(said["run_id"], "prompts/compiled.txt")).read_text()
+
+    assert prompt(public).count("=== user") >= 2
+    assert "took" in prompt(public)
+    assert prompt(private).startswith("=== system")
+    assert "=== user" not in prompt(private)
+    assert "Mark the whole name of a potion" in prompt(private)
+
+
+def test_a_public_bundle_that_is_gone_comes_from_mlflow(place: Place, public: Any, tmp_path: Path) -> None:
+    import experiments
+
+    text = "Wenda took zorvexan before the ferry left."
+    where, folder = f"runs:/{public['run_id']}", Path(public["bundle"])
+    before = experiments.load(where, home=place.home)
+    folder.rename(tmp_path / "moved")
+    try:
+        after = experiments.load(where, home=place.home)
+    finally:
+        (tmp_path / "moved").rename(folder)
+    assert before(text).entities == after(text).entities != ()
+    assert after.kb is not None
+    assert before.kb is not None
+    assert after.kb.fingerprint == before.kb.fingerprint
+
+
+@pytest.fixture
+def odd(place: Place, public: Any, tmp_path: Path) -> Path:
+    """A store whose path needs care in a URI."""
+    home = tmp_path / "mlruns #1 of [50] é"
+    home.mkdir()
+    shutil.copy(place.home / "mlflow.db", home)
+    return home
+
+
+def test_a_store_may_lie_anywhere(odd: Path, public: Any) -> None:
+    tracker = Tracker.start(odd, "odd", "a run", {"a.b": "1"}, {"private": "false"})
+    tracker.file("some.json", {"é": 1})
+    tracker.metrics({"dev_f1": 0.5})
+    tracker.end()
+    assert (odd / "artifacts" / "odd" / tracker.run_id / "artifacts" / "some.json").is_file()
+    client = tracking.existing_store(odd)
+    assert tracking.read_file(client, tracker.run_id, "some.json") == {"é": 1}
+    listed = tracking.list_runs(odd)
+    assert listed[0] == {"run_id": tracker.run_id, "experiment": "odd", "name": "a run", "dev_f1": 0.5}
+    assert public["run_id"] in [run["run_id"] for run in listed]
+    assert {path.name for path in odd.parent.iterdir()} == {odd.name}
+
+
+def test_even_where_a_database_url_would_read_its_path_otherwise(odd: Path) -> None:
+    home = odd.rename(odd.with_name("100%25 sure?"))
+    tracker = Tracker.start(home, "odd", "a run", {}, {"private": "false"})
+    tracker.end()
+    assert tracker.run_id in [run["run_id"] for run in tracking.list_runs(home)]
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_an_interrupted_run_is_taken_up_as_private_as_it_was(odd: Path, private: bool) -> None:
+    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": str(private).lower()})
+    tracker.end("KILLED")
+    again = Tracker.resume(odd, tracker.run_id)
+    assert (again.run_id, again.private) == (tracker.run_id, private)
+    assert again.client.get_run(again.run_id).info.status == "RUNNING"
+    with pytest.raises(TrackingError, match="no longer in"):
+        Tracker.resume(odd, "0" * 32)
+
+
+def test_runs_are_found_by_their_first_characters(place: Place, private: Any, public: Any) -> None:
+    client = tracking.open_store(place.home)
+    assert tracking.find_run(client, private["run_id"][:12]).info.run_id == private["run_id"]
+    assert tracking.find_run(client, public["run_id"]).info.run_id == public["run_id"]
+    with pytest.raises(TrackingError, match="no runs begin with 'zz'"):
+        tracking.find_run(client, "zz")
+    with pytest.raises(TrackingError, match="no runs begin with ''"):
+        tracking.find_run(client, "")
+    found = [run.info.run_id for run in tracking.find_runs(client, "open")]
+    assert public["run_id"] in found
+    assert private["run_id"] not in found
+    with pytest.raises(TrackingError, match=r"there is no experiment 'nothing'; there are: .*open, ward"):
+        tracking.find_runs(client, "nothing")
+
+
+def test_reading_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"no runs in .*none; make some with `nerc run`"):
+        tracking.existing_store(tmp_path / "none")
+    assert tracking.list_runs(tmp_path / "none") == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfinished_run_has_no_result(odd: Path) -> None:
+    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "false"})
+    with pytest.raises(TrackingError, match=f"run {tracker.run_id[:8]} has no dev.json"):
+        tracking.read_file(tracker.client, tracker.run_id, "dev.json")
+    with pytest.raises(TrackingError, match=f"run {tracker.run_id[:8]} has no bundle"):
+        import experiments
+
+        experiments.load(f"runs:/{tracker.run_id}", home=odd)
+
+
+def test_trials_of_a_private_corpus_name_their_demonstrations(place: Place, private: Any) -> None:
+    change = ["--set", "optimizer={name='labeled',k=3}", "--set", "program.demos.k=0"]
+    said = place.made("run", "ward.toml", *change)
+    kept = tracking.read_file(tracking.open_store(place.home), said["run_id"], "trials/0001.json")
+    names = kept["state"]["extract.predict"]["demos"]
+    state = json.loads((Path(said["bundle"]) / "state.json").read_text())["extract.predict"]
+    assert names == [demo["id"] for demo in state["demos"]]
+    assert len(names) == 3
+    assert set(kept["state"]["extract.predict"]) == {"demos"}

@@ -1,0 +1,198 @@
+"""Bad answers are recovered from and counted; failed calls are unanswered, and an outage never chooses a program (D6)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import dspy
+import pytest
+
+import optimizers
+from ner_programs import LMSetupError
+from ner_programs.lms import open_lm
+from ner_programs.lms.metered import MeteredLM
+from optimizers._base import Candidate, Trial, best_of, score
+from optimizers._errors import OutageError
+from tests import loopback
+from tests.loopback import Loopback
+from tests.tiny import DEV, DRUGS, PROBLEMS, TRAIN, documents, program
+
+
+def scripted(body: loopback.Body) -> str:
+    text = loopback.last_turn(body).rpartition("### text\n")[2]
+    said = [(w, "drug") for w in DRUGS if w in text] + [(w, "problem") for w in PROBLEMS if w in text]
+    return json.dumps([{"text": w, "label": label} for w, label in said])
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    slept: list[float] = []
+    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
+    return slept
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with Loopback(script=scripted) as running:
+        yield running
+
+
+@pytest.fixture
+def lm(server: Loopback) -> Iterator[MeteredLM]:
+    metered = open_lm("hosted_vllm/x", api_base=server.base)
+    with dspy.context(lm=metered, disable_history=True):
+        yield metered
+
+
+DOCUMENT = DEV[0]
+Ask = Callable[[Any], dspy.Prediction]
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    if request.param == "sync":
+        return lambda made: made(text=DOCUMENT.text)
+    return lambda made: asyncio.run(made.acall(text=DOCUMENT.text))
+
+
+class TestAnswers:
+    """A bad answer never raises, is not asked for again, and is counted."""
+
+    def test_a_good_one(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
+        said = ask(program())
+        assert said.entities == DOCUMENT.entities and said.unreadable == said.unanswered == 0
+
+    def test_a_truncated_one_loses_only_its_end(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
+        server.queue = [loopback.TRUNCATED]
+        said = ask(program())
+        assert len(said.entities) == 1 and said.entities[0] in DOCUMENT.entities and said.unanswered == 0
+
+    def test_an_echo_of_the_prompt_is_no_answer(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
+        server.queue = [loopback.ECHO]
+        said = ask(program())
+        assert said.entities == () and said.unreadable == 1 and said.unanswered == 0
+
+    @pytest.mark.parametrize("text", ["", " ", "I cannot help with that.", '{"mentions": ', "null", "[[[[[", "\ud83d"])
+    def test_nonsense_is_unreadable(self, server: Loopback, lm: MeteredLM, ask: Ask, text: str) -> None:
+        server.script = lambda body: text
+        said = ask(program())
+        assert said.entities == () and said.unreadable == 1 and said.unanswered == 0
+        assert len(server.requests) == 1
+
+    def test_what_is_readable_among_nonsense_is_kept(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
+        server.script = lambda body: (
+            f'Sure! {scripted(body)} and {{"text": 5}}, {{"text": "aspirin", "label": "planet"}}'
+        )
+        said = ask(program())
+        assert said.entities == DOCUMENT.entities and said.unreadable == 2
+
+    @pytest.mark.parametrize("stage", ["extract", "verify"])
+    def test_so_it_is_for_the_verifier(self, server: Loopback, lm: MeteredLM, ask: Ask, stage: str) -> None:
+        server.script = lambda body: (
+            "???" if ("### candidates" in loopback.last_turn(body)) is (stage == "verify") else scripted(body)
+        )
+        said = ask(program(verify={"name": "llm", "mode": "reject"}))
+        assert said.unreadable == 1 and said.unanswered == 0
+        assert said.entities == (DOCUMENT.entities if stage == "verify" else ())
+
+
+FAILURES = {
+    "500": loopback.SERVER_ERROR, "429": loopback.rate_limited(3), "malformed": loopback.MALFORMED,
+    "filtered": loopback.FILTERED, "answer filtered": loopback.FILTERED_ANSWER, "too long": loopback.TOO_LONG,
+    "foreign": loopback.NOT_A_COMPLETION,
+}  # fmt: skip
+SETUPS = {"401": loopback.UNAUTHORIZED, "no quota": loopback.NO_QUOTA, "no model": loopback.NO_MODEL}
+
+
+class TestCalls:
+    @pytest.mark.parametrize("name", FAILURES)
+    def test_a_failed_one_is_unanswered(self, server: Loopback, lm: MeteredLM, ask: Ask, name: str) -> None:
+        server.fault = lambda body: FAILURES[name]
+        said = ask(program())
+        assert said.unanswered == 1 and said.entities == () and said.unreadable == 0
+
+    @pytest.mark.parametrize("name", SETUPS)
+    def test_what_cannot_succeed_is_said(self, server: Loopback, lm: MeteredLM, ask: Ask, name: str) -> None:
+        server.fault = lambda body: SETUPS[name]
+        with pytest.raises(LMSetupError):
+            ask(program())
+        assert len(server.requests) == 1
+
+    def test_a_failed_verification_leaves_the_entities(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
+        server.fault = lambda body: loopback.SERVER_ERROR if "### candidates" in loopback.last_turn(body) else None
+        said = ask(program(verify={"name": "llm"}))
+        assert said.entities == DOCUMENT.entities and said.unanswered == 1
+
+    def test_a_failed_extraction_is_not_verified(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
+        server.fault = lambda body: loopback.FILTERED
+        said = ask(program(verify={"name": "llm", "mode": "full"}))
+        assert said.unanswered == 1 and len(server.requests) == 1
+
+    def test_the_units_of_a_document_fail_one_by_one(self, server: Loopback, lm: MeteredLM) -> None:
+        server.fault = lambda body: loopback.FILTERED if "gout" in loopback.last_turn(body) else None
+        said = program(unit="sentence")(text="Takes aspirin for fever. Has gout. Stopped codeine.")
+        assert [e.text for e in said.entities] == ["aspirin", "fever", "codeine"] and said.unanswered == 1
+
+
+class TestOutages:
+    """100 dev documents: up to two may fail."""
+
+    DEV = documents(100, "o")
+
+    def fail(self, server: Loopback, *numbers: int) -> None:
+        texts = [self.DEV[n].text for n in numbers]
+        server.fault = lambda body: loopback.FILTERED if any(t in loopback.last_turn(body) for t in texts) else None
+
+    @pytest.mark.parametrize(("failed", "rankable"), [(0, True), (2, True), (3, False)])
+    def test_two_per_cent(self, server: Loopback, lm: MeteredLM, failed: int, rankable: bool) -> None:
+        self.fail(server, *range(failed))
+        scored = score(program(), self.DEV)
+        assert scored.total.unanswered == failed and scored.rankable is rankable
+        assert scored.total.gold - scored.total.correct == 2 * failed  # missed, and seen to be missed
+        assert scored.total.precision == 1.0
+
+    def test_an_outage_does_not_choose_the_program(self, server: Loopback, lm: MeteredLM) -> None:
+        """The better candidate meets the outage: it is reported, and not ranked, but neither is it called worse."""
+        trials: list[Trial] = []
+        worse, better = program(), program(demos={"name": "random", "k": 1})
+        worse_script = scripted
+        server.script = lambda b: (
+            worse_script(b) if len(b["messages"]) > 2 or "heparin" not in str(b["messages"]) else "[]"
+        )
+        server.fault = lambda b: (
+            loopback.FILTERED if len(b["messages"]) > 2 and "fever" in b["messages"][-1]["content"] else None
+        )
+        from ner_programs.lms.metered import Budget
+
+        candidates = [Candidate({"n": 1}, lambda: worse), Candidate({"n": 2}, lambda: better)]
+        ranked = best_of(candidates, self.DEV, Budget(), trials.append)
+        assert [t.number for t in trials] == [1, 2] and [t.number for t in ranked] == [1]
+        assert trials[1].scored.total.unanswered > 2
+
+    @pytest.mark.parametrize("optimizer", ["none", "labeled", "bootstrap", "random_search"])
+    def test_when_nothing_is_answered_there_is_no_program(
+        self, server: Loopback, lm: MeteredLM, optimizer: str
+    ) -> None:
+        server.fault = lambda body: loopback.FILTERED
+        with pytest.raises(OutageError, match=r"2% of the LM calls failed .*LMInvalidRequestError 400 content_filter"):
+            optimizers.compile(program(), {"name": optimizer}, train=TRAIN, dev=DEV)
+
+    def test_what_was_answered_is_kept(self, server: Loopback, lm: MeteredLM) -> None:
+        self.fail(server, 1, 2, 3)
+        with pytest.raises(OutageError):
+            optimizers.compile(program(), {"name": "none"}, train=TRAIN, dev=self.DEV)
+        server.fault = lambda body: None
+        optimizers.compile(program(), {"name": "none"}, train=TRAIN, dev=self.DEV)
+        assert len(server.requests) == 100 + 3 and lm.meter.spent.calls == 100
+
+    @pytest.mark.parametrize("optimizer", ["none", "labeled", "bootstrap", "random_search"])
+    def test_a_wrong_key_ends_every_optimizer(self, server: Loopback, lm: MeteredLM, optimizer: str) -> None:
+        server.fault = lambda body: loopback.UNAUTHORIZED
+        with pytest.raises(LMSetupError, match="bad key"):
+            optimizers.compile(program(), {"name": optimizer}, train=TRAIN, dev=DEV)
+        assert len(server.requests) < 60

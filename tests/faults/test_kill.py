@@ -1,0 +1,221 @@
+"""Killed with -9 at any moment and run again: the same program, the same calls, nothing paid twice, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import warm
+from tests.loopback import Loopback
+from tests.tiny import write_corpus
+
+SPEC = """
+name = "tiny"
+[corpus]
+name = "jsonl"
+path = "notes"
+private = false
+[labels]
+drug = "A medicine."
+problem = "A symptom or disease."
+[program]
+format = { name = "tanl" }
+verify = { name = "llm", k = 2 }
+[optimizer]
+name = "random_search"
+candidates = 4
+k = 3
+budget = { calls = 90 }
+[lm]
+model = "hosted_vllm/tiny"
+price = { input = 1.0, output = 1.0 }
+"""
+
+
+@dataclass
+class Lab:
+    """A spec, a folder of runs and a server of their own."""
+
+    folder: Path
+    server: Loopback
+    concurrency: int
+    unsettled: int = 0
+
+    def __post_init__(self) -> None:
+        write_corpus(self.folder / "notes")
+        (self.folder / "my.toml").write_text(SPEC)
+        self.home = warm.fresh_home(self.folder / "mlruns")
+
+    def begin(self, before: str = "") -> int:
+        arguments = ("--set", f"lm.api_base={self.server.base}", "--set", f"lm.concurrency={self.concurrency}")
+        env = {"NERC_CACHE": str(self.folder / "cache"), "NERC_HOME": str(self.home)}
+        return warm.shared().begin("run", "my.toml", *arguments, "--json", cwd=self.folder, env=env, before=before)
+
+    def run(self, before: str = "") -> warm.Ran:
+        self.begin(before)
+        return warm.shared().end()
+
+    def killed_at(self, number: int) -> warm.Ran:
+        """Run, and kill when the server has got so many requests more; what was not settled then may be repeated."""
+        already, process = len(self.server.requests), [0]
+
+        def on_request(count: int) -> None:
+            if count == already + number:
+                while not process[0]:
+                    time.sleep(0.001)
+                os.kill(process[0], signal.SIGKILL)
+
+        self.server.on_request = on_request
+        process[0] = self.begin()
+        ran = warm.shared().end()
+        self.server.on_request = lambda count: None
+        last = {key: event for event, key in self.events()}
+        self.unsettled += sum(event == "reserved" for event in last.values())
+        return ran
+
+    def events(self) -> list[tuple[str, str]]:
+        """Return the ledger: what happened to which request."""
+        (ledger,) = self.home.glob("work/*/ledger.jsonl")
+        whole = ledger.read_text().rpartition("\n")[0].splitlines()
+        return [(row["event"], row["key"]) for row in map(json.loads, whole)]
+
+    @property
+    def bundles(self) -> list[Path]:
+        return sorted(f for f in (self.home / "bundles").glob("*") if not f.name.startswith("."))
+
+    def mlflow(self) -> list[tuple[str, str]]:
+        with sqlite3.connect(self.home / "mlflow.db") as store:
+            return list(store.execute("SELECT run_uuid, status FROM runs"))
+
+    def sent_twice(self) -> Counter[str]:
+        return Counter({content: n - 1 for content, n in self.server.counts.items() if n > 1})
+
+
+def compiled(bundle: str | Path) -> dict[str, Any]:
+    """Return everything of a bundle that decides what it does."""
+    files = {f.name: json.loads(f.read_text()) for f in Path(bundle).glob("*.json")}
+    assert files.keys() == {"program.json", "state.json"}
+    return files
+
+
+def figures(ran: warm.Ran) -> dict[str, Any]:
+    """Return the figures that do not depend on the clock or on where the run lies."""
+    return {k: v for k, v in ran.json.items() if k not in ("run_id", "bundle", "seconds")}
+
+
+@pytest.fixture(params=[1, 4], ids=["one at a time", "four at a time"])
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    with Loopback(delay=0.003) as server:
+        yield Lab(tmp_path / "lab", server, request.param)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[warm.Ran, dict[str, Any], int]:
+    """The run that nobody killed."""
+    with Loopback() as server:
+        lab = Lab(tmp_path_factory.mktemp("whole") / "lab", server, 1)
+        ran = lab.run()
+        assert ran.code == 0, ran.stderr
+        assert not lab.sent_twice() and len(lab.bundles) == 1
+        return ran, compiled(ran.json["bundle"]), len(server.requests)
+
+
+def test_the_run_is_worth_killing(whole: tuple[warm.Ran, dict[str, Any], int]) -> None:
+    ran, files, requests = whole
+    assert ran.json["lm_calls"] == requests == ran.json["spent"]["attempts"] > 60
+    assert files["state.json"]["extract.predict"]["demos"] and files["state.json"]["verify.verifier.predict"]["demos"]
+    assert ran.json["cost"] > 0 and 0 < ran.json["test"]["micro_f1"] < 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_three_times_while_compiling_or_scoring(
+    lab: Lab, whole: tuple[warm.Ran, dict[str, Any], int], seed: int
+) -> None:
+    ran, files, requests = whole
+    rng = random.Random(seed)
+    points = sorted(rng.sample(range(3, requests - 2), 3))
+    steps = [points[0], points[1] - points[0], points[2] - points[1]]
+    for step in steps:
+        assert lab.killed_at(max(step, 1)).code == -signal.SIGKILL
+        assert not lab.bundles
+    again = lab.run()
+    assert again.code == 0, again.stderr
+
+    assert compiled(again.json["bundle"]) == files
+    assert again.json["lm_calls"] == ran.json["lm_calls"] and again.json["test"] == ran.json["test"]
+    assert 0 < lab.unsettled <= len(steps) * lab.concurrency
+    assert sum(lab.sent_twice().values()) <= lab.unsettled
+    settled: set[str] = set()
+    for event, key in lab.events():
+        assert not (event == "reserved" and key in settled)
+        settled |= {key} if event in ("answered", "cached") else set()
+    assert len(settled) == ran.json["lm_calls"]
+    if lab.concurrency == 1:
+        assert figures(again) == figures(ran)
+    assert [status for _, status in lab.mlflow()] == ["FINISHED"] and lab.mlflow()[0][0] == again.json["run_id"]
+    assert lab.bundles == [Path(again.json["bundle"])]
+
+
+KILL_AT_STATE = """
+import os, signal
+from ner_programs import bundle
+write = bundle._write
+def dies(file, content):
+    if file.name == "state.json":
+        file.write_text("{")
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(file, content)
+bundle._write = dies
+"""
+
+KILL_BEFORE_SETTLED = """
+import os, signal
+from ner_programs.lms._ledger import Ledger
+write, answered = Ledger.write, []
+def dies(self, event, key, **details):
+    answered.append(event == "answered")
+    if sum(answered) == 20:
+        self._file.write('{"event": "answ')
+        self._file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, event, key, **details)
+Ledger.write = dies
+"""
+
+KILL_AFTER_BUNDLE = """
+import os, signal
+from experiments.recorder import RunRecorder
+RunRecorder.result = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("lab", [1], indirect=True)
+def test_killed_where_it_hurts(lab: Lab, whole: tuple[warm.Ran, dict[str, Any], int]) -> None:
+    """Between an answer's store and its ledger line, in the middle of writing the bundle, and before the run is closed."""
+    ran, files, requests = whole
+    assert lab.run(KILL_BEFORE_SETTLED).code == -signal.SIGKILL
+    assert lab.run(KILL_AT_STATE).code == -signal.SIGKILL
+    assert not lab.bundles and len(lab.server.requests) == requests
+    assert lab.run(KILL_AFTER_BUNDLE).code == -signal.SIGKILL
+    assert len(lab.bundles) == 1
+    again = lab.run()
+    assert again.code == 0, again.stderr
+    assert compiled(again.json["bundle"]) == files and figures(again) == figures(ran)
+    assert not lab.sent_twice() and len(lab.server.requests) == requests
+    assert [status for _, status in lab.mlflow()] == ["FINISHED"] and len(lab.bundles) == 1
+
+    fresh = lab.run()  # finished: the same spec begins a new run, whose calls are all known
+    assert fresh.json["run_id"] != again.json["run_id"] and compiled(fresh.json["bundle"]) == files
+    assert fresh.json["lm_calls"] == ran.json["lm_calls"] == fresh.json["spent"]["cached"] and fresh.json["cost"] == 0
+    assert len(lab.server.requests) == requests and len(lab.bundles) == 2
