@@ -1,62 +1,163 @@
-"""From the sources of a spec to a knowledge base, built once and kept in `mlruns/kb/`, one folder a fingerprint."""
+"""From the [kb] of a spec to a knowledge base, built once and kept in `mlruns/kb/`, one folder a fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+import kb as kb_package
+from experiments import places
 from experiments._errors import SpecError
-from kb import KnowledgeBase, open_kb, write_kb
-from ner_programs.components import resolve
+from experiments.corpora._base import Corpus, flatten
+from experiments.spec import Knowledge
+from kb import Concept, KnowledgeBase, Relation, Source, open_kb, write_kb
+from kb._errors import KnowledgeError
+from kb.merging import merge
+from kb.sources import gazetteer
+from kb.store import VERSION
+from ner_programs.components import module, resolve
+
+Surfaces = Sequence[tuple[str, str]]  # mentions and their labels
+FROM_TRAIN = "concepts that are mentions of train"
+_OF_TRAIN = {"name": "gazetteer"}  # without a path: of the train documents of the run itself
 
 
-def knowledge_base(sources: Sequence[Mapping[str, Any]], data: Path, home: Path) -> tuple[KnowledgeBase, Path]:
-    """Return the knowledge base made of `sources`, and the folder it lies in.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A source of a spec: its options (the path as it was found), what it yields, and the files that it reads."""
 
-    A source's path is taken as it stands, else below the data directory (and its `ontologies` folder), else as a file
-    of the embedded sample (`ward.obo`). The same sources are not read twice. Raises SpecError for a path that is nowhere.
+    options: Mapping[str, Any]
+    items: Source
+    files: tuple[Path, ...]
+
+    @property
+    def title(self) -> str:
+        """What a report calls it: its file or folder."""
+        return Path(self.options["path"]).name if "path" in self.options else str(self.options["name"])
+
+
+def knowledge_base(spec: Knowledge, corpus: Corpus, data: Path, home: Path) -> tuple[KnowledgeBase, Path]:
+    """Return the knowledge base that `spec` describes, and the folder it lies in.
+
+    The same sources are not read twice. One that holds mentions of a private corpus lies not in `home` but with the corpus's
+    recorded answers, where `nerc cache` shows and removes it. Raises SpecError for a path that is nowhere.
     """
-    located = [_located(dict(source), data) for source in sources]
+    opened = open_sources(spec.sources, data, corpus)
+    if corpus.private and needs_train(spec):
+        home = places.answers(corpus.name, corpus.fingerprint).parent
     store = home / "kb"
     store.mkdir(parents=True, exist_ok=True)
-    known = store / f"{_key(located)}.source"
+    known = store / f"{_key(opened, spec.merge)}.source"
     with FileLock(store / ".lock"):
-        if known.is_file() and (folder := store / known.read_text().strip()).is_dir():
+        try:
+            folder = store / known.read_text().strip()
             return open_kb(folder), folder
-        kb = KnowledgeBase.of(chain.from_iterable(resolve("kb.sources", source) for source in located))
-        folder = store / kb.fingerprint
-        if not folder.is_dir():
-            write_kb(kb, folder)
+        except (OSError, KnowledgeError):  # not built yet, or damaged since
+            kb = build(opened, spec.merge)
+        folder = write_kb(kb, store / kb.fingerprint)
         known.write_text(f"{kb.fingerprint}\n")
     return kb, folder
 
 
-def _located(source: dict[str, Any], data: Path) -> dict[str, Any]:
+def build(sources: Iterable[Opened], merged: bool) -> KnowledgeBase:
+    """Build from the sources, one after the other, or `merged` through their cross references.
+
+    What the sources and the merging count reaches the report, under the name of the file or folder.
+    """
+    report: Counter[str] = Counter()
+    items: Iterable[Concept | Relation] = chain.from_iterable(_read(source, report) for source in sources)
+    if merged:
+        items = union = merge(items)
+        report.update(union.report)
+    kb = KnowledgeBase.of(items)
+    return KnowledgeBase.read(kb.pack, kb.filter, dict(sorted((report + Counter(kb.report)).items())), kb.fingerprint)
+
+
+def open_sources(sources: Iterable[Mapping[str, Any]], data: Path, corpus: Corpus | None = None) -> list[Opened]:
+    """Find and open sources; nothing is read yet.
+
+    A path is taken as it stands, else below the data directory (and its `ontologies` folder), else as a file of the embedded
+    sample (`ward.obo`). `{ name = "gazetteer" }` without a path is made of the train documents of `corpus`.
+    """
+    return [_of_train(corpus) if corpus and source == _OF_TRAIN else _opened(dict(source), data) for source in sources]
+
+
+def needs_train(spec: Knowledge) -> bool:
+    """Whether a source is made of the run's own train documents."""
+    return _OF_TRAIN in spec.sources
+
+
+def from_train(kb: KnowledgeBase | None) -> bool:
+    """Whether mentions of train are in a knowledge base: what it says of train itself is then right by construction."""
+    return kb is not None and FROM_TRAIN in kb.report
+
+
+def _of_train(corpus: Corpus) -> Opened:
+    surfaces = [(entity.text, entity.label) for document in corpus.train for entity in flatten(document)[0].entities]
+    if not surfaces:
+        raise SpecError(f"kb.sources: a gazetteer without a path is made of train, where {corpus.name} has no entities")
+    return Opened(_OF_TRAIN, gazetteer.of(surfaces), ())
+
+
+def _opened(source: dict[str, Any], data: Path) -> Opened:
     path = source.get("path")
     if not isinstance(path, str):
-        return source
+        return Opened(source, resolve("kb.sources", source), ())
     sample = Path(__file__).parent / "corpora" / "_wardnotes"
-    places = [Path(path), data / path, data / "ontologies" / path, sample / path]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    there = [place for place in (Path(path), data / path, data / "ontologies" / path, sample / path) if place.exists()]
+    if not there:
         raise SpecError(f"kb.sources: there is no {path}, neither as it stands nor in the data directory {data}")
-    return {**source, "path": str(found.absolute())}
+    found = there[0].absolute()
+    source["path"] = str(found)
+    items = resolve("kb.sources", source)
+    patterns = getattr(module("kb.sources", source["name"]), "FILES", ())  # what a source of a folder reads there
+    if found.is_dir() and not patterns:
+        raise SpecError(f"kb.sources: {found} is a folder, and {source['name']} reads a file")
+    folder = found if found.is_dir() else found.parent
+    files = sorted({file for pattern in patterns for file in folder.glob(pattern)}) or [found]
+    return Opened(source, items, tuple(files))
 
 
-def _key(sources: Sequence[Mapping[str, Any]]) -> str:
-    """Return a hash of the sources' options and of their files' content."""
-    digest = hashlib.sha256()
+def _read(source: Opened, report: Counter[str]) -> Iterator[Concept | Relation]:
+    """Yield what a source yields, then take over what it counted."""
+    concepts = 0
+    for item in source.items:
+        concepts += isinstance(item, Concept)
+        yield item
+    counted: Mapping[str, int] = getattr(source.items, "report", {})
+    report.update({f"{source.title}: {warning}": count for warning, count in counted.items() if count})
+    if getattr(source.items, "from_train", False):
+        report[FROM_TRAIN] += concepts
+
+
+def _key(sources: Iterable[Opened], merged: bool) -> str:
+    """Return a hash of the sources' options and content, and of the code that reads them."""
+    digest = hashlib.sha256(f"{VERSION} {merged} {_code()}".encode())
     for source in sources:
-        digest.update(
-            json.dumps({k: v for k, v in source.items() if k != "path"}, sort_keys=True, default=str).encode()
-        )
-        if "path" in source:
-            with open(source["path"], "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        options = {k: v for k, v in source.options.items() if k != "path"}
+        digest.update(json.dumps([options, source.title], sort_keys=True, default=str).encode())
+        digest.update(Path(inspect.getfile(module("kb.sources", source.options["name"]))).read_bytes())
+        if isinstance(source.items, gazetteer.Gazetteer):
+            digest.update(json.dumps(source.items.surfaces).encode())
+        for file in source.files:
+            with file.open("rb") as content:
+                digest.update(file.name.encode() + hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+@cache
+def _code() -> str:
+    """Return a hash of all that decides what is built of the same files: normal forms, the filter, readers, merging."""
+    folder = Path(inspect.getfile(kb_package)).parent
+    files = sorted([*folder.glob("*.py"), *(folder / "sources").glob("*.py")])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.corpora._base import Corpus
 from experiments.evaluation import Evaluation
+from experiments.knowledge import from_train
 from experiments.spec import RunSpec
 from experiments.tracking import Tracker
 from ner_programs.program import NERProgram
@@ -36,6 +37,7 @@ class RunRecorder:
             "corpus": corpus.name,
             "corpus_fingerprint": corpus.fingerprint[:16],
             "kb_fingerprint": program.kb.fingerprint if program.kb else "none",
+            "kb_from_train": str(from_train(program.kb)).lower(),
             "engine": "in-context CRF" if spec.lm.model == "offline" else spec.lm.model,
             "private": str(private).lower(),
         }
@@ -68,7 +70,7 @@ class RunRecorder:
             self.tracker.file(f"{part}.json", evaluation.as_dict() | {"rows": [astuple(c) for c in evaluation.rows]})
         beside = {
             name: {part: e.as_dict() | {"rows": [astuple(c) for c in e.rows]} for part, e in parts.items()}
-            | {"labelled": 0 if name == "dictionary" else len(program.pool)}
+            | {"labelled": 0 if name == "dictionary" and not from_train(program.kb) else len(program.pool)}
             for name, parts in result.floors.items()
         }
         self.tracker.file("floors.json", beside)

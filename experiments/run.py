@@ -12,6 +12,7 @@ import optimizers
 from experiments import places, setup
 from experiments.evaluation import Evaluation, evaluate
 from experiments.floors import scored_floors
+from experiments.knowledge import from_train
 from experiments.progress import Progress
 from experiments.session import at_most, session, wants
 from experiments.spec import RunSpec
@@ -95,7 +96,7 @@ def run(
 
 def _labelled(spec: RunSpec, program: NERProgram) -> int:
     """Return how many labelled units of train the program was made with: all of the pool, or none."""
-    shows = program.spec.demos is not None and program.spec.demos.get("k") != 0
+    shows = (program.spec.demos is not None and program.spec.demos.get("k") != 0) or from_train(program.kb)
     return len(program.pool) if shows or program.spec.verify or spec.optimizer["name"] != "none" else 0
 
 

@@ -32,7 +32,7 @@ def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Pa
         check_host(spec.lm)
     backend_of(spec.lm)
     program_spec = _program_spec(spec, corpus)
-    kb, folder = knowledge_base(spec.kb.sources, data, home) if spec.kb else (None, None)
+    kb, folder = knowledge_base(spec.kb, corpus, data, home) if spec.kb else (None, None)
     if kb is not None:
         _check_types(program_spec, kb)
     pool = Pool.of((flatten(d)[0] for d in corpus.train), program_spec.unit)
@@ -100,7 +100,7 @@ def _optimizer(spec: RunSpec) -> Any:
 
 def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:
     """Refuse a [kb] `labels` that maps from a semantic type, or to a label, that does not exist."""
-    types = {concept.type.casefold(): concept.type for concept in kb.concepts} if program.types else {}
+    types = {kind.casefold(): kind for kind in kb.types}
     for kind, label in program.types.items():
         if label not in program.labels:
             raise SpecError(f"kb.labels.{kind}: there is no label {label!r}; there are: {', '.join(program.labels)}")

@@ -31,10 +31,12 @@ class Task(_Table):
 class Knowledge(_Table):
     """`sources` make the knowledge base; `labels` maps its semantic types to the spec's labels.
 
+    `merge` makes one concept of those that the sources' cross references say are the same (`kb/merging.py`).
     `bundle = "reference"` keeps a licensed knowledge base out of exported bundles.
     """
 
     sources: list[Component] = Field(min_length=1)
+    merge: bool = False
     labels: dict[str, str] = {}
     bundle: str = Field(default="carry", pattern="^(carry|reference)$")
 
@@ -45,6 +47,7 @@ class Program(_Table):
     format: Component = {"name": "json_list"}
     demos: Component | None = None
     retriever: Component | None = None
+    seeds: str = "text"
     verify: Component | None = None
     occurrences: str = "all"
     knowledge_size: int = 1500

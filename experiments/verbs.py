@@ -34,6 +34,10 @@ def run(
     """Run a spec, or say what it would cost."""
     spec = load(path, changes, lm)
     data, home = places.data_directory(data), places.home(home)
+    if spec.kb and any(source.get("name") == "gazetteer" for source in spec.kb.sources):
+        err.print(
+            "the knowledge base holds mentions of train: what is said of train itself is too good (decision 0010)"
+        )
     with redirect_stdout(sys.stderr):  # nothing but our JSON goes to stdout, whatever libraries print
         from experiments.estimate import estimate
         from experiments.progress import Progress
@@ -167,7 +171,7 @@ def cache(remove: str | None, *, json: bool) -> None:
 
     root = places.cache() / "answers"
     folders = (
-        {f.name: sum(p.stat().st_size for p in f.iterdir()) for f in sorted(root.iterdir())} if root.is_dir() else {}
+        {f.name: sum(p.stat().st_size for p in f.rglob("*")) for f in sorted(root.iterdir())} if root.is_dir() else {}
     )
     if remove is not None:
         gone = [name for name in folders if remove in (name, "all")]

@@ -17,6 +17,7 @@ from kb.sources import tsv
 from kb.sources._relations import DUPLICATES
 
 TERMS, TREES = "terms.tsv", "tree-numbers.tsv"
+FILES = (TERMS, TREES)  # what is read of a folder, as patterns: whoever keeps what was made of it looks at these
 NO_TREE = "descriptors without a tree number"
 
 

@@ -17,6 +17,8 @@ from kb.concept import Concept, Relation, Source
 from kb.sources._mrrel import direction, inverses
 from kb.sources._rrf import by_cui, optional, rows
 
+# What is read of a folder, as patterns: whoever keeps what was made of it looks at these.
+FILES = ("MRCONSO.RRF*", "MRSTY.RRF*", "MRDEF.RRF*", "MRREL.RRF*", "MRDOC.RRF*", "SRDEF*")
 TYPE_OF_TYPES, HAS_TYPE = "semantic type", "has_semantic_type"
 UNTYPED = "concepts without a semantic type"
 

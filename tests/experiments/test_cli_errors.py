@@ -83,7 +83,7 @@ SPECS: dict[str, tuple[str, str]] = {
     ),
     "unknown source": (
         CORPUS + "[kb]\nsources = [{ name = 'zz', path = 'brews.obo' }]",
-        "has no 'zz'; it has: obo, tsv",
+        "has no 'zz'; it has: gazetteer, gene_info, mesh, obo,",
     ),
     "source without path": (CORPUS + "[kb]\nsources = [{ name = 'obo' }]", "obo needs the option 'path'"),
     "no such ontology": (CORPUS + "[kb]\nsources = [{ name = 'obo', path = 'notes.jsonl' }]", "no [Term] in it"),

@@ -1,0 +1,156 @@
+"""What `nerc kb` does: build a knowledge base from a spec or from files, and look into one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from experiments import places
+from experiments._errors import SpecError
+from experiments.cli import print_json
+from experiments.spec import Knowledge, load
+from experiments.verbs import err
+from kb import KnowledgeBase, Reached, open_kb, write_kb
+from kb.store import HEADER
+
+SHOWN = 30  # rows of a table; the JSON has all
+_READERS: dict[str, Callable[[Path], bool]] = {
+    "rrf": lambda path: any((path / name).is_file() for name in ("MRCONSO.RRF", "MRCONSO.RRF.gz")),
+    "mesh": lambda path: all((path / name).is_file() for name in ("terms.tsv", "tree-numbers.tsv")),
+    "obo": lambda path: _unpacked(path).endswith(".obo"),
+    "obograph": lambda path: _unpacked(path).endswith(".json"),
+    "sssom": lambda path: _unpacked(path).endswith(".sssom.tsv"),
+    "gene_info": lambda path: _unpacked(path).endswith("gene_info"),
+}
+_OPTIONS = {"tsv": 'columns = { id = "...", name = "..." }', "csv": 'columns = { id = "...", name = "..." }'}
+
+
+def build(what: Sequence[Path], out: Path, data: Path | None, *, json: bool) -> None:
+    """Build from the [kb] of a spec, or from files whose names say how they are read."""
+    from experiments import knowledge
+
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / HEADER).is_file()):
+        raise SpecError(f"--out {out}: something other than a knowledge base is there; it was left alone")
+    data, began, corpus = places.data_directory(data), time.monotonic(), None
+    if len(what) == 1 and what[0].suffix == ".toml":
+        run = load(what[0])
+        if run.kb is None:
+            raise SpecError(f"{what[0]}: it has no [kb] table with `sources`")
+        if knowledge.needs_train(run.kb):
+            from experiments.setup import open_corpus
+
+            corpus = open_corpus(run, data)
+        spec = run.kb
+    else:
+        spec = Knowledge(sources=[{"name": _reader(path), "path": str(path)} for path in what])
+    kb = knowledge.build(knowledge.open_sources(spec.sources, data, corpus), spec.merge)
+    folder = write_kb(kb, out)
+    if corpus is not None and corpus.private:
+        folder.chmod(0o700)
+    seconds = round(time.monotonic() - began, 2)
+    _describe(folder, kb)
+    err.print(f"built in {seconds} s: {folder}", soft_wrap=True, markup=False)
+    if json:
+        print_json({"folder": str(folder), **kb.describe(), "seconds": seconds})
+
+
+def info(folder: Path, *, json: bool) -> None:
+    """Say what is in a knowledge base, and what was dropped or looked odd when it was built."""
+    kb = open_kb(folder)
+    _describe(folder, kb)
+    if json:
+        print_json({"folder": str(folder), **kb.describe()})
+
+
+def lookup(folder: Path, text: str, *, json: bool) -> None:
+    """Link the text as a mention, and find the names that it holds."""
+    from kb.linking import Linker
+
+    kb = open_kb(folder)
+    links = [{**_concept(kb, x.concept), "score": round(x.score, 4), "how": x.how} for x in Linker(kb).link(text)]
+    found: list[dict[str, Any]] = [
+        {"start": m.start, "end": m.end, "text": m.text, "concepts": [_concept(kb, id) for id in m.concepts]}
+        for m in kb.names.find(text)
+    ]
+    err.print(_table("as one mention", ("id", "name", "type", "score", "how"), [list(link.values()) for link in links]))
+    rows = [[f"{m['start']}-{m['end']}", m["text"], *c.values()] for m in found for c in m["concepts"]]
+    err.print(_table("names in it", ("characters", "text", "id", "name", "type"), rows))
+    if json:
+        print_json({"text": text, "links": links, "found": found})
+
+
+def walk(folder: Path, id: str, hops: int, relations: str | None, direction: str, *, json: bool) -> None:
+    """Show what lies around a concept, nearest first, each with the relations that lead there."""
+    kb = open_kb(folder)
+    names = None if relations is None else [name.strip() for name in relations.split(",")]
+    reached = kb.walk(id, hops, names, direction)  # type: ignore[arg-type]  # it says itself which directions there are
+    rows = [[*_concept(kb, r.id).values(), _path(kb, id, r)] for r in reached]
+    err.print(_table(f"{id} {kb[id].name}", ("id", "name", "type", "way"), rows))
+    if json:
+        said = [{**_concept(kb, r.id), "path": [[e.head, e.name, e.tail] for e in r.path]} for r in reached]
+        print_json({**_concept(kb, id), "reached": said})
+
+
+def _reader(path: Path) -> str:
+    """Return the source that reads a file or folder, by its name."""
+    found = next((name for name, fits in _READERS.items() if fits(path)), None)
+    if found is None:
+        if path.suffix == ".toml":
+            raise SpecError("kb build wants one spec, or files")
+        kind = Path(_unpacked(path)).suffix.removeprefix(".")
+        options = _OPTIONS.get(kind, 'name = "..."')
+        source = (
+            f'{{ name = "tsv", path = "{path}", {options} }}'
+            if kind in _OPTIONS
+            else f'{{ {options}, path = "{path}" }}'
+        )
+        raise SpecError(
+            f"{path}: its name does not say how it is read (.obo, .json, .sssom.tsv, gene_info, a folder of UMLS or MeSH do); "
+            f"name the reader in a spec: [kb] sources = [{source}]; `nerc list sources` has them"
+        )
+    return found
+
+
+def _unpacked(path: Path) -> str:
+    return path.name.removesuffix(".gz")
+
+
+def _describe(folder: Path, kb: KnowledgeBase) -> None:
+    said = kb.describe()
+    rows: list[list[Any]] = [
+        [key.replace("_", " "), said[key]] for key in ("concepts", "relations", "names", "names_sought")
+    ]
+    rows.append(["MB", f"{said['bytes'] / 1e6:.1f}"])
+    for title, counts in (("type", said["types"]), ("relation", said["relation_names"]), ("warning", said["report"])):
+        rows += [[f"{title}: {name or '(none)'}", count] for name, count in counts.items()]
+    err.print(_table(f"{folder} {said['fingerprint']}", ("", ""), rows))
+
+
+def _concept(kb: KnowledgeBase, id: str) -> dict[str, Any]:
+    concept = kb[id]
+    return {"id": id, "name": concept.name, "type": concept.type}
+
+
+def _path(kb: KnowledgeBase, start: str, reached: Reached) -> str:
+    """Write the way in words: "is_a > A < part_of" goes along a relation, then against one."""
+    steps, here = list[str](), start
+    for edge in reached.path:
+        along = edge.head == here
+        here = edge.tail if along else edge.head
+        steps.append(f"{'> ' if along else '< '}{edge.name} {kb[here].name or here}")
+    return " ".join(steps)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    caption = f"and {len(rows) - SHOWN} more; --json has all" if len(rows) > SHOWN else None
+    table = Table(title=escape(title), caption=caption, title_justify="left", show_header=any(columns))
+    for column in columns:
+        table.add_column(column, justify="right" if column == "score" else "left")
+    for row in rows[:SHOWN]:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    return table
