@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,9 +13,9 @@ from kb.concept import Concept
 class Knowledge:
     """One retrieved concept.
 
-    `surface` is the string of the text it was found by ("" when it was only reached through the graph), `path` says how
-    it was reached, as readable steps from what the text names (`("is a neurocutaneous syndrome",)`), and `relevance`
-    (0..1) orders items: 1 for what the text itself names.
+    `surface` is the string of the text it was found by ("" when it was only reached through the graph). `path` is what to
+    say of it, in readable pieces: of what the text names its facts or its definition, else how it was reached from there
+    (`("is a song bird", "is a bird")`). `relevance` (0..1) orders items: 1 for what the text itself names.
     """
 
     concept: Concept
@@ -24,8 +25,13 @@ class Knowledge:
 
 
 class Retriever(Protocol):
-    """A way from a text to the knowledge around it, most relevant first; the same text gives the same items."""
+    """A way from a text to the knowledge around it, most relevant first; the same question gives the same items."""
 
-    def __call__(self, text: str) -> list[Knowledge]:
-        """The knowledge for one text."""
+    def __call__(self, text: str, document: str = "", candidates: Sequence[str] = ()) -> list[Knowledge]:
+        """The knowledge for one text.
+
+        `document` is the whole document if there is more of it than `text`: it may say what the short forms in `text`
+        mean. `candidates` are strings of `text` that someone (a language model) takes for names, whatever the term filter
+        thinks of them.
+        """
         ...

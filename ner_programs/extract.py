@@ -11,7 +11,7 @@ import dspy
 from ner_programs.adapter import StageAdapter, aask, ask
 from ner_programs.demos import Demonstration, Selector
 from ner_programs.formats import Format
-from ner_programs.retrieve import RetrieveKnowledge
+from ner_programs.retrieve import KnowledgeLines
 from ner_programs.types import Label, Mention
 
 
@@ -60,13 +60,13 @@ class ExtractEntities(dspy.Module):
         format: Format,
         labels: Sequence[Label],
         instruction: str,
-        retrieve: RetrieveKnowledge,
+        lines: KnowledgeLines,
         select: Selector | None,
     ) -> None:
         super().__init__()
         self.predict = dspy.Predict(FindMentions.with_instructions(instruction))
         self.adapter = StageAdapter(FormatCodec(format), labels)
-        self.format, self.retrieve, self.select = format, retrieve, select
+        self.format, self.lines, self.select = format, lines, select
 
     def forward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
         """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""
@@ -94,7 +94,7 @@ class ExtractEntities(dspy.Module):
         d = demonstration
         origin = {"id": d.id, "document": d.document, "group": d.group}
         mentions = [as_fields(m) for m in d.mentions]
-        return {**origin, "text": d.text, "knowledge": self.retrieve.lines(d.text), "mentions": mentions}
+        return {**origin, "text": d.text, "knowledge": self.lines(d.text), "mentions": mentions}
 
 
 def as_fields(m: Mention) -> dict[str, Any]:

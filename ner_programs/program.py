@@ -13,7 +13,7 @@ from ner_programs.alignment import align
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
 from ner_programs.lms import default_lm
-from ner_programs.retrieve import RetrieveKnowledge
+from ner_programs.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verify import Verification, VerifyEntities
@@ -47,14 +47,14 @@ class NERProgram(dspy.Module):
         with dspy.context(lm=self._lm()):
             for unit in split(text, self.spec.unit):
                 piece = text[unit.start : unit.end]
-                knowledge = self.retrieve(piece)
-                extraction = self.extract(piece, knowledge, exclude)
+                retrieval = self.retrieve(piece, text)
+                extraction = self.extract(piece, retrieval.lines, exclude)
                 entities = align(piece, extraction.mentions, policy=self.spec.occurrences)
                 verification = Verification()
                 if self.verify is not None and not extraction.unanswered:
-                    mentions, verification = self.verify(piece, knowledge, entities)
+                    mentions, verification = self.verify(piece, retrieval.lines, entities)
                     entities = align(piece, mentions, policy=self.spec.occurrences)
-                said.add(entities, unit.start, extraction, verification)
+                said.add(entities, unit.start, retrieval, extraction, verification)
         return said.prediction()
 
     async def aforward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
@@ -63,14 +63,14 @@ class NERProgram(dspy.Module):
         with dspy.context(lm=self._lm()):
             for unit in split(text, self.spec.unit):
                 piece = text[unit.start : unit.end]
-                knowledge = self.retrieve(piece)
-                extraction = await self.extract.acall(piece, knowledge, exclude)
+                retrieval = await self.retrieve.acall(piece, text)
+                extraction = await self.extract.acall(piece, retrieval.lines, exclude)
                 entities = align(piece, extraction.mentions, policy=self.spec.occurrences)
                 verification = Verification()
                 if self.verify is not None and not extraction.unanswered:
-                    mentions, verification = await self.verify.acall(piece, knowledge, entities)
+                    mentions, verification = await self.verify.acall(piece, retrieval.lines, entities)
                     entities = align(piece, mentions, policy=self.spec.occurrences)
-                said.add(entities, unit.start, extraction, verification)
+                said.add(entities, unit.start, retrieval, extraction, verification)
         return said.prediction()
 
     def with_settings(self, **changes: Any) -> NERProgram:
@@ -126,12 +126,14 @@ class _Said:
         self.entities: list[Entity] = []
         self.unreadable = self.unanswered = 0
 
-    def add(self, entities: Sequence[Entity], start: int, extraction: Extraction, verification: Verification) -> None:
+    def add(
+        self, entities: Sequence[Entity], start: int, retrieval: Retrieval, extraction: Extraction, verification: Verification
+    ) -> None:  # fmt: skip
         """Add one unit that begins at offset `start`."""
         stages = ("extract", "verify") if verification.verdicts else ("extract",)
         self.entities += [replace(e.shifted(start), provenance=stages) for e in entities]
-        self.unreadable += extraction.unreadable + verification.unreadable
-        self.unanswered += extraction.unanswered or verification.unanswered
+        self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable
+        self.unanswered += retrieval.unanswered or extraction.unanswered or verification.unanswered
 
     def prediction(self) -> dspy.Prediction:
         """Return what was found in the whole text."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ner_programs.types import Label
@@ -22,6 +23,11 @@ Section = tuple[str, str]
 _HEADER = re.compile(r"### ([a-z_]+)\Z")
 _LOOKALIKE = re.compile(r"^(\\*### )", re.MULTILINE)
 _ESCAPED = re.compile(r"^\\(\\*### )", re.MULTILINE)
+_STRING = r'"(?:[^"\\]|\\.)*"'
+# A surface, then perhaps a type or label, then perhaps other parts.
+_LINE = re.compile(rf"- (?:({_STRING})(?=: |;|\Z)|(.*?)(?=: |;|\Z))(?:: ({_STRING})?([^;]*))?(;.*)?")
+_PART = re.compile(rf"(= )?({_STRING}(?=;|\Z)|[^;]+)(?:; ?|\Z)")
+_DENIAL = re.compile(r", (?:not an? \S.*|none of the labels)\Z")
 
 
 def render(sections: Iterable[Section]) -> str:
@@ -55,19 +61,40 @@ def parse_labels(content: str) -> tuple[Label, ...]:
     return tuple(Label(name.strip(), definition.strip()) for name, _, definition in lines if name.strip())
 
 
-def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size: int = 1500) -> str:
-    """Write one line an item, the label first: `- asa: treatment; aspirin; is an analgesic`.
+@dataclass(frozen=True, slots=True)
+class KnowledgeLine:
+    """What a knowledge line says of `surface`: its label ("" where it says none), or that it has none (`denied`).
 
-    Stops before the lines exceed `size` characters; `types` maps a casefolded semantic type to a label. A surface that
-    holds ": " itself is quoted.
+    `name` is the concept's own name where the text calls it otherwise, `facts` is everything else.
+    """
+
+    surface: str
+    label: str = ""
+    denied: bool = False
+    name: str = ""
+    facts: tuple[str, ...] = ()
+
+
+def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size: int = 1500) -> str:
+    """Write one line an item, the label first: `- asa: treatment; = aspirin; is an analgesic`.
+
+    `types` maps a casefolded semantic type to a label. A type that it does not hold is written as it is; one that it maps
+    to "" has none of the labels, and the line says so ("- oak: tree, not a bird" where there is one label, else "- oak:
+    tree, none of the labels"). Stops before the lines exceed `size` characters. What could be misread is quoted.
     """
     lines: list[str] = []
+    labels = set(types.values()) - {""}
+    denial = f", not {_with_article(labels.pop())}" if len(labels) == 1 else ", none of the labels"
     for item in items:
-        concept = item.concept
-        said = types.get(concept.type.casefold(), concept.type.replace(";", ","))
-        name = [concept.name] if item.surface and item.surface.casefold() != concept.name.casefold() else []
-        surface = _quoted(_one_line(item.surface or concept.name))
-        line = ": ".join(filter(None, [f"- {surface}", _one_line("; ".join(filter(None, [said, *name, *item.path])))]))
+        surface, name = _one_line(item.surface or item.concept.name), _one_line(item.concept.name)
+        if not surface:
+            continue
+        kind = _one_line(item.concept.type)
+        label = types.get(kind.casefold())
+        said = _quoted(kind, _DENIAL.search(kind)) + ("" if label is None else denial) if not label else label
+        parts = [f"= {_quoted(name)}"] if name and name.casefold() != surface.casefold() else []
+        parts += [_quoted(fact, fact.startswith("= ")) for fact in map(_one_line, item.path) if fact]
+        line = "; ".join([f"- {_quoted(surface, ': ' in surface)}" + (f": {said}" if said else ""), *parts])
         size -= len(line) + 1
         if size < 0:
             break
@@ -75,35 +102,43 @@ def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size:
     return "\n".join(lines)
 
 
-def parse_knowledge(lines: str, labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (surface, label) of each line that `render_knowledge` wrote; the label is "" where it is none of `labels`.
+def parse_knowledge(lines: str, labels: Sequence[str]) -> list[KnowledgeLine]:
+    """Read the lines that `render_knowledge` wrote; a type that is none of `labels` says no label.
 
-    Blanks of a surface count as one: a line break in it is a blank here.
+    Blanks count as one: a line break is a blank here. Lines of another form are passed over.
     """
-    found = []
-    for line in lines.split("\n"):
-        if line.startswith("- "):
-            surface, said = _surface(line[2:])
-            label = said.partition(";")[0]
-            found.append((surface, label if label in labels else ""))
-    return found
+    return [_line(match, labels) for line in lines.split("\n") if (match := _LINE.fullmatch(line))]
 
 
-def _quoted(surface: str) -> str:
-    return json.dumps(surface, ensure_ascii=False) if ": " in surface or surface.startswith('"') else surface
+def _line(match: re.Match[str], labels: Sequence[str]) -> KnowledgeLine:
+    quoted, plain, odd, said, rest = match.groups()  # an odd type is quoted, and no label
+    label = said if odd is None and said in labels else ""
+    name, facts = "", list[str]()
+    for part in _PART.finditer((rest or "").removeprefix(";").lstrip(" ")):
+        mark, text = part[1], _unquoted(part[2])
+        if mark:
+            name = text
+        elif text:
+            facts.append(text)
+    surface = plain if quoted is None else _unquoted(quoted)
+    return KnowledgeLine(surface, label, bool(_DENIAL.search(said or "")), name, tuple(facts))
 
 
-def _surface(line: str) -> tuple[str, str]:
-    """Split a knowledge line into its surface, perhaps quoted, and what is said about it."""
-    if line.startswith('"'):
+def _quoted(text: str, misread: object = False) -> str:
+    return json.dumps(text, ensure_ascii=False) if misread or ";" in text or text.startswith('"') else text
+
+
+def _unquoted(text: str) -> str:
+    if text.startswith('"'):
         try:
-            surface, end = json.JSONDecoder().raw_decode(line)
+            return str(json.loads(text))
         except ValueError:
             pass
-        else:
-            return surface, line[end:].removeprefix(": ")
-    surface, _, said = line.partition(": ")
-    return surface, said
+    return text
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def _one_line(text: str) -> str:

@@ -3,44 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import dspy
 
 from kb import Knowledge, Retriever
+from ner_programs._suggestions import Suggestions
+from ner_programs.adapter import StageAdapter, aask, ask
 from ner_programs.prompt import render_knowledge
 from ner_programs.types import Label
 
 
-class RetrieveKnowledge(dspy.Module):
-    """Retrieves what the knowledge base says about a text and renders it as lines.
+class SuggestNames(dspy.Signature):
+    """List every string of the text that may be a mention of one of the labels below, exactly as it stands there. Rather list
+    too many than too few: they will be looked up."""
 
-    `types` maps semantic types of the knowledge base to labels of the spec; a type that is a label but for its case maps
-    to it by itself. `size` bounds the lines in characters (about four to a token).
+    text: str = dspy.InputField()
+    names: list[str] = dspy.OutputField()
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The knowledge lines of one unit ("" where there are none), and what went wrong when the LM was asked for names."""
+
+    lines: str
+    unreadable: int = 0
+    unanswered: bool = False
+
+
+class KnowledgeLines:
+    """What the knowledge base says about a text, as lines; needs no LM, and remembers what it was asked.
+
+    `types` maps semantic types of the knowledge base to labels of the spec, or to "" for types that have none of them; a
+    type that is a label but for its case maps to it by itself. `size` bounds the lines in characters (about four to a token).
     """
 
     def __init__(
         self, retriever: Retriever, labels: Sequence[Label], types: Mapping[str, str], size: int = 1500
     ) -> None:
+        own = {label.name.casefold(): label.name for label in labels}
+        self.types = own | {kind.casefold(): label for kind, label in types.items()}
+        self.retriever, self.size = retriever, size
+        self._render = lru_cache(maxsize=50_000)(self._rendered)  # every demonstration asks again and again
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> KnowledgeLines:
+        return self  # nothing here is compiled; copies share what is remembered
+
+    def __call__(self, text: str, document: str = "", candidates: Sequence[str] = ()) -> str:
+        """Return the knowledge lines for `text`, "" where there are none; `document` is all of its document."""
+        return self._render(text, document if document != text else "", tuple(candidates))
+
+    def items(self, text: str, document: str = "", candidates: Sequence[str] = ()) -> list[Knowledge]:
+        """Return what was retrieved, most relevant first."""
+        return self.retriever(text, document, candidates)
+
+    def _rendered(self, text: str, document: str, candidates: tuple[str, ...]) -> str:
+        return render_knowledge(self.items(text, document, candidates), self.types, self.size)
+
+
+class RetrieveKnowledge(dspy.Module):
+    """Retrieves the knowledge lines of a unit of text.
+
+    With `labels` the LM is asked first for strings that may be names (`seeds = "lm"`, the first pass of DiRAG), and those of
+    them that the knowledge base has are added to what the text itself is found to name. Demonstrations never have such a
+    first pass: their lines are `lines(text)`.
+    """
+
+    def __init__(self, lines: KnowledgeLines, labels: Sequence[Label] | None = None) -> None:
         super().__init__()
-        self.retriever = retriever
-        self.types = {label.name.casefold(): label.name for label in labels} | {
-            k.casefold(): v for k, v in types.items()
-        }
-        self.size = size
-        self.lines = lru_cache(maxsize=50_000)(self._render)  # every demonstration asks again and again
+        self.lines = lines
+        self.suggest = None if labels is None else dspy.Predict(SuggestNames)
+        self.adapter = StageAdapter(Suggestions(), labels or ())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RetrieveKnowledge:
-        return self  # nothing here is compiled; copies share the cache
+        if self.suggest is None:
+            return self
+        copy = RetrieveKnowledge(self.lines, self.adapter.labels)
+        copy.suggest = deepcopy(self.suggest, memo)
+        return copy
 
-    def forward(self, text: str) -> str:
-        """Return the knowledge lines for `text`, "" where there are none."""
-        return self.lines(text)
+    def forward(self, text: str, document: str = "") -> Retrieval:
+        """Return the knowledge for `text`, a unit of `document`."""
+        if self.suggest is None:
+            return Retrieval(self.lines(text, document))
+        return self._looked_up(text, document, ask(self.suggest, self.adapter, text=text))
 
-    def items(self, text: str) -> list[Knowledge]:
-        """Return what was retrieved, most relevant first."""
-        return self.retriever(text)
+    async def aforward(self, text: str, document: str = "") -> Retrieval:
+        """Do what `forward` does, asynchronously."""
+        if self.suggest is None:
+            return Retrieval(self.lines(text, document))
+        return self._looked_up(text, document, await aask(self.suggest, self.adapter, text=text))
 
-    def _render(self, text: str) -> str:
-        return render_knowledge(self.items(text), self.types, self.size)
+    def _looked_up(self, text: str, document: str, said: dspy.Prediction) -> Retrieval:
+        lines = self.lines(text, document, said.get("names") or ())
+        return Retrieval(lines, said.get("unreadable") or 0, bool(said.get("unanswered")))

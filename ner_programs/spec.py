@@ -27,7 +27,8 @@ _LABEL = re.compile(r"[^\W_](?:[\w .+/&()-]{0,58}[\w+)])?")
 class ProgramSpec(BaseModel):
     """What a program is built from; plain data, the same in a TOML spec and in a bundle.
 
-    `labels` maps each label to its definition. `types` maps semantic types of the knowledge base to labels.
+    `labels` maps each label to its definition. `types` maps semantic types of the knowledge base to
+    labels, or to "" where they have none. `seeds` says who finds the names to look up: the dictionary, or the LM too.
     `occurrences` says what a mention without a position marks: all occurrences of its surface, or the next one.
     """
 
@@ -39,6 +40,7 @@ class ProgramSpec(BaseModel):
     format: Component = {"name": "json_list"}
     demos: Component | None = None
     retriever: Component = {"name": "none"}
+    seeds: Literal["text", "lm"] = "text"
     verify: Component | None = None
     occurrences: Literal["all", "ordered"] = "all"
     types: dict[str, str] = {}
@@ -64,7 +66,7 @@ class ProgramSpec(BaseModel):
         from ner_programs.demos import Pool
         from ner_programs.extract import ExtractEntities, FindMentions
         from ner_programs.program import NERProgram
-        from ner_programs.retrieve import RetrieveKnowledge
+        from ner_programs.retrieve import KnowledgeLines, RetrieveKnowledge
         from ner_programs.verify import VerifyEntities
 
         labels = tuple(Label(name, definition) for name, definition in self.labels.items())
@@ -77,11 +79,13 @@ class ProgramSpec(BaseModel):
             "guidelines": self.guidelines,
         }
         retriever = resolve("kb.retrievers", self.retriever, **context)
-        retrieve = RetrieveKnowledge(retriever, labels, self.types, self.knowledge_size)
+        lines = KnowledgeLines(retriever, labels, self.types, self.knowledge_size)
+        asks = self.seeds == "lm" and self.retriever["name"] != "none"
+        retrieve = RetrieveKnowledge(lines, labels if asks else None)
         select = resolve("ner_programs.demos", self.demos, **context) if self.demos else None
         form = resolve("ner_programs.formats", self.format, **context)
         instruction = f"{FindMentions.instructions}\n\n{self.guidelines}".strip()
-        extract = ExtractEntities(form, labels, instruction, retrieve, select)
+        extract = ExtractEntities(form, labels, instruction, lines, select)
         verify = VerifyEntities(resolve("ner_programs.verifiers", self.verify, **context)) if self.verify else None
         return NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
 

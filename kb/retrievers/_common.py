@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
 from kb._errors import KnowledgeError
+from kb.abbreviations import abbreviations, expand
 from kb.concept import Concept
 from kb.graph import KnowledgeBase
-from kb.names import normalise
+from kb.names import GENERAL, normalise
+from kb.tagging import tag
 
 
 def required(kb: KnowledgeBase | None, retriever: str) -> KnowledgeBase:
@@ -17,9 +22,40 @@ def required(kb: KnowledgeBase | None, retriever: str) -> KnowledgeBase:
     return kb
 
 
-def named(kb: KnowledgeBase, text: str) -> list[tuple[str, Concept]]:
-    """The names in `text` in its order, each once (compared in normal form), with the best concept of that name."""
+def named(
+    kb: KnowledgeBase, text: str, document: str = "", candidates: Sequence[str] = ()
+) -> list[tuple[str, Concept]]:
+    """The names in `text` in its order, each once (compared in normal form), with the best concept of that name.
+
+    Short forms are read as the document defines them (`kb.tagging`). Then the `candidates` that stand in the text and are
+    names in any case, though the term filter may not look for them.
+    """
+    known = _short_forms(document or text)
+    known = {s: long for s, long in known.items() if s not in text or not _meant(kb, s, long)}
     found: dict[str, tuple[str, Concept]] = {}
-    for match in kb.names.find(text):
+    for match in tag(kb.names, text, known):
         found.setdefault(normalise(match.text), (match.text, kb[match.concepts[0]]))
+    for candidate in candidates:
+        if candidate in text and (ids := kb.names.lookup(expand(candidate, known))):
+            found.setdefault(normalise(candidate), (candidate, kb[ids[0]]))
     return list(found.values())
+
+
+def telling(text: str) -> frozenset[str]:
+    """The words of a text, or of a name, in normal form, without the general ones."""
+    return frozenset(normalise(text).split()) - GENERAL
+
+
+def _meant(kb: KnowledgeBase, short: str, long: str) -> bool:
+    """Whether some concept with the name `short` has one that begins with `long`: texts leave the end to the reader."""
+    return any(
+        normalise(name).startswith(f"{normalise(long)} ")
+        for id in kb.names.lookup(short)
+        for name in (kb[id].name, *kb[id].synonyms)
+    )
+
+
+@lru_cache(maxsize=256)
+def _short_forms(document: str) -> Mapping[str, str]:
+    """Remembered, since the units of a document come one after the other."""
+    return abbreviations(document)

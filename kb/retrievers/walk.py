@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from kb._edges import Direction
 from kb._errors import KnowledgeError
@@ -11,8 +12,9 @@ from kb._frozen import Frozen
 from kb.concept import Relation
 from kb.graph import IS_A, KnowledgeBase
 from kb.knowledge import Knowledge, Retriever
-from kb.retrievers._common import named, required
+from kb.retrievers._common import named, required, telling
 
+Wordings = Callable[[str], tuple[frozenset[str], ...]]
 FAN = 50  # of one kind; a hub has 100,000 relations, and after the first few of them nobody will ask
 
 
@@ -41,12 +43,17 @@ def build(
     if unknown and kb.relation_names:  # a plain lexicon has none: there is nothing to walk, and nothing wrong
         known = ", ".join(kb.relation_names)
         raise KnowledgeError(f"retriever 'walk': no relation {unknown[0]!r} in the knowledge base; it has {known}")
-    return Walk(kb, hops, relations if kb.relation_names else (), direction, facts, limit)
+    return Walk(kb, hops, relations if kb.relation_names else (), direction, facts, limit, _wordings(kb))
 
 
 @dataclass(frozen=True, slots=True)
 class Walk(Frozen):
-    """What the text names, in its order, each with its nearest facts; then what those facts lead to, nearest first."""
+    """What the text names, in its order, each with its nearest facts; then what those facts lead to.
+
+    Of the latter a text says part by part what it does not name as a whole ("great and blue tits"), so those whose names
+    share most words with it come first: within eight items that finds more of what is meant than the nearest do.
+    `words` are the sets of words of a concept's names.
+    """
 
     kb: KnowledgeBase
     hops: int
@@ -54,10 +61,11 @@ class Walk(Frozen):
     direction: Direction
     facts: int
     limit: int
+    words: Wordings = field(repr=False, compare=False)
 
-    def __call__(self, text: str) -> list[Knowledge]:
-        """Named concepts (relevance 1), then others: fewest steps first, then reached from most names, then by id."""
-        seeds = named(self.kb, text)
+    def __call__(self, text: str, document: str = "", candidates: Sequence[str] = ()) -> list[Knowledge]:
+        """Named concepts (relevance 1), then others: the likest to the text first, then fewest steps, most names, id."""
+        seeds = named(self.kb, text, document, candidates)
         items: list[Knowledge] = []
         paths: dict[str, tuple[str, ...]] = {}  # concept walked to -> the shortest way there
         times: dict[str, int] = {}
@@ -70,10 +78,16 @@ class Walk(Frozen):
                     paths[id] = path
         for _, concept in seeds:
             paths.pop(concept.id, None)
-        order = sorted(paths, key=lambda id: (len(paths[id]), -times[id], id))
-        for id in order[: max(0, self.limit - len(items))]:
-            items.append(Knowledge(self.kb[id], "", paths[id], 1 / (1 + len(paths[id]))))
+        if (free := self.limit - len(items)) > 0:
+            said = telling(text)
+            other = {id: self._strange(id, said) for id in paths}
+            for id in sorted(paths, key=lambda id: (other[id], len(paths[id]), -times[id], id))[:free]:
+                items.append(Knowledge(self.kb[id], "", paths[id], 1 / (1 + 2.0 ** other[id])))
         return items
+
+    def _strange(self, id: str, said: frozenset[str]) -> int:
+        """Of the concept's name that fits best: how many of its words the text lacks, less those that it has."""
+        return min(len(name - said) - len(name & said) for name in self.words(id))
 
     def _walked(self, start: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Every named concept within reach by named concepts, nearest first, with the way as words."""
@@ -85,6 +99,17 @@ class Walk(Frozen):
             if end and before in words:
                 words[reached.id] = (*words[before], _step(last, end, out))
                 yield reached.id, words[reached.id]
+
+
+def _wordings(kb: KnowledgeBase) -> Wordings:
+    """The words of every name of a concept; remembered, since hubs are walked to again and again."""
+
+    @lru_cache(maxsize=1 << 16)
+    def of(id: str) -> tuple[frozenset[str], ...]:
+        concept = kb[id]
+        return tuple({telling(name) for name in (concept.name, *concept.synonyms)})
+
+    return of
 
 
 def _step(relation: Relation, end: str, out: bool) -> str:

@@ -20,11 +20,14 @@ _RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A span of the text that a knowledge line names; `label` is what that line says it is, "" where it does not say."""
+    """A span of the text that a knowledge line names, and what that line says of it (see `prompt.KnowledgeLine`)."""
 
     start: int
     end: int
     label: str
+    denied: bool = False
+    renamed: bool = False
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from ner_programs import prompt
+from ner_programs._suggestions import Suggestions
 from ner_programs.alignment import align
 from ner_programs.components import names
 from ner_programs.formats import Format
@@ -19,6 +20,9 @@ from ner_programs.lms._judge import Candidate, judge
 from ner_programs.lms._proposals import propose
 from ner_programs.types import Label, Mention
 from ner_programs.verifiers._verdicts import Verdicts, parse_candidates
+
+_WORD = r"(?![a-z]{1,3}\b)[^\W_][\w'-]*"  # small words of three letters or fewer are none
+_RUN_OF_WORDS = re.compile(rf"\b{_WORD}(?: {_WORD})*")
 
 
 def answer(system: str, turns: Sequence[str]) -> str:
@@ -30,6 +34,8 @@ def answer(system: str, turns: Sequence[str]) -> str:
     labels = prompt.parse_labels(said["labels"])
     if "candidates" in asked:
         return _verify(labels, said.get("answer", ""), turns)
+    if said.get("answer") == Suggestions().describe():
+        return _suggest(turns)
     form = _format(labels, said.get("answer", ""))
     if form is None:
         return propose(system, turns)
@@ -65,13 +71,27 @@ def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...
     lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
     taken: set[int] = set()
     found: list[Hint] = []
-    for surface, label in sorted(lines, key=lambda line: (-len(line[0]), line)):
-        words = r"\s+".join(map(re.escape, surface.split()))
+    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface, line.label)):
+        words = r"\s+".join(map(re.escape, line.surface.split()))
         for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
             if taken.isdisjoint(range(hit.start(), hit.end())):
                 taken.update(range(hit.start(), hit.end()))
-                found.append(Hint(hit.start(), hit.end(), label))
+                found.append(Hint(hit.start(), hit.end(), line.label, line.denied, bool(line.name), line.facts))
     return tuple(sorted(found, key=lambda h: h.start))
+
+
+def _suggest(turns: Sequence[str]) -> str:
+    """List strings like those that the demonstrations list; without any, all runs of words between small words."""
+    codec, texts = Suggestions(), [dict(prompt.parse(turn)).get("text", "") for turn in turns[::2]]
+    shown = []
+    for text, done in zip(texts, turns[1::2], strict=False):
+        spans = align(text, [Mention(name, "") for name in codec.decode(done)["names"]])
+        shown.append(Sample(text, tuple((e.start, e.end, e.label) for e in spans)))
+    if shown:
+        found = [texts[-1][s.start : s.end] for s in tag_in_context(shown, Sample(texts[-1]))]
+    else:
+        found = _RUN_OF_WORDS.findall(texts[-1])
+    return codec.write(dict.fromkeys(found))
 
 
 def _verify(labels: tuple[Label, ...], described: str, turns: Sequence[str]) -> str:

@@ -53,7 +53,7 @@ def code_hash() -> str:
     """Return a hash of every file that an answer depends on: an answer is never taken from another version's cache."""
     package = Path(__file__).parent.parent
     files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
-    files += [package / name for name in ("alignment.py", "prompt.py", "types.py")]
+    files += [package / name for name in ("_suggestions.py", "alignment.py", "prompt.py", "types.py")]
     return hashlib.sha256(b"\0".join(f.read_bytes() for f in sorted(files))).hexdigest()[:8]
 
 

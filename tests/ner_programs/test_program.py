@@ -213,14 +213,14 @@ def test_settings_of_the_label_definitions_and_knowledge_reach_the_prompt() -> N
     run(program, lm, "gonalgia")
     (seen,) = lm.prompts
     assert "- problem: A sign or disease." in seen.system
-    assert seen.asked["knowledge"] == "- gonalgia: problem; knee pain; is a pain\n- pain: problem; is a pain"
+    assert seen.asked["knowledge"] == "- gonalgia: problem; = knee pain; is a pain\n- pain: problem; is a pain"
 
 
 def test_types_map_to_labels_and_knowledge_size_cuts() -> None:
     spec = ProgramSpec(
         labels={"finding": ""}, types={"problem": "finding"}, retriever={"name": "flat"}, knowledge_size=22
     )
-    assert spec.build(ontology()).retrieve("knee pain, MRI") == "- knee pain: finding"
+    assert spec.build(ontology()).retrieve("knee pain, MRI").lines == "- knee pain: finding"
 
 
 # Leaks
@@ -329,7 +329,7 @@ def test_copies_share_kb_pool_and_indexes(how: Any) -> None:
     program = spec.build(ontology(), Pool.of(NOTES))
     made: NERProgram = how(program)
     assert made.kb is program.kb and made.pool is program.pool
-    assert made.extract.select is program.extract.select and made.extract.retrieve is program.retrieve is made.retrieve
+    assert made.extract.select is program.extract.select and made.extract.lines is program.retrieve.lines is made.retrieve.lines
     made.extract.predict.demos.append(dspy.Example(text="x"))
     made.extract.predict.signature = made.extract.predict.signature.with_instructions("Other.")
     assert program.extract.predict.demos == []

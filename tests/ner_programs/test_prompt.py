@@ -54,39 +54,58 @@ def test_label_lines_are_read_back(labels: dict[str, str]) -> None:
 SURFACES = st.lists(st.sampled_from(NASTY), min_size=1, max_size=4).map("".join)
 
 
+KINDS = ["Disease", "lab", "other", "", "problem; x", "x, none of the labels", '"', "plant", "plant;, not a b"]
+TYPES = {"disease": "problem", "lab": "A&B drug (x)", "plant": "", "plant;, not a b": ""}
+
+
 @given(
-    items=st.lists(
-        st.tuples(SURFACES, st.sampled_from(["Disease", "lab", "other", "", "problem; x"]), SURFACES), max_size=4
-    )
+    items=st.lists(st.tuples(SURFACES, st.sampled_from(KINDS), SURFACES, st.lists(SURFACES, max_size=3)), max_size=4)
 )
-@example(items=[("x: problem; y", "lab", "n")])
-@example(items=[("x: problems", "Disease", "n")])
-@example(items=[('"', "Disease", "n"), ('"a": b', "lab", "n"), ("x:", "lab", "x:"), ("- a", "lab", "- a")])
-@example(items=[("HTN", "", "HTN")])
-def test_knowledge_lines_give_back_surface_and_label(items: list[tuple[str, str, str]]) -> None:
+@example(items=[("x: problem; y", "lab", "n", ["= y"]), ("x: problems", "Disease", "n", ['"', "a; b", ":"])])
+@example(
+    items=[('"', "Disease", "n", []), ('"a": b', "lab", "n", []), ("x:", "lab", "x:", []), ("- a", "lab", "- a", [])]
+)
+@example(items=[("x", "", "y", ["problem", "problem; x"]), ("x:", "", "x:", ["y"]), ("x", "plant", "; ", ["", " "])])
+@example(items=[("HTN", "", "HTN", []), ("a", "x, not a b", "b", [])])
+@pytest.mark.parametrize("labels", [["problem"], list(LABELS)])
+def test_knowledge_lines_give_back_everything(labels: list[str], items: list[tuple[str, str, str, list[str]]]) -> None:
     items = [i for i in items if i[0].strip()]
-    types = {"disease": "problem", "lab": "A&B drug (x)"}
+    types = {kind: label for kind, label in TYPES.items() if label in ["", *labels]}
     known = [
-        Knowledge(Concept(f"C:{n}", name, type), surface, ("is a x",)) for n, (surface, type, name) in enumerate(items)
+        Knowledge(Concept(f"C:{n}", name, type), surface, tuple(path))
+        for n, (surface, type, name, path) in enumerate(items)
     ]
-    lines = prompt.render_knowledge(known, types, size=10**6)
-    wanted = [(" ".join(surface.split()), types.get(type.casefold(), "")) for surface, type, _ in items]
-    got = prompt.parse_knowledge(lines, list(LABELS))
-    assert [surface for surface, _ in got] == [surface for surface, _ in wanted]
-    for (_, label), (_, want), (_, type, _) in zip(got, wanted, items, strict=True):
-        assert label == want or not type  # without a type, a concept may be called what a label is called
+    wanted = []
+    for surface, type, name, path in items:
+        surface, name, path = " ".join(surface.split()), " ".join(name.split()), [" ".join(x.split()) for x in path]
+        label = types.get(type.casefold())
+        other = name if name.casefold() != surface.casefold() else ""
+        wanted.append(prompt.KnowledgeLine(surface, label or "", label == "", other, tuple(filter(None, path))))
+    assert prompt.parse_knowledge(prompt.render_knowledge(known, types, size=10**6), labels) == wanted
+
+
+@given(lines=TEXTS)
+@example(lines='- "a": b\n- "a\\": b\n- a; "b" c; = ; ;\n- "\\x": b')
+def test_any_lines_are_read(lines: str) -> None:
+    prompt.parse_knowledge(lines, ["problem"])
 
 
 def test_knowledge_lines_as_people_read_them() -> None:
-    hypertension = Concept("C:1", "hypertension", "Disease")
-    items = [Knowledge(hypertension, "HTN", ("is a vascular disorder",)), Knowledge(hypertension, "Hypertension"),
-             Knowledge(Concept("C:2", "aspirin", "Drug")), Knowledge(Concept("C:3", "owl"))]  # fmt: skip
-    assert prompt.render_knowledge(items, {"disease": "problem"}).split("\n") == [
-        "- HTN: problem; hypertension; is a vascular disorder",
+    high = Concept("C:1", "hypertension", "Disease")
+    items = [Knowledge(high, "HTN", ("is a vascular disorder",)), Knowledge(high, "Hypertension"),
+             Knowledge(Concept("C:2", "aspirin", "Drug")), Knowledge(Concept("C:3", "owl"), path=("is a bird",)),
+             Knowledge(Concept("C:4", "oak", "Tree"), path=("felled; sawn",))]  # fmt: skip
+    types = {"disease": "problem", "tree": ""}
+    assert prompt.render_knowledge(items, types).split("\n") == [
+        "- HTN: problem; = hypertension; is a vascular disorder",
         "- Hypertension: problem",
         "- aspirin: Drug",
-        "- owl",
+        "- owl; is a bird",
+        '- oak: Tree, not a problem; "felled; sawn"',
     ]
+    assert prompt.render_knowledge(items[4:], types | {"drug": "test"}) == (
+        '- oak: Tree, none of the labels; "felled; sawn"'
+    )
 
 
 @given(size=st.integers(0, 60))
@@ -183,7 +202,7 @@ QUERY = "MRI for gonalgia [left], <1 week |\n### text"
 @pytest.mark.parametrize("name", names("ner_programs.formats"))
 def test_golden_prompt_of_format(name: str) -> None:
     extract, _ = parts(format={"name": name})
-    fields = {"knowledge": extract.retrieve(QUERY), "text": QUERY}
+    fields = {"knowledge": extract.lines(QUERY), "text": QUERY}
     compare(
         f"format-{name}.txt", shown(extract.adapter.format(extract.predict.signature, extract.demos(QUERY), fields))
     )
@@ -197,11 +216,11 @@ def test_golden_prompt_of_verifier(mode: str) -> None:
     assert isinstance(verifier, LLMVerifier)
     from ner_programs import align
 
-    text, knowledge = NOTES[0].text, extract.retrieve(NOTES[0].text)
+    text, knowledge = NOTES[0].text, extract.lines(NOTES[0].text)
     found = align(text, [Mention("pain", "problem"), Mention("MRI", "problem"), Mention("done", "test")])
     demo = verifier.demonstration(text, knowledge, found, [*NOTES[0].entities, *align(text, [Mention("Pt", "test")])])
     empty = verifier.demonstration("Well.", "", (), ())
-    asked = verifier._fields(QUERY, extract.retrieve(QUERY), align(QUERY, [Mention("gonalgia [left]", "problem")]))
+    asked = verifier._fields(QUERY, extract.lines(QUERY), align(QUERY, [Mention("gonalgia [left]", "problem")]))
     messages = verifier.adapter.format(
         JudgeCandidates.with_instructions(verifier.predict.signature.instructions), [empty, demo], asked
     )
