@@ -91,7 +91,7 @@ def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size:
             continue
         kind = _one_line(item.concept.type)
         label = types.get(kind.casefold())
-        said = _quoted(kind, _DENIAL.search(kind)) + ("" if label is None else denial) if not label else label
+        said = label or _quoted(kind, _DENIAL.search(kind)) + ("" if label is None else denial)
         parts = [f"= {_quoted(name)}"] if name and name.casefold() != surface.casefold() else []
         parts += [_quoted(fact, fact.startswith("= ")) for fact in map(_one_line, item.path) if fact]
         line = "; ".join([f"- {_quoted(surface, ': ' in surface)}" + (f": {said}" if said else ""), *parts])

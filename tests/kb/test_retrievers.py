@@ -94,7 +94,8 @@ def test_candidates_are_looked_up_though_the_filter_would_not(birds: KnowledgeBa
 
 def test_definitions_of_the_concept_or_else_of_its_type() -> None:
     long = "A bird with " + "very " * 60 + "long legs. It wades."
-    rows = [Concept("C:1", "tit", definition="A small bird. It sings."), Concept("C:2", "owl"), Concept("C:3", "heron", definition=long),
+    rows = [Concept("C:1", "tit", definition="A small bird. It sings."), Concept("C:2", "owl"),
+            Concept("C:3", "heron", definition=long),
             Concept("C:4", "kite"), Concept("T:1", "hunter", definition="What hunts.\nAny time."),
             Relation("C:2", "has_semantic_type", "T:1")]  # fmt: skip
     said = [item.path for item in flat.build(kb=KnowledgeBase.of(rows), fields="definition")("tit, owl, heron, kite")]
@@ -119,8 +120,8 @@ def test_what_many_names_lead_to_comes_first() -> None:
     young = [Concept(f"C:{n}", f"bird number {n}") for n in range(3)]
     kb = KnowledgeBase.of(
         [
-            *young, Concept("A:1", "nest builder"), Concept("Z:1", "egg layer"), Concept("N:1", ""), Relation("C:0", "is_a", "A:1"),
-            Relation("C:0", "is_a", "N:1"), *(Relation(concept.id, "is_a", "Z:1") for concept in young),
+            *young, Concept("A:1", "nest builder"), Concept("Z:1", "egg layer"), Concept("N:1", ""),
+            Relation("C:0", "is_a", "A:1"), Relation("C:0", "is_a", "N:1"), *(Relation(concept.id, "is_a", "Z:1") for concept in young),
         ]
     )  # fmt: skip
     items = walk.build(kb=kb)("bird number 0, bird number 1")
