@@ -99,10 +99,10 @@ def _optimizer(spec: RunSpec) -> Any:
 
 
 def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:
-    """Refuse a [kb] `labels` that maps from a semantic type, or to a label, that does not exist."""
+    """Refuse a [kb] `labels` that maps from a semantic type, or to a label, that does not exist ("" is none of them)."""
     types = {kind.casefold(): kind for kind in kb.types}
     for kind, label in program.types.items():
-        if label not in program.labels:
+        if label and label not in program.labels:
             raise SpecError(f"kb.labels.{kind}: there is no label {label!r}; there are: {', '.join(program.labels)}")
         if kind.casefold() not in types:
             raise SpecError(

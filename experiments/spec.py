@@ -29,7 +29,7 @@ class Task(_Table):
 
 
 class Knowledge(_Table):
-    """`sources` make the knowledge base; `labels` maps its semantic types to the spec's labels.
+    """`sources` make the knowledge base; `labels` maps its semantic types to the spec's labels, or to "": to none of them.
 
     `merge` makes one concept of those that the sources' cross references say are the same (`kb/merging.py`).
     `bundle = "reference"` keeps a licensed knowledge base out of exported bundles.

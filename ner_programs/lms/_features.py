@@ -65,13 +65,13 @@ def covered(offsets: Sequence[Offsets], start: int, end: int) -> range:
 def hint_tags(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[str]:
     """Tag every token that a hint overlaps: "B" or "I" and the hint's label; "" elsewhere. The longest hint wins.
 
-    Labels are quoted: whatever they contain, different labels stay different and no feature is cut short.
+    What is said to have no label is tagged "!". Labels are quoted: whatever they contain, different labels stay different and no feature is cut short.
     """
     tags = [""] * len(offsets)
     for hint in sorted(hints, key=lambda h: (h.start - h.end, h.start)):
         inside = covered(offsets, hint.start, hint.end)
         if inside and not any(tags[i] for i in inside):
-            label = quote(hint.label, safe="", errors="surrogatepass")
+            label = "!" if hint.denied else quote(hint.label, safe="", errors="surrogatepass")
             for i in inside:
                 tags[i] = ("B" if i == inside[0] else "I") + label
     return tags

@@ -121,7 +121,8 @@ def test_what_many_names_lead_to_comes_first() -> None:
     kb = KnowledgeBase.of(
         [
             *young, Concept("A:1", "nest builder"), Concept("Z:1", "egg layer"), Concept("N:1", ""),
-            Relation("C:0", "is_a", "A:1"), Relation("C:0", "is_a", "N:1"), *(Relation(concept.id, "is_a", "Z:1") for concept in young),
+            Relation("C:0", "is_a", "A:1"), Relation("C:0", "is_a", "N:1"),
+            *(Relation(concept.id, "is_a", "Z:1") for concept in young),
         ]
     )  # fmt: skip
     items = walk.build(kb=kb)("bird number 0, bird number 1")
