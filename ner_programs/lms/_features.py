@@ -62,19 +62,26 @@ def covered(offsets: Sequence[Offsets], start: int, end: int) -> range:
     return range(bisect_right(offsets, start, key=lambda t: t[1]), bisect_left(offsets, end, key=lambda t: t[0]))
 
 
-def hint_tags(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[str]:
-    """Tag every token that a hint overlaps: "B" or "I" and the hint's label; "" elsewhere. The longest hint wins.
-
-    What is said to have no label is tagged "!". Labels are quoted: whatever they contain, different labels stay different and no feature is cut short.
-    """
-    tags = [""] * len(offsets)
+def named(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[tuple[str, Hint] | None]:
+    """Give every token that a hint overlaps its place in it, "B" or "I", and the hint. The longest hint wins."""
+    places: list[tuple[str, Hint] | None] = [None] * len(offsets)
     for hint in sorted(hints, key=lambda h: (h.start - h.end, h.start)):
         inside = covered(offsets, hint.start, hint.end)
-        if inside and not any(tags[i] for i in inside):
-            label = "!" if hint.denied else quote(hint.label, safe="", errors="surrogatepass")
+        if inside and not any(places[i] for i in inside):
             for i in inside:
-                tags[i] = ("B" if i == inside[0] else "I") + label
-    return tags
+                places[i] = ("B" if i == inside[0] else "I", hint)
+    return places
+
+
+def hint_tags(places: Iterable[tuple[str, Hint] | None]) -> list[str]:
+    """Tag tokens with "B" or "I" and the label of their hint, "!" where it is said to have none; "" without a hint."""
+    return ["" if p is None else p[0] + ("!" if p[1].denied else _safe(p[1].label)) for p in places]
+
+
+@lru_cache(maxsize=50_000)
+def _safe(said: str) -> str:
+    """Quote a label or a fact: whatever it contains, different ones stay different and no feature is cut short."""
+    return quote(said, safe="", errors="surrogatepass")
 
 
 @lru_cache(maxsize=50_000)
@@ -96,7 +103,8 @@ def features(text: str, offsets: Sequence[Offsets], hints: Iterable[Hint]) -> li
     words = [_word(text[start:end]) for start, end in offsets]
     low = ["", "", *(word[0] for word in words), "", ""]
     tail = ["", *(word[1] for word in words), ""]
-    hint = ["", *hint_tags(offsets, hints), ""]
+    places = named(offsets, hints)
+    hint = ["", *hint_tags(places), ""]
     rows = []
     for i, (*_, shape, own) in enumerate(words):
         before2, before, here, after, after2 = low[i : i + 5]
@@ -106,6 +114,8 @@ def features(text: str, offsets: Sequence[Offsets], hints: Iterable[Hint]) -> li
             row += ["h=" + hint[i + 1], f"-h={hint[i]}|{hint[i + 1]}", f"+h={hint[i + 1]}|{hint[i + 2]}"]
         if i > 1 and before == "(" and after == ")":  # a short form in parentheses, and whether a hint ends before them
             row += ["ab=" + hint[i - 1], f"ab={bool(hint[i - 1]):d}|{shape}"]
+        if place := places[i]:
+            row += [f"{place[0]}f={_safe(fact)}" for fact in place[1].facts]
         rows.append(["1", *own, *map(intern, row)])  # interned: a cached text then costs a third of the memory
     return rows
 
