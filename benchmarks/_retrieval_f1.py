@@ -17,16 +17,16 @@ from kb import KnowledgeBase
 from ner_programs import Counts, Document, Pool, ProgramSpec
 from optimizers._base import score
 
-K = 32
+K, SIZE = 32, 4000  # demonstrations; characters of knowledge: room for all facts, so that rows differ in nothing else
 ROWS: dict[str, dict[str, Any]] = {
     "none": {"name": "none"},
     "flat, type": {"name": "flat"},
     "flat, definition": {"name": "flat", "fields": "definition"},
-    "graph": {"name": "walk", "hops": 2, "facts": 5, "direction": "out"},
+    "graph": {"name": "walk", "hops": 4, "facts": 10},
 }
 AGAINST = {"flat, type": ("none",), "flat, definition": ("flat, type",), "graph": ("flat, type", "flat, definition")}
 DEV = {"ncbi_disease": 923, "bc5cdr_disease": 300}  # sentences
-POOLS, DRAWS, SHOWN = (50, 200), 5, 150  # of the small pools: sizes, draws, dev sentences
+POOLS, DRAWS, SHOWN = (50, 200), 5, 100  # of the small pools: sizes, draws, dev sentences
 Rows = dict[str, list[list[Counts]]]  # row -> draws -> dev sentences
 
 
@@ -53,7 +53,7 @@ def scored(kb: KnowledgeBase, corpus: Corpus, pools: Sequence[Sequence[Document]
     rows: Rows = {}
     for name, retriever in ROWS.items():
         spec = ProgramSpec(
-            labels={label.name: label.definition}, types={"disease": label.name}, retriever=retriever, **settings
+            labels={label.name: label.definition}, retriever=retriever, knowledge_size=SIZE, **settings
         )
         with session(Model(), private=False):
             rows[name] = [list(score(spec.build(kb, Pool.of(pool, corpus.unit)), dev).counts) for pool in pools]
