@@ -18,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 Data = Annotated[Path | None, typer.Option(help="Data directory (else NERC_DATA, else the user's cache).")]
 Home = Annotated[Path | None, typer.Option(help="The mlruns folder (else NERC_HOME, else ./mlruns).")]
 Set = Annotated[list[str], typer.Option("--set", help="Change a setting of the spec: program.demos.k=32")]
-Lm = Annotated[str | None, typer.Option("--lm", help="A language model, e.g. openai/gpt-4.1-mini; default: offline.")]
+Lm = Annotated[str | None, typer.Option("--lm", help="A language model, e.g. openai/gpt-4.1-mini.")]
 
 
 @app.command()

@@ -14,6 +14,7 @@ from ner_programs import bundle
 from ner_programs.program import NERProgram
 
 
+@tracking.told()
 def fetch(where: str, home: Path | None = None) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
@@ -24,6 +25,7 @@ def fetch(where: str, home: Path | None = None) -> NERProgram:
     return open_bundle(_folder(client, tracking.find_run(client, run_id)), home)
 
 
+@tracking.told()
 def export(run_id: str, out: Path, home: Path | None = None) -> Path:
     """Write the bundle of a run to a folder, with its knowledge base unless the run's spec keeps that out."""
     home = places.home(home)
@@ -33,6 +35,7 @@ def export(run_id: str, out: Path, home: Path | None = None) -> Path:
     return bundle.save(program, out, kb="reference" if run.data.params.get("kb.bundle") == "reference" else "carry")
 
 
+@tracking.told()
 def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
     """Give the program of a run a name and an alias in MLflow's model registry; return the version.
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,12 @@ def backend_of(model: Model, *, processes: int = 0) -> Backend:
     return open_backend(
         {"model": model.model} | options | ({"processes": processes} if model.model == "offline" else {})
     )
+
+
+def answerer(model: Model) -> tuple[str, ...]:
+    """Return what, beside spec and data, decides the answers: backend and versions. A run is taken up only by the same."""
+    backend = backend_of(model)
+    return backend.model, backend.identity, version("nerc"), version("dspy")
 
 
 def check_host(model: Model) -> None:

@@ -74,9 +74,10 @@ def trial_line(trial: Trial) -> str:
     """Return one line for a finished trial."""
     total = trial.scored.total
     changes = ", ".join(f"{k}={v}" for k, v in trial.changes.items()) or "as it is"
+    f1 = f"{total.f1:.3f}" if trial.documents else "-"
     failed = f", {total.unanswered} unanswered" if total.unanswered else ""
     return (
-        f"  trial {trial.number}: F1 {total.f1:.3f} on {trial.documents} dev documents, {trial.calls} calls so far "
+        f"  trial {trial.number}: F1 {f1} on {trial.documents} dev documents, {trial.calls} calls so far "
         f"[dim]({changes}{failed})[/dim]"
     )
 

@@ -86,7 +86,7 @@ def annotate(
 
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise SpecError(f"--out {out}: it is a folder, or lies in one that is not there; name a file")
-    documents = list(read(inputs, format))  # type: ignore[arg-type]
+    documents = read(inputs, format)  # type: ignore[arg-type]
     program = load_program(bundle, home=places.home(home))
     model = _model(lm, changes, program.wants)
     with session(model, private=True), Progress(err).step("annotating", len(documents)) as tick:
@@ -133,7 +133,7 @@ def evaluate(
             with session(_model(lm, changes, program.wants), private=corpus.private):
                 found = evaluation.evaluate(corpus, part, score(program, getattr(corpus, part)))
     said = found.as_dict()
-    err.print(*(f"{k} {v}" for k, v in said.items()), sep="\n")
+    err.print(*(f"{k} {'-' if v is None else v}" for k, v in said.items()), sep="\n")
     if json:
         print_json(said)
 
@@ -148,7 +148,8 @@ def list_kind(kind: str, home: Path | None, *, json: bool) -> None:
             print_json({"runs": rows})
         else:
             for row in rows:
-                print(row["run_id"][:8], row["experiment"], row["name"], f"dev {row['dev_f1']:.3f}", sep="\t")
+                dev = "-" if row["dev_f1"] is None else f"{row['dev_f1']:.3f}"
+                print(row["run_id"][:8], row["experiment"], row["name"], f"dev {dev}", sep="\t")
         return
     if kind not in KINDS:
         raise SpecError(f"there is no kind {kind!r}; there are: {', '.join([*KINDS, 'runs'])}")

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import dspy
 from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, response_to_dict
 from dspy.lm15 import Request, Response
-from dspy.utils.exceptions import is_retryable_lm_error
+from dspy.utils.exceptions import LMConfigurationError, is_retryable_lm_error
 
 from ner_programs._errors import LMSetupError
 from ner_programs.lms._engines import AsyncEngine, Engine
@@ -203,7 +203,16 @@ class Meter:
         return tokens, cost
 
     def _at_most(self, request: Request) -> tuple[int, float]:
-        """Return a careful estimate of a request's tokens and cost; for the answer, the longest one so far at least."""
+        """Return a careful estimate of a request's tokens and cost; for the answer, the longest one so far at least.
+
+        Raises LMConfigurationError where a limit in tokens or money stands and nothing bounds the answer of a model that costs:
+        one answer could then spend more than any estimate.
+        """
+        limited = any(budget.tokens is not None or budget.cost is not None for budget, _, _ in self._limits)
+        if limited and request.config.max_tokens is None and self._cost(1_000_000, 1_000_000) > 0:
+            raise LMConfigurationError(
+                "a limit in tokens or US dollars needs lm.max_tokens, the most that an answer may be"
+            )
         last = len((request.messages[-1].text or "").encode())
         tokens_in = _size(request) // 3 + 8
         tokens_out = request.config.max_tokens or max(last // 2 + 1024, self._longest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -33,6 +34,12 @@ from tests.loopback import Loopback
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 MODELS = ("openai/x", "hosted_vllm/x", "azure/deployed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _litellm() -> None:
+    """Imported before the first test: on a busy machine that takes half a minute, and is no part of a request."""
+    importlib.import_module("litellm").completion  # noqa: B018  DSPy's module is lazy
 
 
 @pytest.fixture(autouse=True)
