@@ -40,13 +40,13 @@ def _documents(path: Path, form: InputFormat) -> Iterator[Document]:
         yield from jsonl.read(path)
     else:
         try:
-            yield Document(path.name, path.read_bytes().decode("utf-8"))
+            yield Document(path.stem, path.read_bytes().decode("utf-8"))
         except UnicodeDecodeError:
             raise ReadError(f"{path}: not UTF-8") from None
 
 
 def _qualified(path: Path, document: Document) -> Document:
-    name = str(path) if document.id == path.name else f"{path}:{document.id}"
+    name = str(path) if document.id == path.stem else f"{path}:{document.id}"
     return replace(document, id=name, group=name if document.group == document.id else document.group)
 
 
@@ -57,8 +57,10 @@ def annotate(program: NERProgram, documents: Sequence[Document], out: IO[str], t
         batch = documents[first : first + BATCH]
         scored = score(program, batch, tick, cross_fit=False)
         unanswered += scored.total.unanswered
-        for document, entities in zip(batch, scored.entities, strict=True):
-            out.write(json.dumps(jsonl.dump(replace(document, entities=entities)), ensure_ascii=False) + "\n")
+        for document, entities, counts in zip(batch, scored.entities, scored.counts, strict=True):
+            missing = {"unanswered": counts.unanswered} if counts.unanswered else {}
+            row = jsonl.dump(replace(document, entities=entities)) | missing
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
         out.flush()
     return unanswered
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ from ner_programs.program import NERProgram
 
 
 @tracking.told()
-def fetch(where: str, home: Path | None = None) -> NERProgram:
+def fetch(where: str, home: Path | None = None, trust: Sequence[str] = ()) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
     client = tracking.existing_store(home)
     run_id = (
         where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
     )
-    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home)
+    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home, trust)
 
 
 @tracking.told()

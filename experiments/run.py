@@ -84,7 +84,7 @@ def run(
         with progress.step("floors"):
             beside = scored_floors(compiled, corpus, home)
         folder = bundle.save(
-            compiled, work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
+            _for_use(spec, compiled), work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
         )
         seconds = time.monotonic() - began
         spent = lm.meter.spent.as_dict()
@@ -93,6 +93,11 @@ def run(
         )  # fmt: skip
         tracker.result(result, compiled)
     return result
+
+
+def _for_use(spec: RunSpec, program: NERProgram) -> NERProgram:
+    """Return the program as its users want it: where the corpus's documents were single sentences, it cuts texts into such."""
+    return program.with_settings(unit="sentence") if spec.task.unit is None else program
 
 
 def _labelled(spec: RunSpec, program: NERProgram) -> int:

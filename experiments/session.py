@@ -49,6 +49,7 @@ def session(
     lm = MeteredLM(meter, concurrency=threads, **generation)
     if private:  # DSPy logs the whole example when one fails
         logging.getLogger("dspy").setLevel(logging.CRITICAL)
+        os.environ["HF_HUB_OFFLINE"] = "1"
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     try:
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
@@ -83,12 +84,12 @@ def check_host(model: Model) -> None:
     if host is None:
         raise SpecError(
             f"the corpus is private and lm.model {model.model} has no lm.api_base: its text goes only to a host that is named "
-            "there and is loopback or in lm.allow_hosts (corpus.private = false, if the text is public)"
+            "there and is loopback or in lm.allow_hosts (corpus.private = false, or annotate --public, if the text is public)"
         )
     if host not in (*LOOPBACK, *(allowed.lower() for allowed in model.allow_hosts)):
         raise SpecError(
             f"the corpus is private and may not be sent to {host}: allow it with lm.allow_hosts = [{host!r}], "
-            "or say corpus.private = false, if the text is public"
+            "or say corpus.private = false (annotate --public), if the text is public"
         )
 
 

@@ -73,7 +73,7 @@ def compare(runs: Sequence[str], experiment: str | None, part: str, home: Path |
 
 def annotate(
     bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str],
-    home: Path | None,
+    home: Path | None, *, public: bool = False, trust: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Annotate documents: to a file in one step, or to stdout as they come."""
     if format not in ("auto", "text", "jsonl"):
@@ -87,9 +87,9 @@ def annotate(
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise SpecError(f"--out {out}: it is a folder, or lies in one that is not there; name a file")
     documents = read(inputs, format)  # type: ignore[arg-type]
-    program = load_program(bundle, home=places.home(home))
+    program = load_program(bundle, home=places.home(home), trust=trust)
     model = _model(lm, changes, program.wants)
-    with session(model, private=True), Progress(err).step("annotating", len(documents)) as tick:
+    with session(model, private=not public), Progress(err).step("annotating", len(documents)) as tick:
         if out is None:
             unanswered = write(program, documents, sys.stdout, tick)
         else:
@@ -101,12 +101,13 @@ def annotate(
             finally:
                 draft.unlink(missing_ok=True)
     if unanswered:
-        err.print(f"{unanswered} calls were not answered; what they would have found is missing")
+        err.print(f"{unanswered} calls were not answered; what they would have found is missing (see `unanswered`)")
+        raise SystemExit(1)
 
 
 def evaluate(
     what: Sequence[str], predictions: Path | None, part: str, lm: str | None, changes: Sequence[str], data: Path | None,
-    home: Path | None, *, json: bool,
+    home: Path | None, *, trust: Sequence[str] = (), json: bool,
 ) -> None:  # fmt: skip
     """Score a bundle or predictions."""
     if len(what) != (2 if predictions is None else 1):
@@ -127,7 +128,7 @@ def evaluate(
             from experiments.session import session
             from optimizers._base import score
 
-            program = load_program(bundle, home=places.home(home))
+            program = load_program(bundle, home=places.home(home), trust=trust)
             if strange := {e.label for d in getattr(corpus, part) for e in d.entities} - set(program.spec.labels):
                 raise SpecError(f"{bundle} knows no label {min(strange)!r}; it has: {', '.join(program.spec.labels)}")
             with session(_model(lm, changes, program.wants), private=corpus.private):

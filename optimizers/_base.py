@@ -179,6 +179,8 @@ def best_of(
                 scored = score(program, documents)
                 finished.append(Trial(number, candidate.changes, scored, len(documents), calls_made(), program))
                 on_trial(finished[-1])
+                if scored.total.unanswered >= scored.units > 0:
+                    break  # nothing was answered: the next candidates would wait for nothing, too
     except BudgetSpent:
         pass
     if not finished:

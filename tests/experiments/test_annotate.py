@@ -63,7 +63,7 @@ def test_text_in_json_lines_out(place: Place, public: Any, note: Path, expected:
     said = place.nerc("annotate", public["bundle"], note)
     assert said.code == 0, said.err
     (row,) = rows(said.out)
-    assert (row["id"], row["text"]) == ("note.txt", TEXT)
+    assert (row["id"], row["text"]) == ("note", TEXT)
     assert spans(row) == expected
     assert all(TEXT[e["start"] : e["end"]] == e["text"] for e in row["entities"])
     assert {e["label"] for e in row["entities"]} <= set(LABELS)
@@ -75,7 +75,7 @@ def test_json_lines_in(place: Place, public: Any, note: Path, expected: list[tup
     said = place.nerc("annotate", public["bundle"], "more.jsonl", note)
     assert said.code == 0, said.err
     found = rows(said.out)
-    assert [row["id"] for row in found] == ["a", "more:2", "3", "note.txt"]
+    assert [row["id"] for row in found] == ["a", "more:2", "3", "note"]
     assert [spans(row) for row in found] == [expected, [], expected, expected]
     as_text = rows(place.nerc("annotate", public["bundle"], "more.jsonl", "--format", "text").out)
     assert [row["id"] for row in as_text] == ["more.jsonl"]
