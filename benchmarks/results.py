@@ -19,7 +19,10 @@ VARIANTS = {
     "nearest, knowledge": [NOTHING],
     "nearest, no knowledge": [NOTHING, 'program.retriever={name="none"}'],
     "nearest, flat knowledge": [NOTHING, 'program.retriever={name="flat"}'],
-    "random, knowledge": [NOTHING, "program.demos.name=random"],
+    **{
+        f"random (seed {seed}), knowledge": [NOTHING, "program.demos.name=random", f"program.demos.seed={seed}"]
+        for seed in (1, 2, 3)
+    },
     "zero-shot, knowledge": [NOTHING, "program.demos.k=0"],
     "nearest, knowledge, verify reject": [NOTHING, 'program.verify={name="llm", mode="reject"}'],
     "nearest, knowledge, verify full": [NOTHING, 'program.verify={name="llm", mode="full"}'],
@@ -78,7 +81,7 @@ def results(corpus: str, data: Path) -> dict[str, object]:
             *_rows(table),
             "",
         ]
-    (ROOT / "docs" / "results" / f"{corpus}.md").write_text("\n".join(page))
+    (ROOT / "docs" / "results" / f"{corpus}.md").write_text("\n".join(page), encoding="utf-8")
     return tables
 
 

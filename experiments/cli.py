@@ -18,7 +18,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 Data = Annotated[Path | None, typer.Option(help="Data directory (else NERC_DATA, else the user's cache).")]
 Home = Annotated[Path | None, typer.Option(help="The mlruns folder (else NERC_HOME, else ./mlruns).")]
 Set = Annotated[list[str], typer.Option("--set", help="Change a setting of the spec: program.demos.k=32")]
-Lm = Annotated[str | None, typer.Option("--lm", help="A language model, e.g. openai/gpt-4.1-mini; default: offline.")]
+BundleLm = Annotated[str | None, typer.Option("--lm", help="Another language model than the bundle was compiled with.")]
+SetLm = Annotated[list[str], typer.Option("--set", help="An option of the language model: lm.api_base=http://...")]
+Trust = Annotated[list[str], typer.Option("--trust", help="A package of yours whose components the bundle names.")]
+Lm = Annotated[str | None, typer.Option("--lm", help="A language model, e.g. openai/gpt-4.1-mini.")]
 
 
 @app.command()
@@ -58,14 +61,16 @@ def annotate(
     inputs: Annotated[list[Path], typer.Argument(help="Text files (one document each) or JSON lines.")],
     format: Annotated[str, typer.Option(help="auto, text or jsonl.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Where to write JSON lines; default: stdout.")] = None,
-    lm: Lm = None,
-    set: Set = [],  # noqa: B006
+    lm: BundleLm = None,
+    set: SetLm = [],  # noqa: B006
+    public: Annotated[bool, typer.Option("--public", help="The text may go to any host; else it is private.")] = False,
+    trust: Trust = [],  # noqa: B006
     home: Home = None,
 ) -> None:
     """Annotate documents with a compiled program; entities carry character offsets."""
     from experiments import verbs
 
-    verbs.annotate(bundle, inputs, format, out, lm, set, home)
+    verbs.annotate(bundle, inputs, format, out, lm, set, home, public=public, trust=trust)
 
 
 @app.command()
@@ -75,8 +80,9 @@ def evaluate(
     ],
     predictions: Annotated[Path | None, typer.Option(help="Score these JSON lines instead of a bundle.")] = None,
     part: Annotated[str, typer.Option(help="dev or test.")] = "dev",
-    lm: Lm = None,
-    set: Set = [],  # noqa: B006
+    lm: BundleLm = None,
+    set: SetLm = [],  # noqa: B006
+    trust: Trust = [],  # noqa: B006
     data: Data = None,
     home: Home = None,
     json: Json = False,
@@ -84,7 +90,7 @@ def evaluate(
     """Score a bundle, or anyone's predictions (JSON lines with id, text, entities), on the corpus of a spec."""
     from experiments import verbs
 
-    verbs.evaluate(what, predictions, part, lm, set, data, home, json=json)
+    verbs.evaluate(what, predictions, part, lm, set, data, home, trust=trust, json=json)
 
 
 @app.command("list")

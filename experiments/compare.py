@@ -75,14 +75,22 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     first = counted[0]
     if not first:
         raise TrackingError(f"the corpus of these runs has no {part} documents")
-    if any([c.gold for c in other] != [c.gold for c in first] for other in counted):
+    if not all(_same_rows(first, other) for other in counted):
         raise TrackingError("the runs grouped the documents of this corpus differently: their rows cannot be paired")
     rows = tuple(
         _row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True))
     )
     beside = tracking.read_file(client, found[-1].info.run_id, "floors.json")
+    if not all(_same_rows(first, _counts(parts[part])) for parts in beside.values()):
+        raise TrackingError(
+            f"the floors of run {found[-1].info.run_id[:8]} grouped the documents differently: make that run again"
+        )
     floors = tuple(_floor(name, found[-1], parts, _counts(parts[part]), first) for name, parts in beside.items())
     return Comparison(part, found[0].data.tags["nerc.corpus"], said[0]["unit"], rows, floors)
+
+
+def _same_rows(a: Sequence[Counts], b: Sequence[Counts]) -> bool:
+    return [c.gold for c in a] == [c.gold for c in b]
 
 
 def _row(name: str, run: Any, counts: tuple[Counts, ...], first: Sequence[Counts] | None) -> Row:

@@ -38,17 +38,17 @@ class Evaluation:
         return sum(self.rows, Counts())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every figure of the result line."""
-        total, (lo, hi) = self.total, interval(self.rows) if self.rows else (0.0, 0.0)
+        """Return every figure of the result line; None is a figure that nothing was counted for."""
+        total, there = self.total, bool(self.rows)
         return {
-            "micro_f1": round(total.f1, 4),
-            "precision": round(total.precision, 4),
-            "recall": round(total.recall, 4),
-            "ci95": [round(lo, 4), round(hi, 4)],
+            "micro_f1": round(total.f1, 4) if there else None,
+            "precision": round(total.precision, 4) if there else None,
+            "recall": round(total.recall, 4) if there else None,
+            "ci95": [round(bound, 4) for bound in interval(self.rows)] if there else None,
             "unit": self.unit,
-            "relaxed_f1": round(total.relaxed_f1, 4),
-            "seen_f1": round(self.seen.f1, 4),
-            "unseen_f1": round(self.unseen.f1, 4),
+            "relaxed_f1": round(total.relaxed_f1, 4) if there else None,
+            "seen_f1": _f1(self.seen),
+            "unseen_f1": _f1(self.unseen),
             "documents": self.documents,
             "entities": total.gold,
             "unreadable": self.unreadable,
@@ -71,6 +71,11 @@ def evaluate(corpus: Corpus, part: str, scored: Scored | None = None, answers: A
         seen += _only(document.entities, entities, known, True)
         unseen += _only(document.entities, entities, known, False)
     return Evaluation(tuple(rows), seen, unseen, corpus.resampling, len(documents), scored.unreadable if scored else 0)
+
+
+def _f1(counts: Counts) -> float | None:
+    """Return F1, None where there is neither gold nor prediction."""
+    return round(counts.f1, 4) if counts.gold or counts.predicted else None
 
 
 def _only(gold: Sequence[Entity], said: Sequence[Entity], known: set[str], wanted: bool) -> Counts:

@@ -1,8 +1,8 @@
 """The floors beside every result: what needs no language model and no prompt. Scored once and kept in `mlruns/floors/`.
 
 `gazetteer`: train mentions by longest match, those dropped that are wrong more often than right on train. `dictionary`: what
-the program's own retriever names, under the label it says. `crf` and `crf+hints`: the offline engine's own features, fitted
-once on the same labelled pool, without and with the knowledge lines.
+the run's knowledge base names, under the label it says (by the retriever `flat`, whatever the program retrieves by). `crf` and
+`crf+hints`: the offline engine's own features, fitted once on the same labelled pool, without and with those lines.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from typing import Any
 from experiments.corpora._base import Corpus
 from experiments.evaluation import Evaluation, evaluate
 from kb.names import Filter, NameIndex
+from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.lms._crf import Sample, Tagger, fit
 from ner_programs.lms._incontext import hints
 from ner_programs.lms.offline import code_hash
 from ner_programs.program import NERProgram
+from ner_programs.retrieve import KnowledgeLines
 from ner_programs.types import Document, Entity, Label
 from ner_programs.units import split
 
 Answer = Callable[[str], list[Entity]]
 MIN_PRECISION = 0.5
+RETRIEVER = {"name": "flat"}
 
 
 def scored_floors(program: NERProgram, corpus: Corpus, home: Path) -> dict[str, dict[str, Evaluation]]:
@@ -60,16 +63,19 @@ def _key(program: NERProgram, corpus: Corpus) -> str:
         program.kb.fingerprint if program.kb else None,
         code_hash(),
     ]
-    parts += [spec.labels, spec.unit, spec.retriever, spec.types, spec.knowledge_size, Path(__file__).read_text()]
+    parts += [spec.labels, spec.unit, RETRIEVER, spec.types, spec.knowledge_size]
+    parts += [Path(__file__).read_text(encoding="utf-8")]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def floors(program: NERProgram, pool: Pool) -> dict[str, Answer]:
-    """Return each floor as a function from a unit's text to entities, made from `pool` and the program's retriever."""
+    """Return each floor as a function from a unit's text to entities, made from `pool` and the program's knowledge base."""
     labels = list(program.spec.labels)
     made = {"gazetteer": gazetteer(pool), "crf": crf(pool, lambda text: "", labels)}
     if program.kb is not None:
-        lines = program.retrieve.lines
+        retriever = resolve("kb.retrievers", RETRIEVER, kb=program.kb)
+        known = [Label(name) for name in labels]
+        lines = KnowledgeLines(retriever, known, program.spec.types, program.spec.knowledge_size)
         made["dictionary"] = dictionary(lines, labels)
         made["crf+hints"] = crf(pool, lines, labels)
     return made

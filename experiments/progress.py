@@ -48,6 +48,11 @@ class Progress:
             yield tick
         self._done(name, began)
 
+    def remark(self, text: str) -> None:
+        """Say something beside the steps."""
+        if self.console is not None:
+            self.console.print(text, markup=False, soft_wrap=True)
+
     def _done(self, name: str, began: float) -> None:
         assert self.console is not None
         self.console.print(f"[dim]{name}: {time.monotonic() - began:.1f} s[/dim]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ class RunRecorder:
             "kb_from_train": str(from_train(program.kb)).lower(),
             "engine": "in-context CRF" if spec.lm.model == "offline" else spec.lm.model,
             "private": str(private).lower(),
+            **({"remarks": "; ".join(corpus.remarks)} if corpus.remarks else {}),
         }
         return cls(Tracker.start(home, spec.name, name, spec.flat(), tags), corpus)
 
@@ -53,14 +55,23 @@ class RunRecorder:
         self.tracker.trial(trial)
 
     def prompt(self, name: str, program: NERProgram) -> None:
-        """Write the prompt that `program` sends for one dev text; where that is private, only the system message."""
+        """Write the prompt that `program` sends for one dev text.
+
+        Where that is private, only hash and length of the instruction: guidelines may quote the notes they are made for.
+        """
         extract = program.extract
-        text = "" if self.tracker.private or not self.corpus.dev else self.corpus.dev[0].text
+        if self.tracker.private:
+            said = extract.predict.signature.instructions
+            digest = hashlib.sha256(said.encode()).hexdigest()
+            self.tracker.file(f"prompts/{name}.txt", f"=== system\nprivate: {len(said)} characters, SHA-256 {digest}\n")
+            return
+        text = self.corpus.dev[0].text if self.corpus.dev else ""
         fields = {"text": text, "knowledge": program.retrieve.lines(text) if text else ""}
         demos = extract.demos(text, self.corpus.dev[0].kin) if text else []
         messages = extract.adapter.format(extract.predict.signature, demos, fields)
-        shown = messages[:1] if self.tracker.private else messages
-        self.tracker.file(f"prompts/{name}.txt", "\n\n".join(f"=== {m['role']}\n{m['content']}" for m in shown) + "\n")
+        self.tracker.file(
+            f"prompts/{name}.txt", "\n\n".join(f"=== {m['role']}\n{m['content']}" for m in messages) + "\n"
+        )
 
     def result(self, result: Result, program: NERProgram) -> None:
         """Write what the run ended with."""
@@ -75,7 +86,11 @@ class RunRecorder:
         }
         self.tracker.file("floors.json", beside)
         self.tracker.metrics(
-            {f"floor_{n.replace('+', '_')}_dev_f1": e["dev"].total.f1 for n, e in result.floors.items()}
+            {
+                f"floor_{n.replace('+', '_')}_dev_f1": e["dev"].total.f1
+                for n, e in result.floors.items()
+                if e["dev"].rows
+            }
         )
         self.tracker.metrics({"lm_calls": result.spent["calls"], "tokens": result.spent["tokens"], "cost": result.spent["cost"],
                               "seconds": result.seconds, "labelled": result.labelled})  # fmt: skip
@@ -86,12 +101,15 @@ class RunRecorder:
 
 
 def _metrics(part: str, evaluation: Evaluation) -> dict[str, float]:
+    """Return the figures of a part; there is no metric for what could not be counted."""
     said: dict[str, Any] = evaluation.as_dict()
-    return {
-        f"{part}_f1": said["micro_f1"], f"{part}_f1_lo": said["ci95"][0], f"{part}_f1_hi": said["ci95"][1],
+    lo, hi = said["ci95"] or (None, None)
+    figures = {
+        f"{part}_f1": said["micro_f1"], f"{part}_f1_lo": lo, f"{part}_f1_hi": hi,
         f"{part}_precision": said["precision"], f"{part}_recall": said["recall"], f"{part}_relaxed_f1": said["relaxed_f1"],
         f"{part}_seen_f1": said["seen_f1"], f"{part}_unseen_f1": said["unseen_f1"], f"{part}_unanswered": said["unanswered"],
     }  # fmt: skip
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def run_name(spec: RunSpec) -> str:

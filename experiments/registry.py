@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from ner_programs import bundle
 from ner_programs.program import NERProgram
 
 
-def fetch(where: str, home: Path | None = None) -> NERProgram:
+@tracking.told()
+def fetch(where: str, home: Path | None = None, trust: Sequence[str] = ()) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
     client = tracking.existing_store(home)
     run_id = (
         where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
     )
-    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home)
+    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home, trust)
 
 
+@tracking.told()
 def export(run_id: str, out: Path, home: Path | None = None) -> Path:
     """Write the bundle of a run to a folder, with its knowledge base unless the run's spec keeps that out."""
     home = places.home(home)
@@ -33,6 +36,7 @@ def export(run_id: str, out: Path, home: Path | None = None) -> Path:
     return bundle.save(program, out, kb="reference" if run.data.params.get("kb.bundle") == "reference" else "carry")
 
 
+@tracking.told()
 def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
     """Give the program of a run a name and an alias in MLflow's model registry; return the version.
 

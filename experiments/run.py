@@ -14,7 +14,7 @@ from experiments.evaluation import Evaluation, evaluate
 from experiments.floors import scored_floors
 from experiments.knowledge import from_train
 from experiments.progress import Progress
-from experiments.session import at_most, session, wants
+from experiments.session import answerer, at_most, session, wants
 from experiments.spec import RunSpec
 from experiments.work import Work
 from ner_programs import bundle
@@ -51,14 +51,16 @@ def run(
 ) -> Result:  # fmt: skip
     """Compile a program as `spec` says, score it, track it in MLflow (as `name`) and save its bundle under `home`.
 
-    A run that was killed goes on where it stopped: the same spec, corpus and knowledge base find its work again, and no call
-    that was answered is sent a second time.
+    A run that was killed goes on where it stopped: the same spec, corpus, knowledge base and version find its work again, and
+    no call that was answered is sent a second time.
     """
     progress, began = progress or Progress.silent(), time.monotonic()
     with progress.step("corpus and knowledge base"):
         corpus, program, kb_folder = setup.build(spec, data, home)
+    for remark in corpus.remarks:
+        progress.remark(f"{corpus.name}: {remark}")
     with (
-        Work.open(home, spec.fingerprint(corpus.fingerprint, str(kb_folder))) as work,
+        Work.open(home, spec.fingerprint(corpus.fingerprint, str(kb_folder), *answerer(spec.lm))) as work,
         session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),
                 ledger=work.ledger) as lm,
         work.tracked(home, spec, corpus, program, name) as tracker,
@@ -83,7 +85,7 @@ def run(
         with progress.step("floors"):
             beside = scored_floors(compiled, corpus, home)
         folder = bundle.save(
-            compiled, work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
+            _for_use(spec, compiled), work.bundle(home, spec), kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
         )
         seconds = time.monotonic() - began
         spent = lm.meter.spent.as_dict()
@@ -94,10 +96,18 @@ def run(
     return result
 
 
+def _for_use(spec: RunSpec, program: NERProgram) -> NERProgram:
+    """Return the program as its users want it: where the corpus's documents were single sentences, it cuts texts into such."""
+    return program.with_settings(unit="sentence") if spec.task.unit is None else program
+
+
 def _labelled(spec: RunSpec, program: NERProgram) -> int:
-    """Return how many labelled units of train the program was made with: all of the pool, or none."""
-    shows = (program.spec.demos is not None and program.spec.demos.get("k") != 0) or from_train(program.kb)
-    return len(program.pool) if shows or program.spec.verify or spec.optimizer["name"] != "none" else 0
+    """Return how many labelled units of train the program was made with: all of the pool, what it drew at random, or none."""
+    if program.spec.verify or spec.optimizer["name"] != "none" or from_train(program.kb):
+        return len(program.pool)
+    drawn = getattr(program.extract.select, "k", 0) if program.spec.demos else 0
+    random = program.spec.demos is not None and program.spec.demos["name"] == "random"
+    return min(drawn, len(program.pool)) if random or not drawn else len(program.pool)
 
 
 def _kb(spec: RunSpec) -> Any:

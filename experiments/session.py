@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +49,7 @@ def session(
     lm = MeteredLM(meter, concurrency=threads, **generation)
     if private:  # DSPy logs the whole example when one fails
         logging.getLogger("dspy").setLevel(logging.CRITICAL)
+        os.environ["HF_HUB_OFFLINE"] = "1"
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     try:
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
@@ -68,6 +70,12 @@ def backend_of(model: Model, *, processes: int = 0) -> Backend:
     )
 
 
+def answerer(model: Model) -> tuple[str, ...]:
+    """Return what, beside spec and data, decides the answers: backend and versions. A run is taken up only by the same."""
+    backend = backend_of(model)
+    return backend.model, backend.identity, version("nerc"), version("dspy")
+
+
 def check_host(model: Model) -> None:
     """Refuse to send private text anywhere but to loopback or to a host in `lm.allow_hosts`."""
     if "/" not in model.model:
@@ -76,12 +84,12 @@ def check_host(model: Model) -> None:
     if host is None:
         raise SpecError(
             f"the corpus is private and lm.model {model.model} has no lm.api_base: its text goes only to a host that is named "
-            "there and is loopback or in lm.allow_hosts (corpus.private = false, if the text is public)"
+            "there and is loopback or in lm.allow_hosts (corpus.private = false, or annotate --public, if the text is public)"
         )
     if host not in (*LOOPBACK, *(allowed.lower() for allowed in model.allow_hosts)):
         raise SpecError(
             f"the corpus is private and may not be sent to {host}: allow it with lm.allow_hosts = [{host!r}], "
-            "or say corpus.private = false, if the text is public"
+            "or say corpus.private = false (annotate --public), if the text is public"
         )
 
 

@@ -35,7 +35,8 @@ def build(spec: RunSpec, data: Path, home: Path) -> tuple[Corpus, NERProgram, Pa
     kb, folder = knowledge_base(spec.kb, corpus, data, home) if spec.kb else (None, None)
     if kb is not None:
         _check_types(program_spec, kb)
-    pool = Pool.of((flatten(d)[0] for d in corpus.train), program_spec.unit)
+    corpus = _flat_train(corpus)
+    pool = Pool.of(corpus.train, program_spec.unit)
     program = program_spec.build(kb, pool)
     if hasattr(optimizer, "check"):
         optimizer.check(program)
@@ -75,6 +76,15 @@ def _sampled(corpus: Corpus, sizes: Any) -> Corpus:
         chosen = {d.id for d in sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())[:size]}
         kept[part] = tuple(d for d in documents if d.id in chosen)
     return replace(corpus, **kept)
+
+
+def _flat_train(corpus: Corpus) -> Corpus:
+    """Keep of train what flat NER can be taught, and remark on the rest; dev and test keep all gold, for it is scored."""
+    flat = [flatten(document) for document in corpus.train]
+    lost = sum(n for _, n in flat)
+    remark = f"train entities that flat NER cannot express (discontinuous or overlapping), left out: {lost}"
+    remarks = (*corpus.remarks, remark) if lost else corpus.remarks
+    return replace(corpus, train=tuple(document for document, _ in flat), remarks=remarks)
 
 
 def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:

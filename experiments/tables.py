@@ -47,7 +47,7 @@ def comparison_table(comparison: Comparison) -> Table:
         title_justify="left",
     )
     table.add_column("")
-    for column in ("F1 (interval)", "P / R", "difference (interval)", "labelled", "LM calls"):
+    for column in ("F1 (interval)", "P / R", "difference (interval)", "labelled sentences", "LM calls", "run"):
         table.add_column(column, justify="right")
     for row in comparison.rows:
         table.add_row(*_row(row))
@@ -66,7 +66,7 @@ def _row(row: Row) -> list[str]:
         against = f"{d['delta']:+.3f} ({low:+.3f} to {high:+.3f}){'*' if d['significant'] else ' '}"
     return [
         row.name, f"[bold]{said['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})", f"{said['precision']:.3f} / {said['recall']:.3f}",
-        against, str(row.labelled), str(row.lm_calls),
+        against, str(row.labelled), str(row.lm_calls), "" if row.name.startswith("floor: ") else row.run_id[:8],
     ]  # fmt: skip
 
 
@@ -74,9 +74,10 @@ def trial_line(trial: Trial) -> str:
     """Return one line for a finished trial."""
     total = trial.scored.total
     changes = ", ".join(f"{k}={v}" for k, v in trial.changes.items()) or "as it is"
+    f1 = f"{total.f1:.3f}" if trial.documents else "-"
     failed = f", {total.unanswered} unanswered" if total.unanswered else ""
     return (
-        f"  trial {trial.number}: F1 {total.f1:.3f} on {trial.documents} dev documents, {trial.calls} calls so far "
+        f"  trial {trial.number}: F1 {f1} on {trial.documents} dev documents, {trial.calls} calls so far "
         f"[dim]({changes}{failed})[/dim]"
     )
 

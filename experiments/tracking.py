@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import mlflow
 from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+from sqlalchemy.exc import SQLAlchemyError
 
 from experiments._errors import TrackingError
 from ner_programs.bundle import state_of
@@ -27,8 +30,21 @@ DESCRIPTION = (
 
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of what is raised anyway
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what MLflow and its database complain of into one line."""
+    try:
+        yield
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+        lines = [line for line in str(error).strip().splitlines() if "autoflush" not in line]
+        said = lines[0] if lines else type(error).__name__
+        raise TrackingError(f"MLflow: {said}") from error
+
+
+@told()
 def open_store(home: Path) -> mlflow.MlflowClient:
     """Open the store, making it first where there is none; one process at a time, since its migrations race."""
     home.mkdir(parents=True, exist_ok=True)
@@ -56,8 +72,10 @@ class Tracker:
     def __init__(self, client: mlflow.MlflowClient, run_id: str, *, private: bool) -> None:
         self.client, self.run_id, self.private = client, run_id, private
         self._best = 0.0
+        self._steps: frozenset[int] = frozenset()
 
     @classmethod
+    @told()
     def start(
         cls, home: Path, experiment: str, run_name: str, params: Mapping[str, str], tags: Mapping[str, str]
     ) -> Tracker:
@@ -75,15 +93,18 @@ class Tracker:
         return tracker
 
     @classmethod
+    @told()
     def resume(cls, home: Path, run_id: str) -> Tracker:
-        """Go on with a run that was interrupted: its metrics are written again, over the same steps."""
+        """Go on with a run that was interrupted; the metrics of trials that it has already are not written again."""
         client = open_store(home)
         try:
             client.update_run(run_id, status="RUNNING")
             tags = client.get_run(run_id).data.tags
         except mlflow.exceptions.MlflowException as error:
             raise TrackingError(f"the interrupted run {run_id} is no longer in {home}") from error
-        return cls(client, run_id, private=tags.get("nerc.private") != "false")
+        tracker = cls(client, run_id, private=tags.get("nerc.private") != "false")
+        tracker._steps = frozenset(m.step for m in client.get_metric_history(run_id, "trial_documents"))
+        return tracker
 
     def trial(self, trial: Trial) -> None:
         """Write a finished trial: its score as a step, and for a public corpus the state of its program."""
@@ -93,38 +114,47 @@ class Tracker:
             "trial_f1": total.f1, "trial_precision": total.precision, "trial_recall": total.recall, "best_f1": self._best,
             "trial_lm_calls": trial.calls, "trial_documents": trial.documents, "trial_unanswered": total.unanswered,
         }  # fmt: skip
-        self.metrics(values, step=trial.number)
+        if not trial.documents:  # nothing was counted
+            values = {k: v for k, v in values.items() if k in ("trial_lm_calls", "trial_documents")}
+        if trial.number not in self._steps:
+            self.metrics(values, step=trial.number)
         about = {"trial": trial.number, "changes": dict(trial.changes), **values}
         state = state_of(trial.program)
         if self.private:
             state = {k: {"demos": [d.get("id") for d in v["demos"]]} for k, v in state.items()}
         self.file(f"trials/{trial.number:04d}.json", {**about, "state": state})
 
+    @told()
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Write metrics in one go."""
         now = mlflow.utils.time.get_current_time_millis()
         self.client.log_batch(self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
 
+    @told()
     def tag(self, name: str, value: str) -> None:
         """Set a tag under `nerc.`."""
         self.client.set_tag(self.run_id, f"nerc.{name}", value)
 
+    @told()
     def file(self, name: str, content: Any) -> None:
         """Write an artifact: text as it is, anything else as JSON."""
         text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False)
         self.client.log_text(self.run_id, text, name)
 
+    @told()
     def folder(self, local: Path, name: str) -> None:
         """Copy a folder into the run's artifacts, but for a knowledge base: those lie once in `mlruns/kb/`."""
         for file in sorted(local.iterdir()):
             if file.is_file():
                 self.client.log_artifact(self.run_id, str(file), name)
 
+    @told()
     def end(self, status: str = "FINISHED") -> None:
         """Close the run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(self.run_id, status)
 
 
+@told()
 def find_runs(client: mlflow.MlflowClient, experiment: str) -> list[Any]:
     """Return the finished runs of an experiment, oldest first; raises TrackingError with the experiments there are."""
     found = client.get_experiment_by_name(experiment)
@@ -135,6 +165,7 @@ def find_runs(client: mlflow.MlflowClient, experiment: str) -> list[Any]:
     return list(client.search_runs([found.experiment_id], finished, order_by=["attributes.start_time ASC"]))
 
 
+@told()
 def find_run(client: mlflow.MlflowClient, run_id: str) -> Any:
     """Return a run by its id, or by the first characters of it."""
     try:
@@ -147,6 +178,7 @@ def find_run(client: mlflow.MlflowClient, run_id: str) -> Any:
         raise TrackingError(f"{len(near) or 'no'} runs begin with {run_id!r}") from None
 
 
+@told()
 def read_file(client: mlflow.MlflowClient, run_id: str, name: str) -> Any:
     """Read a JSON artifact of a run."""
     try:
@@ -159,11 +191,17 @@ def _experiment(client: mlflow.MlflowClient, home: Path, name: str) -> str:
     """Return the id of an experiment, made under the lock where it is new."""
     with FileLock(home / ".store.lock"):
         found = client.get_experiment_by_name(name)
+        if found is not None and found.lifecycle_stage != "active":
+            raise TrackingError(
+                f"the experiment {name!r} was deleted in MLflow: restore it with "
+                f"`mlflow experiments restore -x {found.experiment_id}`, or give the spec another name"
+            )
         if found is not None:
             return str(found.experiment_id)
         return str(client.create_experiment(name, artifact_location=(home / "artifacts" / name).as_uri()))
 
 
+@told()
 def list_runs(home: Path) -> list[dict[str, Any]]:
     """Return what there is to compare: the finished runs of all experiments, newest first."""
     if not (home / "mlflow.db").is_file():
@@ -175,7 +213,7 @@ def list_runs(home: Path) -> list[dict[str, Any]]:
     return [
         {
             "run_id": r.info.run_id, "experiment": names[r.info.experiment_id], "name": r.info.run_name,
-            "dev_f1": r.data.metrics.get("dev_f1", float("nan")),
+            "dev_f1": r.data.metrics.get("dev_f1"),
         }
         for r in runs
     ]  # fmt: skip

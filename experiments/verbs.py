@@ -77,7 +77,7 @@ def compare(runs: Sequence[str], experiment: str | None, part: str, home: Path |
 
 def annotate(
     bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str],
-    home: Path | None,
+    home: Path | None, *, public: bool = False, trust: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Annotate documents: to a file in one step, or to stdout as they come."""
     if format not in ("auto", "text", "jsonl"):
@@ -90,10 +90,10 @@ def annotate(
 
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise SpecError(f"--out {out}: it is a folder, or lies in one that is not there; name a file")
-    documents = list(read(inputs, format))  # type: ignore[arg-type]
-    program = load_program(bundle, home=places.home(home))
+    documents = read(inputs, format)  # type: ignore[arg-type]
+    program = load_program(bundle, home=places.home(home), trust=trust)
     model = _model(lm, changes, program.wants)
-    with session(model, private=True), Progress(err).step("annotating", len(documents)) as tick:
+    with session(model, private=not public), Progress(err).step("annotating", len(documents)) as tick:
         if out is None:
             unanswered = write(program, documents, sys.stdout, tick)
         else:
@@ -105,12 +105,13 @@ def annotate(
             finally:
                 draft.unlink(missing_ok=True)
     if unanswered:
-        err.print(f"{unanswered} calls were not answered; what they would have found is missing")
+        err.print(f"{unanswered} calls were not answered; what they would have found is missing (see `unanswered`)")
+        raise SystemExit(1)
 
 
 def evaluate(
     what: Sequence[str], predictions: Path | None, part: str, lm: str | None, changes: Sequence[str], data: Path | None,
-    home: Path | None, *, json: bool,
+    home: Path | None, *, trust: Sequence[str] = (), json: bool,
 ) -> None:  # fmt: skip
     """Score a bundle or predictions."""
     if len(what) != (2 if predictions is None else 1):
@@ -131,13 +132,13 @@ def evaluate(
             from experiments.session import session
             from optimizers._base import score
 
-            program = load_program(bundle, home=places.home(home))
+            program = load_program(bundle, home=places.home(home), trust=trust)
             if strange := {e.label for d in getattr(corpus, part) for e in d.entities} - set(program.spec.labels):
                 raise SpecError(f"{bundle} knows no label {min(strange)!r}; it has: {', '.join(program.spec.labels)}")
             with session(_model(lm, changes, program.wants), private=corpus.private):
                 found = evaluation.evaluate(corpus, part, score(program, getattr(corpus, part)))
     said = found.as_dict()
-    err.print(*(f"{k} {v}" for k, v in said.items()), sep="\n")
+    err.print(*(f"{k} {'-' if v is None else v}" for k, v in said.items()), sep="\n")
     if json:
         print_json(said)
 
@@ -152,7 +153,8 @@ def list_kind(kind: str, home: Path | None, *, json: bool) -> None:
             print_json({"runs": rows})
         else:
             for row in rows:
-                print(row["run_id"][:8], row["experiment"], row["name"], f"dev {row['dev_f1']:.3f}", sep="\t")
+                dev = "-" if row["dev_f1"] is None else f"{row['dev_f1']:.3f}"
+                print(row["run_id"][:8], row["experiment"], row["name"], f"dev {dev}", sep="\t")
         return
     if kind not in KINDS:
         raise SpecError(f"there is no kind {kind!r}; there are: {', '.join([*KINDS, 'runs'])}")

@@ -39,16 +39,18 @@ class Work:
         root = home / "work"
         root.mkdir(parents=True, exist_ok=True)
         for state in sorted(root.glob("*/work.json")):
-            said = _read(state)
-            if said.get("fingerprint") == fingerprint and not said.get("finished"):
-                lock = FileLock(state.parent / ".lock")
-                try:
-                    lock.acquire(blocking=False)
-                except Timeout:
+            if not _interrupted(state, fingerprint):
+                continue
+            lock = FileLock(state.parent / ".lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            with _held(lock.release):
+                if not _interrupted(state, fingerprint):  # finished since it was looked at
                     continue
-                with _held(lock.release):
-                    yield cls(state.parent, fingerprint)
-                return
+                yield cls(state.parent, fingerprint)
+            return
         folder = root / uuid4().hex[:12]
         folder.mkdir()
         with FileLock(folder / ".lock"):
@@ -101,6 +103,11 @@ def _held(release: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         release()
+
+
+def _interrupted(state: Path, fingerprint: str) -> bool:
+    said = _read(state)
+    return said.get("fingerprint") == fingerprint and not said.get("finished")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ NercError
 
 from __future__ import annotations
 
+import re
+
 
 class NercError(ValueError):
     """Base of the errors that name what to mend; the command line prints them in one line and exits with 2."""
@@ -24,6 +26,12 @@ class UnknownComponent(ComponentError):
 
 class BundleError(NercError):
     """A bundle cannot be read, or does not fit the knowledge base at hand."""
+
+
+def code_of(error: Exception) -> str:
+    """Return the code that a provider gave an error, if it is one: a provider may put anything there, a patient's text too."""
+    code = str(getattr(error, "provider_code", None) or "")
+    return code if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", code) else ""
 
 
 class LMSetupError(NercError):

@@ -18,12 +18,13 @@ from dspy.utils.exceptions import (
     LMBillingError,
     LMConfigurationError,
     LMError,
+    LMNotConfiguredError,
     LMUnsupportedFeatureError,
     LMUnsupportedModelError,
 )
 
 from ner_programs import prompt
-from ner_programs._errors import LMSetupError
+from ner_programs._errors import LMSetupError, code_of
 from ner_programs.types import Label
 
 _unreadable: ContextVar[list[int] | None] = ContextVar("nerc_unreadable", default=None)
@@ -150,6 +151,10 @@ def _reading(adapter: StageAdapter) -> Iterator[list[int]]:
 
 
 def _failed(error: LMError) -> dspy.Prediction:
-    if isinstance(error, _SETUP):
-        raise LMSetupError(str(error)) from error
-    return dspy.Prediction(unanswered=True)
+    if not isinstance(error, _SETUP):
+        return dspy.Prediction(unanswered=True)
+    if isinstance(error, LMNotConfiguredError) or error.status is None:
+        raise LMSetupError(str(error)) from None  # said on this side
+    # What a provider says may quote the prompt, and the prompt a patient.
+    said = [type(error).__name__, f"HTTP {error.status}" if error.status else "", code_of(error)]
+    raise LMSetupError(f"[{error.model}] the provider refused the call: {', '.join(filter(None, said))}") from None

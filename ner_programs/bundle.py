@@ -36,13 +36,13 @@ def save(
     *,
     kb: Literal["carry", "reference"] = "carry",
     kb_folder: Path | None = None,
-    private: bool = False,
+    private: bool | None = None,
 ) -> Path:
     """Write `program` as a bundle; an existing bundle in `folder` is replaced in one step.
 
     `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
-    `kb="reference"` leaves the knowledge base out and records its fingerprint only. A `private` bundle can be opened by its
-    owner alone. Raises BundleError where anything but
+    `kb="reference"` leaves the knowledge base out and records its fingerprint only. A `private`
+    bundle can be opened by its owner alone (default: as `program.private` says). Raises BundleError where anything but
     a bundle is in `folder`, and for a verify stage that the spec does not name, since nothing could build it again.
     """
     folder = Path(folder).absolute()
@@ -59,6 +59,7 @@ def save(
             "nerc": version("nerc"),
             "dspy": version("dspy"),
             "lm": program.wants,
+            "private": program.private if private is None else private,
             "kb": None if program.kb is None else {"fingerprint": program.kb.fingerprint, "carried": kb == "carry"},
             "spec": program.spec.model_dump(),
         }
@@ -70,7 +71,8 @@ def save(
             )
         if program.kb is not None and kb == "carry":
             _carry(program.kb, kb_folder, draft / "kb")
-        draft.chmod(0o700 if private else 0o755)
+        if not manifest["private"]:
+            draft.chmod(0o777 & ~_umask())
         _replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -104,7 +106,7 @@ def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence
         raise
     except ValueError as error:  # what kb has to say
         raise BundleError(f"{folder}: {_line(error)}") from error
-    program.wants = wants
+    program.wants, program.private = wants, bool(manifest.get("private"))
     return program
 
 
@@ -211,3 +213,9 @@ def _replace(draft: Path, folder: Path) -> None:
         folder.rename(aside)
     draft.rename(folder)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

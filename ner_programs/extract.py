@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 
 from ner_programs.adapter import StageAdapter, aask, ask
-from ner_programs.demos import Demonstration, Selector
+from ner_programs.demos import Demonstration, Selector, permitted
 from ner_programs.formats import Format
 from ner_programs.retrieve import KnowledgeLines
 from ner_programs.types import Label, Mention
@@ -80,12 +80,7 @@ class ExtractEntities(dspy.Module):
 
     def demos(self, text: str, exclude: Sequence[str] = ()) -> list[Any]:
         """Return the demonstrations for `text`, best last."""
-        kin = set(exclude)
-        fixed = [
-            d
-            for d in self.predict.demos
-            if d.get("text") != text and kin.isdisjoint((d.get("document"), d.get("group")))
-        ]
+        fixed = permitted(self.predict.demos, text, exclude)
         chosen = self.select(text, exclude) if self.select else []
         return [*fixed, *map(self.as_demo, chosen)]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
+from ner_programs._errors import ComponentError
 from ner_programs.alignment import align
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class NERProgram(dspy.Module):
     """Finds the entities of a text; an ordinary DSPy module, built from its `spec` (see `ProgramSpec.build`).
 
-    `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`.
+    `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`. A `private`
+    program was made from text that only its owner may read.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class NERProgram(dspy.Module):
         self.spec, self.kb, self.pool = spec, kb, pool if pool is not None else Pool(())
         self.retrieve, self.extract, self.verify = retrieve, extract, verify
         self.wants: dict[str, Any] = {"model": "offline"}
+        self.private = False
 
     def forward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
         """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.
@@ -52,7 +55,7 @@ class NERProgram(dspy.Module):
                 entities = align(piece, extraction.mentions, policy=self.spec.occurrences)
                 verification = Verification()
                 if self.verify is not None and not extraction.unanswered:
-                    mentions, verification = self.verify(piece, retrieval.lines, entities)
+                    mentions, verification = self.verify(piece, retrieval.lines, entities, exclude)
                     entities = align(piece, mentions, policy=self.spec.occurrences)
                 said.add(entities, unit.start, retrieval, extraction, verification)
         return said.prediction()
@@ -68,7 +71,7 @@ class NERProgram(dspy.Module):
                 entities = align(piece, extraction.mentions, policy=self.spec.occurrences)
                 verification = Verification()
                 if self.verify is not None and not extraction.unanswered:
-                    mentions, verification = await self.verify.acall(piece, retrieval.lines, entities)
+                    mentions, verification = await self.verify.acall(piece, retrieval.lines, entities, exclude)
                     entities = align(piece, mentions, policy=self.spec.occurrences)
                 said.add(entities, unit.start, retrieval, extraction, verification)
         return said.prediction()
@@ -79,6 +82,8 @@ class NERProgram(dspy.Module):
         A component's options are changed one by one; giving its `name` replaces it, None switches it off. New guidelines
         enter the instructions that no optimizer has changed. A verify stage that the spec does not name is kept.
         """
+        if changes.get("demos") and not self.pool:
+            raise ComponentError("this program has no pool of demonstrations to choose from")
         program = self.spec.changed(changes).build(self.kb, self.pool)
         if self.spec.verify is None and "verify" not in changes:
             program.verify = deepcopy(self.verify)
@@ -90,7 +95,7 @@ class NERProgram(dspy.Module):
                 if name not in given or said != given[name].signature.instructions:
                     predictor.signature = predictor.signature.with_instructions(said)
                 predictor.demos = [program.refilled(predictor, d) for d in ours[name].demos]
-        program.wants = self.wants
+        program.wants, program.private = self.wants, self.private
         return program
 
     def refilled(self, predictor: dspy.Predict, demo: Any) -> Any:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 Section = tuple[str, str]
 
 _HEADER = re.compile(r"### ([a-z_]+)\Z")
-_LOOKALIKE = re.compile(r"^(\\*### )", re.MULTILINE)
-_ESCAPED = re.compile(r"^\\(\\*### )", re.MULTILINE)
+_LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # whatever a model may take for the end of a line
+_LOOKALIKE = re.compile(rf"(?:^|(?<=[{_LINE_ENDS}]))(\\*### )")
+_ESCAPED = re.compile(rf"(?:^|(?<=[{_LINE_ENDS}]))\\(\\*### )")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 # A surface, then perhaps a type or label, then perhaps other parts.
 _LINE = re.compile(rf"- (?:({_STRING})(?=: |;|\Z)|(.*?)(?=: |;|\Z))(?:: ({_STRING})?([^;]*))?(;.*)?")

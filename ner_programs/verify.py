@@ -23,10 +23,14 @@ class Verification:
 class Verifier(Protocol):
     """A way to verify: the candidates are the entities found, in the order of the text."""
 
-    def __call__(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> Verification:
-        """Decide about every candidate of `text`."""
+    def __call__(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
+        """Decide about every candidate of `text`; demonstrations from the documents in `exclude` are not shown."""
 
-    async def acall(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> Verification:
+    async def acall(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
         """Decide asynchronously."""
 
 
@@ -37,16 +41,18 @@ class VerifyEntities(dspy.Module):
         super().__init__()
         self.verifier = verifier
 
-    def forward(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> tuple[list[Mention], Verification]:
+    def forward(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> tuple[list[Mention], Verification]:
         """Return the mentions that stand after verification, and what the verifier said."""
-        said = self.verifier(text, knowledge, candidates)
+        said = self.verifier(text, knowledge, candidates, exclude)
         return apply(candidates, said.verdicts), said
 
     async def aforward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity]
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> tuple[list[Mention], Verification]:
         """Do what `forward` does, asynchronously."""
-        said = await self.verifier.acall(text, knowledge, candidates)
+        said = await self.verifier.acall(text, knowledge, candidates, exclude)
         return apply(candidates, said.verdicts), said
 
 

@@ -35,7 +35,7 @@ class Scored:
     counts: tuple[Counts, ...]
     entities: tuple[tuple[Entity, ...], ...]
     unreadable: int
-    calls: int
+    units: int
 
     @property
     def total(self) -> Counts:
@@ -44,8 +44,8 @@ class Scored:
 
     @property
     def rankable(self) -> bool:
-        """Whether so many calls were answered that the score says something about the program."""
-        return self.total.unanswered <= OUTAGE * max(self.calls, 1)
+        """Whether so few calls went unanswered (2 % of the units of text) that the score says something about the program."""
+        return self.total.unanswered <= OUTAGE * max(self.units, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +86,36 @@ class Optimizer(Protocol):
         """Return the best program found within `budget`; every finished trial is reported to `on_trial`."""
 
 
-def score(program: dspy.Module, documents: Sequence[Document], tick: Tick | None = None) -> Scored:
+def score(
+    program: dspy.Module, documents: Sequence[Document], tick: Tick | None = None, *, cross_fit: bool = True
+) -> Scored:
     """Run a program over documents, as many at a time as the LM's `concurrency` says, and count right and wrong.
 
-    Demonstrations from a document itself, or from one related to it, are not shown (design D8).
+    Demonstrations from a document itself, or from one related to it, are not shown (design D8), unless `cross_fit` is off:
+    new documents have none, and may by chance bear the id of one that does.
     """
 
     def answer(document: Document) -> dspy.Prediction:
-        prediction = program(text=document.text, exclude=document.kin)
+        prediction = program(text=document.text, exclude=document.kin if cross_fit else ())
         if tick is not None:
             tick()
         return prediction
 
-    answers = _in_threads(answer, documents, getattr(dspy.settings.lm, "concurrency", 1))
+    answers = in_threads(answer, documents)
     counts = tuple(
         Counts.of(d.entities, a.entities, a.get("unanswered") or 0) for d, a in zip(documents, answers, strict=True)
     )
     unreadable = sum(a.get("unreadable") or 0 for a in answers)
-    return Scored(counts, tuple(a.entities for a in answers), unreadable, calls_for(program, documents))
+    return Scored(counts, tuple(a.entities for a in answers), unreadable, units_of(program, documents))
 
 
-def _in_threads(
-    work: Callable[[Document], dspy.Prediction], documents: Sequence[Document], threads: int
-) -> list[dspy.Prediction]:
-    """Map `work` over documents; the first failure stops what has not begun, and is raised."""
+def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+    """Map `work` over `pieces`, as many at a time as the LM's `concurrency` says; the first failure stops the rest."""
+    threads = getattr(dspy.settings.lm, "concurrency", 1)
     if threads <= 1:
-        return [work(d) for d in documents]
+        return [work(p) for p in pieces]
     with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(copy_context().run, work, d) for d in documents]
+        futures = [pool.submit(copy_context().run, work, p) for p in pieces]
         try:
             return [f.result() for f in futures]
         except BaseException:
@@ -123,8 +125,13 @@ def _in_threads(
 
 def calls_for(program: dspy.Module, documents: Sequence[Document]) -> int:
     """Return how many calls one pass over `documents` makes at most."""
+    return len(program.predictors()) * units_of(program, documents)
+
+
+def units_of(program: dspy.Module, documents: Sequence[Document]) -> int:
+    """Return how many units of text a program asks about in `documents`: at least so many calls are made."""
     unit = program.spec.unit if isinstance(program, NERProgram) else "document"
-    return len(program.predictors()) * sum(len(split(d.text, unit)) for d in documents)
+    return sum(len(split(d.text, unit)) for d in documents)
 
 
 def budget_from(options: Any) -> Budget:
@@ -172,6 +179,8 @@ def best_of(
                 scored = score(program, documents)
                 finished.append(Trial(number, candidate.changes, scored, len(documents), calls_made(), program))
                 on_trial(finished[-1])
+                if scored.total.unanswered >= scored.units > 0:
+                    break  # nothing was answered: the next candidates would wait for nothing, too
     except BudgetSpent:
         pass
     if not finished:

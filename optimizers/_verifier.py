@@ -15,6 +15,7 @@ import dspy
 from ner_programs.alignment import align
 from ner_programs.program import NERProgram
 from ner_programs.verifiers.llm import LLMVerifier
+from optimizers._base import in_threads
 
 TRIES = 6
 """How many texts are answered for each demonstration that is wanted."""
@@ -30,12 +31,16 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
     if not isinstance(verifier, LLMVerifier) or verifier.predict.demos:
         return program
     drawn = random.Random(seed).sample(list(examples), min(len(examples), TRIES * verifier.k))
-    shown = []
-    for example in drawn:
+
+    def diffed(example: dspy.Example) -> dict[str, Any] | None:
         said = program.extract(example.text, example.knowledge, example.exclude)
         found = align(example.text, said.mentions, policy=program.spec.occurrences)
-        if not said.unanswered and (found or example.entities):
-            shown.append(verifier.demonstration(example.text, example.knowledge, found, example.entities))
+        if said.unanswered or not (found or example.entities):
+            return None
+        origin = {k: example[k] for k in ("id", "document", "group")}
+        return origin | verifier.demonstration(example.text, example.knowledge, found, example.entities)
+
+    shown = [d for d in in_threads(diffed, drawn) if d is not None]
     made: NERProgram = program.deepcopy()
     predictors = dict(made.named_predictors())
     predictors["verify.verifier.predict"].demos = balanced(shown, verifier.k, verifier.mode)

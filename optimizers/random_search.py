@@ -111,7 +111,7 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, as `with_settings` takes it."""
     changes: dict[str, Any] = {}
     for key, value in settings.items():
-        name, _, option = key.partition(".")
+        name, _, option = key.removeprefix("program.").partition(".")  # as --set writes it, too
         if option:
             changes.setdefault(name, {})[option] = value
         else:

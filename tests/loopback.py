@@ -41,6 +41,10 @@ class Fault:
         return self.error is None and self.raw is None
 
 
+PROMPT = "the whole prompt"
+"""Stands for the prompt in what an error says; a provider may quote it."""
+
+
 def rate_limited(retry_after: float | None = None) -> Fault:
     headers = (("retry-after", str(retry_after)),) if retry_after is not None else ()
     return Fault(429, {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}, headers)
@@ -67,6 +71,10 @@ TRUNCATED = Fault(change=lambda said: said[: len(said) * 2 // 3], finish="length
 MALFORMED = Fault(raw=b'{"id": "x", "choices": [{"message": {"role": "assis')
 NOT_A_COMPLETION = Fault(raw=b'{"detail": "the gateway is having lunch"}')
 ECHO = Fault(change=lambda said: "ECHO")  # replaced by the prompt, see _complete
+
+
+def quoting(status: int, code: str | None) -> Fault:
+    return Fault(status, {"message": PROMPT, "type": "invalid_request_error", "param": PROMPT, "code": code})
 
 
 def slow(seconds: float) -> Fault:
@@ -209,7 +217,9 @@ class Loopback:
         if "/chat/completions" not in seen.path:
             return 404, json.dumps({"error": {"message": f"no {seen.path}", "code": "not_found"}}).encode()
         if fault.error is not None:
-            return fault.status, json.dumps({"error": fault.error}).encode()
+            said = "\n".join(str(m["content"]) for m in seen.body["messages"])
+            error = {k: said if v is PROMPT else v for k, v in fault.error.items()}
+            return fault.status, json.dumps({"error": error}).encode()
         return 200, json.dumps(self._complete(seen, fault)).encode()
 
     def _complete(self, seen: Seen, fault: Fault) -> Body:

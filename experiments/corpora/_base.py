@@ -61,11 +61,11 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over parts, ids, texts and entities; the same documents give the same one anywhere."""
+        """SHA-256 over parts and all of a document: id, group, related, text, entities; the same anywhere."""
         digest = hashlib.sha256()
         for part, document in self.parts():
             entities = [(e.fragments, e.label, e.concept) for e in document.entities]
-            row = (part, document.id, document.text, entities)
+            row = (part, document.id, document.group, document.related, document.text, entities)
             digest.update(json.dumps(row, ensure_ascii=True).encode() + b"\n")
         return digest.hexdigest()
 

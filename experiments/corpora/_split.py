@@ -19,12 +19,13 @@ class Split:
     """The option `split = { by = "patient", dev = 0.2, test = 0.2 }`; the rest is train.
 
     "patient" is another word for "group". Who the patient is, the reader says: the field `group` or `patient` of a JSON
-    line, the part of a BRAT file name before its first "_" or "-".
+    line, the part of a BRAT file name before its first "_" or "-" (where `by` asks for it). Without `by`, groups stay together
+    wherever a document names one.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    by: Literal["document", "group", "patient"] = "document"
+    by: Literal["document", "group", "patient"] | None = None
     dev: float = 0.2
     test: float = 0.2
 
@@ -34,7 +35,8 @@ class Split:
 
     def parts(self, documents: tuple[Document, ...]) -> dict[str, tuple[Document, ...]]:
         """Return the documents of each part, in their order."""
-        return split(documents, self.dev, self.test, self.by)
+        named = any(d.group != d.id for d in documents)
+        return split(documents, self.dev, self.test, self.by or ("group" if named else "document"))
 
 
 def split(

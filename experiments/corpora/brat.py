@@ -35,7 +35,8 @@ class _Span(NamedTuple):
 def build(*, path: Path, data: Path, private: bool = True, split: Split | None = None) -> Corpus:
     """Read a folder with sub-folders train, dev and test, or a flat one that `split` cuts up.
 
-    With `by = "patient"` the patient is the file name before its first "_" or "-": p17 of p17_discharge.txt.
+    With `by = "patient"` the patient is the file name before its first "_" or "-": p17 of p17_discharge.txt. Without it
+    each document is on its own.
     """
     path = locate(path, data)
     remarks: Counter[str] = Counter()
@@ -46,7 +47,7 @@ def build(*, path: Path, data: Path, private: bool = True, split: Split | None =
         parts = {part: tuple(read(folder, remarks)) for part, folder in folders.items()}
     else:
         split = split or Split()
-        parts = split.parts(tuple(read(path, remarks, by_patient=split.by != "document")))
+        parts = split.parts(tuple(read(path, remarks, by_patient=split.by in ("group", "patient"))))
     return Corpus(path.name, *in_order(parts), private=private, remarks=listed(remarks))
 
 

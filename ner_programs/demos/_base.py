@@ -64,6 +64,14 @@ def allowed(demonstration: Demonstration, text: str, exclude: Collection[str]) -
     return not (demonstration.document in exclude or demonstration.group in exclude or demonstration.text == text)
 
 
+def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list[Any]:
+    """Return those of a predictor's own demonstrations that may be shown for `text`."""
+    kin = set(exclude)
+    return [
+        d for d in demos if d.get("text") != text and kin.isdisjoint((d.get("document"), d.get("group")))
+    ]  # fmt: skip
+
+
 def _units(document: Document, unit: UnitKind) -> Iterator[Demonstration]:
     spans = [(e.start, e.end) for e in document.entities]
     for n, piece in enumerate(split(document.text, unit, keep=spans)):

@@ -63,7 +63,7 @@ class Tanl:
             piece = escaped or bracket or close or other
             echo.append(piece)
             length += len(piece)
-        return Reading(found, unreadable)
+        return Reading(found, unreadable + bool(opened))
 
     def schema(self) -> None:
         """Return None: the answer is text."""

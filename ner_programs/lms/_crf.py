@@ -203,7 +203,14 @@ def _fitted(demonstrations: tuple[Sample, ...]) -> Tagger:
 
 
 def _trained(trainer: Any) -> bytes:
-    """Train through a file, the library's only way, in a folder that none but we can read and that is gone afterwards."""
+    """Train through a file, the library's only way: one in memory where the system has them, so that no word of a text is
+    left on a disk by a process that is killed; else in a folder that only we can read and that is gone afterwards.
+    """
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("nerc-crf"), "rb") as file:
+            trainer.train(f"/proc/self/fd/{file.fileno()}")
+            file.seek(0)
+            return file.read()
     with tempfile.TemporaryDirectory(prefix="nerc-crf-") as folder:
         path = os.path.join(folder, "model")
         trainer.train(path)

@@ -25,8 +25,11 @@ _WORD = r"(?![a-z]{1,3}\b)[^\W_][\w'-]*"  # small words of three letters or fewe
 _RUN_OF_WORDS = re.compile(rf"\b{_WORD}(?: {_WORD})*")
 
 
-def answer(system: str, turns: Sequence[str]) -> str:
-    """Answer a prompt: `turns` are the messages after the system message, user first, the open one last."""
+def answer(system: str, turns: Sequence[str]) -> str | None:
+    """Answer a prompt: `turns` are the messages after the system message, user first, the open one last.
+
+    None means that the prompt asks for mentions in a form that is none of the formats here.
+    """
     said = dict(prompt.parse(system))
     asked = dict(prompt.parse(turns[-1])) if turns else {}
     if "labels" not in said or "text" not in asked:
@@ -38,7 +41,7 @@ def answer(system: str, turns: Sequence[str]) -> str:
         return _suggest(turns)
     form = _format(labels, said.get("answer", ""))
     if form is None:
-        return propose(system, turns)
+        return None
     shown = [_sample(labels, said["answer"], user, done) for user, done in zip(turns[:-1:2], turns[1::2], strict=False)]
     query = _sample(labels, said["answer"], turns[-1], None)
     spans = tag_in_context(shown, query)

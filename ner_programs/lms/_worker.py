@@ -25,7 +25,7 @@ class Workers:
         self._all: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
 
-    def answer(self, system: str, turns: Sequence[str]) -> str:
+    def answer(self, system: str, turns: Sequence[str]) -> str | None:
         """Let an idle process answer a prompt; one that has died is replaced, once.
 
         Raises RuntimeError when a fresh process dies over the prompt as well.
@@ -35,8 +35,8 @@ class Workers:
             for _ in range(2):
                 process = process if process is not None and process.poll() is None else self._start()
                 said = _ask(process, system, turns)
-                if said is not None:
-                    return said
+                if said:
+                    return said[0]
                 process = None
             raise RuntimeError("a process of the offline engine died over a prompt, twice")
         finally:
@@ -61,16 +61,16 @@ class Workers:
             self._all.clear()
 
 
-def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> str | None:
-    """Return the answer of a process, None if it died."""
+def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> list[str | None]:
+    """Return a list of the answer of a process, an empty one if it died."""
     assert process.stdin is not None and process.stdout is not None
     try:
         process.stdin.write(json.dumps([system, list(turns)]) + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
     except OSError:
-        return None
-    return str(json.loads(line)) if line.endswith("\n") else None
+        return []
+    return [json.loads(line)] if line.endswith("\n") else []
 
 
 def main() -> None:

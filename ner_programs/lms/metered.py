@@ -21,13 +21,13 @@ from typing import Any, Protocol
 import dspy
 from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, response_to_dict
 from dspy.lm15 import Request, Response
-from dspy.utils.exceptions import is_retryable_lm_error
+from dspy.utils.exceptions import LMConfigurationError, is_retryable_lm_error
 
-from ner_programs._errors import LMSetupError
+from ner_programs._errors import LMSetupError, code_of
 from ner_programs.lms._engines import AsyncEngine, Engine
 from ner_programs.lms._ledger import Ledger, Spent
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.price import Price
+from ner_programs.lms.price import Price, size
 
 
 class Backend(Protocol):
@@ -203,9 +203,17 @@ class Meter:
         return tokens, cost
 
     def _at_most(self, request: Request) -> tuple[int, float]:
-        """Return a careful estimate of a request's tokens and cost; for the answer, the longest one so far at least."""
+        """Return a careful estimate of a request's tokens and cost; for the answer, the longest one so far at least.
+
+        Raises LMConfigurationError where a limit in tokens or money stands and nothing bounds what an answer may cost.
+        """
+        limited = any(budget.tokens is not None or budget.cost is not None for budget, _, _ in self._limits)
+        if limited and request.config.max_tokens is None and self._cost(1_000_000, 1_000_000) > 0:
+            raise LMConfigurationError(
+                "a limit in tokens or US dollars needs lm.max_tokens, the most that an answer may be"
+            )
         last = len((request.messages[-1].text or "").encode())
-        tokens_in = _size(request) // 3 + 8
+        tokens_in = size(request) // 3 + 8
         tokens_out = request.config.max_tokens or max(last // 2 + 1024, self._longest)
         return tokens_in + tokens_out, self._cost(tokens_in, tokens_out)
 
@@ -238,7 +246,7 @@ class Meter:
 
     def _count(self, request: Request, response: Response) -> tuple[int, int, float]:
         """Add what an answer cost; where the provider does not say, what it must have cost about."""
-        tokens_in = response.usage.input_tokens or _size(request) // 4
+        tokens_in = response.usage.input_tokens or size(request) // 4
         tokens_out = response.usage.output_tokens or len((response.message.text or "").encode()) // 4
         cost = self._cost(tokens_in, tokens_out)
         self.spent.tokens_in += tokens_in
@@ -248,16 +256,8 @@ class Meter:
         return tokens_in, tokens_out, cost
 
 
-def _size(request: Request) -> int:
-    """Return the bytes of a request's text; about four make a token, three of a script other than Latin make one or two."""
-    system = request.system
-    if system is not None and not isinstance(system, str):
-        system = "".join(getattr(part, "text", None) or "" for part in system)
-    return len((system or "").encode()) + sum(len((m.text or "").encode()) + 16 for m in request.messages)
-
-
 def _codes(error: Exception) -> tuple[Any, Any]:
-    return getattr(error, "status", None), getattr(error, "provider_code", None)
+    return getattr(error, "status", None), code_of(error)
 
 
 class MeteredLM(dspy.LM):

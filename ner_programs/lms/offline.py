@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
+from dspy.utils.exceptions import LMUnsupportedFeatureError
 
+from ner_programs.components import names
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
 from ner_programs.lms.price import Price
@@ -32,6 +34,11 @@ class Offline:
         """Answer one request."""
         system, turns = _text(request.system), [m.text or "" for m in request.messages]
         said = (self._workers.answer if self._workers else answer)(system, turns)
+        if said is None:
+            raise LMUnsupportedFeatureError(
+                f"the offline engine knows the formats {', '.join(names('ner_programs.formats'))}; another one needs an LM",
+                model=self.model,
+            )
         tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said) // 4
         return Response(
             id=None, model=request.model, message=Message.assistant([TextPart(said)]), finish_reason="stop",

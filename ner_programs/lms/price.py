@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dspy.lm15 import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +29,11 @@ def known_price(model: str) -> Price | None:
     info = model_info(provider, name)
     paid = [rate(info, f"{side}_cost_per_token") if info else None for side in ("input", "output")]
     return None if paid[0] is None or paid[1] is None else Price(paid[0] * 1e6, paid[1] * 1e6)
+
+
+def size(request: Request) -> int:
+    """Return the bytes of a request's text; about four make a token, three of a script other than Latin make one or two."""
+    system = request.system
+    if system is not None and not isinstance(system, str):
+        system = "".join(getattr(part, "text", None) or "" for part in system)
+    return len((system or "").encode()) + sum(len((m.text or "").encode()) + 16 for m in request.messages)

@@ -38,8 +38,10 @@ class Verdicts:
         return "\n".join(lines)
 
     def write(self, verdicts: Sequence[Verdict]) -> str:
-        """Write one line a verdict; without any, `none`."""
-        return "\n".join(self._line(v) for v in verdicts if self._asked(v.kind)) or "none"
+        """Write one line a verdict; without any, `none`. In mode "reject" what is not right as it stands is rejected."""
+        if self.mode == "reject":
+            verdicts = [Verdict("keep" if v.kind == "keep" else "reject", v.number) for v in verdicts if v.number]
+        return "\n".join(map(self._line, verdicts)) or "none"
 
     def _asked(self, kind: Decision) -> bool:
         return self.mode == "full" or kind in ("keep", "reject")

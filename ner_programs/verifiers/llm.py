@@ -8,6 +8,7 @@ from typing import Any
 import dspy
 
 from ner_programs.adapter import StageAdapter, aask, ask
+from ner_programs.demos import permitted
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
 from ner_programs.verify import Verification, verdicts_for
@@ -35,31 +36,36 @@ class LLMVerifier(dspy.Module):
         self.adapter = StageAdapter(VerdictCodec(Verdicts(labels, mode)), labels)
         self.mode, self.k = mode, k
 
-    def forward(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> Verification:
-        """Decide about the candidates of `text`."""
+    def forward(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
+        """Decide about the candidates of `text`; demonstrations from the documents in `exclude` are not shown."""
         if not candidates and self.mode == "reject":
             return Verification()
-        return _verification(ask(self.predict, self.adapter, **self._fields(text, knowledge, candidates)))
+        return _verification(ask(self.predict, self.adapter, **self._fields(text, knowledge, candidates, exclude)))
 
-    async def aforward(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> Verification:
+    async def aforward(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
         """Decide asynchronously."""
         if not candidates and self.mode == "reject":
             return Verification()
-        return _verification(await aask(self.predict, self.adapter, **self._fields(text, knowledge, candidates)))
+        return _verification(
+            await aask(self.predict, self.adapter, **self._fields(text, knowledge, candidates, exclude))
+        )
 
-    def _fields(self, text: str, knowledge: str, candidates: Sequence[Entity]) -> dict[str, Any]:
-        demos = [d for d in self.predict.demos if d["text"] != text]
+    def _fields(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str]
+    ) -> dict[str, Any]:
         shown = render_candidates(candidates)
+        demos = permitted(self.predict.demos, text, exclude)
         return {"text": text, "knowledge": knowledge, "candidates": shown, "demos": demos}
 
     def demonstration(
         self, text: str, knowledge: str, candidates: Sequence[Entity], gold: Sequence[Entity]
     ) -> dict[str, Any]:
         """Return the demonstration that shows how `candidates` become `gold`; mode "reject" rejects all that is not gold."""
-        if self.mode == "full":
-            verdicts = verdicts_for(candidates, gold)
-        else:
-            verdicts = [Verdict("keep" if c in gold else "reject", n) for n, c in enumerate(candidates, 1)]
+        verdicts = verdicts_for(candidates, gold)
         shown = render_candidates(candidates)
         return {"text": text, "knowledge": knowledge, "candidates": shown, "verdicts": [as_fields(v) for v in verdicts]}
 

@@ -23,6 +23,20 @@ from tests.experiments.conftest import LABELS, Place, notes
 TEXT = "Wenda took zorvexan before the ferry left.\nBy nightfall a pale hum had crept in again. Ünïcode 𝔘 zorvexan."
 
 
+class Answering:
+    """A program that finds the first character of every text, with one call that failed."""
+
+    spec = None
+
+    def __call__(self, text: str, exclude: Any) -> Any:
+        import dspy
+
+        return dspy.Prediction(entities=(Entity.of(text, 0, 1, "x"),), unanswered=1)
+
+    def predictors(self) -> list[Any]:
+        return []
+
+
 @pytest.fixture(scope="module")
 def expected(place: Place, public: Any) -> list[tuple[int, int, str]]:
     entities = experiments.load(public["bundle"])(TEXT).entities
@@ -49,7 +63,7 @@ def test_text_in_json_lines_out(place: Place, public: Any, note: Path, expected:
     said = place.nerc("annotate", public["bundle"], note)
     assert said.code == 0, said.err
     (row,) = rows(said.out)
-    assert (row["id"], row["text"]) == ("note.txt", TEXT)
+    assert (row["id"], row["text"]) == ("note", TEXT)
     assert spans(row) == expected
     assert all(TEXT[e["start"] : e["end"]] == e["text"] for e in row["entities"])
     assert {e["label"] for e in row["entities"]} <= set(LABELS)
@@ -61,7 +75,7 @@ def test_json_lines_in(place: Place, public: Any, note: Path, expected: list[tup
     said = place.nerc("annotate", public["bundle"], "more.jsonl", note)
     assert said.code == 0, said.err
     found = rows(said.out)
-    assert [row["id"] for row in found] == ["a", "more:2", "3", "note.txt"]
+    assert [row["id"] for row in found] == ["a", "more:2", "3", "note"]
     assert [spans(row) for row in found] == [expected, [], expected, expected]
     as_text = rows(place.nerc("annotate", public["bundle"], "more.jsonl", "--format", "text").out)
     assert [row["id"] for row in as_text] == ["more.jsonl"]
@@ -107,6 +121,36 @@ def test_reading_stops_before_anything_is_sent(place: Place, public: Any, note: 
     assert not (place.root / "never.jsonl").exists()
     with pytest.raises(ReadError, match="nowhere"):
         list(annotate.read([Path("nowhere")]))
+
+
+def test_equal_names_are_told_apart_by_their_path(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "note.txt").write_text(TEXT, encoding="utf-8")
+        rows = [{"text": "x"}, {"id": folder, "text": "y", "group": "p"}]
+        (tmp_path / folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    paths = [tmp_path / folder / name for folder in ("a", "b") for name in ("note.txt", "more.jsonl")]
+    found = annotate.read(paths)
+    names = [f"{tmp_path}/a/note.txt", f"{tmp_path}/a/more.jsonl:more:1", "a"]
+    assert [d.id for d in found] == [*names, f"{tmp_path}/b/note.txt", f"{tmp_path}/b/more.jsonl:more:1", "b"]
+    assert [d.group for d in found] == [*(d.id for d in found[:2]), "p", *(d.id for d in found[3:5]), "p"]
+    with pytest.raises(ReadError, match=r"2 documents have the id .*note\.txt'"):
+        annotate.read([paths[0], paths[0]])
+    (tmp_path / "twice.jsonl").write_text('{"id": "n", "text": "x"}\n{"id": "n", "text": "y"}\n')
+    with pytest.raises(ReadError, match=r"2 documents have the id .*twice\.jsonl:n'"):
+        annotate.read([tmp_path / "twice.jsonl"])
+
+
+def test_a_new_document_is_not_taken_for_one_of_train() -> None:
+    class Watched(Answering):
+        excluded: list[Any] = []  # noqa: RUF012
+
+        def __call__(self, text: str, exclude: Any) -> Any:
+            self.excluded.append(exclude)
+            return super().__call__(text, exclude)
+
+    annotate.annotate(Watched(), [Document("train:1", "abc", group="p1")], io.StringIO(), lambda: None)  # type: ignore[arg-type]
+    assert Watched.excluded == [()]
 
 
 def test_a_program_is_loaded_from_its_run(place: Place, public: Any, expected: list[tuple[int, int, str]]) -> None:
@@ -214,21 +258,10 @@ def test_a_bundle_is_evaluated_as_its_run_was(place: Place, public: Any) -> None
 
 
 def test_unanswered_calls_are_counted() -> None:
-    class Failing:
-        spec = None
-
-        def __call__(self, text: str, exclude: Any) -> Any:
-            import dspy
-
-            return dspy.Prediction(entities=(Entity.of(text, 0, 1, "x"),), unanswered=1)
-
-        def predictors(self) -> list[Any]:
-            return []
-
     out = io.StringIO()
     documents = [Document("a", "abc"), replace(Document("b", "bcd"), group="g")]
     ticks: list[int] = []
-    assert annotate.annotate(Failing(), documents, out, lambda: ticks.append(1)) == 2  # type: ignore[arg-type]
+    assert annotate.annotate(Answering(), documents, out, lambda: ticks.append(1)) == 2  # type: ignore[arg-type]
     assert [(row["id"], row["entities"]) for row in rows(out.getvalue())] == [
         ("a", [{"start": 0, "end": 1, "label": "x", "text": "a"}]),
         ("b", [{"start": 0, "end": 1, "label": "x", "text": "b"}]),

@@ -98,8 +98,31 @@ def test_a_part_that_the_corpus_has_not(place: Place) -> None:
     (folder / "train.jsonl").write_text((place.root / "notes.jsonl").read_text())
     (place.root / "only-train.toml").write_text('[corpus]\nname = "jsonl"\npath = "only-train"\n')
     run = place.made("run", "only-train.toml")
-    assert run["test"]["documents"] == 0
+    empty = {"micro_f1", "precision", "recall", "ci95", "relaxed_f1", "seen_f1", "unseen_f1"}
+    for part in ("dev", "test"):
+        assert run[part]["documents"] == 0
+        assert {name for name, value in run[part].items() if value is None} == empty
+        assert all(floor[part]["micro_f1"] is None for floor in run["floors"].values())
+    metrics = tracking.open_store(place.home).get_run(run["run_id"]).data.metrics
+    assert not [name for name in metrics if name.endswith("f1")]
+    listed = next(row for row in place.made("list", "runs")["runs"] if row["run_id"] == run["run_id"])
+    assert listed["dev_f1"] is None
+    assert "dev -\n" in place.nerc("list", "runs").out
+    said = place.nerc("evaluate", run["bundle"], "only-train.toml")
+    assert (said.code, "micro_f1 -\n" in said.err) == (0, True)
+    assert place.nerc("run", "only-train.toml").code == 0
     assert "no test documents" in place.nerc("compare", run["run_id"], "--part", "test").error
+
+
+def test_floors_of_other_groups_are_refused(place: Place, public: Any) -> None:
+    rows = [[1, 1, 2, 1, 0], [1, 1, 1, 1, 0]]
+    tags = {"corpus": "notes", "corpus_fingerprint": "0", "private": "true"}
+    tracker = tracking.Tracker.start(place.home, "other groups", "a run", {}, tags)
+    tracker.file("dev.json", {"unit": "document", "rows": rows})
+    tracker.file("floors.json", {"crf": {"dev": {"rows": rows[::-1]}, "labelled": 3}})
+    tracker.end()
+    error = place.nerc("compare", tracker.run_id).error
+    assert f"the floors of run {tracker.run_id[:8]} grouped the documents differently" in error
 
 
 def test_nothing_to_compare(place: Place, bare: Place, public: Any) -> None:

@@ -40,7 +40,7 @@ def test_labels_come_from_train_and_dev_unless_the_corpus_has_its_own() -> None:
     assert Corpus("c", test=corpus.test).suggested_labels == (Label("Z"),)
 
 
-def test_the_fingerprint_knows_ids_texts_entities_and_parts_and_nothing_else() -> None:
+def test_the_fingerprint_knows_documents_and_parts_and_nothing_else() -> None:
     corpus = Corpus("c", train=(doc("a"),), dev=(doc("b"),))
     others = [
         Corpus("c", train=(doc("b"),), dev=(doc("a"),)),
@@ -48,11 +48,13 @@ def test_the_fingerprint_knows_ids_texts_entities_and_parts_and_nothing_else() -
         Corpus("c", train=(doc("a", label="Y"),), dev=(doc("b"),)),
         Corpus("c", train=(replace(doc("a"), text="some text."),), dev=(doc("b"),)),
         Corpus("c", train=(replace(doc("a"), entities=()),), dev=(doc("b"),)),
+        Corpus("c", train=(replace(doc("a"), group="p1"),), dev=(doc("b"),)),
+        Corpus("c", train=(replace(doc("a"), related=("z",)),), dev=(doc("b"),)),
     ]
-    assert len({c.fingerprint for c in (corpus, *others)}) == 6
+    assert len({c.fingerprint for c in (corpus, *others)}) == 8
     assert replace(corpus, name="other", private=False).fingerprint == corpus.fingerprint
     # pinned: a changed fingerprint orphans every run and cassette that names the old one
-    assert corpus.fingerprint.startswith("33333359b5b7")
+    assert corpus.fingerprint.startswith("fc7b153c88c4")
 
 
 def test_flatten_keeps_the_longest_and_counts_the_rest() -> None:

@@ -78,9 +78,19 @@ def test_jsonl_one_file_is_split_by_patient(tmp_path: Path) -> None:
     corpus = jsonl.build(path=path, data=tmp_path, split=Split(by="patient"))
     assert corpus.name == "notes" and corpus.train and corpus.dev and corpus.test
     assert not {d.group for d in corpus.train} & {d.group for d in corpus.test}
-    assert len(jsonl.build(path=path, data=tmp_path).train) >= 5, "by default 60/20/20 by document"
     with pytest.raises(ReadError, match="already say the split"):
         jsonl.build(path=write(tmp_path, train_jsonl=rows), data=tmp_path, split=Split())
+
+
+def test_jsonl_keeps_patients_together_where_the_lines_name_them(tmp_path: Path) -> None:
+    rows = [{"text": f"t{i}", **({"patient": f"p{i % 9}"} if i > 3 else {})} for i in range(60)]
+    path = write(tmp_path, notes_jsonl="\n".join(map(json.dumps, rows))) / "notes.jsonl"
+    for split in (None, Split(dev=0.3, test=0.3)):
+        corpus = jsonl.build(path=path, data=tmp_path, split=split)
+        parts = [{d.group for d in part} for part in (corpus.train, corpus.dev, corpus.test)]
+        assert all(parts) and not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    by_document = jsonl.build(path=path, data=tmp_path, split=Split(by="document"))
+    assert {d.group for d in by_document.train} & {d.group for d in by_document.test}
 
 
 @pytest.mark.parametrize(

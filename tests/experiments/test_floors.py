@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dspy
@@ -92,6 +93,37 @@ def test_the_dictionary_knows_what_the_knowledge_base_names(program: NERProgram)
         ("blenmark", "omen"),
     ]
     assert found(answer, "Nothing.") == []
+
+
+@pytest.mark.parametrize("retriever", ["none", "flat", "walk"])
+def test_the_floors_do_not_follow_the_retriever_of_the_program(retriever: str, corpus: Corpus, tmp_path: Path) -> None:
+    program = ProgramSpec(labels=LABELS, retriever={"name": retriever}, unit="sentence").build(KB, Pool.of(TRAIN))
+    text = "Hesperal or vexan brew on the ferry, quilbrine for a blenmark."
+    assert len(found(floors(program, program.pool)["dictionary"], text)) == 3
+    assert scored_floors(program, corpus, tmp_path)["dictionary"]["test"].total.f1 == 1
+    other = program.with_settings(retriever={"name": "none"})
+    scored_floors(other, corpus, tmp_path)
+    assert len(list((tmp_path / "floors").iterdir())) == 1
+
+
+def test_floors_of_other_groups_are_made_anew(program: NERProgram, corpus: Corpus, tmp_path: Path) -> None:
+    assert len(scored_floors(program, corpus, tmp_path)["crf"]["dev"].rows) == 2
+    together = replace(corpus, dev=tuple(replace(d, group="p") for d in corpus.dev))
+    assert len(scored_floors(program, together, tmp_path)["crf"]["dev"].rows) == 1
+
+
+def test_nothing_counted_is_no_figure() -> None:
+    empty = evaluate(Corpus("invented", TRAIN), "dev", answers=[]).as_dict()
+    assert {k: v for k, v in empty.items() if v is not None} == {
+        "unit": "document",
+        "documents": 0,
+        "entities": 0,
+        "unreadable": 0,
+        "unanswered": 0,
+    }
+    seen_only = Corpus("invented", TRAIN, (document("d", "A [blenmark|omen]."),))
+    said = evaluate(seen_only, "dev", answers=[[]]).as_dict()
+    assert (said["micro_f1"], said["seen_f1"], said["unseen_f1"]) == (0, 0, None)
 
 
 def test_the_crf_generalises_from_train() -> None:

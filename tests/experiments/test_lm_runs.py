@@ -16,7 +16,7 @@ import pytest
 
 from tests import loopback, warm
 from tests.loopback import Loopback
-from tests.tiny import documents, write_corpus
+from tests.tiny import DRUGS, PROBLEMS, documents, write_corpus
 
 ROOT = Path(__file__).parent.parent.parent
 SPEC = """
@@ -145,7 +145,7 @@ def test_what_is_set_up_wrongly_is_said_and_is_no_f1_of_zero(lab: Lab) -> None:
     refused(lab.run("--set", "lm.temprature=1"), "temprature")
     assert not lab.server.requests
     lab.server.fault = lambda body: loopback.UNAUTHORIZED
-    refused(lab.run(), "bad key")
+    refused(lab.run(), r"the provider refused the call: LMAuthError, HTTP 401, invalid_api_key$")
     lab.server.fault = lambda body: loopback.SERVER_ERROR
     refused(lab.run(), "LM calls failed .*LMServerError 500")
     assert not list(lab.home.glob("bundles/*"))
@@ -154,10 +154,27 @@ def test_what_is_set_up_wrongly_is_said_and_is_no_f1_of_zero(lab: Lab) -> None:
 
 
 class TestMaxCost:
+    BOUND = ("--set", "lm.max_tokens=500")
+
+    def test_needs_a_bound_on_answers(self, lab: Lab) -> None:
+        needs = r"nerc: a limit in tokens or US dollars needs lm\.max_tokens"
+        refused(lab.run("--max-cost", "1000"), needs)
+        for budget in ("cost=1000.0", "tokens=1000000000"):
+            refused(lab.run("--set", f"optimizer.budget={{{budget}}}"), needs)
+        assert not lab.server.requests and not list(lab.home.glob("bundles/*"))
+
+    def test_holds_eight_at_once_with_answers_as_long_as_they_may_be(self, lab: Lab) -> None:
+        lab.server.delay = 0.05
+        lab.server.usage = lambda body, said: {"prompt_tokens": 1, "completion_tokens": 500, "total_tokens": 501}
+        ran = lab.run("--max-cost", "0.4", "--set", "lm.concurrency=8", *self.BOUND)
+        refused(ran, r"costs more than 0\.4 US dollars")
+        assert 1 <= len(lab.server.requests) <= 7  # 0.0501 US dollars each
+        assert lab.server.most_at_once > 1 and {b["max_completion_tokens"] for b in lab.server.bodies()} == {500}
+
     def test_holds_and_a_rerun_goes_on(self, lab: Lab) -> None:
         spent, codes, sent = [], [], []
         for limit in ("0.3", "0.3", "0.45", "1000"):
-            ran = lab.run("--max-cost", limit, "--set", "lm.concurrency=1")
+            ran = lab.run("--max-cost", limit, "--set", "lm.concurrency=1", *self.BOUND)
             codes.append(ran.code)
             sent.append(len(lab.server.requests))
             if ran.code:
@@ -175,7 +192,7 @@ class TestMaxCost:
         assert not lab.server.requests
 
     def test_that_is_enough_changes_nothing(self, lab: Lab) -> None:
-        limited, free = lab.run("--max-cost", "1000"), lab.run()
+        limited, free = lab.run("--max-cost", "1000", *self.BOUND), lab.run(*self.BOUND)
         assert limited.code == free.code == 0
         assert limited.json["dev"] == free.json["dev"] and limited.json["lm_calls"] == free.json["lm_calls"]
         assert free.json["spent"]["cached"] == free.json["lm_calls"] and free.json["cost"] == 0
@@ -275,6 +292,17 @@ class TestPrivate:
         assert len(lab.server.requests) == ran.json["lm_calls"] > 10
         lines = (lab.folder / "connections").read_text().splitlines()
         assert len(lines) > 1 and not [line for line in lines if "127.0.0.1" not in line and "'localhost'" not in line]
+
+    @pytest.mark.parametrize(("status", "code"), [(401, "invalid_api_key"), (403, None), (404, "model_not_found")])
+    def test_a_provider_that_quotes_the_prompt_is_not_quoted(self, lab: Lab, status: int, code: str | None) -> None:
+        lab.server.fault = lambda body: loopback.quoting(status, code)
+        ran = lab.run("--set", "program.demos={name='random', k=1}")
+        refused(ran, rf"^nerc: \[openai/x\] the provider refused the call: LM\w+, HTTP {status}\b")
+        assert lab.server.requests
+        shown = [word for word in (*DRUGS, *PROBLEMS, "### text", "A medicine") if word in ran.stderr]
+        assert not shown, ran.stderr
+        kept = b"".join(f.read_bytes() for f in lab.home.rglob("*") if f.is_file())
+        assert not [d for prefix, n in (("a", 10), ("b", 6)) for d in documents(n, prefix) if d.text.encode() in kept]
 
     def test_texts_lie_in_the_bundle_and_the_cache_alone(self, lab: Lab) -> None:
         ran = lab.run()

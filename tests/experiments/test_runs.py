@@ -10,7 +10,13 @@ import pytest
 
 import experiments
 import ner_programs
+from experiments import tracking
 from experiments._errors import TrackingError
+from experiments.run import _labelled
+from experiments.run import run as run_spec
+from experiments.setup import build
+from experiments.spec import load
+from tests import tiny
 from tests.experiments.conftest import GUIDELINES, LABELS, OMENS, ONTOLOGY, POTIONS, Place, make_place, notes
 
 RESULT = {
@@ -80,6 +86,80 @@ def test_people_read_stderr(place: Place, public: Any) -> None:
     assert 'ner_programs.load("' in said.err
 
 
+OVERLAP = {"start": 6, "end": 19, "label": "potion", "fragments": [[6, 10], [11, 19]]}
+KEPT = {"start": 11, "end": 19, "label": "potion"}
+
+
+def test_what_flat_ner_cannot_be_taught_is_left_out_of_train_and_said(place: Place, public: Any) -> None:
+    folder = place.root / "overlapping"
+    folder.mkdir()
+    row = {"text": "Wenda took zorvexan in haste.", "entities": [OVERLAP, KEPT]}
+    for part in ("train", "dev", "test"):
+        (folder / f"{part}.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"text": "Nothing here."}) + "\n")
+    (place.root / "overlapping.toml").write_text('[corpus]\nname = "jsonl"\npath = "overlapping"\n')
+    spec = load(place.root / "overlapping.toml")
+    corpus, program, _ = build(spec, place.root, place.home)
+    assert [[e.text for e in d.entities] for d in corpus.train] == [["zorvexan"], []]
+    assert len(corpus.dev[0].entities) == len(corpus.test[0].entities) == 2
+    (example,) = program.examples(corpus.train[:1])
+    assert [e.text for e in example.entities] == ["zorvexan"]
+    remark = "train entities that flat NER cannot express (discontinuous or overlapping), left out: 1"
+    assert corpus.remarks == (remark,)
+    said = place.nerc("run", "overlapping.toml", "--json")
+    assert said.code == 0, said.err
+    assert f"overlapping: {remark}" in said.err
+    tags = tracking.open_store(place.home).get_run(said.json["run_id"]).data.tags
+    assert tags["nerc.remarks"] == remark
+
+
+def test_the_key_of_a_run_knows_engine_and_versions(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str] = []
+
+    class Stop(Exception):
+        pass
+
+    def opened(home: Path, key: str) -> Any:
+        keys.append(key)
+        raise Stop
+
+    monkeypatch.setattr("experiments.run.Work.open", opened)
+    spec = load(place.root / "open.toml")
+
+    def key() -> str:
+        with pytest.raises(Stop):
+            run_spec(spec, place.root, place.home)
+        return keys[-1]
+
+    first = key()
+    assert key() == first
+    with monkeypatch.context() as other:
+        other.setattr("experiments.session.version", lambda package: "0.0.0")
+        assert key() != first
+    with monkeypatch.context() as other:
+        other.setattr("ner_programs.lms.offline.code_hash", lambda: "other")
+        assert key() != first
+
+
+@pytest.mark.parametrize(
+    ("demos", "optimizer", "labelled"),
+    [
+        ({"name": "random", "k": 3}, "none", 3),
+        ({"name": "random"}, "none", 8),
+        ({"name": "random", "k": 99}, "none", 10),
+        ({"name": "random", "k": 0}, "none", 0),
+        ({"name": "random", "k": 3}, "labeled", 10),
+        ({"name": "tfidf", "k": 3}, "none", 10),
+        ({"name": "tfidf", "k": 0}, "none", 0),
+        (None, "none", 0),
+    ],
+)
+def test_labelled_units_are_those_that_were_used(
+    place: Place, demos: dict[str, Any] | None, optimizer: str, labelled: int
+) -> None:
+    spec = load(place.root / "open.toml", [f"optimizer.name={optimizer}"])
+    assert _labelled(spec, tiny.program(demos=demos)) == labelled
+
+
 def test_a_dry_run_runs_nothing(bare: Place) -> None:
     plan = bare.made("run", "ward.toml", "--dry-run")
     assert plan["calls"] == plan["compile_calls"] + plan["dev_calls"] + plan["test_calls"] > 0
@@ -132,6 +212,15 @@ def test_nothing_of_a_private_corpus_lies_in_mlruns_but_in_its_bundles(alone: tu
     here, _, _ = alone
     assert {"mlflow.db", "work", "artifacts", "bundles"} <= {path.name for path in here.home.iterdir()}
     assert leaks(here.home, (here.home / "bundles",)) == []
+
+
+def test_nothing_of_private_guidelines_lies_in_mlruns_but_in_its_bundles(alone: tuple[Place, Any, str]) -> None:
+    here, _, _ = alone
+    lines = [line.encode() for line in GUIDELINES.splitlines()]
+    files = [f for f in here.home.rglob("*") if f.is_file()]
+    holding = [f for f in files if any(line in f.read_bytes() for line in lines)]
+    assert holding
+    assert [f for f in holding if not f.is_relative_to(here.home / "bundles")] == []
 
 
 def test_nothing_of_a_private_corpus_lies_in_the_cache_but_in_its_answers(alone: tuple[Place, Any, str]) -> None:

@@ -1,16 +1,21 @@
 """What MLflow holds of a run, and of the store itself."""
 
+import hashlib
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ner_programs
 from experiments import tracking
 from experiments._errors import TrackingError
 from experiments.spec import load
 from experiments.tracking import Tracker
+from optimizers._base import Scored, Trial
+from tests import tiny
 from tests.experiments.conftest import Place
 
 FINAL = ("f1", "f1_lo", "f1_hi", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "unanswered")
@@ -102,7 +107,10 @@ def test_prompts_of_a_public_corpus_are_whole(place: Place, private: Any, public
     assert "took" in prompt(public)
     assert prompt(private).startswith("=== system")
     assert "=== user" not in prompt(private)
-    assert "Mark the whole name of a potion" in prompt(private)
+    assert "potion" not in prompt(private)
+    said = ner_programs.load(private["bundle"]).extract.predict.signature.instructions
+    assert "Mark the whole name of a potion" in said
+    assert f"{len(said)} characters, SHA-256 {hashlib.sha256(said.encode()).hexdigest()}" in prompt(private)
 
 
 def test_a_public_bundle_that_is_gone_comes_from_mlflow(place: Place, public: Any, tmp_path: Path) -> None:
@@ -163,6 +171,50 @@ def test_an_interrupted_run_is_taken_up_as_private_as_it_was(odd: Path, private:
         Tracker.resume(odd, "0" * 32)
 
 
+def trial(number: int, documents: int = 1) -> Trial:
+    return Trial(number, {}, Scored((), (), 0, 1), documents, 5 * number, tiny.program())
+
+
+def test_trials_are_not_written_a_second_time(odd: Path) -> None:
+    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "true"})
+    tracker.trial(trial(1))
+    tracker.end("KILLED")
+    again = Tracker.resume(odd, tracker.run_id)
+    for number in (1, 2):
+        again.trial(trial(number))
+    for name in ("trial_f1", "best_f1", "trial_lm_calls"):
+        assert [m.step for m in again.client.get_metric_history(again.run_id, name)] == [1, 2]
+
+
+def test_a_trial_on_no_documents_has_no_score(odd: Path) -> None:
+    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "true"})
+    tracker.trial(trial(1, documents=0))
+    assert set(tracker.client.get_run(tracker.run_id).data.metrics) == {"trial_lm_calls", "trial_documents"}
+
+
+def test_a_deleted_experiment_is_said_in_one_line(odd: Path) -> None:
+    tracker = Tracker.start(odd, "gone", "a run", {}, {"private": "true"})
+    tracker.client.delete_experiment(tracker.client.get_experiment_by_name("gone").experiment_id)
+    with pytest.raises(TrackingError, match=r"^the experiment 'gone' was deleted in MLflow: restore it with [^\n]*$"):
+        Tracker.start(odd, "gone", "a run", {}, {"private": "true"})
+
+
+def test_what_the_database_refuses_is_said_in_one_line(odd: Path) -> None:
+    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "true"})
+    with sqlite3.connect(odd / "mlflow.db") as store:
+        store.execute("DROP TABLE metrics")
+    store.close()
+    with pytest.raises(TrackingError, match=r"^MLflow: [^\n]*no such table: metrics[^\n]*$"):
+        tracker.metrics({"dev_f1": 0.5})
+
+
+def test_a_store_that_is_none(bare: Place) -> None:
+    bare.home.mkdir()
+    (bare.home / "mlflow.db").write_bytes(b"this is no database at all, " * 100)
+    for words in (("list", "runs"), ("compare", "abc")):
+        assert "file is not a database" in bare.nerc(*words).error
+
+
 def test_runs_are_found_by_their_first_characters(place: Place, private: Any, public: Any) -> None:
     client = tracking.open_store(place.home)
     assert tracking.find_run(client, private["run_id"][:12]).info.run_id == private["run_id"]
@@ -174,7 +226,7 @@ def test_runs_are_found_by_their_first_characters(place: Place, private: Any, pu
     found = [run.info.run_id for run in tracking.find_runs(client, "open")]
     assert public["run_id"] in found
     assert private["run_id"] not in found
-    with pytest.raises(TrackingError, match=r"there is no experiment 'nothing'; there are: .*open, ward"):
+    with pytest.raises(TrackingError, match=r"there is no experiment 'nothing'; there are: .*open, .*ward"):
         tracking.find_runs(client, "nothing")
 
 

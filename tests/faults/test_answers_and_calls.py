@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 import optimizers
 from ner_programs import LMSetupError
 from ner_programs.lms import open_lm
-from ner_programs.lms.metered import MeteredLM
+from ner_programs.lms.metered import Budget, MeteredLM
+from ner_programs.lms.price import Price
 from optimizers._base import Candidate, Trial, best_of, score
 from optimizers._errors import OutageError
 from tests import loopback
@@ -119,9 +121,31 @@ class TestCalls:
     @pytest.mark.parametrize("name", SETUPS)
     def test_what_cannot_succeed_is_said(self, server: Loopback, lm: MeteredLM, ask: Ask, name: str) -> None:
         server.fault = lambda body: SETUPS[name]
-        with pytest.raises(LMSetupError):
+        with pytest.raises(LMSetupError) as raised:
             ask(program())
         assert len(server.requests) == 1
+        fault = SETUPS[name]
+        assert fault.error is not None and fault.error["message"] not in str(raised.value)  # the provider's own words
+        assert str(raised.value).startswith("[hosted_vllm/x] the provider refused the call: LM")
+        assert str(raised.value).endswith(f"Error, HTTP {fault.status}, {fault.error['code']}")
+
+    @pytest.mark.parametrize(("status", "code"), [(401, "invalid_api_key"), (403, None), (404, "model_not_found")])
+    def test_what_a_provider_says_is_not_quoted(
+        self, server: Loopback, lm: MeteredLM, ask: Ask, status: int, code: str | None
+    ) -> None:
+        """It may hold the prompt, and the prompt a patient."""
+        server.fault = lambda body: loopback.quoting(status, code)
+        with pytest.raises(LMSetupError) as raised:
+            ask(program())
+        said = str(raised.value)
+        assert said.startswith("[hosted_vllm/x] ") and f"HTTP {status}" in said and "\n" not in said
+        everything = "".join(traceback.format_exception(raised.value))
+        assert not [w for w in (DOCUMENT.text, *DRUGS, *PROBLEMS) if w in everything]
+
+    def test_what_is_said_on_our_side_is_kept(self, lm: MeteredLM, ask: Ask) -> None:
+        lm.meter.backend.price = Price(1.0, 1.0)
+        with lm.meter.limited(Budget(cost=1000.0)), pytest.raises(LMSetupError, match=r"needs lm\.max_tokens"):
+            ask(program())
 
     def test_a_failed_verification_leaves_the_entities(self, server: Loopback, lm: MeteredLM, ask: Ask) -> None:
         server.fault = lambda body: loopback.SERVER_ERROR if "### candidates" in loopback.last_turn(body) else None
@@ -167,8 +191,6 @@ class TestOutages:
         server.fault = lambda b: (
             loopback.FILTERED if len(b["messages"]) > 2 and "fever" in b["messages"][-1]["content"] else None
         )
-        from ner_programs.lms.metered import Budget
-
         candidates = [Candidate({"n": 1}, lambda: worse), Candidate({"n": 2}, lambda: better)]
         ranked = best_of(candidates, self.DEV, Budget(), trials.append)
         assert [t.number for t in trials] == [1, 2] and [t.number for t in ranked] == [1]
@@ -193,6 +215,6 @@ class TestOutages:
     @pytest.mark.parametrize("optimizer", ["none", "labeled", "bootstrap", "random_search"])
     def test_a_wrong_key_ends_every_optimizer(self, server: Loopback, lm: MeteredLM, optimizer: str) -> None:
         server.fault = lambda body: loopback.UNAUTHORIZED
-        with pytest.raises(LMSetupError, match="bad key"):
+        with pytest.raises(LMSetupError, match=r"LMAuthError, HTTP 401, invalid_api_key"):
             optimizers.compile(program(), {"name": optimizer}, train=TRAIN, dev=DEV)
         assert len(server.requests) < 60

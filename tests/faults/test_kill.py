@@ -98,6 +98,10 @@ class Lab:
         with sqlite3.connect(self.home / "mlflow.db") as store:
             return list(store.execute("SELECT run_uuid, status FROM runs"))
 
+    def steps(self) -> list[int]:
+        with sqlite3.connect(self.home / "mlflow.db") as store:
+            return [step for (step,) in store.execute("SELECT step FROM metrics WHERE key = 'trial_f1' ORDER BY step")]
+
     def sent_twice(self) -> Counter[str]:
         return Counter({content: n - 1 for content, n in self.server.counts.items() if n > 1})
 
@@ -214,6 +218,7 @@ def test_killed_where_it_hurts(lab: Lab, whole: tuple[warm.Ran, dict[str, Any], 
     assert compiled(again.json["bundle"]) == files and figures(again) == figures(ran)
     assert not lab.sent_twice() and len(lab.server.requests) == requests
     assert [status for _, status in lab.mlflow()] == ["FINISHED"] and len(lab.bundles) == 1
+    assert lab.steps() == sorted(set(lab.steps())) != []
 
     fresh = lab.run()  # finished: the same spec begins a new run, whose calls are all known
     assert fresh.json["run_id"] != again.json["run_id"] and compiled(fresh.json["bundle"]) == files

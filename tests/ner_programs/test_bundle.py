@@ -299,7 +299,7 @@ def test_foreign_code_runs_only_when_trusted(foreign: Path) -> None:
 
 
 class _Mine(dspy.Module):  # type: ignore[misc]
-    def forward(self, text: str, knowledge: str, candidates: Any) -> Any: ...
+    def forward(self, text: str, knowledge: str, candidates: Any, exclude: Any = ()) -> Any: ...
 
 
 def test_a_stage_that_could_not_be_built_again_is_not_saved(tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_golden_prompt_of_verifier(mode: str) -> None:
     found = align(text, [Mention("pain", "problem"), Mention("MRI", "problem"), Mention("done", "test")])
     demo = verifier.demonstration(text, knowledge, found, [*NOTES[0].entities, *align(text, [Mention("Pt", "test")])])
     empty = verifier.demonstration("Well.", "", (), ())
-    asked = verifier._fields(QUERY, extract.lines(QUERY), align(QUERY, [Mention("gonalgia [left]", "problem")]))
+    asked = verifier._fields(QUERY, extract.lines(QUERY), align(QUERY, [Mention("gonalgia [left]", "problem")]), ())
     messages = verifier.adapter.format(
         JudgeCandidates.with_instructions(verifier.predict.signature.instructions), [empty, demo], asked
     )

@@ -130,7 +130,7 @@ class Agree(dspy.Module):  # type: ignore[misc]
         super().__init__()
         self.judge = dspy.Predict("text, candidates -> kept: str")
 
-    def forward(self, text: str, knowledge: str, candidates: Any) -> Any:
+    def forward(self, text: str, knowledge: str, candidates: Any, exclude: Any = ()) -> Any:
         kept = self.judge(text=text, candidates=" / ".join(e.text for e in candidates)).kept
         return [ner_programs.Mention(e.text, e.label, e.start) for e in candidates if e.text in kept], Verification()
 

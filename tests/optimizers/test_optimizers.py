@@ -7,10 +7,10 @@ from typing import Any
 
 import dspy
 import pytest
-from dspy.lm15 import Request
+from dspy.lm15 import Request, Usage
 
 import optimizers
-from ner_programs import ComponentError, Document, NERProgram
+from ner_programs import ComponentError, Document, LMSetupError, NERProgram
 from ner_programs.bundle import state_of
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped
@@ -31,9 +31,9 @@ def _no_dspy_cache() -> Iterator[None]:
 class Bench:
     """Compiles under a scripted model; keeps what was asked and which trials were reported after how many requests."""
 
-    def __init__(self, script: Callable[[Request], str] = gold, concurrency: int = 1) -> None:
+    def __init__(self, script: Callable[[Request], str] = gold, concurrency: int = 1, **generation: Any) -> None:
         self.backend = Scripted(script)
-        self.lm = MeteredLM(Meter(self.backend), concurrency=concurrency)
+        self.lm = MeteredLM(Meter(self.backend), concurrency=concurrency, **generation)
         self.trials: list[Trial] = []
         self.at: list[int] = []
 
@@ -89,10 +89,21 @@ class TestEvery:
 
     @pytest.mark.parametrize("name", EVERY)
     def test_a_budget_in_money_and_tokens_holds(self, name: str) -> None:
-        bench = Bench()
+        """At eight at once, with answers as long as they may be."""
         for budget in ({"cost": 0.03}, {"tokens": 30_000}):
+            bench = Bench(concurrency=8, max_tokens=1000)
+            bench.backend.usage = Usage(input_tokens=10, output_tokens=1000, total_tokens=1010)
             bench.compile({"name": name, "budget": budget})
-        assert bench.lm.meter.spent.cost <= 0.06
+            assert bench.trials and bench.lm.meter.spent.tokens == 1010 * len(bench.backend.requests) <= 30_000
+            assert bench.lm.meter.spent.cost <= 0.03
+
+    @pytest.mark.parametrize("name", EVERY)
+    def test_a_budget_in_money_or_tokens_needs_max_tokens(self, name: str) -> None:
+        for budget in ({"cost": 1000.0}, {"tokens": 10**9}):
+            bench = Bench(concurrency=8)
+            with pytest.raises(LMSetupError, match=r"needs lm\.max_tokens"):
+                bench.compile({"name": name, "budget": budget})
+            assert not bench.backend.requests
 
     @pytest.mark.parametrize("name", EVERY)
     def test_ends_with_the_run_when_the_run_is_stopped(self, name: str) -> None:
