@@ -78,7 +78,7 @@ def test_json_lines_in(place: Place, public: Any, note: Path, expected: list[tup
     assert [row["id"] for row in found] == ["a", "more:2", "3", "note"]
     assert [spans(row) for row in found] == [expected, [], expected, expected]
     as_text = rows(place.nerc("annotate", public["bundle"], "more.jsonl", "--format", "text").out)
-    assert [row["id"] for row in as_text] == ["more.jsonl"]
+    assert [row["id"] for row in as_text] == ["more"]
 
 
 def test_what_was_annotated_can_be_read_again(place: Place, public: Any, note: Path) -> None:
