@@ -26,7 +26,6 @@ class Hint:
     end: int
     label: str
     denied: bool = False
-    renamed: bool = False
     facts: tuple[str, ...] = ()
 
 
@@ -74,13 +73,17 @@ def named(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[tuple[str, 
 
 
 def hint_tags(places: Iterable[tuple[str, Hint] | None]) -> list[str]:
-    """Tag tokens with "B" or "I" and the label of their hint, "!" where it is said to have none; "" without a hint."""
-    return ["" if p is None else p[0] + ("!" if p[1].denied else _safe(p[1].label)) for p in places]
+    """Tag tokens with "B" or "I" and the label of their hint, "!" where it is said to have none; "" without a hint.
+
+    Labels are quoted: whatever they contain, different labels stay different and no feature is cut short. What else a
+    line says was tried as evidence and left out: docs/results/knowledge.md.
+    """
+    return ["" if p is None else p[0] + ("!" if p[1].denied else safe(p[1].label)) for p in places]
 
 
 @lru_cache(maxsize=50_000)
-def _safe(said: str) -> str:
-    """Quote a label or a fact: whatever it contains, different ones stay different and no feature is cut short."""
+def safe(said: str) -> str:
+    """Quote what a prompt says, for use in a feature."""
     return quote(said, safe="", errors="surrogatepass")
 
 
@@ -103,8 +106,7 @@ def features(text: str, offsets: Sequence[Offsets], hints: Iterable[Hint]) -> li
     words = [_word(text[start:end]) for start, end in offsets]
     low = ["", "", *(word[0] for word in words), "", ""]
     tail = ["", *(word[1] for word in words), ""]
-    places = named(offsets, hints)
-    hint = ["", *hint_tags(places), ""]
+    hint = ["", *hint_tags(named(offsets, hints)), ""]
     rows = []
     for i, (*_, shape, own) in enumerate(words):
         before2, before, here, after, after2 = low[i : i + 5]
@@ -114,8 +116,6 @@ def features(text: str, offsets: Sequence[Offsets], hints: Iterable[Hint]) -> li
             row += ["h=" + hint[i + 1], f"-h={hint[i]}|{hint[i + 1]}", f"+h={hint[i + 1]}|{hint[i + 2]}"]
         if i > 1 and before == "(" and after == ")":  # a short form in parentheses, and whether a hint ends before them
             row += ["ab=" + hint[i - 1], f"ab={bool(hint[i - 1]):d}|{shape}"]
-        if place := places[i]:
-            row += [f"{place[0]}f={_safe(fact)}" for fact in place[1].facts]
         rows.append(["1", *own, *map(intern, row)])  # interned: a cached text then costs a third of the memory
     return rows
 

