@@ -329,7 +329,10 @@ def test_copies_share_kb_pool_and_indexes(how: Any) -> None:
     program = spec.build(ontology(), Pool.of(NOTES))
     made: NERProgram = how(program)
     assert made.kb is program.kb and made.pool is program.pool
-    assert made.extract.select is program.extract.select and made.extract.lines is program.retrieve.lines is made.retrieve.lines
+    assert (
+        made.extract.select is program.extract.select
+        and made.extract.lines is program.retrieve.lines is made.retrieve.lines
+    )
     made.extract.predict.demos.append(dspy.Example(text="x"))
     made.extract.predict.signature = made.extract.predict.signature.with_instructions("Other.")
     assert program.extract.predict.demos == []
