@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.corpora._base import Corpus
 from experiments.significance import interval, pooled
+from kb import KnowledgeBase
+from kb.merging import canonical
 from ner_programs.scoring import Counts
 from ner_programs.types import Document, Entity
 from optimizers._base import Scored
@@ -17,7 +20,10 @@ Answers = Sequence[Sequence[Entity]]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of one program on one part of a corpus; `rows` are what a bootstrap resamples (documents, or sentences)."""
+    """Scores of one program on one part of a corpus; `rows` are what a bootstrap resamples (documents, or sentences).
+
+    Of the entities that are right and whose gold has a concept (`to_link`), `linked` have that concept.
+    """
 
     rows: tuple[Counts, ...]
     seen: Counts
@@ -25,6 +31,8 @@ class Evaluation:
     unit: str
     documents: int
     unreadable: int = 0
+    linked: int = 0
+    to_link: int = 0
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Evaluation:
@@ -49,6 +57,7 @@ class Evaluation:
             "relaxed_f1": round(total.relaxed_f1, 4) if there else None,
             "seen_f1": _f1(self.seen),
             "unseen_f1": _f1(self.unseen),
+            "concept_accuracy": round(self.linked / self.to_link, 4) if self.to_link else None,
             "documents": self.documents,
             "entities": total.gold,
             "unreadable": self.unreadable,
@@ -56,8 +65,17 @@ class Evaluation:
         }
 
 
-def evaluate(corpus: Corpus, part: str, scored: Scored | None = None, answers: Answers | None = None) -> Evaluation:
-    """Score answers to the documents of `part`: a program's (`scored`) or anyone's (`answers`, in the documents' order)."""
+def evaluate(
+    corpus: Corpus,
+    part: str,
+    scored: Scored | None = None,
+    answers: Answers | None = None,
+    kb: KnowledgeBase | None = None,
+) -> Evaluation:
+    """Score answers to the documents of `part`: a program's (`scored`) or anyone's (`answers`, in the documents' order).
+
+    Concepts are compared through the cross references of `kb`; of a composite or ambiguous gold id any part counts.
+    """
     documents: tuple[Document, ...] = getattr(corpus, part)
     said = scored.entities if scored is not None else answers or ()
     if len(said) != len(documents):
@@ -70,7 +88,25 @@ def evaluate(corpus: Corpus, part: str, scored: Scored | None = None, answers: A
     for document, entities in zip(documents, said, strict=True):
         seen += _only(document.entities, entities, known, True)
         unseen += _only(document.entities, entities, known, False)
-    return Evaluation(tuple(rows), seen, unseen, corpus.resampling, len(documents), scored.unreadable if scored else 0)
+    linked, to_link = _concepts(documents, said, kb)
+    unreadable = scored.unreadable if scored else 0
+    return Evaluation(tuple(rows), seen, unseen, corpus.resampling, len(documents), unreadable, linked, to_link)
+
+
+def _concepts(documents: Sequence[Document], said: Answers, kb: KnowledgeBase | None) -> tuple[int, int]:
+    """Return how many of the right entities have their gold concept, and how many could; nothing counts without concepts."""
+    right = of = 0
+    for document, entities in zip(documents, said, strict=True):
+        gold = {e: e.concept for e in document.entities if e.concept}
+        for entity in entities:
+            if entity in gold:
+                of += 1
+                wanted = {canonical(i) for i in re.split(r"[|+]", str(gold[entity]))}
+                concept = kb.get(entity.concept) if kb is not None and entity.concept else None
+                mine = (concept.id, *concept.xrefs) if concept else (entity.concept,) if entity.concept else ()
+                right += not wanted.isdisjoint(map(canonical, mine))
+    linking = any(e.concept for entities in said for e in entities)
+    return (right, of) if linking else (0, 0)
 
 
 def _f1(counts: Counts) -> float | None:

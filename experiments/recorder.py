@@ -108,6 +108,7 @@ def _metrics(part: str, evaluation: Evaluation) -> dict[str, float]:
         f"{part}_f1": said["micro_f1"], f"{part}_f1_lo": lo, f"{part}_f1_hi": hi,
         f"{part}_precision": said["precision"], f"{part}_recall": said["recall"], f"{part}_relaxed_f1": said["relaxed_f1"],
         f"{part}_seen_f1": said["seen_f1"], f"{part}_unseen_f1": said["unseen_f1"], f"{part}_unanswered": said["unanswered"],
+        f"{part}_concept_accuracy": said["concept_accuracy"],
     }  # fmt: skip
     return {name: value for name, value in figures.items() if value is not None}
 

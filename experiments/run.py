@@ -81,7 +81,7 @@ def run(
         for part in ("dev", "test"):
             documents = getattr(corpus, part)
             with progress.step(f"scoring {part}", len(documents)) as tick:
-                evaluations[part] = evaluate(corpus, part, score(compiled, documents, tick))
+                evaluations[part] = evaluate(corpus, part, score(compiled, documents, tick), kb=compiled.kb)
         with progress.step("floors"):
             beside = scored_floors(compiled, corpus, home)
         folder = bundle.save(

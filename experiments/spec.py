@@ -48,6 +48,7 @@ class Program(_Table):
     demos: Component | None = None
     retriever: Component | None = None
     seeds: str = "text"
+    link: bool = False
     verify: Component | None = None
     occurrences: str = "all"
     knowledge_size: int = 1500

@@ -136,7 +136,7 @@ def evaluate(
             if strange := {e.label for d in getattr(corpus, part) for e in d.entities} - set(program.spec.labels):
                 raise SpecError(f"{bundle} knows no label {min(strange)!r}; it has: {', '.join(program.spec.labels)}")
             with session(_model(lm, changes, program.wants), private=corpus.private):
-                found = evaluation.evaluate(corpus, part, score(program, getattr(corpus, part)))
+                found = evaluation.evaluate(corpus, part, score(program, getattr(corpus, part)), kb=program.kb)
     said = found.as_dict()
     err.print(*(f"{k} {'-' if v is None else v}" for k, v in said.items()), sep="\n")
     if json:

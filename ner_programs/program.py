@@ -13,6 +13,7 @@ from ner_programs._errors import ComponentError
 from ner_programs.alignment import align
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
+from ner_programs.link import linked
 from ner_programs.lms import default_lm
 from ner_programs.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.types import Document, Entity
@@ -58,7 +59,7 @@ class NERProgram(dspy.Module):
                     mentions, verification = self.verify(piece, retrieval.lines, entities, exclude)
                     entities = align(piece, mentions, policy=self.spec.occurrences)
                 said.add(entities, unit.start, retrieval, extraction, verification)
-        return said.prediction()
+        return self._prediction(text, said)
 
     async def aforward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
         """Do what `forward` does, asynchronously."""
@@ -74,7 +75,13 @@ class NERProgram(dspy.Module):
                     mentions, verification = await self.verify.acall(piece, retrieval.lines, entities, exclude)
                     entities = align(piece, mentions, policy=self.spec.occurrences)
                 said.add(entities, unit.start, retrieval, extraction, verification)
-        return said.prediction()
+        return self._prediction(text, said)
+
+    def _prediction(self, text: str, said: _Said) -> dspy.Prediction:
+        prediction = said.prediction()
+        if self.spec.link and self.kb is not None:
+            prediction.entities = linked(text, prediction.entities, self.kb)
+        return prediction
 
     def with_settings(self, **changes: Any) -> NERProgram:
         """Return a program with other settings (`with_settings(demos={"k": 32})`) and the same state, KB and pool.

@@ -29,6 +29,7 @@ class ProgramSpec(BaseModel):
 
     `labels` maps each label to its definition. `types` maps semantic types of the knowledge base to
     labels, or to "" where they have none. `seeds` says who finds the names to look up: the dictionary, or the LM too.
+    With `link` every entity gets the concept that it most likely means.
     `occurrences` says what a mention without a position marks: all occurrences of its surface, or the next one.
     """
 
@@ -41,6 +42,7 @@ class ProgramSpec(BaseModel):
     demos: Component | None = None
     retriever: Component = {"name": "none"}
     seeds: Literal["text", "lm"] = "text"
+    link: bool = False
     verify: Component | None = None
     occurrences: Literal["all", "ordered"] = "all"
     types: dict[str, str] = {}

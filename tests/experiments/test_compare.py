@@ -98,7 +98,7 @@ def test_a_part_that_the_corpus_has_not(place: Place) -> None:
     (folder / "train.jsonl").write_text((place.root / "notes.jsonl").read_text())
     (place.root / "only-train.toml").write_text('[corpus]\nname = "jsonl"\npath = "only-train"\n')
     run = place.made("run", "only-train.toml")
-    empty = {"micro_f1", "precision", "recall", "ci95", "relaxed_f1", "seen_f1", "unseen_f1"}
+    empty = {"micro_f1", "precision", "recall", "ci95", "relaxed_f1", "seen_f1", "unseen_f1", "concept_accuracy"}
     for part in ("dev", "test"):
         assert run[part]["documents"] == 0
         assert {name for name, value in run[part].items() if value is None} == empty
