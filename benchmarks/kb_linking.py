@@ -1,6 +1,6 @@
 """From a gold mention to its concept: recall at 1 and 10 and look-ups per CPU second, beside other libraries.
 
-    python benchmarks/kb_linking.py --data ../shared/data [--json] [--peers /tmp/peers-venv/bin/python] [--calibrate]
+    python benchmarks/kb_linking.py --data DIR [--json] [--peers PYTHON] [--calibrate]
 
 NCBI-disease mentions whose gold id (MeSH or OMIM; of composite ones any) is the id or a cross reference of a concept.
 `doid`: the Disease Ontology of 2024 alone; `joint`: with MONDO, HPO and MeSH C and F03, merged through cross references.
