@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -212,11 +211,6 @@ def main() -> None:
             raise
         typer.echo(f"nerc: {message}", err=True)
         sys.exit(2)
-
-
-def print_json(content: Any) -> None:
-    """Print the one JSON object of `--json`."""
-    typer.echo(json.dumps(content, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from rich.console import Console
 
 from experiments import places
 from experiments._errors import ReadError, SpecError
-from experiments.cli import print_json
 from experiments.spec import Model, explain, load
 
 KINDS = {
@@ -25,6 +24,11 @@ KINDS = {
 err = Console(stderr=True, highlight=False)
 if not err.is_terminal:
     err = Console(stderr=True, highlight=False, width=140)  # a log need not be as narrow as a terminal
+
+
+def print_json(content: Any) -> None:
+    """Print the one JSON object of `--json`."""
+    print(jsonlib.dumps(content, ensure_ascii=False))
 
 
 def run(
