@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from kb._errors import KnowledgeError, at
 from kb.concept import Concept, Relation, Source
-from kb.sources._below import below
 from kb.sources._files import lines
+from kb.sources._ontology import Ontology, Scope
 from kb.sources._relations import DUPLICATES, OBSOLETE, relation_name
 
-Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
 Stanza = dict[str, list[tuple[int, str]]]  # tag -> (line, value) in the order of the file
 
 XREFS = ("xref", "alt_id")  # an alternative id is what the term was called before it was merged with another
@@ -40,21 +36,10 @@ def build(
     return Obo(Path(path), type, root, scopes)
 
 
-@dataclass(frozen=True, slots=True)
-class Obo:
-    """An OBO file, read anew and streaming on every iteration (with `root`, the terms are held until all are known).
+class Obo(Ontology):
+    """An OBO file, read anew and streaming on every iteration (with `root`, the terms are held until all are known)."""
 
-    `report` counts the obsolete terms that the last iteration left out, and the ids it met again.
-    """
-
-    path: Path
-    type: str | None
-    root: str | None
-    scopes: tuple[Scope, ...] | None
-    report: Counter[str] = field(default_factory=Counter)
-
-    def __iter__(self) -> Iterator[Concept | Relation]:
-        return self._all() if self.root is None else below(self._all(), self.root, self.path)
+    __slots__ = ()
 
     def _all(self) -> Iterator[Concept | Relation]:
         self.report.clear()

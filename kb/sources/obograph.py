@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kb._errors import KnowledgeError, at
 from kb.concept import Concept, Relation, Source
-from kb.sources._below import below
 from kb.sources._files import lines
+from kb.sources._ontology import Ontology, Scope
 from kb.sources._relations import DUPLICATES, OBSOLETE, curie, relation_name
 
-Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
 ALTERNATIVE = "hasAlternativeId"
 
 
@@ -35,21 +32,10 @@ def build(
     return OboGraph(Path(path), type, root, scopes)
 
 
-@dataclass(frozen=True, slots=True)
-class OboGraph:
-    """An OBO graph, read anew on every iteration; JSON has no records, so the whole file is held while it is read.
+class OboGraph(Ontology):
+    """An OBO graph, read anew on every iteration; JSON has no records, so the whole file is held while it is read."""
 
-    `report` counts the deprecated terms that the last iteration left out, and the ids it met again.
-    """
-
-    path: Path
-    type: str | None
-    root: str | None
-    scopes: tuple[Scope, ...] | None
-    report: Counter[str] = field(default_factory=Counter)
-
-    def __iter__(self) -> Iterator[Concept | Relation]:
-        return self._all() if self.root is None else below(self._all(), self.root, self.path)
+    __slots__ = ()
 
     def _all(self) -> Iterator[Concept | Relation]:
         self.report.clear()

@@ -1,12 +1,17 @@
-"""Of what a source yields, only what lies below one concept."""
+"""What readers of ontologies share: their options, and of what they yield only what lies below one concept."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from kb._errors import KnowledgeError
 from kb.concept import Concept, Relation
+
+Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
 
 
 def below(items: Iterable[Concept | Relation], root: str, path: Path) -> Iterator[Concept | Relation]:
@@ -26,3 +31,24 @@ def below(items: Iterable[Concept | Relation], root: str, path: Path) -> Iterato
         fresh = list(dict.fromkeys(child for id in fresh for child in children.get(id, ()) if child not in kept))
         kept.update(fresh)
     yield from (item for item in held if (item.id if isinstance(item, Concept) else item.head) in kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Ontology:
+    """What sources of ontology terms have in common: the options of `build`, and `root` as a filter of all that is read.
+
+    `report` counts the terms out of use that the last iteration left out, and the ids it met again.
+    """
+
+    path: Path
+    type: str | None
+    root: str | None
+    scopes: tuple[Scope, ...] | None
+    report: Counter[str] = field(default_factory=Counter)
+
+    def __iter__(self) -> Iterator[Concept | Relation]:
+        return self._all() if self.root is None else below(self._all(), self.root, self.path)
+
+    def _all(self) -> Iterator[Concept | Relation]:
+        """Yield what the file holds, in its order."""
+        raise NotImplementedError
