@@ -9,6 +9,7 @@ from typing import Any
 
 import optimizers
 from experiments import folds, setup
+from experiments.guideline_lines import remarks
 from experiments.session import backend_of, check_host
 from experiments.spec import RunSpec
 from ner_programs.demos.embedding import Embedding
@@ -38,6 +39,7 @@ class Estimate:
     tokens_out: int
     cost: float | None
     seconds: float | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -56,7 +58,9 @@ def total(plans: Sequence[Estimate]) -> Estimate:
     costs = [p.cost for p in plans if p.cost is not None]
     models = ", ".join(dict.fromkeys(p.model for p in plans))
     seconds = None if any(p.seconds is None for p in plans) else sum(p.seconds or 0 for p in plans)
-    return Estimate(models, cost=round(sum(costs), 4) if len(costs) == len(plans) else None, seconds=seconds, **sums)
+    said = tuple(dict.fromkeys(remark for p in plans for remark in p.remarks))
+    cost = round(sum(costs), 4) if len(costs) == len(plans) else None
+    return Estimate(models, cost=cost, seconds=seconds, remarks=said, **sums)
 
 
 def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None = None) -> Estimate:
@@ -78,7 +82,8 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
     cost = round(backend.price.cost(tokens_in, tokens_out), 4) if backend.price else None
     seconds = round(calls * CALL + tokens_in * TOKEN, 1) if spec.lm.model == "offline" else None
-    whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds)
+    said = remarks(spec, program)
+    whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds, said)
     return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import optimizers
 from experiments import folds, places, setup
 from experiments.corpora._base import Corpus
+from experiments.guideline_lines import remarks
 from experiments.progress import Progress
 from experiments.scores import Result, Scores, added, labelled, score_parts
 from experiments.session import answerer, at_most, session, wants
@@ -44,8 +45,8 @@ def run(
     progress, began = progress or Progress.silent(), time.monotonic()
     with progress.step("corpus and knowledge base"):
         corpus, program, kb_folder = setup.build(spec, data, home, within.shared if within else None)
-    for remark in corpus.remarks:
-        progress.remark(f"{corpus.name}: {remark}")
+    for remark in (*(f"{corpus.name}: {said}" for said in corpus.remarks), *remarks(spec, program)):
+        progress.remark(remark)
     with (
         Work.open(home, key(spec, corpus, kb_folder, within)) as work,
         session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),

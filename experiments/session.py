@@ -26,7 +26,7 @@ from ner_programs.program import NERProgram
 from optimizers._errors import BudgetError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_API = ("api_base", "api_version", "timeout", "price")
+_API = ("api_base", "api_version", "timeout", "price", "logprobs")
 _OPTIONS: dict[str, tuple[str, ...]] = {"offline": (), "replay": ("path",)}
 """What of [lm] a backend takes; the rest belongs to another one, which `--lm` has replaced."""
 

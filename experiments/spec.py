@@ -67,6 +67,7 @@ class Model(_Table):
     max_tokens: int | None = None
     timeout: float | None = None
     price: dict[str, float] | None = None
+    logprobs: bool | None = None
     path: Path | None = None
     concurrency: int | None = Field(default=None, ge=1)
     retries: int = Field(default=4, ge=0)

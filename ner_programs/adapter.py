@@ -25,6 +25,7 @@ from dspy.utils.exceptions import (
 
 from ner_programs import prompt
 from ner_programs._errors import LMSetupError, code_of
+from ner_programs._likelihood import likelihoods
 from ner_programs.types import Label
 
 _unreadable: ContextVar[list[int] | None] = ContextVar("nerc_unreadable", default=None)
@@ -43,7 +44,11 @@ class Codec(Protocol):
         """Write the answer of a demonstration, given all its fields."""
 
     def decode(self, answer: str) -> dict[str, Any]:
-        """Read an answer into output fields; never raises."""
+        """Read an answer into output fields; never raises.
+
+        Beside them `unreadable` counts pieces; items of the output that are mappings may say in `place` where in the answer
+        they are written.
+        """
 
     def schema(self) -> dict[str, Any] | None:
         """Return a JSON schema for providers that can enforce one, else None."""
@@ -60,14 +65,16 @@ class StageAdapter(dspy.Adapter):
         return self  # holds nothing that changes
 
     def __call__(self, lm: Any, lm_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """Ask the LM, with a JSON schema where format and provider have one."""
-        return super().__call__(lm, self._with_schema(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
+        """Ask the LM, with a JSON schema and for log-probabilities where format and provider have them."""
+        return super().__call__(lm, self._asked(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
 
     async def acall(self, lm: Any, lm_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
         """Ask the LM asynchronously."""
-        return await super().acall(lm, self._with_schema(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
+        return await super().acall(lm, self._asked(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
 
-    def _with_schema(self, lm: Any, lm_kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _asked(self, lm: Any, lm_kwargs: dict[str, Any]) -> dict[str, Any]:
+        if getattr(lm, "reports_logprobs", False):
+            lm_kwargs = {**lm_kwargs, "logprobs": True}
         schema = self.codec.schema()
         if schema is None or not lm.supports_response_schema:
             return lm_kwargs
@@ -101,6 +108,22 @@ class StageAdapter(dspy.Adapter):
     def _user(signature: type[dspy.Signature], fields: Mapping[str, Any]) -> str:
         return prompt.render([(name, fields[name]) for name in signature.input_fields if fields.get(name)])
 
+    def _call_postprocess(
+        self, processed_signature: Any, original_signature: Any, outputs: list[Any], lm: Any, lm_kwargs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Read the answers, and score each mention or verdict by the tokens that write it where the LM reports them."""
+        given = (processed_signature, original_signature, outputs, lm, lm_kwargs)
+        values: list[dict[str, Any]] = super()._call_postprocess(*given)
+        (field,) = original_signature.output_fields  # every stage has one
+        for value, output in zip(values, outputs, strict=True):
+            placed = [item for item in value[field] or () if isinstance(item, dict) and "place" in item]
+            places, logprobs = [item.pop("place") for item in placed], value.pop("logprobs", None)
+            if logprobs and places:
+                scores = likelihoods(output["text"], _tokens(logprobs), places)
+                for item, score in zip(placed, scores, strict=True):
+                    item |= {} if score is None else {"score": score}
+        return values
+
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """Read one answer."""
         fields = self.codec.decode(completion)
@@ -108,6 +131,17 @@ class StageAdapter(dspy.Adapter):
         if counts is not None:
             counts.append(fields.get("unreadable", 0))
         return fields
+
+
+def _tokens(logprobs: Any) -> list[tuple[bytes, float]]:
+    """Return the tokens that an API reports; none where they are not what they should be."""
+    try:
+        return [
+            (bytes(t.bytes) if t.bytes is not None else t.token.encode("utf-8", "surrogatepass"), float(t.logprob))
+            for t in logprobs.content or ()
+        ]
+    except (AttributeError, TypeError, ValueError):
+        return []
 
 
 def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:

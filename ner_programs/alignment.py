@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ner_programs._text_index import Spot, TextIndex
@@ -111,11 +111,13 @@ class _Page:
     def place_all(self, mentions: Sequence[Mention]) -> _Tried:
         """Mark every occurrence of each mention, longest first and exact before similar."""
         first: dict[str, Mention] = {}
+        scores: dict[str, list[float | None]] = {}
         for mention in mentions:  # said again, as by an LM in a loop, it means no other places
-            first.setdefault(mention.text.strip(), mention)
+            if first.setdefault(mention.text.strip(), mention).label == mention.label:
+                scores.setdefault(mention.text.strip(), []).append(mention.score)
         spots = {surface: self._spots(mention) for surface, mention in first.items()}
-        found = [(spot, first[surface]) for surface, some in spots.items() for spot in some]
-        self._mark_longest([(spot, mention) for spot, mention in found if not spot.cost])
+        exact = [pair for surface, some in spots.items() for pair in _scored(some, first[surface], scores[surface])]
+        self._mark_longest(exact)
         for surface, some in spots.items():
             if some and (least := min(some).cost):  # misspelt: it means what is most like it, not all that is like it
                 self._mark_longest([(spot, first[surface]) for spot in some if spot.cost == least])
@@ -152,6 +154,12 @@ class _Page:
     def _mark(self, spot: Spot, mention: Mention) -> None:
         self._taken[spot.start : spot.end] = b"\1" * (spot.end - spot.start)
         self.entities.append(Entity.of(self.text, spot.start, spot.end, mention.label, score=mention.score))
+
+
+def _scored(spots: Sequence[Spot], mention: Mention, scores: Sequence[float | None]) -> list[tuple[Spot, Mention]]:
+    """Give a mention's exact places, in the order of the text, the scores of its listings; the last to all that are left."""
+    exact = sorted((spot for spot in spots if not spot.cost), key=lambda spot: spot.start)
+    return [(spot, replace(mention, score=scores[min(n, len(scores) - 1)])) for n, spot in enumerate(exact)]
 
 
 def _chain(options: Sequence[Sequence[Spot]]) -> dict[int, Spot]:

@@ -46,7 +46,7 @@ class FormatCodec:
     def decode(self, answer: str) -> dict[str, Any]:
         """Read an answer; what could not be read is counted."""
         reading = self.format.read(answer)
-        return {"mentions": [as_fields(m) for m in reading], "unreadable": reading.unreadable}
+        return {"mentions": reading.items(as_fields), "unreadable": reading.unreadable}
 
 
 class ExtractEntities(dspy.Module):

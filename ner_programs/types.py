@@ -71,13 +71,14 @@ class Entity:
 class Verdict:
     """What a verifier decided about candidate `number` (from 1), or an addition (`number` 0).
 
-    `label` is the new label of "label" and "add"; `text` the new surface of "span" and "add".
+    `label` is the new label of "label" and "add"; `text` the new surface of "span" and "add"; `score` how sure it is (0..1).
     """
 
     kind: Decision
     number: int = 0
     label: str = ""
     text: str = ""
+    score: float | None = field(compare=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

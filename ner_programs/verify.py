@@ -57,10 +57,13 @@ class VerifyEntities(dspy.Module):
 
 
 def apply(candidates: Sequence[Entity], verdicts: Sequence[Verdict]) -> list[Mention]:
-    """Apply verdicts to candidates; a candidate that no verdict names is kept, the last verdict on a candidate counts."""
+    """Apply verdicts to candidates; a candidate that no verdict names is kept, the last verdict on a candidate counts.
+
+    What is kept keeps its score (without one it takes the verdict's); what a verdict makes of it, or adds, has the verdict's.
+    """
     said = {v.number: v for v in verdicts if v.kind != "add"}
     mentions = [m for n, e in enumerate(candidates, 1) for m in _judge(e, said.get(n))]
-    return mentions + [Mention(v.text, v.label) for v in verdicts if v.kind == "add"]
+    return mentions + [Mention(v.text, v.label, score=v.score) for v in verdicts if v.kind == "add"]
 
 
 def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
@@ -68,12 +71,14 @@ def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
     match verdict:
         case Verdict(kind="reject"):
             return []
-        case Verdict(kind="label", label=label):
-            return [replace(mention, label=label)]
-        case Verdict(kind="span", text=text):
+        case Verdict(kind="label", label=label, score=score):
+            return [replace(mention, label=label, score=score)]
+        case Verdict(kind="span", text=text, score=score):
             inside, around = candidate.text.find(text), text.find(candidate.text)
             start = candidate.start + inside if inside >= 0 else max(candidate.start - max(around, 0), 0)
-            return [replace(mention, text=text, start=start)]
+            return [replace(mention, text=text, start=start, score=score)]
+        case Verdict(kind="keep", score=score) if mention.score is None:
+            return [replace(mention, score=score)]
         case _:
             return [mention]
 

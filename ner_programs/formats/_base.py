@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from ner_programs._likelihood import Place
 from ner_programs.types import Label, Mention
 
+Said = TypeVar("Said")
+Found = tuple[Mention, Place]
 
-class Reading(list[Mention]):
-    """The mentions that could be read from an answer; `unreadable` counts the pieces that could not."""
 
-    def __init__(self, mentions: Iterable[Mention] = (), unreadable: int = 0) -> None:
-        super().__init__(mentions)
-        self.unreadable = unreadable
+class Reading(list[Said], Generic[Said]):
+    """What could be read from an answer (mentions, or verdicts); `unreadable` counts the pieces that could not.
+
+    `places` says for each where it is written: offsets into the answer, surface and label between them where the form has
+    both in one place. A form that does not say has none, and its entities no score.
+    """
+
+    def __init__(self, found: Iterable[Said] = (), unreadable: int = 0, places: Iterable[Place] = ()) -> None:
+        super().__init__(found)
+        self.unreadable, self.places = unreadable, tuple(places)
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[Said, Place]], unreadable: int) -> Reading[Said]:
+        """Build a reading from pairs of what was read and where it is written."""
+        return cls((said for said, _ in found), unreadable, (place for _, place in found))
+
+    def items(self, as_fields: Callable[[Said], dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what was read as plain data, with the `place` of each where it is known."""
+        places = [{"place": place} for place in self.places] or [{} for _ in self]
+        return [as_fields(said) | place for said, place in zip(self, places, strict=True)]
 
 
 @runtime_checkable
@@ -30,7 +48,7 @@ class Format(Protocol):
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
         """Write the answer for `text`; inline formats need `Mention.start` and keep only non-overlapping mentions."""
 
-    def read(self, answer: str) -> Reading:
+    def read(self, answer: str) -> Reading[Mention]:
         """Read an answer, tolerantly; labels are returned as the spec spells them."""
 
     def schema(self) -> dict[str, Any] | None:
@@ -54,15 +72,16 @@ def _plain(label: str) -> str:
     return "".join(c for c in label.casefold() if c.isalnum())
 
 
-def without_fence(answer: str) -> str:
-    """Return the content of a Markdown code fence around the whole answer, or the answer itself."""
-    stripped = answer.strip()
+def without_fence(answer: str) -> tuple[str, int]:
+    """Return the content of a Markdown code fence around the whole answer, or the answer itself, and where it begins."""
+    stripped, at = answer.strip(), len(answer) - len(answer.lstrip())
     if not stripped.startswith("```"):
-        return answer
-    _, newline, body = stripped.partition("\n")
+        return answer, 0
+    opening, newline, body = stripped.partition("\n")
     if not newline:
-        return stripped.strip("`")
-    return body.removesuffix("```").removesuffix("\n") if body.endswith("```") else body
+        return stripped.strip("`"), at + len(stripped) - len(stripped.lstrip("`"))
+    at += len(opening) + 1
+    return (body.removesuffix("```").removesuffix("\n") if body.endswith("```") else body), at
 
 
 def fenced(answer: str) -> str:
@@ -90,7 +109,7 @@ def inline_spans(text: str, mentions: Sequence[Mention]) -> list[tuple[int, int,
     return sorted(spans)
 
 
-def mention_in(surface: str, label: str, start: int) -> list[Mention]:
+def mention_in(surface: str, label: str, start: int, place: Place) -> list[Found]:
     """Return the mention that a marked `surface` at offset `start` is, without blanks at its edges; none if it is blank."""
     bare = surface.strip()
-    return [Mention(bare, label, start + surface.index(bare))] if bare else []
+    return [(Mention(bare, label, start + surface.index(bare)), place)] if bare else []

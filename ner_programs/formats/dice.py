@@ -7,9 +7,9 @@ In a mention, a backslash keeps apart what would read as part of a clause, so th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ner_programs.formats._base import Labels, Reading, in_order, without_fence
+from ner_programs.formats._base import Found, Labels, Reading, in_order, without_fence
 from ner_programs.types import Label, Mention
 
 _NONE = "<entity>"
@@ -41,22 +41,26 @@ class Dice:
             self._clause(la, [_escape(m.text) for m in rows if m.label == la.name]) for la in self.labels.labels
         )
 
-    def read(self, answer: str) -> Reading:
+    def read(self, answer: str) -> Reading[Mention]:
         """Read clauses in any order; text without a clause, and clauses with an unknown label, are counted."""
-        clauses = _CLAUSE.split(without_fence(answer))[1:]
-        found: list[Mention] = []
-        unreadable = 0 if clauses else 1
-        for clause in clauses:
+        body, shift = without_fence(answer)
+        begins = [clause.end() for clause in _CLAUSE.finditer(body)]
+        ends = [clause.start() for clause in _CLAUSE.finditer(body)][1:]
+        found: list[Found] = []
+        unreadable = 0 if begins else 1
+        for begin, end in zip(begins, [*ends, len(body)], strict=False):
+            clause = body[begin:end]
             label = self._label(clause)
             entity_is = _ENTITY_IS.search(clause, self._skip_definition(clause, label))
             if label is None or entity_is is None:
                 unreadable += 1
                 continue
             line = clause[entity_is.end() :].partition("\n")[0]  # behind it is chatter
-            listed = line.strip().removesuffix(".")
-            surfaces = [s for s in _SEPARATOR.split(listed) if s.strip() and s.strip() != _NONE]
-            found += [Mention(_unescape(s), label.name) for s in surfaces if _unescape(s).strip()]
-        return Reading(found, unreadable)
+            listed, first = line.strip().removesuffix("."), len(line) - len(line.lstrip())
+            for written, at in _listed(listed, shift + begin + entity_is.end() + first):
+                if written.strip() != _NONE and _unescape(written).strip():
+                    found.append((Mention(_unescape(written), label.name), (at, at + len(written))))
+        return Reading.of(found, unreadable)
 
     def _clause(self, label: Label, surfaces: list[str]) -> str:
         return f"Entity type is {label.name}. {_definition(label)}Entity is {' [SEP] '.join(surfaces) or _NONE}. "
@@ -77,6 +81,15 @@ class Dice:
 
     def schema(self) -> None:
         """Return None: the answer is text."""
+
+
+def _listed(line: str, start: int) -> Iterator[tuple[str, int]]:
+    """Yield what stands between the separators of a line that begins at offset `start`, and where."""
+    at = 0
+    for separator in _SEPARATOR.finditer(line):
+        yield line[at : separator.start()], start + at
+        at = separator.end()
+    yield line[at:], start + at
 
 
 def _definition(label: Label) -> str:

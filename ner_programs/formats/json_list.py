@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ner_programs.formats._base import Labels, Reading, in_order
+from ner_programs._likelihood import Place
+from ner_programs.formats._base import Found, Labels, Reading, in_order
 from ner_programs.types import Label, Mention
+
+_DECODER = json.JSONDecoder(strict=False)
 
 
 class JsonList:
@@ -27,20 +30,23 @@ class JsonList:
         """Write the mentions in the order of the text."""
         return json.dumps([{"text": m.text, "label": m.label} for m in in_order(mentions)], ensure_ascii=False)
 
-    def read(self, answer: str) -> Reading:
+    def read(self, answer: str) -> Reading[Mention]:
         """Read every object that names a text and a known label, wherever it stands in the answer."""
-        found, unreadable = [], 0
+        found: list[Found] = []
+        unreadable = seen = 0
         objects = list(_objects(answer))
-        for item in objects:
+        for item, (start, end) in objects:
             text, said = item.get("text"), item.get("label")
             label = self.labels.recognise(said) if isinstance(said, str) else None
             if isinstance(text, str) and text.strip() and label:
-                found.append(Mention(text, label))
+                place = _place(answer, item, max(start, seen), end)
+                seen = place[0] + 1
+                found.append((Mention(text, label), place))
             else:
                 unreadable += 1
         if not objects and "[]" not in "".join(answer.split()):
             unreadable += 1
-        return Reading(found, unreadable)
+        return Reading.of(found, unreadable)
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of {"mentions": [...]}: providers want an object at the top."""
@@ -58,16 +64,32 @@ class JsonList:
         }
 
 
-def _objects(answer: str) -> Iterator[dict[str, Any]]:
-    """Yield the innermost JSON objects of an answer that may be fenced, echoed, wrapped or cut off."""
-    decoder, at = json.JSONDecoder(strict=False), 0
+def _objects(answer: str) -> Iterator[tuple[dict[str, Any], Place]]:
+    """Yield the innermost JSON objects of an answer that may be fenced, echoed, wrapped or cut off, and where the outermost
+    around each stands.
+    """
+    at = 0
     while (at := answer.find("{", at)) >= 0:
         try:
-            value, at = decoder.raw_decode(answer, at)
+            value, end = _DECODER.raw_decode(answer, at)
         except (ValueError, RecursionError):
             at += 1
             continue
-        yield from _leaves(value)
+        yield from ((leaf, (at, end)) for leaf in _leaves(value))
+        at = end
+
+
+def _place(answer: str, item: dict[str, Any], start: int, end: int) -> Place:
+    """Return where in `answer[start:end]` the object `item` is written first; all of it if that cannot be told."""
+    at = start - 1
+    while (at := answer.find("{", at + 1, end)) >= 0:
+        try:
+            value, stop = _DECODER.raw_decode(answer, at)
+        except (ValueError, RecursionError):
+            continue
+        if all(value.get(key) == item[key] for key in ("text", "label")):
+            return at, stop
+    return start, end
 
 
 def _leaves(value: Any) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Labels, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats._base import Found, Labels, Reading, fenced, inline_spans, mention_in, without_fence
 from ner_programs.types import Label, Mention
 
 _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?([^"'<>]*)["']?)?\s*>""")
@@ -36,13 +36,13 @@ class Tagged:
             at = end
         return fenced("".join([*parts, _escape(text[at:])]))
 
-    def read(self, answer: str) -> Reading:
+    def read(self, answer: str) -> Reading[Mention]:
         """Read the spans (`<label>...</label>` too); an unknown class is counted, other angle brackets are text."""
-        answer = without_fence(answer)
+        answer, shift = without_fence(answer)
         echo: list[str] = []
         length, unreadable, at = 0, 0, 0
-        opened: list[tuple[int, int, str | None]] = []  # place in `echo`, offset in the echoed text, label
-        found: list[Mention] = []
+        opened: list[tuple[int, int, int, str | None]] = []  # place in `echo`, offsets in echoed text and answer, label
+        found: list[Found] = []
         for tag in _TAG.finditer(answer):
             closing, name, said = tag[1], tag[2], tag[3]
             known = name.lower() == "span" or self.labels.recognise(name)
@@ -53,12 +53,13 @@ class Tagged:
             length += len(piece)
             at = tag.end()
             if not closing:
-                opened.append((len(echo), length, self.labels.recognise(_unescape(said or name))))
+                opened.append((len(echo), length, tag.start(), self.labels.recognise(_unescape(said or name))))
             elif opened:
-                place, start, label = opened.pop()
+                place, start, first, label = opened.pop()
+                written = (shift + first, shift + at)
                 unreadable += label is None
-                found += mention_in("".join(echo[place:]), label, start) if label else []
-        return Reading(found, unreadable + len(opened))
+                found += mention_in("".join(echo[place:]), label, start, written) if label else []
+        return Reading.of(found, unreadable + len(opened))
 
     def schema(self) -> None:
         """Return None: the answer is text."""

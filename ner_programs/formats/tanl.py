@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Labels, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats._base import Found, Labels, Reading, fenced, inline_spans, mention_in, without_fence
 from ner_programs.types import Label, Mention
 
 _SPECIAL = re.compile(r"[\\\[\]|]")
@@ -38,23 +38,26 @@ class Tanl:
             at = end
         return fenced("".join([*parts, _escape(text[at:])]))
 
-    def read(self, answer: str) -> Reading:
+    def read(self, answer: str) -> Reading[Mention]:
         """Read the marks; a bracket that is no mark is taken as text, a mark with an unknown label is counted."""
         echo: list[str] = []
         length, unreadable = 0, 0
-        opened: list[tuple[int, int]] = []  # for each open bracket: its place in `echo`, its offset in the echoed text
-        found: list[Mention] = []
-        for escaped, bracket, close, other in _TOKEN.findall(without_fence(answer)):
+        opened: list[tuple[int, int, int]] = []  # of each open bracket: its place in `echo`, offsets in text and answer
+        found: list[Found] = []
+        body, read = without_fence(answer)
+        for escaped, bracket, close, other in _TOKEN.findall(body):
+            before = read
+            read += 2 if escaped else len(bracket or close or other)
             if bracket:
-                opened.append((len(echo), length))
+                opened.append((len(echo), length, before))
             elif close and opened:
-                at, start = opened.pop()
+                at, start, first = opened.pop()
                 surface = "".join(echo[at + 1 :])
                 label = self.labels.recognise(close.strip().strip("|]").strip())
                 unreadable += label is None
                 if label or (echo[at] == "[ " and close.startswith(" |")):  # surely a mark, so its signs are no text
                     del echo[at:]
-                    found += mention_in(surface, label, start) if label else []
+                    found += mention_in(surface, label, start, (first, read)) if label else []
                     echo.append(surface)
                     length = start + len(surface)
                     continue
@@ -63,7 +66,7 @@ class Tanl:
             piece = escaped or bracket or close or other
             echo.append(piece)
             length += len(piece)
-        return Reading(found, unreadable + bool(opened))
+        return Reading.of(found, unreadable + bool(opened))
 
     def schema(self) -> None:
         """Return None: the answer is text."""

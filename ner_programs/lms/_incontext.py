@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 
-from ner_programs import prompt
+from ner_programs import guidelines, prompt
 from ner_programs._suggestions import Suggestions
 from ner_programs.alignment import align
 from ner_programs.components import names
 from ner_programs.formats import Format
+from ner_programs.lms._answer import Answer, judging, mentioning
 from ner_programs.lms._crf import Hint, Sample, tag_in_context
+from ner_programs.lms._guidance import obey
 from ner_programs.lms._judge import Candidate, judge
 from ner_programs.lms._proposals import propose
 from ner_programs.types import Label, Mention
@@ -25,7 +27,7 @@ _WORD = r"(?![a-z]{1,3}\b)[^\W_][\w'-]*"  # small words of three letters or fewe
 _RUN_OF_WORDS = re.compile(rf"\b{_WORD}(?: {_WORD})*")
 
 
-def answer(system: str, turns: Sequence[str]) -> str | None:
+def answer(system: str, turns: Sequence[str]) -> Answer | None:
     """Answer a prompt: `turns` are the messages after the system message, user first, the open one last.
 
     None means that the prompt asks for mentions in a form that is none of the formats here.
@@ -33,19 +35,22 @@ def answer(system: str, turns: Sequence[str]) -> str | None:
     said = dict(prompt.parse(system))
     asked = dict(prompt.parse(turns[-1])) if turns else {}
     if "labels" not in said or "text" not in asked:
-        return propose(system, turns)
+        return Answer(propose(system, turns))
     labels = prompt.parse_labels(said["labels"])
     if "candidates" in asked:
         return _verify(labels, said.get("answer", ""), turns)
     if said.get("answer") == Suggestions().describe():
-        return _suggest(turns)
+        return Answer(_suggest(turns))
     form = _format(labels, said.get("answer", ""))
     if form is None:
         return None
     shown = [_sample(labels, said["answer"], user, done) for user, done in zip(turns[:-1:2], turns[1::2], strict=False)]
     query = _sample(labels, said["answer"], turns[-1], None)
-    spans = tag_in_context(shown, query)
-    return form.write(query.text, [Mention(query.text[s.start : s.end], s.label, s.start, s.score) for s in spans])
+    told = guidelines.parse(said.get("", ""), tuple(label.name for label in labels))
+    spans = obey(query.text, tag_in_context(shown, query), told, query.hints)
+    return mentioning(
+        form, query.text, [Mention(query.text[s.start : s.end], s.label, s.start, s.score) for s in spans]
+    )
 
 
 @lru_cache(maxsize=64)
@@ -97,14 +102,14 @@ def _suggest(turns: Sequence[str]) -> str:
     return codec.write(dict.fromkeys(found))
 
 
-def _verify(labels: tuple[Label, ...], described: str, turns: Sequence[str]) -> str:
+def _verify(labels: tuple[Label, ...], described: str, turns: Sequence[str]) -> Answer:
     forms = (Verdicts(labels, "full"), Verdicts(labels, "reject"))
     form = next((f for f in forms if f.describe() == described), forms[0])
     shown = []
     for user, done in zip(turns[:-1:2], turns[1::2], strict=False):
-        verdicts = {v.number: v for v in form.read(done)[0]}
+        verdicts = {v.number: v for v in form.read(done)}
         shown += [(c, verdicts[n]) for n, c in enumerate(_candidates(labels, user), 1) if n in verdicts]
-    return form.write(judge(shown, _candidates(labels, turns[-1])))
+    return judging(form, judge(shown, _candidates(labels, turns[-1])))
 
 
 def _candidates(labels: tuple[Label, ...], user: str) -> list[Candidate]:

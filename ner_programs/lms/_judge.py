@@ -5,7 +5,7 @@ It keeps, rejects and relabels. It never re-bounds or adds: it has no evidence f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pycrfsuite
@@ -15,6 +15,8 @@ from ner_programs.types import Verdict
 
 SURE = 0.6
 """A candidate is only changed when the classifier is at least this sure."""
+UNKNOWN = 0.5
+"""How sure a verdict is that nothing shown speaks for or against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def judge(shown: Sequence[tuple[Candidate, Verdict]], candidates: Sequence[Candi
     """Return a verdict for each candidate, learned from the candidates and verdicts `shown`."""
     examples = [(_features(c), _class(c, v)) for c, v in shown if v.kind != "add"]
     decided = _classify(examples, [_features(c) for c in candidates])
-    return [_verdict(n, c, *said) for n, (c, said) in enumerate(zip(candidates, decided, strict=True), 1)]
+    return [_verdict(n, c, likely) for n, (c, likely) in enumerate(zip(candidates, decided, strict=True), 1)]
 
 
 def _class(candidate: Candidate, verdict: Verdict) -> str:
@@ -39,10 +41,12 @@ def _class(candidate: Candidate, verdict: Verdict) -> str:
     return {"reject": "", "label": verdict.label}.get(verdict.kind, candidate.label)
 
 
-def _verdict(number: int, candidate: Candidate, said: str, sure: float) -> Verdict:
+def _verdict(number: int, candidate: Candidate, likely: Mapping[str, float]) -> Verdict:
+    """Return the verdict and, as its score, how likely its class is: that of the label as it stands, of another, of none."""
+    said, sure = max(likely.items(), key=lambda row: row[1], default=("", 0.0))
     if sure < SURE or said == candidate.label:
-        return Verdict("keep", number)
-    return Verdict("label", number, label=said) if said else Verdict("reject", number)
+        return Verdict("keep", number, score=likely.get(candidate.label, 1 - sure) if likely else UNKNOWN)
+    return Verdict("label", number, label=said, score=sure) if said else Verdict("reject", number, score=sure)
 
 
 def _features(c: Candidate) -> list[str]:
@@ -57,11 +61,14 @@ def _features(c: Candidate) -> list[str]:
     return [f.encode("utf-8", "replace").decode("utf-8") for f in features]  # the library takes no lone surrogates
 
 
-def _classify(examples: Sequence[tuple[list[str], str]], queries: Sequence[list[str]]) -> list[tuple[str, float]]:
-    """Return the class of each query and its probability; a CRF over sequences of one item is a logistic classifier."""
+def _classify(examples: Sequence[tuple[list[str], str]], queries: Sequence[list[str]]) -> list[dict[str, float]]:
+    """Return the probability of each class for each query, nothing where fewer than two classes are known.
+
+    A CRF over sequences of one item is a logistic classifier.
+    """
     classes = list(dict.fromkeys(c for _, c in examples))
     if len(classes) < 2:
-        return [(classes[0] if classes else "", 0.0)] * len(queries)
+        return [{}] * len(queries)
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
     trainer.set_params({"c1": 0.0, "c2": 1.0, "max_iterations": 50})
     for features, c in examples:
@@ -71,6 +78,6 @@ def _classify(examples: Sequence[tuple[list[str], str]], queries: Sequence[list[
     tagger.open_inmemory(model)
     decided = []
     for features in queries:
-        best = tagger.tag([features])[0]
-        decided.append((classes[int(best)], float(tagger.marginal(best, 0))))
+        tagger.set([features])
+        decided.append({c: float(tagger.marginal(str(n), 0)) for n, c in enumerate(classes)})
     return decided

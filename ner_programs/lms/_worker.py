@@ -14,6 +14,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from ner_programs.lms._answer import Answer
+
 
 class Workers:
     """Up to `size` processes, started when they are first needed; safe to use from any number of threads."""
@@ -25,7 +27,7 @@ class Workers:
         self._all: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
 
-    def answer(self, system: str, turns: Sequence[str]) -> str | None:
+    def answer(self, system: str, turns: Sequence[str]) -> Answer | None:
         """Let an idle process answer a prompt; one that has died is replaced, once.
 
         Raises RuntimeError when a fresh process dies over the prompt as well.
@@ -61,7 +63,7 @@ class Workers:
             self._all.clear()
 
 
-def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> list[str | None]:
+def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> list[Answer | None]:
     """Return a list of the answer of a process, an empty one if it died."""
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -70,7 +72,10 @@ def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> l
         line = process.stdout.readline()
     except OSError:
         return []
-    return [json.loads(line)] if line.endswith("\n") else []
+    if not line.endswith("\n"):
+        return []
+    said = json.loads(line)
+    return [None if said is None else Answer(said[0], tuple((token, logprob) for token, logprob in said[1]))]
 
 
 def main() -> None:
@@ -79,7 +84,8 @@ def main() -> None:
 
     for line in sys.stdin:
         system, turns = json.loads(line)
-        sys.stdout.write(json.dumps(answer(system, turns)) + "\n")
+        said = answer(system, turns)
+        sys.stdout.write(json.dumps(said and [said.text, said.logprobs]) + "\n")
         sys.stdout.flush()
 
 

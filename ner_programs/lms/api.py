@@ -28,8 +28,8 @@ from ner_programs.lms.price import Price, known_price
 class Api:
     """One attempt at a time through DSPy's own client."""
 
-    def __init__(self, model: str, client: dict[str, Any], price: Price | None) -> None:
-        self.model = model
+    def __init__(self, model: str, client: dict[str, Any], price: Price | None, logprobs: bool) -> None:
+        self.model, self.logprobs = model, logprobs
         self.identity = str(client.get("api_base") or "")
         self._lm = dspy.LM(model, cache=False, num_retries=0, **client)
         self.price = price or known_price(model)
@@ -88,9 +88,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def build(
     *, model: str, api_base: str | None = None, api_version: str | None = None, timeout: float = 120.0,
-    price: dict[str, float] | None = None,
+    price: dict[str, float] | None = None, logprobs: bool = False,
 ) -> Api:  # fmt: skip
-    """Build the client; `price` gives US dollars for a million tokens: {"input": 0.4, "output": 1.6}."""
+    """Build the client; `price` gives US dollars for a million tokens: {"input": 0.4, "output": 1.6}.
+
+    With `logprobs` stages ask for the log-probabilities of the answer's tokens, of which `Entity.score` is made.
+    """
     if model.startswith("vllm/"):
         raise LMSetupError("vllm/ runs a model inside this process; a vLLM server is hosted_vllm/<model> with api_base")
     client = {"api_base": api_base, "api_version": api_version, "timeout": timeout}
@@ -98,4 +101,4 @@ def build(
         cost = Price(**price) if price else None
     except TypeError as error:
         raise LMSetupError('lm.price needs "input" and "output": US dollars for a million tokens') from error
-    return Api(model, {k: v for k, v in client.items() if v is not None}, cost)
+    return Api(model, {k: v for k, v in client.items() if v is not None}, cost, logprobs)

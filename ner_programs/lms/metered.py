@@ -270,6 +270,7 @@ class MeteredLM(dspy.LM):
         engines = {"engine": Engine(meter.complete), "async_engine": AsyncEngine(meter.complete, concurrency)}
         super().__init__(meter.backend.model, cache=False, num_retries=0, **engines, **generation)
         self.meter, self.concurrency = meter, concurrency
+        self.reports_logprobs = bool(getattr(meter.backend, "logprobs", False))  # then stages ask for them
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MeteredLM:
         return self

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dspy.lm15 import Message, Request, Response, TextPart, Usage
+from dspy.lm15 import Message, Request, Response, TextPart, TokenLogprob, Usage
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
 from ner_programs.components import names
@@ -24,6 +24,7 @@ class Offline:
     """Answers from the prompt alone; its model name carries a hash of the code that answers."""
 
     supports_schema = False
+    logprobs = True
 
     def __init__(self, processes: int) -> None:
         self.model, self.identity = f"offline/in-context-crf-{code_hash()}", ""
@@ -39,10 +40,11 @@ class Offline:
                 f"the offline engine knows the formats {', '.join(names('ner_programs.formats'))}; another one needs an LM",
                 model=self.model,
             )
-        tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said) // 4
+        tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said.text) // 4
         return Response(
-            id=None, model=request.model, message=Message.assistant([TextPart(said)]), finish_reason="stop",
+            id=None, model=request.model, message=Message.assistant([TextPart(said.text)]), finish_reason="stop",
             usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out),
+            logprobs=tuple(TokenLogprob(token, logprob) for token, logprob in said.logprobs) or None,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -60,7 +62,11 @@ def code_hash() -> str:
     """Return a hash of every file that an answer depends on: an answer is never taken from another version's cache."""
     package = Path(__file__).parent.parent
     files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
-    files += [package / name for name in ("_suggestions.py", "alignment.py", "prompt.py", "types.py")]
+    files += [package / name for name in ("_likelihood.py", "_suggestions.py", "alignment.py", "prompt.py", "types.py")]
+    files += [
+        package / name
+        for name in ("guidelines.py", "_guideline_grammar.py", "_guideline_words.py", "_plain_english.py")
+    ]
     return hashlib.sha256(b"\0".join(f.read_bytes() for f in sorted(files))).hexdigest()[:8]
 
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ner_programs.formats._base import Labels, without_fence
+from ner_programs._likelihood import Place
+from ner_programs.formats._base import Labels, Reading, without_fence
 from ner_programs.types import Decision, Entity, Label, Verdict
 
 Mode = Literal["reject", "full"]
@@ -59,16 +60,20 @@ class Verdicts:
             case _:
                 return f"{v.number} {v.kind}"
 
-    def read(self, answer: str) -> tuple[list[Verdict], int]:
-        """Return the verdicts, and how many lines could not be read. Never raises."""
-        verdicts, unreadable = [], 0
-        for line in without_fence(answer).split("\n"):
+    def read(self, answer: str) -> Reading[Verdict]:
+        """Read the verdicts; lines that are none are counted. Never raises."""
+        verdicts: list[tuple[Verdict, Place]] = []
+        body, at = without_fence(answer)
+        unreadable = 0
+        for line in body.split("\n"):
+            place = (at, at + len(line))
+            at = place[1] + 1
             if line.strip().strip(".").lower() in ("", "none"):
                 continue
             verdict = self._read_line(line.strip())
             unreadable += verdict is None
-            verdicts += [verdict] if verdict and self._asked(verdict.kind) else []
-        return verdicts, unreadable
+            verdicts += [(verdict, place)] if verdict and self._asked(verdict.kind) else []
+        return Reading.of(verdicts, unreadable)
 
     def _read_line(self, line: str) -> Verdict | None:
         if add := _ADD.fullmatch(line):
@@ -102,8 +107,8 @@ class VerdictCodec:
 
     def decode(self, answer: str) -> dict[str, Any]:
         """Read an answer; what could not be read is counted."""
-        verdicts, unreadable = self.form.read(answer)
-        return {"verdicts": [as_fields(v) for v in verdicts], "unreadable": unreadable}
+        said = self.form.read(answer)
+        return {"verdicts": said.items(as_fields), "unreadable": said.unreadable}
 
     def schema(self) -> None:
         """Return None: the answer is lines."""
@@ -111,7 +116,8 @@ class VerdictCodec:
 
 def as_fields(v: Verdict) -> dict[str, Any]:
     """Return a verdict as plain data for a DSPy example."""
-    return {"kind": v.kind, "number": v.number, "label": v.label, "text": v.text}
+    fields = {"kind": v.kind, "number": v.number, "label": v.label, "text": v.text}
+    return fields | ({"score": v.score} if v.score is not None else {})
 
 
 def render_candidates(candidates: Sequence[Entity]) -> str:

@@ -164,8 +164,8 @@ class TestMaxCost:
         assert not lab.server.requests and not list(lab.home.glob("bundles/*"))
 
     def test_holds_eight_at_once_with_answers_as_long_as_they_may_be(self, lab: Lab) -> None:
-        lab.server.delay = 0.05
-        lab.server.usage = lambda body, said: {"prompt_tokens": 1, "completion_tokens": 500, "total_tokens": 501}
+        lab.server.latency = 0.05
+        lab.server.spend = lambda body, said: {"prompt_tokens": 1, "completion_tokens": 500, "total_tokens": 501}
         ran = lab.run("--max-cost", "0.4", "--set", "lm.concurrency=8", *self.BOUND)
         refused(ran, r"costs more than 0\.4 US dollars")
         assert 1 <= len(lab.server.requests) <= 7  # 0.0501 US dollars each

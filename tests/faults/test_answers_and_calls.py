@@ -13,6 +13,7 @@ import dspy
 import pytest
 
 import optimizers
+from experiments.serving.wire import Body
 from ner_programs import LMSetupError
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, MeteredLM
@@ -24,7 +25,7 @@ from tests.loopback import Loopback
 from tests.tiny import DEV, DRUGS, PROBLEMS, TRAIN, documents, program
 
 
-def scripted(body: loopback.Body) -> str:
+def scripted(body: Body) -> str:
     text = loopback.last_turn(body).rpartition("### text\n")[2]
     said = [(w, "drug") for w in DRUGS if w in text] + [(w, "problem") for w in PROBLEMS if w in text]
     return json.dumps([{"text": w, "label": label} for w, label in said])

@@ -129,7 +129,7 @@ def figures(ran: warm.Ran) -> dict[str, Any]:
 
 @pytest.fixture(params=[1, 4], ids=["one at a time", "four at a time"])
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
-    with Loopback(delay=0.003) as server:
+    with Loopback(latency=0.003) as server:
         yield Lab(tmp_path / "lab", server, request.param)
 
 

@@ -27,6 +27,7 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
+from experiments.serving.faults import Fault
 from ner_programs import LMSetupError
 from ner_programs.lms import open_backend, open_lm
 from ner_programs.lms.metered import MeteredLM
@@ -106,7 +107,7 @@ class TestEndpoints:
         assert tracked.get_total_tokens()[model]["total_tokens"] == 18
 
     def test_sixteen_at_a_time(self, server: Loopback, model: str) -> None:
-        server.delay = 0.1
+        server.latency = 0.1
         lm = open_at(server, model)
         lm("warm")
 
@@ -150,7 +151,7 @@ class TestEndpoints:
         self,
         server: Loopback,
         model: str,
-        fault: loopback.Fault,
+        fault: Fault,
         error: type[LMError],
         attempts: int,
         naps: list[float],

@@ -109,12 +109,12 @@ def test_other_answers_are_counted() -> None:
 
 
 def test_the_offline_engine_answers_the_first_pass() -> None:
-    lm = Scripted(lambda seen: answer(seen.system, seen.turns))
+    lm = Scripted(lambda seen: answer(seen.system, seen.turns).text)
     program = SPEC.build(odd_names())
     text = "Bad knee pain, and an MRI of the left knee."
     with dspy.context(lm=lm):
         program(text)
-        said = answer(lm.prompts[0].system, lm.prompts[0].turns)
+        said = answer(lm.prompts[0].system, lm.prompts[0].turns).text
         assert Suggestions().decode(said)["names"] == ["Bad knee pain", "MRI", "left knee"]
         assert program.retrieve.suggest is not None
         program.retrieve.suggest.demos = [
@@ -122,4 +122,4 @@ def test_the_offline_engine_answers_the_first_pass() -> None:
             for n, what in enumerate(("arm", "leg", "hip"))
         ]
         program("Day 9: her arm hurts.")
-    assert answer(lm.prompts[-2].system, lm.prompts[-2].turns) == "- arm"
+    assert answer(lm.prompts[-2].system, lm.prompts[-2].turns).text == "- arm"
