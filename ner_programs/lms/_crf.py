@@ -19,11 +19,14 @@ from typing import Any
 
 import pycrfsuite
 
-from ner_programs.lms._features import Hint, Sample, encoded, flat, tags_of, tokens
+from ner_programs.lms._consistency import consistent
+from ner_programs.lms._copies import Copies
+from ner_programs.lms._features import Encoded, Hint, Sample, encoded, flat, tags_of, tokens
 
 __all__ = ["Hint", "Sample", "Span", "Tagger", "fit", "tag_in_context", "tokens"]
 
 THRESHOLD = 0.33  # tuned on NCBI dev; .30-.40 differ by less than .01 F1
+_LEAST = 0.05  # probability of a span that other places of its string may yet lift above the threshold
 _TINY = 1e-300  # an impossible row stays impossible, without a division by zero
 _ZERO_SHOT_SCORE = 0.5
 
@@ -129,8 +132,8 @@ def best_spans(spans: Iterable[Found], length: int, threshold: float) -> list[Fo
 class Tagger:
     """A fitted CRF over the tags O, B and I of each label id; it may be shared between threads."""
 
-    def __init__(self, labels: Iterable[str], model: bytes, threshold: float = THRESHOLD) -> None:
-        self._labels, self._threshold = list(labels), threshold
+    def __init__(self, labels: Iterable[str], model: bytes, copies: Copies, threshold: float = THRESHOLD) -> None:
+        self._labels, self._copies, self._threshold = list(labels), copies, threshold
         self._model = model  # the library reads from this very buffer: keep it alive
         self._crf: Any = pycrfsuite.Tagger()
         self._crf.open_inmemory(model)
@@ -142,11 +145,13 @@ class Tagger:
 
     def tag(self, sample: Sample) -> list[Span]:
         """Return the spans of a text in order of their offsets; they do not overlap."""
-        offsets, rows = encoded(sample.text, sample.hints)
+        text = encoded(sample.text, sample.hints)
+        rows = self._copies.features(text)
         with self._lock:
             chain = Chain([self._node(row) for row in rows], self._edges)
-        found = best_spans(probable_spans(chain, self._threshold), len(rows), self._threshold)
-        return [Span(offsets[a][0], offsets[b][1], self._labels[n], score) for a, b, n, score in found]
+        spans = consistent(sample.text, text.offsets, probable_spans(chain, min(_LEAST, self._threshold)))
+        found = best_spans(spans, len(rows), self._threshold)
+        return [Span(text.offsets[a][0], text.offsets[b][1], self._labels[n], score) for a, b, n, score in found]
 
     def _node(self, row: Sequence[str]) -> list[float]:
         """Potentials of one token: the marginals of the sequence that consists of it alone."""
@@ -171,25 +176,26 @@ class HintTagger(Tagger):
         return [Span(*hint, _ZERO_SHOT_SCORE) for hint in flat(hints, len(sample.text))]
 
 
-def fit(samples: Sequence[Sample], *, iterations: int = 40, c2: float = 0.1, threshold: float = THRESHOLD) -> Tagger:
+def fit(samples: Sequence[Sample], *, iterations: int = 30, c2: float = 0.05, threshold: float = THRESHOLD) -> Tagger:
     """Fit a CRF on annotated samples.
 
     Where none is annotated the hints are believed, unless the samples refute them: hints, and yet no annotation.
     """
     ids: dict[str, int] = {}
-    data: list[tuple[list[list[str]], list[str]]] = []
+    data: list[tuple[Encoded, list[str]]] = []
     for sample in samples:
         spans = flat(sample.spans, len(sample.text))
-        offsets, rows = encoded(sample.text, sample.hints, tuple(x for a, b, _ in spans for x in (a, b)))
-        data.append((rows, tags_of(offsets, spans, ids)))
+        text = encoded(sample.text, sample.hints, tuple(x for a, b, _ in spans for x in (a, b)))
+        data.append((text, tags_of(text.offsets, spans, ids)))
     if not ids:
         return HintTagger(hint.label for sample in samples for hint in sample.hints)
+    copies = Copies(data)
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
     trainer.set_params({"c1": 0.0, "c2": c2, "max_iterations": iterations})
-    for rows, tags in data:
-        if rows:
-            trainer.append(rows, tags)
-    return Tagger(ids, _trained(trainer), threshold)
+    for number, (text, tags) in enumerate(data):
+        if tags:
+            trainer.append(copies.features(text, number), tags)
+    return Tagger(ids, _trained(trainer), copies, threshold)
 
 
 def tag_in_context(demonstrations: Sequence[Sample], query: Sample) -> list[Span]:

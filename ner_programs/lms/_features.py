@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 Offsets = tuple[int, int]
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\S")
-_RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
+_LONG_RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
+_RUN = re.compile(r"(.)\1+", re.DOTALL)
+_AFFIXES = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,37 +89,69 @@ def safe(said: str) -> str:
     return quote(said, safe="", errors="surrogatepass")
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a token is by itself: its lower-cased form, its stem, its kind (a shape without repetitions) and its features."""
+
+    low: str
+    stem: str
+    kind: str
+    features: tuple[str, ...]
+
+
 @lru_cache(maxsize=50_000)
-def _word(word: str) -> tuple[str, str, str, tuple[str, ...]]:
-    """Lower-cased form, last three letters, shape (runs capped at 3), and the features a token has by itself."""
+def _word(word: str) -> Word:
     low = word.lower()
     shape = "".join("A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in word)
-    shape = _RUN.sub(r"\1\1\1", shape)
-    own = ["w=" + low, "=" + shape]
-    own += [f"p{n}={low[:n]}" for n in (2, 3, 4) if len(low) > n]
-    own += [f"s{n}={low[-n:]}" for n in (2, 3, 4) if len(low) > n]
+    own = ["1", "w=" + low, "=" + _LONG_RUN.sub(r"\1\1\1", shape)]
+    own += [f"p{n}={low[:n]}" for n in _AFFIXES if len(low) > n]
+    own += [f"s{n}={low[-n:]}" for n in _AFFIXES if len(low) > n]
     if word != low:
         own.append("W=" + word)
-    return low, low[-3:], shape, tuple(own)
+    plural = len(low) > 3 and low.endswith("s") and not low.endswith("ss")
+    return Word(low, low[:-1] if plural else low, _RUN.sub(r"\1", shape), tuple(own))
 
 
-def features(text: str, offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[list[str]]:
-    """Return the features of every token."""
-    words = [_word(text[start:end]) for start, end in offsets]
-    low = ["", "", *(word[0] for word in words), "", ""]
-    tail = ["", *(word[1] for word in words), ""]
-    hint = ["", *hint_tags(named(offsets, hints)), ""]
+def features(words: Sequence[Word], places: Sequence[tuple[str, Hint] | None]) -> list[list[str]]:
+    """Return the features of every token: its own, its neighbours', and what the hints say here and beside it.
+
+    Left out since they did not pay on dev: word pairs, concept types and paths, how a hint relates to its concept's name,
+    how often its name was right in train, how often names of the knowledge base have a word (docs/offline-engine.md).
+    """
+    low = ["", "", *(word.low for word in words), "", ""]
+    hint = ["", *hint_tags(places), ""]
     rows = []
-    for i, (*_, shape, own) in enumerate(words):
-        before2, before, here, after, after2 = low[i : i + 5]
-        row = ["-1=" + before, "+1=" + after, "-2=" + before2, "+2=" + after2]
-        row += [f"-b={before} {here}", f"+b={here} {after}", "-s=" + tail[i], "+s=" + tail[i + 2]]
+    for i, word in enumerate(words):
+        before2, before, _, after, after2 = low[i : i + 5]
+        row = ["-1=" + before, "+1=" + after, "-2=" + before2, "+2=" + after2, "-s=" + before[-3:], "+s=" + after[-3:]]
         if any(hint[i : i + 3]):
             row += ["h=" + hint[i + 1], f"-h={hint[i]}|{hint[i + 1]}", f"+h={hint[i + 1]}|{hint[i + 2]}"]
+        if here := places[i]:
+            row += _inside(hint[i + 1], here, places[i + 1 : i + 2], _length(places, i), (before, word.kind, after))
         if i > 1 and before == "(" and after == ")":  # a short form in parentheses, and whether a hint ends before them
-            row += ["ab=" + hint[i - 1], f"ab={bool(hint[i - 1]):d}|{shape}"]
-        rows.append(["1", *own, *map(intern, row)])  # interned: a cached text then costs a third of the memory
+            row += ["ab=" + hint[i - 1], f"ab={bool(hint[i - 1]):d}|{word.kind}"]
+        rows.append([*word.features, *map(intern, row)])  # interned: a cached text then costs a third of the memory
     return rows
+
+
+def _inside(
+    tag: str, here: tuple[str, Hint], following: Sequence[tuple[str, Hint] | None], length: int, around: tuple[str, str, str]
+) -> list[str]:  # fmt: skip
+    """Features of a token inside a hint of `length` tokens: whether it ends there, and what stands at its edges."""
+    before, kind, after = around
+    last = not (following and following[0] and following[0][1] is here[1])
+    row = [f"hl={tag}{last:d}{min(length, 3)}", f"hs={tag}{last:d}{kind}"]
+    if last:
+        row.append(f"+he={tag}|{after}")
+    if here[0] == "B":
+        row.append(f"-hb={tag}|{before}")
+    return row
+
+
+def _length(places: Sequence[tuple[str, Hint] | None], at: int) -> int:
+    hint = places[at]
+    assert hint is not None
+    return sum(1 for place in places[max(0, at - 3) : at + 4] if place and place[1] is hint[1])
 
 
 def flat(spans: Iterable[tuple[int, int, str]], length: int) -> list[tuple[int, int, str]]:
@@ -140,12 +174,22 @@ def tags_of(offsets: Sequence[Offsets], spans: Iterable[tuple[int, int, str]], i
     return tags
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The tokens of a text as the CRF sees them: character offsets, stems, and the features of each."""
+
+    offsets: list[Offsets]
+    stems: list[str]
+    rows: list[list[str]]
+
+
 @lru_cache(maxsize=4096)
-def encoded(text: str, hints: tuple[Hint, ...], edges: tuple[int, ...] = ()) -> tuple[list[Offsets], list[list[str]]]:
+def encoded(text: str, hints: tuple[Hint, ...], edges: tuple[int, ...] = ()) -> Encoded:
     """Return tokens and features of a text, cached by content: demonstrations come back in prompt after prompt."""
     text = _plain(text)
     offsets = cut(tokens(text), edges)
-    return offsets, features(text, offsets, hints)
+    words = [_word(text[start:end]) for start, end in offsets]
+    return Encoded(offsets, [word.stem for word in words], features(words, named(offsets, hints)))
 
 
 def _plain(text: str) -> str:

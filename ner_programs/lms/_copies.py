@@ -1,0 +1,67 @@
+"""What demonstrations mention, found again in other texts: features that a CRF can learn to trust, or not to.
+
+A demonstration is told what the other demonstrations mention, never what it mentions itself; else a copy would always be
+right while the CRF is fitted, and be trusted too much in the text that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ner_programs.lms._features import Encoded
+
+Stems = tuple[str, ...]
+
+
+class Copies:
+    """The mentions of demonstrations, as stems of their tokens, with how often each has which label id."""
+
+    def __init__(self, demonstrations: Sequence[tuple[Encoded, Sequence[str]]]) -> None:
+        """`demonstrations` are texts with a tag for every token: O, B or I with the id of a label ("B-0")."""
+        self._all: dict[Stems, dict[str, int]] = {}
+        self._own: list[dict[Stems, dict[str, int]]] = []
+        for text, tags in demonstrations:
+            own: dict[Stems, dict[str, int]] = {}
+            for stems, label in _mentions(text.stems, tags):
+                for counts in (own.setdefault(stems, {}), self._all.setdefault(stems, {})):
+                    counts[label] = counts.get(label, 0) + 1
+            self._own.append(own)
+        self._longest = max(map(len, self._all), default=0)
+
+    def features(self, text: Encoded, demonstration: int | None = None) -> list[list[str]]:
+        """Return a text's features with those of the copies in it; the longest copy counts, from the left.
+
+        `demonstration` is the number of the text, if it is one: its own mentions are then not counted.
+        """
+        own = {} if demonstration is None else self._own[demonstration]
+        rows = text.rows
+        at = 0
+        while at < len(text.stems):
+            length, label = self._found(text.stems, at, own)
+            if length:
+                rows = list(text.rows) if rows is text.rows else rows
+                for i in range(at, at + length):
+                    place, last = "B" if i == at else "I", i == at + length - 1
+                    rows[i] = [*rows[i], f"m={place}{label}", f"me={place}{last:d}{label}"]
+            at += length or 1
+        return rows
+
+    def _found(self, stems: Sequence[str], at: int, own: dict[Stems, dict[str, int]]) -> tuple[int, str]:
+        for length in range(min(self._longest, len(stems) - at), 0, -1):
+            mention = tuple(stems[at : at + length])
+            if counts := self._all.get(mention):
+                mine = own.get(mention, {})
+                left = {label: n - mine.get(label, 0) for label, n in counts.items()}
+                label = max(left, key=lambda label: left[label])  # of equals the one that came first
+                if left[label] > 0:
+                    return length, label
+        return 0, ""
+
+
+def _mentions(stems: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[Stems, str]]:
+    start = 0
+    for i, tag in enumerate([*tags, "O"]):
+        if tag[0] != "I":
+            if i > start and tags[start] != "O":
+                yield tuple(stems[start:i]), tags[start][2:]
+            start = i
