@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -18,6 +19,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+ACROSS = 4
 COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b4b94", "#b08900", "#3d8b8b", "#8a8a8a", "#d16ba5")
 
 
@@ -25,15 +27,21 @@ def plot(layout: Layout, table: Table, file: Path) -> None:
     """Write the picture as SVG; the same figures give the same file."""
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         lines = all(_number(c) is not None for c in table.columns if not c.startswith(FLOOR))
-        height = 3.4 if lines else 1.0 + 0.28 * max(len(table.rows(c)) for c in table.corpora)
-        figure = Figure(figsize=(3.6 * len(table.corpora) + 1.6, height), layout="constrained")
-        axes = figure.subplots(1, len(table.corpora), squeeze=False)[0]
+        rows = sorted(dict.fromkeys(e.row for e in table.entries), key=lambda row: row.startswith(FLOOR))
+        height = 3.4 if lines else 1.0 + 0.28 * len(rows)
+        across = min(len(table.corpora), ACROSS)
+        down = -(-len(table.corpora) // across)
+        figure = Figure(figsize=(3.6 * across + 1.6, height * down), layout="constrained")
+        axes = list(figure.subplots(down, across, squeeze=False).flat)
+        for axis in axes[len(table.corpora) :]:
+            axis.remove()
+        del axes[len(table.corpora) :]
         for n, (axis, corpus) in enumerate(zip(axes, table.corpora, strict=True)):
             axis.set_title(corpus)
             if lines:
                 _lines(axis, layout, table, corpus)
             else:
-                _forest(axis, table, corpus, n == 0)
+                _forest(axis, table, corpus, rows, named=n % across == 0)
         if lines:
             axes[0].set_ylabel("F1")
             named = {label: line for a in axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)}
@@ -70,14 +78,12 @@ def _lines(axis: Axes, layout: Layout, table: Table, corpus: str) -> None:
     axis.set_xlabel("labelled sentences" if across else "demonstrations")
 
 
-def _forest(axis: Axes, table: Table, corpus: str, first: bool) -> None:
-    rows = table.rows(table.corpora[0])
-    rows += [r for r in table.rows(corpus) if r not in rows]
+def _forest(axis: Axes, table: Table, corpus: str, rows: Sequence[str], *, named: bool) -> None:
     for y, row in enumerate(rows):
         entry = table.get(corpus, row)
         if entry is not None:
             _interval(axis, y, entry)
-    axis.set_yticks(range(len(rows)), rows if first else [""] * len(rows))
+    axis.set_yticks(range(len(rows)), rows if named else [""] * len(rows))
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.grid(axis="x", linewidth=0.4, alpha=0.5)
     axis.set_xlabel("F1")

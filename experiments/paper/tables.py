@@ -66,7 +66,7 @@ def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home
     """
     layout = LAYOUTS[name]
     failed = _failed(result)
-    cells = read_cells(home, result.run_id)
+    cells = [replace(c, corpus=c.corpus + layout.section(c.params)) for c in read_cells(home, result.run_id)]
     if not cells:
         raise TrackingError(f"table {name}: no cell was finished ({failed[0]})")
     model = grid.cells[0].spec.lm.model

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from experiments.paper.layouts import Layout, said
-from experiments.paper.read import FLOOR, Entry, Table
+from experiments.paper.read import BEST_CRF, FLOOR, Entry, Table
 
 CRF = "in-context CRF"
 HEADER = (
@@ -103,7 +103,8 @@ def _matrix(layout: Layout, table: Table, corpus: str) -> Iterator[str]:
     compared = [c for c in columns if any(_difference(table.get(corpus, r, c)) for r in table.rows(corpus))]
     if compared:
         yield ""
-        yield f"Difference to {layout.reference} in the same column, paired; \\* significant after Holm's correction."
+        same = "row" if layout.reference == BEST_CRF else "column"
+        yield f"Difference to {layout.reference} in the same {same}, paired; \\* significant after Holm's correction."
         yield ""
         yield from _grid(table, corpus, compared, f"− {layout.reference}", _difference)
     floors = [(r, e) for r in table.rows(corpus) if (e := table.get(corpus, r, FLOOR)) is not None]
@@ -141,7 +142,7 @@ def csv_text(layout: Layout, table: Table) -> str:
         ]
         row += [_n(x) for x in (e.f1, e.sd, *e.ci95, e.precision, e.recall)]
         row += [
-            layout.reference if d else "",
+            e.reference,
             *(_n(x) for x in ((d.delta, d.lo, d.hi) if d else (None,) * 3)),
             _n(e.p_holm),
         ]

@@ -35,13 +35,19 @@ def mean_interval(runs: Sequence[Rows], n: int = 10_000) -> tuple[float, float]:
     return _middle(np.clip(means, 0, 1))
 
 
-def mean_difference(a: Sequence[Rows], b: Sequence[Rows], n: int = 10_000) -> Difference:
-    """Return mean F1 of `b` less that of `a`, paired by rows; ValueError where the rows are not the same."""
+def mean_difference(a: Sequence[Rows], b: Sequence[Rows], n: int = 10_000, *, matched: bool = False) -> Difference:
+    """Return mean F1 of `b` less that of `a`, paired by rows; ValueError where the rows are not the same.
+
+    `matched` says that run i of both is of the same draw, so that what the means may be off is that of their differences.
+    """
     if len({tuple(c.gold for c in rows) for rows in (*a, *b)}) > 1:
         raise ValueError("a paired bootstrap needs the same rows on both sides: their gold counts differ")
     table, cut = _table([*a, *b]), 2 * len(a)
     deltas = np.concatenate([_means(s[:, cut:]) - _means(s[:, :cut]) for s in _resamples(table, n, 0)])
-    deltas += _error(b, n, 1) - _error(a, n, 2)
+    if matched:
+        deltas += _drawn([f1(y) - f1(x) for x, y in zip(a, b, strict=True)], n, 1)
+    else:
+        deltas += _error(b, n, 1) - _error(a, n, 2)
     total = table.sum(axis=0, keepdims=True).astype(np.float64)
     point = float((_means(total[:, cut:]) - _means(total[:, :cut]))[0])
     tail = min(int((deltas <= 0).sum()), int((deltas >= 0).sum()))
@@ -50,10 +56,14 @@ def mean_difference(a: Sequence[Rows], b: Sequence[Rows], n: int = 10_000) -> Di
 
 def _error(runs: Sequence[Rows], n: int, seed: int) -> Floats:
     """Return `n` draws of what the mean of these runs may be off from that of all runs; 0 for a single one."""
-    _, sd = mean_and_sd(runs)
-    if sd is None:
+    return _drawn([f1(rows) for rows in runs], n, seed)
+
+
+def _drawn(scores: Sequence[float], n: int, seed: int) -> Floats:
+    if len(scores) < 2:
         return np.zeros(n)
-    drawn: Floats = np.random.default_rng(seed).standard_t(len(runs) - 1, n) * (sd / len(runs) ** 0.5)
+    size = float(np.std(scores, ddof=1)) / len(scores) ** 0.5
+    drawn: Floats = np.random.default_rng(seed).standard_t(len(scores) - 1, n) * size
     return drawn
 
 

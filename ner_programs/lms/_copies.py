@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from ner_programs.lms._features import Encoded
 
 Stems = tuple[str, ...]
+_LONGEST = 30  # tokens; a longer mention is not looked for again, which would take time by its length squared
 
 
 class Copies:
@@ -26,7 +27,7 @@ class Copies:
                 for counts in (own.setdefault(stems, {}), self._all.setdefault(stems, {})):
                     counts[label] = counts.get(label, 0) + 1
             self._own.append(own)
-        self._longest = max(map(len, self._all), default=0)
+        self._longest = min(max(map(len, self._all), default=0), _LONGEST)
 
     def features(self, text: Encoded, demonstration: int | None = None) -> list[list[str]]:
         """Return a text's features with those of the copies in it; the longest copy counts, from the left.

@@ -79,7 +79,7 @@ def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...
     lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
     taken: set[int] = set()
     found: list[Hint] = []
-    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface, line.label)):
+    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface)):  # then as said: no label decides
         words = r"\s+".join(map(re.escape, line.surface.split()))
         for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
             if taken.isdisjoint(range(hit.start(), hit.end())):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pycrfsuite
 
-from ner_programs.lms._crf import _trained
+from ner_programs.lms._crf import Trainer, trained
 from ner_programs.types import Verdict
 
 SURE = 0.6
@@ -69,12 +69,11 @@ def _classify(examples: Sequence[tuple[list[str], str]], queries: Sequence[list[
     classes = list(dict.fromkeys(c for _, c in examples))
     if len(classes) < 2:
         return [{}] * len(queries)
-    trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
-    trainer.set_params({"c1": 0.0, "c2": 1.0, "max_iterations": 50})
+    trainer = Trainer(iterations=50, c2=1.0)
     for features, c in examples:
         trainer.append([features], [str(classes.index(c))])
     tagger = pycrfsuite.Tagger()
-    model = _trained(trainer)
+    model = trained(trainer)
     tagger.open_inmemory(model)
     decided = []
     for features in queries:

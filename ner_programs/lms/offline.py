@@ -57,17 +57,19 @@ def _text(system: str | Sequence[Any] | None) -> str:
     return system if isinstance(system, str) else "".join(getattr(part, "text", "") for part in system or ())
 
 
-@cache
-def code_hash() -> str:
-    """Return a hash of every file that an answer depends on: an answer is never taken from another version's cache."""
+def code_files() -> list[Path]:
+    """Return every file of nerc that an answer depends on."""
     package = Path(__file__).parent.parent
     files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
-    files += [package / name for name in ("_likelihood.py", "_suggestions.py", "alignment.py", "prompt.py", "types.py")]
-    files += [
-        package / name
-        for name in ("guidelines.py", "_guideline_grammar.py", "_guideline_words.py", "_plain_english.py")
-    ]
-    return hashlib.sha256(b"\0".join(f.read_bytes() for f in sorted(files))).hexdigest()[:8]
+    told = ("guidelines", "_guideline_grammar", "_guideline_words", "_plain_english")
+    read = ("alignment", "_text_index", "_likelihood", "_suggestions", "prompt", "types", "components", "_errors")
+    return sorted([*files, *(package / f"{name}.py" for name in ("__init__", *told, *read))])
+
+
+@cache
+def code_hash() -> str:
+    """Return a hash of the code that answers: an answer is never taken from another version's cache."""
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in code_files())).hexdigest()[:8]
 
 
 def build(*, processes: int = 0) -> Offline:

@@ -67,3 +67,14 @@ def test_runs_that_are_equal_do_not_differ() -> None:
 def test_other_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="same rows"):
         mean_difference([rows(1, 0.5)], [rows(1, 0.5, number=59)])
+
+
+def test_of_the_same_draws_only_the_differences_are_uncertain() -> None:
+    """Pools differ far more among themselves than what two learners make of the same pool."""
+    a = [rows(n, 0.3 + 0.08 * n) for n in range(1, 6)]
+    b = [[Counts(correct=min(c.correct + 1, c.gold), predicted=c.predicted + 1, gold=c.gold) for c in run] for run in a]
+    apart, matched = mean_difference(a, b), mean_difference(a, b, matched=True)
+    assert matched.delta == apart.delta and matched.lo <= matched.delta <= matched.hi
+    assert matched.hi - matched.lo < 0.6 * (apart.hi - apart.lo)
+    with pytest.raises(ValueError, match="zip"):
+        mean_difference(a, b[:-1], matched=True)

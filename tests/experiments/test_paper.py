@@ -10,7 +10,7 @@ from experiments._errors import SpecError
 from experiments.finetuning import Cost
 from experiments.paper import cost
 from experiments.paper.layouts import LAYOUTS
-from experiments.paper.read import Table
+from experiments.paper.read import BEST_CRF, TITLES, Table
 from experiments.paper.tables import SPECS, paper_grid, wanted
 from tests import warm
 
@@ -54,7 +54,40 @@ extends = ["{base}"]
 "program.retriever" = [{{ name = "none" }}, {{ name = "flat" }}, {{ name = "walk" }}]
 """
 COST = '[grid]\nextends = ["{base}"]\n"program.demos.k" = [0, 2]\n'
-SMALL = {"selectors": SELECTORS, "pools": POOLS, "dirag": DIRAG, "cost": COST}
+ENGINE = """
+[[grid]]
+extends = ["{base}"]
+"program.demos.k" = [64]
+"program.retriever" = [{{ name = "walk" }}]
+[[grid]]
+extends = ["{base}"]
+"program.demos.name" = ["random"]
+"program.demos.k" = [16]
+seed = [1, 2]
+[[grid]]
+extends = ["{base}"]
+"program.demos.k" = [16]
+[[grid]]
+extends = ["{base}"]
+"corpus.sample" = [{{ dev = 3, train = 5 }}]
+"program.demos.k" = [16]
+"""
+ENGINE_POOLS = """
+[[grid]]
+extends = ["{base}"]
+"program.demos.k" = [64]
+"program.retriever" = [{{ name = "walk" }}]
+"corpus.sample.train" = [5]
+"corpus.sample.seed" = [1, 2]
+"""
+SMALL = {
+    "selectors": SELECTORS,
+    "pools": POOLS,
+    "dirag": DIRAG,
+    "engine": ENGINE,
+    "engine_pools": ENGINE_POOLS,
+    "cost": COST,
+}
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +153,43 @@ def test_small_pools_have_floors_of_their_own(made: tuple[Path, warm.Ran, warm.R
     assert float(found["5", "floor: crf"]["f1"]) < float(found["all", "floor: crf"]["f1"])
 
 
+def test_the_engine_is_compared_with_the_better_of_the_crfs_fitted_once(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
+    found = {(r["corpus"], r["row"]): r for r in rows(made[0], "engine")}
+    crfs = [found["wardnotes, 4 of dev", f"floor: {name}"] for name in ("crf", "crf+hints")]
+    best, ours = max(crfs, key=lambda r: float(r["f1"])), found["wardnotes, 4 of dev", "nearest k=64 + knowledge"]
+    assert float(crfs[0]["f1"]) != float(crfs[1]["f1"]) and ours["reference"] == best["row"]
+    gap = float(ours["f1"]) - float(best["f1"])
+    assert float(ours["difference"]) == pytest.approx(gap, abs=2e-4)
+    assert float(ours["difference_lo"]) <= gap <= float(ours["difference_hi"])
+    assert not any(r["difference"] for (_, row), r in found.items() if row.startswith("floor"))
+    page = (made[0] / "one" / "paper" / "engine.md").read_text()
+    said = re.search(
+        r"nearest k=64 \+ knowledge − the higher of crf and crf\+hints: wardnotes, 4 of dev ([+-]\d\.\d{3})", page
+    )
+    assert said is not None and float(said[1]) == pytest.approx(gap, abs=1e-3)
+    between = re.search(r"nearest k=16 − random k=16: wardnotes, 4 of dev ([+-]\d\.\d{3})", page)
+    gap = float(found["wardnotes, 4 of dev", "nearest k=16"]["f1"]) - float(
+        found["wardnotes, 4 of dev", "random k=16"]["f1"]
+    )
+    assert between is not None and float(between[1]) == pytest.approx(gap, abs=1e-3)
+
+
+def test_other_texts_of_a_corpus_have_a_section_of_their_own(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
+    found = {(r["corpus"], r["row"]): r for r in rows(made[0], "engine")}
+    assert ("wardnotes, 3 of dev", "nearest k=16") in found and ("wardnotes, 3 of dev", "floor: crf") in found
+    assert ("wardnotes, 3 of dev", "nearest k=64") not in found
+    assert "## wardnotes, 3 of dev" in (made[0] / "one" / "paper" / "engine.md").read_text()
+
+
+def test_a_small_pool_is_compared_with_the_crf_of_the_same_draws(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
+    found = {(r["row"], r["column"]): r for r in rows(made[0], "engine_pools")}
+    ours, floors = found["5", "k=64"], [found["5", f"floor: {name}"] for name in ("crf", "crf+hints")]
+    best = max(floors, key=lambda r: float(r["f1"]))
+    assert (ours["runs"], best["runs"], ours["reference"]) == ("2", "2", best["column"])
+    assert float(ours["difference"]) == pytest.approx(float(ours["f1"]) - float(best["f1"]), abs=2e-4)
+    assert "in the same row" in (made[0] / "one" / "paper" / "engine_pools.md").read_text()
+
+
 def test_cost_says_tokens_and_what_training_takes(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     page = (made[0] / "one" / "paper" / "cost.md").read_text()
     assert re.search(r"\| k = 2 \| 0\.\d{3}.*\| [\d,]+ / \d+ \| 0 \|", page)
@@ -139,15 +209,17 @@ def test_the_specs_of_the_paper_are_grids_with_a_layout(name: str) -> None:
     grid = paper_grid(name)
     layout = LAYOUTS[name]
     params = [cell.spec.flat() for cell in grid.cells]
-    assert layout.reference in {layout.row(p) for p in params}
+    assert layout.reference == BEST_CRF or layout.reference in {layout.row(p) for p in params}
     assert len({cell.name for cell in grid.cells}) == len(grid.cells)
     assert {cell.spec.optimizer["name"] for cell in grid.cells} == {"none"}
     entries: dict[tuple[str, str, str], set[str]] = {}
     for p in params:
         rest = {k: v for k, v in p.items() if k not in ("seed", "corpus.sample.seed")}
-        entries.setdefault((p["corpus.name"], layout.row(p), layout.column(p)), set()).add(str(sorted(rest.items())))
+        key = (p["corpus.name"] + layout.section(p), layout.row(p), layout.column(p))
+        entries.setdefault(key, set()).add(str(sorted(rest.items())))
     assert all(len(settings) == 1 for settings in entries.values()), "a mean is over seeds and draws alone"
-    assert len(entries) > 2 and all(p["corpus.name"] in ("ncbi_disease", "bc2gm", "bc5cdr") for p in params)
+    assert len(entries) > 2 and {p["corpus.name"] for p in params} <= set(TITLES)
+    assert {p["parts"] for p in params} == {'["dev"]' if name.startswith("engine") else '["test"]'}
 
 
 def test_selectors_and_pools_are_as_wide_as_they_should_be() -> None:
@@ -161,6 +233,19 @@ def test_selectors_and_pools_are_as_wide_as_they_should_be() -> None:
 
     assert runs("selectors")["random", "k=32"] == 5 and runs("selectors")["bm25", "k=1"] == 1
     assert [runs("pools")[size, "k=16"] for size in ("50", "200", "1000", "all")] == [10, 10, 3, 1]
+
+
+def test_the_engine_is_scored_on_whole_dev_sets_with_knowledge_and_on_ten_draws_of_small_pools() -> None:
+    whole = [
+        cell.spec.corpus["name"]
+        for cell in paper_grid("engine").cells
+        if LAYOUTS["engine"].row(cell.spec.flat()) == "nearest k=64 + knowledge" and "sample" not in cell.spec.corpus
+    ]
+    assert whole == ["ncbi_disease", "bc5cdr_disease", "bc5cdr_chemical", "bc2gm", "wardnotes"]
+    assert all(cell.spec.kb is not None for cell in paper_grid("engine").cells)  # so that crf+hints is always there
+    drawn = [cell.spec.corpus for cell in paper_grid("engine_pools").cells]
+    sizes = [(c["name"], c["sample"]["train"]) for c in drawn]
+    assert {sizes.count(size) for size in sizes} == {10} and {n for _, n in sizes} == {50, 200}
 
 
 def test_a_table_that_there_is_not_is_said() -> None:
