@@ -18,6 +18,7 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d+|\S")
 _LONG_RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 _RUN = re.compile(r"(.)\1+", re.DOTALL)
 _AFFIXES = (1, 2, 3, 4, 5)
+_SENTENCE = 800  # characters; the features of a longer text take megabytes, and fewer of them are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +184,19 @@ class Encoded:
     rows: list[list[str]]
 
 
-@lru_cache(maxsize=4096)
 def encoded(text: str, hints: tuple[Hint, ...], edges: tuple[int, ...] = ()) -> Encoded:
     """Return tokens and features of a text, cached by content: demonstrations come back in prompt after prompt."""
+    return (_sentence if len(text) < _SENTENCE else _document)(text, hints, edges)
+
+
+def _encoded(text: str, hints: tuple[Hint, ...], edges: tuple[int, ...]) -> Encoded:
     text = _plain(text)
     offsets = cut(tokens(text), edges)
     words = [_word(text[start:end]) for start, end in offsets]
     return Encoded(offsets, [word.stem for word in words], features(words, named(offsets, hints)))
+
+
+_sentence, _document = lru_cache(maxsize=4096)(_encoded), lru_cache(maxsize=512)(_encoded)
 
 
 def _plain(text: str) -> str:

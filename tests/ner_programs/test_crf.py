@@ -61,7 +61,7 @@ def test_one_demonstration_is_enough_to_find_its_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [("x", "y"), ("sign: or B-symptom", "drug"), ("é|\0|1", "é|\0|2"), ("", "O"), ("\ud800", " ")]
+    "names", [("x", "y"), ("sign: or B-symptom", "drug"), ("é|\0|1", "é|\0|2"), ("0", "O"), ("\ud800", " ")]
 )
 def test_renaming_the_labels_renames_the_answers_and_changes_nothing_else(names: tuple[str, str]) -> None:
     renamed = dict(zip((DRUG, SIGN), names, strict=True))

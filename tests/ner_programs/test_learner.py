@@ -105,3 +105,25 @@ def test_probabilities_stay_probabilities_and_spans_stay_spans(text: str, scores
     after = consistent(text, tokens(text), spans)
     assert sorted(s[:3] for s in after) == [s[:3] for s in spans]
     assert all(-1e-9 <= s[3] <= 1 + 1e-9 for s in after)
+
+
+# Belief in hints
+
+
+def test_a_few_demonstrations_do_not_teach_that_nothing_is_a_mention() -> None:
+    plain = [Sample("nothing to see here"), Sample("nor there"), mention("saw a plover today", "plover")]
+    hinted = Sample("then came dunlins", hints=(Hint(10, 17, "x"),))
+    assert [
+        s.label for s in tag_in_context(plain, hinted)
+    ] == []  # no demonstration has a hint: nothing vouches for one
+    plain.append(Sample("a knot slept", ((2, 6, "x"),), (Hint(2, 6, "x"),)))
+    assert [s.label for s in tag_in_context(plain, hinted)] == ["x"]
+
+
+def test_many_demonstrations_outvote_hints() -> None:
+    wrong = [
+        Sample(f"the {w} fell", (), (Hint(4, 4 + len(w), "x"),))
+        for w in ("gate", "lamp", "roof", "wall", "door", "tile")
+    ]
+    right = [mention(f"the {w} flew", w) for w in ("wren", "kite")]
+    assert tag_in_context([*wrong, *right], Sample("the tent fell", hints=(Hint(4, 8, "x"),))) == []

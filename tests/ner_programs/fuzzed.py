@@ -1,0 +1,299 @@
+"""Prompts out of one seed: sound ones of every stage of the offline engine, over odd texts, and what damages them."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import dspy
+from dspy.propose.grounded_proposer import generate_instruction_class
+from dspy.teleprompt.copro_optimizer import BasicGenerateInstruction, GenerateInstructionGivenAttempts
+
+from ner_programs import Entity, Label, Mention, prompt
+from ner_programs._suggestions import Suggestions
+from ner_programs.components import names, resolve
+from ner_programs.guidelines import render
+from ner_programs.lms._proposals import CONVENTIONS
+from ner_programs.types import Verdict
+from ner_programs.verifiers._verdicts import Verdicts, render_candidates
+from tests.ner_programs.support import NASTY
+
+Random = random.Random
+FORMATS = names("ner_programs.formats")
+MODES = ("full", "reject")
+ADAPTERS = {
+    "chat": dspy.ChatAdapter(use_json_adapter_fallback=False),
+    "json": dspy.JSONAdapter(),
+    "xml": dspy.XMLAdapter(),
+}
+PROPOSALS = tuple(f"propose-{name}" for name in ADAPTERS)
+STAGES = (*FORMATS, *MODES, "seeds", *PROPOSALS)
+
+_NOTE = (
+    "Pt took Fooxil for severe head pain and the night cough (NC); no fever today, MRI of the left knee was odd. Given 5 mg "
+    "barazole-X twice daily she denies chest pain/itching, but knee pain came back after Quxa was stopped."
+)
+TERMS = ("head pain", "night cough", "MRI", "knee", "fever", "Fooxil", "barazole-X", "itching")
+WORDS = [*_NOTE.split(), *2 * TERMS]
+ODD = [
+    *NASTY, "\x07", "\x1b[0m", "\x85", "\u2029", "\u200f", "\u202epain\u202c", "\ufeff", "😀", "👩‍⚕️",
+    "שלום", "ألم", "\ud800", "\udfff", "x" * 400, "ﬁ", "ǅ", "١٢", "½", "(a+)+$", ".*.*.*=", "(?:",
+    "(" * 40 + ")" * 40, "[[[[", "\\" * 9, "{0}%s$1", "a\u0300" * 60, "-" * 90, "\n\n\n", "\t\t", "\xa0",
+    "''''", '"""',
+]  # fmt: skip
+NAMES = [
+    "problem", "test", "A&B drug (x)", "Ünïcode_ß", "漢字", "O", "B-x", "none", "keep", "add", "Entity",
+    "a.b/c+", "42", "span",
+]  # fmt: skip
+GARBLED = [
+    '- "a; b": problem; = "c\\"d"; is_a x', "- pain: problem, not a test", "- x: none of the labels", '- "',
+    '- "": ', "- ; ; ;", "- a: b: c: d", "- knee pain; knee pain", '- "knee pain: test', "- (a+)+$: test",
+    "- " + "( " * 200, "- pain:", "-pain: test", "- \ud800: test; \x00", "- pain: O; = " + "long " * 300,
+    "- " + ";" * 2000, "- , not a , not a : , not an x", '- "\\ud800": test',
+]  # fmt: skip
+ORDERS = [
+    'Never mark "pain.', 'Always mark "" as .', "Leave out the first (.*) of a mention.", "Mark mark mark.",
+    "Always mark “x” as 42 as O.", 'Never mark ' + ", ".join(f'"{n}"' for n in range(300)) + ".",
+    "- " * 200 + "Keep articles", "Leave out " + "the " * 400 + ".",
+    'Mark names joined by "(" as one problem.', 'Always mark "(a+)+$", "knee" as problem.',
+    "Leave out articles at the start of a \x00.",
+]  # fmt: skip
+NEW = [
+    "", "-", "- : x", "- " + "x" * 500, '- a" | b ]: y', "- <b>", "- \ud800: \x00", "- problem\u2028: x",
+    "- [SEP]: [SEP]", "- O: \\",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A prompt of a stage; `labels` are its labels, `text` what it asks about."""
+
+    stage: str
+    system: str
+    turns: tuple[str, ...]
+    labels: tuple[Label, ...] = ()
+    text: str = ""
+
+
+def text_of(rng: Random) -> str:
+    """Words with odd pieces among them; sometimes none, sometimes one, sometimes nothing but odd ones."""
+    odd = rng.choice((0.0, 0.05, 0.05, 0.3, 1.0))
+    count = rng.choice((0, 1, 4, 10, 10, 25))
+    words = [rng.choice(ODD) if rng.random() < odd else rng.choice(WORDS) for _ in range(count)]
+    return rng.choice((" ", " ", " ", "", "\n", "\t \u2028")).join(words)
+
+
+def marks_of(text: str, labels: Sequence[Label], rng: Random) -> list[Mention]:
+    """Mark the terms, each with a label of its own, or anything: flat, without blanks at the edges."""
+    if rng.random() < 0.6:
+        hits = [
+            (hit, labels[n % len(labels)].name)
+            for n, term in enumerate(TERMS)
+            for hit in re.finditer(rf"\b{term}\b", text)
+        ]
+        return [Mention(hit[0], label, hit.start()) for hit, label in sorted(hits, key=lambda pair: pair[0].start())]
+    found: list[Mention] = []
+    at = 0
+    words = text.split()
+    while words and rng.random() < 0.8:
+        start = text.find(rng.choice(words), at)
+        if start < 0:
+            break
+        surface = text[start : start + rng.choice((3, 8, 8, 30))].strip()
+        if surface and text.startswith(surface, start):
+            found.append(Mention(surface, rng.choice(labels).name, start))
+            at = start + len(surface)
+    return found
+
+
+def knowledge_of(text: str, labels: Sequence[Label], rng: Random) -> str:
+    lines = rng.sample(GARBLED, rng.choice((0, 0, 1, 3)))
+    for m in marks_of(text, labels, rng) if rng.random() < 0.7 else ():
+        said = rng.choice([m.label, m.label, "tree", f"tree, not a {m.label}"])
+        lines.append(f"- {' '.join(m.text.split())}: {said}" + rng.choice(("", "; = x", "; is a sign; of y")))
+    return "\n".join(lines)
+
+
+def instruction_of(rng: Random) -> str:
+    lines = rng.sample(ORDERS, rng.choice((0, 0, 1, 2))) + [
+        render(rule) for rule in rng.sample(CONVENTIONS, rng.choice((0, 1, 3)))
+    ]
+    return "\n".join(["Find every mention of the labels below in the text.", *lines])
+
+
+def well_formed(stage: str, rng: Random) -> Ask:
+    """Make a prompt as nerc or DSPy makes it for `stage`, over any texts."""
+    if stage in PROPOSALS:
+        return _proposal(stage, rng)
+    chosen = rng.sample(NAMES, rng.choice((1, 1, 2, 3, 5)))
+    labels = tuple(Label(name, " ".join(text_of(rng).split()) if rng.random() < 0.4 else "") for name in chosen)
+    codec = codec_of(stage, labels)
+    system = [("", instruction_of(rng)), ("labels", prompt.render_labels(labels)), ("answer", codec.describe())]
+    turns: list[str] = []
+    one = rng.random() < 0.02  # two hundred demonstrations of one token
+    for _ in range(200 if one else rng.choice((0, 1, 2, 4, 8))):
+        turns += _turn(codec, stage, labels, rng.choice(WORDS) if one else text_of(rng), rng)
+    text = text_of(rng)
+    return Ask(stage, prompt.render(system), (*turns, _turn(codec, stage, labels, text, rng)[0]), labels, text)
+
+
+def codec_of(stage: str, labels: tuple[Label, ...]) -> Any:
+    if stage in FORMATS:
+        return resolve("ner_programs.formats", {"name": stage}, labels=labels)
+    return Suggestions() if stage == "seeds" else Verdicts(labels, stage)  # type: ignore[arg-type]
+
+
+def _turn(codec: Any, stage: str, labels: Sequence[Label], text: str, rng: Random) -> tuple[str, str]:
+    known = knowledge_of(text, labels, rng) if rng.random() < 0.5 and stage != "seeds" else ""
+    fields = ([("knowledge", known)] if known else []) + [("text", text)]
+    marks = marks_of(text, labels, rng)
+    if stage == "seeds":
+        return prompt.render(fields), codec.write([m.text for m in marks])
+    if stage in FORMATS:
+        return prompt.render(fields), codec.write(text, marks)
+    listed = [Entity.of(text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in marks]
+    verdicts = [
+        Verdict(rng.choice(("keep", "reject", "label")), n, rng.choice(labels).name) for n, _ in enumerate(listed, 1)
+    ]
+    verdicts += [Verdict("add", None, rng.choice(labels).name, m.text) for m in marks[:1]]
+    return prompt.render([*fields, ("candidates", render_candidates(listed))]), codec.write(verdicts)
+
+
+@cache
+def signatures() -> dict[str, Any]:
+    ask = generate_instruction_class(program_aware=False, use_instruct_history=False, use_tip=False).signature
+    return {"basic": BasicGenerateInstruction, "attempts": GenerateInstructionGivenAttempts, "grounded": ask}
+
+
+def _proposal(stage: str, rng: Random) -> Ask:
+    kind = rng.choice(("basic", "attempts", "grounded"))
+    base, shown = instruction_of(rng), "\n".join(f"text: {text_of(rng)}\nmentions: []" for _ in range(3))
+    attempts = [f"Instruction #1: {base}", f"Resulting Score #1: {rng.random()}", text_of(rng)]
+    inputs = {
+        "basic": {"basic_instruction": base},
+        "attempts": {"attempted_instructions": attempts},
+        "grounded": {"dataset_description": shown, "task_demos": shown, "basic_instruction": base},
+    }  # fmt: skip
+    signature = signatures()[kind]
+    system, user = (m["content"] for m in ADAPTERS[stage.removeprefix("propose-")].format(signature, [], inputs[kind]))
+    return Ask(stage, system, (user,), text=kind)
+
+
+# Damage
+
+Damage = Callable[[Ask, Ask, Random], Ask]
+
+
+def damaged(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Damage a prompt one to four times; `other` is a prompt that pieces may come from."""
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        ask = rng.choice(DAMAGES)(ask, other, rng)
+    return ask
+
+
+def one_message(ask: Ask, rng: Random, change: Callable[[str], str]) -> Ask:
+    """Change the system message, or one turn."""
+    at = rng.randrange(-1, len(ask.turns))
+    if at < 0:
+        return replace(ask, system=change(ask.system))
+    return replace(ask, turns=(*ask.turns[:at], change(ask.turns[at]), *ask.turns[at + 1 :]))
+
+
+def sections(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Drop, repeat, reorder, shorten, rename or swap sections."""
+    theirs = prompt.parse(rng.choice((other.system, *other.turns)))
+
+    def change(message: str) -> str:
+        found = prompt.parse(message)
+        at = rng.randrange(len(found))
+        name, content = found[at]
+        match rng.randrange(6):
+            case 0:
+                del found[at]
+            case 1:
+                found.insert(rng.randrange(len(found) + 1), found[at])
+            case 2:
+                rng.shuffle(found)
+            case 3:
+                found[at] = (name, content[: rng.randrange(len(content) + 1)])
+            case 4:
+                found[at] = (rng.choice(("labels", "answer", "text", "knowledge", "candidates", "x")), content)
+            case _:
+                found[at] = rng.choice(theirs)
+        return _written(found)
+
+    return one_message(ask, rng, change)
+
+
+def _written(found: Sequence[tuple[str, str]]) -> str:
+    return prompt.render([(name or "x", content) if n else (name, content) for n, (name, content) in enumerate(found)])
+
+
+def turns(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Shuffle, drop, repeat or mix turns."""
+    mine = list(ask.turns)
+    match rng.randrange(5):
+        case 0:
+            rng.shuffle(mine)
+        case 1:
+            del mine[rng.randrange(len(mine) + 1) :]
+        case 2:
+            mine.insert(rng.randrange(len(mine) + 1), rng.choice(mine) if mine else "")
+        case 3:
+            mine = [*other.turns, *mine]
+        case _:
+            mine = mine[1:]
+    return replace(ask, turns=tuple(mine))
+
+
+def answers(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Put answers of another prompt (of another format, about another text) in place of the answers."""
+    theirs = [*other.turns[1::2], "", "none", "[]", text_of(rng)]
+    mixed = [rng.choice(theirs) if n % 2 and rng.random() < 0.7 else turn for n, turn in enumerate(ask.turns)]
+    return replace(ask, turns=tuple(mixed))
+
+
+def lines(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Add garbled knowledge, guideline or label lines, where they belong."""
+    where, pieces = rng.choice(
+        (("knowledge", GARBLED), ("", ORDERS), ("labels", NEW), ("candidates", ['1 "\\x" | a', '2 "', "9"]))
+    )
+    line = rng.choice(pieces)
+
+    def change(message: str) -> str:
+        found = prompt.parse(message)
+        return _written([(name, f"{content}\n{line}" if name == where else content) for name, content in found])
+
+    return replace(
+        ask, system=change(ask.system), turns=tuple(change(t) if n % 2 == 0 else t for n, t in enumerate(ask.turns))
+    )
+
+
+def pieces(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Put something odd anywhere."""
+    return one_message(ask, rng, lambda m: m[: (at := rng.randrange(len(m) + 1))] + rng.choice(ODD) + m[at:])
+
+
+def cuts(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Take out or repeat a stretch of a message."""
+
+    def change(message: str) -> str:
+        a, b = sorted(rng.randrange(len(message) + 1) for _ in range(2))
+        return message[:a] + message[b:] if rng.random() < 0.6 else message[:b] + message[a : a + 3000] + message[b:]
+
+    return one_message(ask, rng, change)
+
+
+def elsewhere(ask: Ask, other: Ask, rng: Random) -> Ask:
+    """Ask about another text than the one that the answers mark: all gold lies outside the text."""
+    text = prompt.render([("text", text_of(rng))])
+    return replace(
+        ask, turns=tuple(text if n % 2 == 0 and n < len(ask.turns) - 1 else t for n, t in enumerate(ask.turns))
+    )
+
+
+DAMAGES: tuple[Damage, ...] = (sections, sections, turns, answers, lines, lines, pieces, pieces, cuts, elsewhere)

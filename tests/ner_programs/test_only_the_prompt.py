@@ -1,0 +1,256 @@
+"""The offline engine's answer is made of the prompt, of its labels' names and its gold, and of nothing around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+import ner_programs
+from experiments.corpora.wardnotes import LABELS, read
+from ner_programs import Counts, Entity, Label, Mention, Pool, ProgramSpec, align, open_lm, prompt
+from ner_programs.components import names, resolve
+from ner_programs.demos import Demonstration
+from ner_programs.guidelines import Rule, render
+from ner_programs.lms._answer import Answer
+from ner_programs.lms._incontext import answer
+from ner_programs.lms._worker import Workers
+from ner_programs.lms.offline import code_files
+from ner_programs.types import Verdict
+from ner_programs.verifiers._verdicts import Verdicts, render_candidates
+from tests.ner_programs.fuzzed import STAGES, well_formed
+from tests.ner_programs.support import NOTES, PLAIN, mentions_of, ontology
+
+FORMATS = names("ner_programs.formats")
+ROOT = Path(ner_programs.__file__).parents[1]
+
+
+def told(seen: tuple[str, Sequence[str]]) -> Answer:
+    said = answer(*seen)
+    assert said is not None
+    return said
+
+
+# Names of labels
+
+A, B, C = "sign", "drug", "assay"
+SHOWN = [
+    ("Took Fooxil for the night cough, MRI done.", {"Fooxil": B, "night cough": A, "MRI": C}),
+    ("The fever went, Quxa was stopped; CT tomorrow.", {"fever": A, "Quxa": B, "CT": C}),
+    ("No MRI, no fever; Zetol (ZT) for head pain.", {"MRI": C, "fever": A, "Zetol": B, "head pain": A}),
+    ("Given Fooxil the head pain and the cough were gone.", {"Fooxil": B, "head pain": A, "cough": A}),
+    ("Slept well.", {}),
+]
+ASKED = (
+    "MRI for the severe fever and night cough; given Norvex (NX), Barux and Zetol. No head pain; rash. A draft, EKG."
+)
+KNOWN = [
+    ("Norvex", B),
+    ("Barux", B),
+    ("Barux", A),
+    ("draft", f"tree, not a {A}"),
+    ("EKG", C),
+    ("rash", ""),
+    ("fever", A),
+]
+RULES = [Rule("always", ("rash",), A), Rule("drop_start", label=A, classes=("articles",)), Rule("short_out", label=B)]
+NAMES = [("sign", "drug", "assay"), ("drug", "assay", "sign"), ("an", "zebra", "Mark"), ("x y", "A&B drug (x)", "always"),
+         ("漢字", "O", "B-x")]  # fmt: skip
+
+
+def ask(to: dict[str, str], form: Any, verify: bool) -> tuple[str, list[str]]:
+    """The prompt, with the labels called as `to` says."""
+
+    def known(text: str) -> str:
+        lines = [(name, to.get(label, label)) for name, label in KNOWN if name in text]
+        denied = [(name, f"tree, not a {to[A]}" if label.startswith("tree") else label) for name, label in lines]
+        return "\n".join(f"- {name}" + (f": {label}" if label else "") for name, label in denied)
+
+    def turn(text: str, gold: dict[str, str]) -> list[str]:
+        mentions = [Mention(name, to[label]) for name, label in gold.items()]
+        entities = align(text, mentions)
+        fields = [("knowledge", known(text)), ("text", text)]
+        if not verify:
+            return [prompt.render(fields), form.write(text, mentions_of(entities))]
+        wrong = [Entity.of(text, e.start, e.end, to[A if n % 2 else B]) for n, e in enumerate(entities)]
+        verdicts = [
+            Verdict("keep", n) if right == said else Verdict("label", n, right.label)
+            for n, (right, said) in enumerate(zip(entities, wrong, strict=True), 1)
+        ]
+        return [prompt.render([*fields, ("candidates", render_candidates(wrong))]), form.write(verdicts)]
+
+    rules = [Rule(r.kind, r.words, to[r.label], r.classes) for r in RULES]
+    system = [
+        ("", "\n".join(["Find every mention.", *map(render, rules)])),
+        ("labels", "\n".join(f"- {to[label]}: what is marked as {n}" for n, label in enumerate((A, B, C)))),
+        ("answer", form.describe()),
+    ]
+    turns = [message for text, gold in SHOWN for message in turn(text, gold)]
+    return prompt.render(system), [*turns, turn(ASKED, {"fever": A, "MRI": C, "Norvex": B, "rash": B})[0]]
+
+
+@pytest.mark.parametrize("stage", [*FORMATS, "full", "reject"])
+def test_other_names_of_labels_change_the_names_in_the_answer_and_nothing_else(stage: str) -> None:
+    verify = stage not in FORMATS
+    found = []
+    for names_ in NAMES:
+        to = dict(zip((A, B, C), names_, strict=True))
+        labels = tuple(Label(name, f"what is marked as {n}") for n, name in enumerate(names_))
+        form: Any = (
+            resolve("ner_programs.formats", {"name": stage}, labels=labels) if not verify else Verdicts(labels, stage)
+        )  # type: ignore[arg-type]
+        said = told(ask(to, form, verify))
+        back = {name: plain for plain, name in to.items()}
+        reading = form.read(said.text)
+        assert reading.unreadable == 0
+        logprobs = [logprob for _, logprob in said.logprobs]
+        found.append(([(m.text, back.get(m.label or ""), getattr(m, "kind", "")) for m in reading], logprobs))
+    assert len(found[0][0]) > 3
+    assert len(set(found[0][1])) > 3
+    assert all(one == found[0] for one in found[1:])
+
+
+# The gold of the demonstrations
+
+
+Gold = Callable[[Demonstration, random.Random], tuple[Mention, ...]]
+
+
+def other_labels(shown: Demonstration, rng: random.Random) -> tuple[Mention, ...]:
+    return tuple(Mention(m.text, rng.choice([la.name for la in LABELS]), m.start) for m in shown.mentions)
+
+
+def other_spans(shown: Demonstration, rng: random.Random) -> tuple[Mention, ...]:
+    """As many words as before, of the same labels, anywhere."""
+    words = shown.text.split()
+    places = [shown.text.index(w) for w in words]
+    found = [(rng.choice(places), m) for m in shown.mentions]
+    return tuple(Mention(shown.text[at:].split()[0], m.label, at) for at, m in found)
+
+
+def f1(gold: Gold, documents: Sequence[Demonstration], select: Any, form: Any) -> float:
+    rng, system = random.Random(1), [("", "Find every mention."), ("labels", prompt.render_labels(LABELS))]
+    counts = Counts()
+    for document in documents:
+        turns = []
+        for shown in select(document.text):
+            turns += [prompt.render([("text", shown.text)]), form.write(shown.text, gold(shown, rng))]
+        seen = prompt.render([*system, ("answer", form.describe())]), [*turns, prompt.render([("text", document.text)])]
+        right = align(document.text, document.mentions)
+        counts += Counts.of(right, align(document.text, form.read(told(seen).text)))
+    return counts.f1
+
+
+def test_demonstrations_with_other_gold_destroy_the_answer() -> None:
+    select = resolve("ner_programs.demos", {"name": "tfidf", "k": 16}, pool=Pool.of(read("train"), "sentence"))
+    form = resolve("ner_programs.formats", {"name": "json_list"}, labels=LABELS)
+    documents = list(Pool.of(read("dev"), "sentence"))[:50]
+    right = f1(lambda shown, rng: tuple(shown.mentions), documents, select, form)
+    labels, spans = (f1(gold, documents, select, form) for gold in (other_labels, other_spans))
+    print(f"right {right:.3f}, labels at random {labels:.3f}, spans at random {spans:.3f}")
+    assert right > 0.5
+    assert labels < 0.5 * right
+    assert spans < 0.3 * right
+
+
+# What is around the prompt
+
+PROMPTS = [well_formed(stage, random.Random(f"{stage} {n}")) for n in range(8) for stage in STAGES]
+CHILD = """
+import json, sys
+sys.modules["experiments"] = sys.modules["optimizers"] = None  # to import them is an error
+from dataclasses import asdict
+from ner_programs.lms._incontext import answer
+for line in sys.stdin:
+    print(json.dumps(asdict(answer(*json.loads(line)))))
+loaded = {m: getattr(sys.modules[m], "__file__", None) for m in sys.modules}
+print(json.dumps({m: f for m, f in loaded.items() if m.split(".")[0] in ("ner_programs", "kb", "experiments", "dspy")}))
+"""
+
+
+def plain(said: Answer | None) -> Any:
+    return json.loads(json.dumps(said and asdict(said)))
+
+
+def in_order(order: Sequence[int], ask: Callable[[str, Sequence[str]], Answer | None]) -> list[Any]:
+    found = {n: plain(ask(PROMPTS[n].system, list(PROMPTS[n].turns))) for n in order}
+    return [found[n] for n in range(len(PROMPTS))]
+
+
+@pytest.fixture(scope="module")
+def fresh() -> tuple[list[Any], dict[str, str | None]]:
+    """What a new process answers that cannot import a corpus, and the modules that it then has."""
+    lines = "".join(json.dumps([p.system, p.turns]) + "\n" for p in PROMPTS)
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", CHILD]
+    run = subprocess.run(
+        command, env=env, cwd="/", input=lines, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    *said, loaded = (json.loads(line) for line in run.stdout.splitlines())
+    return said, loaded
+
+
+def test_a_process_that_cannot_import_a_corpus_says_the_same_and_is_as_sure(fresh: Any) -> None:
+    answers, loaded = fresh
+    assert "experiments" in loaded and loaded["experiments"] is None and "dspy" not in loaded
+    assert answers == in_order(range(len(PROMPTS)), answer)
+    assert sum(len(a["logprobs"]) > 1 for a in answers) > 8
+
+
+def test_neither_the_order_of_prompts_nor_what_was_asked_before_matters(fresh: Any) -> None:
+    answers, _ = fresh
+    rng = random.Random(3)
+    workers = Workers(1)
+    try:
+        for ask_one in (answer, workers.answer):
+            order = [*range(len(PROMPTS))]
+            rng.shuffle(order)
+            assert in_order(order + order[::3], ask_one) == answers
+    finally:
+        workers.close()
+
+
+VERIFY: dict[str, Any] = {"verify": {"name": "llm", "mode": "full"}}
+REJECT: dict[str, Any] = {"verify": {"name": "llm", "mode": "reject"}}
+WAYS: dict[str, dict[str, Any]] = {"extract": {}, "reject": REJECT, "full": VERIFY, "seeds": {"seeds": "lm"}}
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Any]:
+    lm = open_lm("offline", processes=2)
+    yield lm
+    lm.meter.backend.close()
+
+
+@pytest.mark.parametrize("stage", WAYS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_same_in_sync_and_async_in_this_process_and_in_others(two: Any, format: str, stage: str) -> None:
+    settings = {"format": {"name": format}, "demos": {"name": "random", "k": 6}, "retriever": {"name": "walk"}}
+    program = ProgramSpec(labels=PLAIN, unit="sentence", **settings, **WAYS[stage]).build(
+        ontology(), Pool.of(NOTES, "sentence")
+    )
+    text, found = "Pt has headache. MRI showed knee pain. No fever; CT done.", []
+    for lm in (open_lm(), two):
+        with dspy.context(lm=lm, disable_history=True):
+            said = [program(text), asyncio.run(program.acall(text))]
+        assert all(one.unreadable == one.unanswered == 0 for one in said)
+        found += [[(e, e.score) for e in one.entities] for one in said]
+    assert len(found[0]) > 1 and all(score for _, score in found[0])
+    assert all(one == found[0] for one in found[1:])
+
+
+def test_the_model_name_covers_every_file_that_an_answer_comes_from(fresh: Any) -> None:
+    loaded = {Path(file) for name, file in fresh[1].items() if file and name.split(".")[0] in ("ner_programs", "kb")}
+    assert len(loaded) > 25
+    assert sorted(str(f.relative_to(ROOT)) for f in loaded - set(code_files())) == []
