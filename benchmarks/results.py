@@ -32,9 +32,8 @@ K = {"wardnotes": 64, "ncbi": 32}
 READING = """\
 Rows are the in-context CRF, not a language model: what it shows about demonstrations or knowledge need not hold for
 one. A learner without pretraining lives on words it has seen, so nearest and random demonstrations differ far more than
-with an LLM; and this first version reads of a knowledge line only what is named and which label it says, so flat and
-graph knowledge are the same to it. Verification by the same engine has no evidence that extraction lacked, and does not
-pay.
+with an LLM; and it reads of a knowledge line only what is named and which label it says, so flat and graph knowledge are
+the same to it. Verification by the same engine has no evidence that extraction lacked, and does not pay.
 
 Differences are to the first row, paired over the same rows of the corpus; `*` means that the 95 % interval excludes 0.
 They are not corrected for the number of rows."""

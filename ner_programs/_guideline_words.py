@@ -34,13 +34,14 @@ CLASSES: dict[str, tuple[str, ...]] = {
 _NOUN = r"(?:mentions?|spans?|entity|entities|names?|annotations?|\x02)"
 _ITEM_NOUN = r"(?:words?|adjectives?|modifiers?|qualifiers?|terms?)"
 _ART = r"(?:(?:an?|the|any|each|every|its|all) )?"
-# What is written as several words, in this order; \\x01n\\x01 is a quoted string, \\x02 the label.
 _LIST = r"(?:the (?:words?|terms?) )?((?:\x01\d+\x01[ ,]*(?:and |or )?)+)"
+# What is written as several words, in this order; \x01n\x01 is a quoted string, \x02 the label.
 PHRASES = tuple(
     (re.compile(pattern), f" {code} ")
     for pattern, code in (
         (r"\b(?:such as|for example|for instance|namely|including for example)\b", "like"),
         (r"\b(?:do|does|did|should|must|may|can|is|are) not\b|\b(?:do|does|is|are|should|must)n't\b|\bcannot\b", "not"),
+        (r"\b(?:start|beginning|begin|front|end) of (?:an?|the|each|every|any|its|this|that) texts?\b", "?"),  # no mention's
         (r"\bshort(?:ened)? forms?\b", "abbreviation"),
         (rf"\b{_ITEM_NOUN} (?:of|for|about) (?:the )?severity\b|\bseverity {_ITEM_NOUN}\b", "%severity"),
         (rf"\b{_ITEM_NOUN} (?:of|for|about) (?:the )?time\b|\b(?:time|temporal) {_ITEM_NOUN}\b", "%time"),

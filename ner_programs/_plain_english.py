@@ -15,7 +15,9 @@ from itertools import pairwise
 from ner_programs._guideline_words import CLASS_WORDS, CLASSES, CODES, PHRASES
 
 _QUOTES = ('""', "``", "“”", "''", "‘’", "«»")
-_QUOTED = re.compile(r"\"([^\"]*)\"|`([^`]*)`|“([^”]*)”|«([^»]*)»|(?<!\w)‘(.*?)’(?!\w)|(?<!\w)'(.*?)'(?!\w)")
+_QUOTED = re.compile(
+    r"\"([^\"]*)\"|`([^`]*)`|“([^”]*)”|«([^»]*)»|(?<!\w)‘(.{0,200}?)’(?!\w)|(?<!\w)'(.{0,200}?)'(?!\w)"
+)
 _BULLET = re.compile(r"\s*(?:[-*•·–+]|\(?\d{1,2}[.)]|\(?[a-hA-H]\))\s+")
 _NAMED = 4  # a sentence that names labels more often is none of ours
 _EXAMPLE = re.compile(r'"[AX] (\S+) [BY]"')  # "X and Y": names joined by "and"
@@ -23,13 +25,17 @@ _TITLE = re.compile(r"(?:rule|guideline|convention|note)(?: \d+)?: ", re.IGNOREC
 _HARMLESS = re.compile(
     r"(?:#+|please|the|these|this|our|following|follow|observe|guidelines?|rules?|conventions?|annotations?|boundar\w+|"
     r"what|where|it|begins?|ends?|and|or|to|mark|leave|out|span|spans|of|for|general|how|is|are|about|abbreviations?|"
-    r"lists?|notes?|labels?|use|apply|[\W\d])(?:\W+|\Z)",
+    r"lists?|notes?|labels?|use|apply|adhere|when making your predictions?|[\W\d])(?:\W+|\Z)",
     re.IGNORECASE,
 )
 _ASKING = re.compile(
     r"\b(?:marks?|marked|annotate[ds]?|tag(?:ged)?|extract(?:ed)?|keep|kept|includ(?:e|ed)|leave|left out|omit(?:ted)?|"
-    r"exclude[ds]?|drop(?:ped)?|ignored?|skip(?:ped)?|strip(?:ped)?|never|always|avoid|split|do not|don't)\b", re.IGNORECASE,
+    r"exclude[ds]?|drop(?:ped)?|ignored?|skip(?:ped)?|strip(?:ped)?|never|always|avoid|split|do not|don't|removed?|retain|"
+    r"trim|discard|disregard|delete|prefer)\b", re.IGNORECASE,
 )  # fmt: skip
+_POINTING = re.compile(r"\b(?:this|these|following|follows|below|next|so|mistakes?|errors?|wrong)\b", re.IGNORECASE)
+_WARNING = re.compile(r"\b(?:avoid|never|not|don't|mistakes?|errors?|wrong)\b", re.IGNORECASE)
+_TAKES_BACK = re.compile(r"(?:unless|except|but|however)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!;])\s+")
 _LIKE = re.compile(r"\b(?:e\.\s?g|i\.\s?e)\.,?", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*\*|__")
@@ -50,33 +56,46 @@ class Said:
 def lines(instruction: str) -> Iterator[tuple[str, bool]]:
     """Yield the lines of an instruction, continuations joined, and whether each can be taken by itself.
 
-    What stands under an introduction that may be a condition or a warning ("In letters:", "Do not:") cannot.
+    What stands under an introduction that may be a condition or a warning ("In letters:", "Do not:") cannot: the list that
+    follows it, or all up to an empty line.
     """
     trusted, under = True, False
-    for line in _joined(instruction):
+    listed: bool | None = True  # what an introduction introduces: a list, a block of lines, or not known yet
+    found = _joined(instruction)
+    for line, after in zip(found, [*found[1:], ""], strict=True):
         bullet = _BULLET.match(line)
-        if line.startswith("#") or (line.endswith(":") and not bullet):
+        warns = bool(_BULLET.match(after) and _WARNING.search(line) and _POINTING.search(line))
+        if line.startswith("#") or ((line.endswith(":") or warns) and not bullet):
             trusted, under = not re.sub(_HARMLESS, "", line.strip() + " ").strip(), line.startswith("#")
+            listed = None
             continue
-        if not bullet and not under:
+        if listed is None and line:
+            listed = bool(bullet)
+        if not bullet and not under and listed is not None and listed == bool(line):
             trusted = True
+        if not line:
+            continue
         text = line[bullet.end() :] if bullet else line.strip()
         yield _TITLE.sub("", _outside_quotes(_EMPHASIS, "", text), count=1), trusted
 
 
 def _joined(instruction: str) -> list[str]:
-    """Join what a line break cuts: a line goes on if it is indented or not begun anew, or if a long one has no end."""
+    """Join what a line break cuts: a line goes on if it is indented or not begun anew, or if a long one has no end.
+
+    An empty line stays, as "".
+    """
     found: list[str] = []
     fresh = True
     for line in instruction.split("\n"):
         if not line.strip():
             fresh = True
+            found.append("")
             continue
         new = fresh or bool(_BULLET.match(line)) or line.startswith("#")
         if not new:
             ended = found[-1].rstrip().endswith((".", "!", "?", ":", ";"))
             new = ended if not line[0].isupper() or len(found[-1]) >= 60 else True
-            new = new and not line[0].isspace()
+            new = new and not line[0].isspace() and not _TAKES_BACK.match(line)
         if new:
             found.append(line.rstrip())
         else:
@@ -97,8 +116,8 @@ def asks(line: str) -> bool:
 
 
 def begins_with_asking(sentence: str) -> bool:
-    """Tell whether the first word of a sentence asks for something: it then stands by itself."""
-    return bool(_ASKING.match(sentence))
+    """Tell whether the first word of a sentence asks for something, and none points on: it then stands by itself."""
+    return bool(_ASKING.match(sentence)) and not _POINTING.search(sentence)
 
 
 def sentences(line: str) -> list[str]:
@@ -150,6 +169,8 @@ def _label_places(sentence: str, labels: tuple[str, ...]) -> list[tuple[int, int
         if after and (label := exact.get(sentence[a + 1 : b - 1].casefold())):
             found.append((a, b, sentence[a + 1 : b - 1] if sentence[a + 1 : b - 1] in labels else label))
     for match in _label_pattern(labels).finditer(sentence):
+        if len(found) > _NAMED:
+            break
         if not any(a < match.end() and match.start() < b for a, b in quoted):
             found.append((*match.span(), match[1] if match[1] in labels else exact.get(match[1].casefold(), match[1])))
     return sorted(found)

@@ -62,6 +62,6 @@ def serve_lm(
 
 def _how(base: str, model: str) -> str:
     return f"""{base} answers as {model}: an in-context CRF, not a language model; ctrl-C ends it
-from nerc:  nerc run SPEC.toml --lm hosted_vllm/in-context-crf --set lm.api_base={base}
+from nerc:  nerc run SPEC.toml --lm hosted_vllm/{model} --set lm.api_base={base}
 elsewhere:  client = openai.OpenAI(base_url="{base}", api_key="none")
-            client.chat.completions.create(model="in-context-crf", messages=[...])"""
+            client.chat.completions.create(model="{model}", messages=[...])"""

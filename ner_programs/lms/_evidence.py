@@ -109,7 +109,7 @@ def _corrected(text: str, said: Marked, feedback: str) -> Marked | None:
     heads = list(_VERDICT.finditer(feedback))
     ends = [head.start() for head in heads[1:]] + [len(feedback)]
     lists: dict[str, Marked] = {}
-    for head, end in zip(heads, ends, strict=True):
+    for head, end in zip(heads, ends, strict=False):  # no head, but one end
         lists[head.lastgroup or ""] = _named(text, feedback[head.end() : end], {e.label for e in said})
     if "gold" in lists:
         return lists["gold"]

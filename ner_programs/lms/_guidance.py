@@ -72,9 +72,10 @@ def _pattern(kind: str, words: str) -> re.Pattern[str]:
     word = rf"(?<![\w-])(?:{words})(?![\w-])"
     return re.compile(
         {
-            "drop_start": rf"(?:{word}\s*{_LINK})+", "keep_start": rf"(?:{word}\s+)+\Z",
-            "drop_end": rf"(?:\s+{_LINK}{word})+\Z", "keep_end": rf"(?:\s+{word})+",
-            "drop_after": rf"\s+{word}(?=\s)", "keep_after": rf"\s+{word}(?=\s)", "join": rf"\s*(?<!\w)(?:{words})(?!\w)\s*",
+            "drop_start": rf"(?:{word}(?:,?\s+|(?<!\d)/(?=\w)){_LINK})+", "keep_start": rf"(?:{word}\s+)+\Z",
+            "drop_end": rf"(?:,?\s+{_LINK}{word})+\Z", "keep_end": rf"(?:\s+{word})+",
+            "drop_after": rf"\s+{word}(?=\s)", "keep_after": rf"\s+{word}(?=\s)",
+            "join": rf"\s*(?!\B\w)(?:{words})(?<!\w\B)\s*",  # a sign may stand against words: "nausea/vomiting"
         }[kind],
         re.IGNORECASE,
     )  # fmt: skip

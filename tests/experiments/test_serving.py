@@ -552,6 +552,9 @@ def test_the_command_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
             os.kill(process, number)
             ran = warm.shared().end()
         assert ran.code == 0 and "Traceback" not in ran.stderr and "secret" not in ran.stdout + ran.stderr
+        assert (
+            "--lm hosted_vllm/in-context-crf-" in ran.stderr
+        )  # with its hash: answers of another version are not taken
         assert "not a language model" in ran.stderr and "nerc run" in ran.stderr and "openai.OpenAI" in ran.stderr
         outcomes.append(([c.finish_reason for c in said], ran.json))
     assert outcomes[0] == outcomes[1]

@@ -202,6 +202,9 @@ Leave out abbreviations.
 Mark names joined by "and" as one mention or as two.
 Mark coordinated names such as "cough and cold" in their full length.
 Leave out "a" and keep "b" at the start of a problem.
+Never mark "x" at the start of a text.
+Do not do the following. Leave out "x" at the start of a problem.
+Avoid this mistake. Always mark "x" as problem.
 """.strip()
     .replace("\n  ", "\x00")
     .split("\n")
@@ -222,6 +225,24 @@ def test_a_line_under_a_condition_or_a_warning_is_no_rule(before: str) -> None:
     assert len(parse(f"Please follow these guidelines:\n{line}", ("problem",)).rules) == 2
 
 
+@pytest.mark.parametrize("before", ["Do not:", "Never do the following:", "In letters:", "Wrong examples:"])
+def test_lines_without_bullets_under_a_warning_are_no_rules_up_to_an_empty_line(before: str) -> None:
+    said = parse(f'{before}\nLeave out articles.\nNever mark "y".\n\nAlways mark "x" as problem.', ("problem",))
+    assert (said.rules, said.unread) == ((Rule("always", ("x",), "problem"),), 2)
+
+
+def test_a_warning_without_a_colon_introduces_its_list_too() -> None:
+    for before in ("Common mistakes", "Avoid the following.", "Never do these things"):
+        assert parse(f'{before}\n- Always mark "x" as problem.', ("problem",)).rules == ()
+    for before in ("Find them.", "Find every mention in this text", "My notes", 'Never mark "y"'):
+        assert parse(f'{before}\n- Always mark "x" as problem.', ("problem",)).rules != ()
+
+
+def test_the_next_line_may_take_a_rule_back() -> None:
+    for after in ("Unless it is chronic.", "But not in letters.", "However, keep it in names."):
+        assert parse(f"Leave out articles.\n{after}").rules == ()
+
+
 def test_a_page_of_nonsense_is_read_in_no_time() -> None:
     """What a note or an optimizer puts into an instruction must not hang the engine."""
     began = time.process_time()
@@ -231,6 +252,8 @@ def test_a_page_of_nonsense_is_read_in_no_time() -> None:
         "leave out " + "what that which is " * 3000,
         "' a" * 7000,
         "- x\n" * 5000,
+        "mark 'a " * 5000,
+        'as "problem" ' * 5000,
     ):
         assert parse(text, ("problem",)).rules == ()
     span = "severe" + " , ," * 3000 + " severe"
@@ -307,6 +330,10 @@ EFFECTS = [
     ("knee ache", "ache", 'Always mark "knee ache" as test.', ["knee ache|test"]),
     ("We all have ALL.", "", 'Always mark "ALL" as problem.', ["ALL|problem"]),
     ("cold knee, Cold", "cold knee; Cold", 'Never mark "cold".', ["cold knee|problem"]),
+    ("ache/itch", "ache/itch", 'Split names joined by "/".', ["ache|problem", "itch|problem"]),
+    ("ache/itch", "ache; itch", 'Mark names joined by "/" as one mention.', ["ache/itch|problem"]),
+    ("ache, severe", "ache, severe", 'Leave out "severe" at the end.', ["ache|problem"]),
+    ("mild/severe ache", "mild/severe ache", "Leave out words of severity.", ["ache|problem"]),
 ]
 
 
@@ -322,6 +349,10 @@ NO_EFFECTS = [
     ("knee ache (2 days).", "knee ache", "Mark an abbreviation in parentheses separately.", ["knee ache|problem"]),
     ("knee ache, aches", "knee ache", 'Always mark "ache" as test.', ["knee ache|problem"]),
     ("Cold", "Cold", 'Never mark "cold" as test.', ["Cold|problem"]),
+    ("A. mellea", "A. mellea", "Leave out articles.", ["A. mellea|problem"]),
+    ("2,4-xylenol", "2,4-xylenol", "Leave out numbers at the start.", ["2,4-xylenol|problem"]),
+    ("5% loss", "5% loss", "Leave out numbers at the start.", ["5% loss|problem"]),
+    ("sandy", "sandy", 'Split names joined by "and" or "s".', ["sandy|problem"]),
 ]
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from ner_programs import Entity, Mention, align, metric
 from ner_programs.guidelines import Rule, parse, render
-from ner_programs.lms._evidence import Shown
+from ner_programs.lms._evidence import Shown, evidence
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._induction import contradict, induce
 from ner_programs.lms._proposals import CONVENTIONS, propose
@@ -237,6 +237,11 @@ def test_gepa_gets_the_faults_that_its_feedback_tells(adapter: Any, feedback: st
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental")
+def test_a_feedback_that_names_no_mention_shows_nothing() -> None:
+    shown = {"Inputs": {"text": "a knee ache"}, "Generated Outputs": {"mentions": []}, "Feedback": "Well done."}
+    assert evidence({"examples_with_feedback": str([shown])}) == []
+
+
 def test_gepa_may_limit_the_length() -> None:
     with asking():
         proposer = InstructionProposer(max_chars=len(BASE) + 30)
