@@ -233,7 +233,8 @@ def rows(corpus: str, data: Path, home: Path, k: int, size: int) -> list[dict[st
         d = paired(counts[base], counts[name])
         total = sum(counts[name], Counts())
         found.append({
-            "corpus": corpus, "k": k, "documents": len(dev), "name": name or "without", "against": base or "without",
+            "corpus": corpus, "k": k, "documents": len(dev), "name": name or "without", "line": line,
+            "against": base or "without",
             "f1": round(total.f1, 4), "delta": round(d.delta, 4), "lo": round(d.lo, 4), "hi": round(d.hi, 4),
             "excludes_0": d.significant, "understood": parse(line, names).rules == parse(lines[base], names).rules != ()
             if name in pairs else bool(parse(line, names).rules),
@@ -251,8 +252,8 @@ def main() -> None:
     options = parser.parse_args()
     home = Path(os.environ.get("NERC_HOME") or tempfile.mkdtemp(prefix="nerc-guidelines-"))
     found = [r for c in options.corpus for k in options.k for r in rows(c, options.data, home, k, options.documents)]
-    told = [r for r in found if r["name"].startswith("paraphrase")]
-    share = sum(r["understood"] for r in told) / len(told) if told else None
+    told = {r["line"]: r["understood"] for r in found if r["name"].startswith("paraphrase")}
+    share = sum(told.values()) / len(told) if told else None
     if options.json:
         print(json.dumps({"benchmark": "guidelines", "rows": found, "share_understood": share}))
         return

@@ -116,11 +116,15 @@ class _Page:
             if first.setdefault(mention.text.strip(), mention).label == mention.label:
                 scores.setdefault(mention.text.strip(), []).append(mention.score)
         spots = {surface: self._spots(mention) for surface, mention in first.items()}
-        exact = [pair for surface, some in spots.items() for pair in _scored(some, first[surface], scores[surface])]
-        self._mark_longest(exact)
+        self._mark_longest(
+            [(spot, first[surface]) for surface, some in spots.items() for spot in some if not spot.cost]
+        )
         for surface, some in spots.items():
             if some and (least := min(some).cost):  # misspelt: it means what is most like it, not all that is like it
                 self._mark_longest([(spot, first[surface]) for spot in some if spot.cost == least])
+        for surface, listed in scores.items():
+            if len(listed) > 1:
+                self._score_in_turn(spots[surface], first[surface].label, listed)
         return [(mention, spots[mention.text.strip()]) for mention in mentions]
 
     def _spots(self, mention: Mention, hint: int | None = None) -> list[Spot]:
@@ -148,18 +152,19 @@ class _Page:
                 self._mark(min(left), mentions[i])
         return list(zip(mentions, options, strict=True))
 
+    def _score_in_turn(self, spots: Sequence[Spot], label: str, scores: Sequence[float | None]) -> None:
+        """Give what was marked at `spots`, in the order of the text, the scores of its listings; the rest get the last."""
+        there = {(spot.start, spot.end) for spot in spots}
+        mine = [i for i, e in enumerate(self.entities) if e.label == label and (e.start, e.end) in there]
+        for n, i in enumerate(sorted(mine, key=lambda i: self.entities[i].start)):
+            self.entities[i] = replace(self.entities[i], score=scores[min(n, len(scores) - 1)])
+
     def _is_free(self, spot: Spot) -> bool:
         return self._taken.find(1, spot.start, spot.end) < 0
 
     def _mark(self, spot: Spot, mention: Mention) -> None:
         self._taken[spot.start : spot.end] = b"\1" * (spot.end - spot.start)
         self.entities.append(Entity.of(self.text, spot.start, spot.end, mention.label, score=mention.score))
-
-
-def _scored(spots: Sequence[Spot], mention: Mention, scores: Sequence[float | None]) -> list[tuple[Spot, Mention]]:
-    """Give a mention's exact places, in the order of the text, the scores of its listings; the last to all that are left."""
-    exact = sorted((spot for spot in spots if not spot.cost), key=lambda spot: spot.start)
-    return [(spot, replace(mention, score=scores[min(n, len(scores) - 1)])) for n, spot in enumerate(exact)]
 
 
 def _chain(options: Sequence[Sequence[Spot]]) -> dict[int, Spot]:

@@ -38,7 +38,8 @@ Found = tuple[int, int, int, float]  # first token, last token, label id, probab
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An answer; `score` (0..1) is the marginal probability of exactly this span with this label."""
+    """An answer; `score` (0..1) is the marginal probability of exactly this span with this label, averaged over the places
+    of its string in the text."""
 
     start: int
     end: int

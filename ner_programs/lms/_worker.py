@@ -26,11 +26,12 @@ class Workers:
             self._idle.put(None)
         self._all: list[subprocess.Popen[str]] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def answer(self, system: str, turns: Sequence[str]) -> Answer | None:
         """Let an idle process answer a prompt; one that has died is replaced, once.
 
-        Raises RuntimeError when a fresh process dies over the prompt as well.
+        Raises RuntimeError when a fresh process dies over the prompt as well, and after `close`.
         """
         process = self._idle.get()
         try:
@@ -52,11 +53,15 @@ class Workers:
         )  # fmt: skip
         with self._lock:
             self._all.append(process)
+            if self._closed:
+                process.kill()
+                raise RuntimeError("the processes of the offline engine have been closed")
         return process
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, for good."""
         with self._lock:
+            self._closed = True
             for process in self._all:
                 process.kill()
                 process.communicate()
@@ -70,7 +75,7 @@ def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> l
         process.stdin.write(json.dumps([system, list(turns)]) + "\n")
         process.stdin.flush()
         line = process.stdout.readline()
-    except OSError:
+    except (OSError, ValueError):  # it was killed, or its pipes are closed
         return []
     if not line.endswith("\n"):
         return []
@@ -84,7 +89,10 @@ def main() -> None:
 
     for line in sys.stdin:
         system, turns = json.loads(line)
-        said = answer(system, turns)
+        try:
+            said = answer(system, turns)
+        except Exception as error:  # its message may quote a text, and this process writes to the user's terminal
+            sys.exit(f"the offline engine: {type(error).__name__}")
         sys.stdout.write(json.dumps(said and [said.text, said.logprobs]) + "\n")
         sys.stdout.flush()
 

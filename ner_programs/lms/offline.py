@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ def code_files() -> list[Path]:
 
 @cache
 def code_hash() -> str:
-    """Return a hash of the code that answers: an answer is never taken from another version's cache."""
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in code_files())).hexdigest()[:8]
+    """Return a hash of the code that answers, the CRF library's version with it: no answer is taken from another's cache."""
+    code = [version("python-crfsuite").encode(), *(file.read_bytes() for file in code_files())]
+    return hashlib.sha256(b"\0".join(code)).hexdigest()[:8]
 
 
 def build(*, processes: int = 0) -> Offline:

@@ -373,3 +373,9 @@ def test_surer_entities_are_more_often_right() -> None:
     less, more = ([right for _, right in half] for half in (found[: len(found) // 2], found[len(found) // 2 :]))
     assert len(less) > 50
     assert sum(more) / len(more) > sum(less) / len(less) + 0.1, (sum(more), sum(less), len(less))
+
+
+def test_a_place_inside_a_longer_mention_takes_no_score_of_a_shorter_one() -> None:
+    said = [Mention("cold sweat", "p", score=0.9), Mention("cold", "p", score=0.4), Mention("cold", "p", score=0.7)]
+    found = align("cold sweat and cold; then cold", said)
+    assert [(e.text, e.score) for e in found] == [("cold sweat", 0.9), ("cold", 0.4), ("cold", 0.7)]
