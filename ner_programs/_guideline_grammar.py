@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from ner_programs._guideline_words import CLASSES
 from ner_programs._plain_english import Said
 
-_DROP = {"D", "MD", "NK", "VK", "MNK", "NX", "VX", "NKX", "VKX", "NMX", "VMX"}
+_DROP = {"D", "MD", "NK", "VK", "MNK", "NX", "VX", "NKX", "VKX", "NMX", "VMX", "NXD", "NKD"}
 _KEEP = {"K", "MK", "X", "MX", "KX"}
 _NOT = {"NM", "VM"}
 
@@ -29,7 +30,8 @@ def kinds(said: Said) -> tuple[str, ...]:
     if extra & set("JZY"):
         return _joining(verb, extra, codes)
     if extra & set("HG"):
-        plain = verb == "M" and extra <= set("HGT") and not extra >= {"H", "G"} and not re.search("[iSE]", codes)
+        named = verb in ("M", "K") or (not verb and "T" in extra and "L" not in codes)
+        plain = named and extra <= set("HGT") and not extra >= {"H", "G"} and not re.search("[iSE]", codes)
         return () if not plain else ("shortest",) if "H" in extra else ("longest",)
     if extra - {"y"}:
         return _after(verb, extra, codes, said)
@@ -40,10 +42,12 @@ def _short(verb: str, extra: set[str], codes: str) -> tuple[str, ...]:
     """Abbreviations in parentheses."""
     if re.search("[iS]", codes):
         return ()
-    if verb in ("M", "K") and extra and extra <= set("O2y"):
+    if verb in ("M", "K", "") and extra and extra <= set("O2y") and (verb or "O" in extra or "2W" in codes):
         return ("short_apart",)
     if verb == "M" and not extra:
         return ("short_apart",)
+    if verb == "" and extra == {"1"} and re.search("W.*B.*1W", codes):
+        return ("short_inside",)
     if (verb in _KEEP and extra <= {"1"}) or (verb == "M" and extra == {"1"}):
         return ("short_inside",)
     return ("short_out",) if verb in ("D", "NK", "VK", "NM", "VM") and not extra else ()
@@ -86,11 +90,15 @@ def _listed(verbs: str, verb: str, extra: set[str], raw: str, said: Said) -> tup
     if "i" not in codes:
         return ()
     if said.classes:
-        early = not said.words and not extra and not {"prepositions", "numbers"} & set(said.classes)
-        return () if not early else ("drop_start",) if _dropped(verb, codes) else ("keep_start",) if verb == "K" else ()
+        dropped = _dropped(verb, codes) or bool(re.fullmatch("Ni+[WL]*", codes))
+        known = {word for name in said.classes for word in CLASSES[name]}
+        early = all(word.casefold() in known for word in said.words) and not extra
+        early = early and not {"prepositions", "numbers"} & set(said.classes)
+        return () if not early else ("drop_start",) if dropped else ("keep_start",) if verb in _KEEP - {"MK"} else ()
     if re.search(r"i[.:]+W", raw) and "M" in verb and verb not in _NOT:  # "x" in a name is not any "x"
         return ()
     if not extra and ((verb == "M" and "A" in verbs) or (verbs.strip("A") in ("", "M") and verbs and said.label)):
         return ("always",)
-    never = verb in _NOT or (verb in ("N", "V") and said.label) or (verb == "D" and "y" in extra)
+    denied = verb in ("N", "V") and bool(said.label or re.fullmatch("y?i+[NV]W", codes))  # "x" is never a test
+    never = verb in _NOT or denied or (verb == "D" and "y" in extra)
     return ("never",) if never and extra <= {"y"} else ()

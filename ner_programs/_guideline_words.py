@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ner_programs._guideline_turns import TURNS
+
 CLASSES: dict[str, tuple[str, ...]] = {
     "articles": ("a", "an", "the"),
     "demonstratives": ("this", "that", "these", "those"),
@@ -36,7 +38,7 @@ _ITEM_NOUN = r"(?:words?|adjectives?|modifiers?|qualifiers?|terms?)"
 _ART = r"(?:(?:an?|the|any|each|every|its|all) )?"
 _LIST = r"(?:the (?:words?|terms?) )?((?:\x01\d+\x01[ ,]*(?:and |or )?)+)"
 # What is written as several words, in this order; \x01n\x01 is a quoted string, \x02 the label.
-PHRASES = tuple(
+PHRASES = TURNS + tuple(
     (re.compile(pattern), f" {code} ")
     for pattern, code in (
         (r"\b(?:such as|for example|for instance|namely|including for example)\b", "like"),
@@ -97,24 +99,30 @@ PHRASES = tuple(
 _WORDS = {
     "D": "omit omitted omitting drop dropped dropping exclude excluded excluding strip stripped stripping trim trimmed "
     "trimming remove removed removing discard discarded skip skipped ignore ignored ignoring delete deleted disregard "
-    "disregarded",
-    "l": "leave leaves left leaving cut", "o": "out off away outside", "w": "without",
+    "disregarded "
+    "cut cuts cutting chop chopped chopping clip clipped prune pruned drops trims strips omits excludes",
+    "l": "leave leaves left leaving", "o": "out off away outside", "w": "without",
     "K": "keep keeps kept keeping include includes included including retain retained retaining preserve preserved extend "
     "extended",
     "M": "mark marked marking annotate annotated annotating tag tagged tagging label labelled labeled extract extracted "
     "extracting highlight highlighted identify identified recognise recognised recognize recognized use select "
-    "treat treated count counts counted prefer choose take classify classified",
+    "treat treated count counts counted prefer choose chosen take taken classify classified consider considered "
+    "regard regarded deemed assign assigned pick wins marks tags",
     "A": "always everywhere", "V": "never", "N": "not no avoid",
-    "S": "start starts beginning begin begins front leading initial opening first", "E": "end ends trailing final last ending",
+    "S": "start starts beginning begin begins front leading initial opening first",
+    "E": "end ends trailing final last ending closing",
     "W": "mention mentions span spans entity entities name names annotation annotations",
-    "X": "<part>", "F": "<follows>", "y": "<alone> alone", "O": "<own> separate separately individually own",
+    "X": "<part>", "F": "<follows>", "y": "<alone> alone",
+    "O": "<own> separate separately individually independently distinct apart own",
     "B": "abbreviation abbreviations acronym acronyms initialism initialisms", "R": "parentheses parenthesis brackets "
     "parenthesised parenthesized bracketed parenthetical", "J": "joined coordinated linked connected conjoined",
-    "1": "one single", "2": "two", "Z": "split", "Y": "merge join combine", "H": "shortest shorter smallest minimal",
+    "1": "one single together", "2": "two", "Z": "split", "Y": "merge join combine", "H": "shortest shorter smallest minimal",
     "G": "longest longer largest maximal", "T": "nested overlapping",
     ",": "and or nor , : ( ) / & a an the any all word words adjective adjectives modifier modifiers noun nouns qualifier "
     "qualifiers term terms string strings like both either following general generic",
-    ":": "let given is are be been being should must do please also too it they them can",
+    ":": "let given is are be been being should must do please also too it they them can "
+    "shall simply "
+    "completely entirely fully explicitly consistently therefore thus hence needs need",
     ".": "of in at from to for on as its their this these those each every directly immediately text texts inside within "
     "possible into by same",
 }  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
+from ner_programs._guideline_turns import plain
 from ner_programs._guideline_words import CLASS_WORDS, CLASSES, CODES, PHRASES
 
 _QUOTES = ('""', "``", "“”", "''", "‘’", "«»")
@@ -20,6 +21,8 @@ _QUOTED = re.compile(
 )
 _BULLET = re.compile(r"\s*(?:[-*•·–+]|\(?\d{1,2}[.)]|\(?[a-hA-H]\))\s+")
 _NAMED = 4  # a sentence that names labels more often is none of ours
+_LONG = 600  # characters of a sentence beside what it quotes; a longer one is none of ours
+_LISTED = re.compile(r"\x01\d+\x01[ ,]*")
 _EXAMPLE = re.compile(r'"[AX] (\S+) [BY]"')  # "X and Y": names joined by "and"
 _TITLE = re.compile(r"(?:rule|guideline|convention|note)(?: \d+)?: ", re.IGNORECASE)
 _HARMLESS = re.compile(
@@ -32,6 +35,10 @@ _ASKING = re.compile(
     r"\b(?:marks?|marked|annotate[ds]?|tag(?:ged)?|extract(?:ed)?|keep|kept|includ(?:e|ed)|leave|left out|omit(?:ted)?|"
     r"exclude[ds]?|drop(?:ped)?|ignored?|skip(?:ped)?|strip(?:ped)?|never|always|avoid|split|do not|don't|removed?|retain|"
     r"trim|discard|disregard|delete|prefer)\b", re.IGNORECASE,
+)  # fmt: skip
+_SAYING = re.compile(
+    r"\b(?:treat(?:ed)?|consider(?:ed)?|counts?|counted|trimmed|cut|chop(?:ped)?|extend(?:ed)?|attach(?:ed)?|choose|should|must|"
+    r"part of|belongs?|refrain)\b", re.IGNORECASE,
 )  # fmt: skip
 _POINTING = re.compile(r"\b(?:this|these|following|follows|below|next|so|mistakes?|errors?|wrong)\b", re.IGNORECASE)
 _WARNING = re.compile(r"\b(?:avoid|never|not|don't|mistakes?|errors?|wrong)\b", re.IGNORECASE)
@@ -112,7 +119,8 @@ def _outside_quotes(pattern: re.Pattern[str], word: str, line: str) -> str:
 
 def asks(line: str) -> bool:
     """Tell whether a line asks for something, as guidelines do."""
-    return bool(_ASKING.search(_QUOTED.sub(" ", line)))
+    said = _QUOTED.sub(" ", line)
+    return bool(_ASKING.search(said) or _SAYING.search(said))
 
 
 def begins_with_asking(sentence: str) -> bool:
@@ -185,8 +193,11 @@ def _said(text: str, label: str) -> Said | None:
         return f" \x01{len(quoted) - 1}\x01 "
 
     text = " ".join(_QUOTED.sub(hold, text).casefold().replace("’", "'").split())
+    if len(_LISTED.sub("", text)) > _LONG:
+        return None
+    text = plain(text)
     for pattern, code in PHRASES:
-        text = pattern.sub(code, text)
+        text = " ".join(pattern.sub(code, text).split())
     codes: list[str] = []
     words: list[str] = []
     classes: list[str] = []
