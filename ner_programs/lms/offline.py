@@ -62,7 +62,7 @@ def code_files() -> list[Path]:
     """Return every file of nerc that an answer depends on."""
     package = Path(__file__).parent.parent
     files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
-    told = ("guidelines", "_guideline_grammar", "_guideline_words", "_plain_english")
+    told = [path.stem for path in package.glob("*guideline*.py")] + ["_plain_english"]
     read = ("alignment", "_text_index", "_likelihood", "_suggestions", "prompt", "types", "components", "_errors")
     return sorted([*files, *(package / f"{name}.py" for name in ("__init__", *told, *read))])
 
