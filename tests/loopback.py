@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+
+import dspy
+import pytest
 
 from experiments.serving import wire
 from experiments.serving._http import Reply
@@ -41,6 +45,14 @@ def quoting(status: int, code: str | None) -> Fault:
 
 def slow(seconds: float) -> Fault:
     return Fault("slow", delay=seconds)
+
+
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Keep no answers in DSPy, and do not sleep between attempts; return the list that the naps are noted in."""
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    slept: list[float] = []
+    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
+    return slept
 
 
 def last_turn(body: Body) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pycrfsuite
 
-from ner_programs.lms._consistency import consistent
+from ner_programs.lms._consistency import Found, consistent
 from ner_programs.lms._copies import Copies
 from ner_programs.lms._features import Encoded, Hint, Sample, encoded, flat, safe, tags_of, tokens
 
@@ -33,7 +33,6 @@ _TINY = 1e-300  # an impossible row stays impossible, without a division by zero
 _ZERO_SHOT_SCORE = 0.5
 
 Row = list[float]
-Found = tuple[int, int, int, float]  # first token, last token, label id, probability
 
 
 @dataclass(frozen=True, slots=True)

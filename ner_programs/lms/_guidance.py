@@ -24,6 +24,7 @@ _PHRASE_END = re.compile(
     r"since|when|while|as)\b)[^\W_][\w'-]*",
     re.IGNORECASE,
 )
+_BLANK = re.compile(r"[^\S\n]+")
 _PARENTHESIS = re.compile(r"\s*\(\s*(?=[^()]{0,12}[A-Z])([A-Za-z0-9][\w./+-]{1,9}(?: ?[\w+-]{1,4})?)\s*\)")
 
 
@@ -139,7 +140,7 @@ def _keep_after(text: str, span: Span, room: tuple[int, int], rule: Rule, *_: ob
     end = span.end
     at = hit.end() if hit else len(text)
     for _n in range(_WORDS_AFTER):
-        blank = re.compile(r"[^\S\n]+").match(text, at)
+        blank = _BLANK.match(text, at)
         word = _PHRASE_END.match(text, blank.end()) if blank else None
         if word is None or word.end() > room[1]:
             break

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -28,7 +27,7 @@ from experiments.serving.wire import Answer, Body
 from ner_programs import LMSetupError, Pool, ProgramSpec, open_lm, prompt
 from ner_programs.components import names, resolve
 from ner_programs.lms._incontext import answer
-from tests import warm
+from tests import loopback, warm
 from tests.loopback import ENGINE, Loopback
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, labels_of, mentions_of, note, ontology
 from tests.tiny import DEV, documents, program, write_corpus
@@ -41,10 +40,7 @@ MODEL = ENGINE.model.removeprefix("offline/")
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    slept: list[float] = []
-    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
-    return slept
+    return loopback.without_waiting(monkeypatch)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import json
 import traceback
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -33,10 +32,7 @@ def scripted(body: Body) -> str:
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    slept: list[float] = []
-    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
-    return slept
+    return loopback.without_waiting(monkeypatch)
 
 
 @pytest.fixture
