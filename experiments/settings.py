@@ -12,7 +12,7 @@ from typing import Any
 from experiments._errors import SpecError
 
 Tables = dict[str, Any]
-OFF = ("kb", "program.demos", "program.verify", "task.guidelines")
+OFF = ("kb", "program.demos", "program.verify", "task.guidelines", "lm.prompt", "lm.strong")
 """What `false` switches off, where a spec that is built upon has it."""
 
 
@@ -97,10 +97,12 @@ def without_off(tables: Tables) -> Tables:
 def absolute(tables: Tables, folder: Path) -> None:
     """Make paths absolute against `folder`, in place; doing it twice changes nothing more."""
     given = {name: table for name, table in tables.items() if isinstance(table, dict)}  # what is none is refused later
-    for table, key in (("task", "guidelines"), ("lm", "record"), ("lm", "path")):
-        value = given.get(table, {}).get(key)
-        if isinstance(value, str):
-            given[table][key] = str(folder / value)
+    lm = given.get("lm", {})
+    roles = [role for name in ("prompt", "strong") if isinstance(role := lm.get(name), dict)]
+    answering = [(table, key) for table in (lm, *roles) for key in ("record", "path")]
+    for table, key in ((given.get("task", {}), "guidelines"), *answering):
+        if isinstance(table.get(key), str):
+            table[key] = str(folder / table[key])
     sources = given.get("kb", {}).get("sources", [])
     for component in [given.get("corpus"), *(sources if isinstance(sources, list) else [])]:
         if isinstance(component, dict) and isinstance(component.get("path"), str):

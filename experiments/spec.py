@@ -57,10 +57,10 @@ class Program(_Table):
     knowledge_size: int = 1500
 
 
-class Model(_Table):
-    """The language model; without a `model` the offline engine. Keys come from the environment, never from a spec."""
+class _Answering(_Table):
+    """What answers, and how it is asked. Keys come from the environment, never from a spec."""
 
-    model: str = "offline"
+    model: str
     api_base: str | None = None
     api_version: str | None = None
     temperature: float | None = None
@@ -69,10 +69,41 @@ class Model(_Table):
     price: dict[str, float] | None = None
     logprobs: bool | None = None
     path: Path | None = None
+
+
+class Role(_Answering):
+    """A language model that is asked beside that of the task; it may be sent private text where that one may, or to `allow_hosts`."""
+
+    allow_hosts: list[str] | None = None
+
+
+class Model(_Answering):
+    """The language model of the task; without a `model` the offline engine.
+
+    `prompt` writes instructions, `strong` answers hard documents; without them this one does. `record` keeps its own answers.
+    """
+
+    model: str = "offline"
     concurrency: int | None = Field(default=None, ge=1)
     retries: int = Field(default=4, ge=0)
     allow_hosts: list[str] = []
     record: Path | None = None
+    prompt: Role | None = None
+    strong: Role | None = None
+
+    @property
+    def roles(self) -> dict[str, Role]:
+        """The other models by role."""
+        return {name: role for name, role in (("prompt", self.prompt), ("strong", self.strong)) if role is not None}
+
+    @property
+    def name(self) -> str:
+        """Who answers, as tables and tags say it: the offline engine is no language model."""
+        own, *others = (
+            "in-context CRF" if one.model == "offline" else one.model for one in (self, *self.roles.values())
+        )
+        said = ", ".join(f"{role}: {other}" for role, other in zip(self.roles, others, strict=True))
+        return f"{own} ({said})" if said else own
 
 
 class RunSpec(_Table):
@@ -99,8 +130,8 @@ class RunSpec(_Table):
 
     @property
     def engine(self) -> str:
-        """Who answers, as tables and tags name it: the offline engine is no language model."""
-        return "in-context CRF" if self.lm.model == "offline" else self.lm.model
+        """Who answers, as tables and tags name it."""
+        return self.lm.name
 
     def flat(self) -> dict[str, str]:
         """Return every setting as a dotted name and its value, for MLflow."""
@@ -150,5 +181,6 @@ def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
     fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm": Model}
-    known = fields.get(str(first["loc"][0]), table) if len(first["loc"]) > 1 else table
+    fields |= {f"{above}{role}": Role for above in ("lm.", "") for role in ("prompt", "strong")}
+    known = fields.get(where.rpartition(".")[0], table)
     return f"{where}: there is no such key; there are: {', '.join(known.model_fields)}"

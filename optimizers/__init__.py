@@ -33,9 +33,9 @@ def compile(
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
     try:
-        with within(budget):
+        with within(budget) as left:
             ready = taught(program, program.examples(train), seed) if program.verify and train else program
-            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=budget, on_trial=on_trial)
+            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=left(), on_trial=on_trial)
     except BudgetSpent:
         raise BudgetError(f"optimizer.budget ({budget}) ended before the first trial") from None
     return compiled

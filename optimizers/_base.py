@@ -1,13 +1,11 @@
-"""What an optimizer is, how programs are scored, and how a budget ends a search.
+"""What an optimizer is, how programs are scored by corpus micro-F1, and how a budget limits what they spend.
 
-An optimizer tries candidates: each is scored on the same documents by corpus micro-F1 and reported as a trial the moment it
-is finished. A budget is enforced by the LM's meter, which refuses the call that would exceed it; only this file catches that
-refusal, drops the unfinished trial and returns the best finished one.
+A budget is enforced by the LM's meter, which refuses the call that would exceed it. See `_search` for how optimizers use this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -16,12 +14,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import dspy
 
-from ner_programs.lms.metered import Budget, BudgetSpent, MeteredLM
+from ner_programs.lms.metered import Budget, MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
 from ner_programs.units import split
-from optimizers._errors import BudgetError, OutageError
+from optimizers._errors import BudgetError
 
 Tick = Callable[[], None]
 OUTAGE = 0.02
@@ -65,14 +63,6 @@ class Trial:
 
 
 OnTrial = Callable[[Trial], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A program that is made only when it is its turn, and what is different about it."""
-
-    changes: Mapping[str, Any]
-    make: Callable[[], NERProgram]
 
 
 class Optimizer(Protocol):
@@ -162,49 +152,29 @@ def budget_from(options: Any) -> Budget:
 
 
 @contextmanager
-def within(budget: Budget) -> Iterator[None]:
-    """Limit what the LM in use may spend; BudgetSpent comes out of the block when it is reached."""
+def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
+    """Limit what the LM in use may spend; BudgetSpent comes out of the block when it is reached.
+
+    The block gets a function that says what is left of the budget.
+    """
     lm = dspy.settings.lm
     if not isinstance(lm, MeteredLM):
         raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
+    spent = lm.meter.spent
+    calls, tokens, cost = spent.calls, spent.tokens, spent.cost
+
+    def left() -> Budget:
+        return Budget(
+            None if budget.calls is None else budget.calls - (spent.calls - calls),
+            None if budget.tokens is None else budget.tokens - (spent.tokens - tokens),
+            None if budget.cost is None else budget.cost - (spent.cost - cost),
+        )
+
     with lm.meter.limited(budget):
-        yield
+        yield left
 
 
 def calls_made() -> int:
     """Return how many calls the LM in use has made in this run."""
     lm = dspy.settings.lm
     return lm.meter.spent.calls if isinstance(lm, MeteredLM) else 0
-
-
-def best_of(
-    candidates: Iterable[Candidate], documents: Sequence[Document], budget: Budget, on_trial: OnTrial, first: int = 1
-) -> list[Trial]:
-    """Score candidates until they or the budget run out; return the finished, rankable trials, best first.
-
-    Ties go to the earlier trial. Trials are numbered from `first`. Raises BudgetError if the budget does not allow a single
-    trial, OutageError if too many calls failed in all of them.
-    """
-    finished: list[Trial] = []
-    try:
-        with within(budget):
-            for number, candidate in enumerate(candidates, first):
-                program = candidate.make()
-                scored = score(program, documents)
-                finished.append(Trial(number, candidate.changes, scored, len(documents), calls_made(), program))
-                on_trial(finished[-1])
-                if scored.total.unanswered >= scored.units > 0:
-                    break  # nothing was answered: the next candidates would wait for nothing, too
-    except BudgetSpent:
-        pass
-    if not finished:
-        whole = len(documents)
-        raise BudgetError(f"optimizer.budget ({budget}) does not allow one trial on dev ({whole} documents)")
-    ranked = [t for t in finished if t.scored.rankable]
-    if not ranked:
-        last = getattr(getattr(dspy.settings.lm, "meter", None), "last_failure", "")
-        raise OutageError(
-            f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
-            "the answers so far are kept: the same command goes on from here"
-        )
-    return sorted(ranked, key=lambda t: (-t.scored.total.f1, t.number))

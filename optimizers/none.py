@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import Candidate, OnTrial, best_of
+from optimizers._base import OnTrial
+from optimizers._search import Search
 
 
 class Uncompiled:
@@ -24,7 +25,7 @@ class Uncompiled:
     ) -> NERProgram:
         """Return `program`."""
         if dev:
-            best_of([Candidate({}, lambda: program)], dev, budget, on_trial)
+            Search(program, dev, budget, on_trial).score(program, {}, dev)
         return program
 
 

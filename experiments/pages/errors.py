@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.pages.highlight import Mark, highlighted
 from experiments.scoring.answers import read_answer
-from experiments.scoring.taxonomy import KINDS, errors
+from ner_programs.taxonomy import KINDS, errors
 
 SHOWN = 400
 """So many documents are shown: a page of some megabytes opens at once, a longer one does not."""

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from experiments.corpora._base import flatten
 from experiments.scoring.schemes import SCHEMES, Tally, tallies
 from experiments.scoring.significance import interval, pooled
-from experiments.scoring.taxonomy import KINDS, errors
 from ner_programs.scoring import Counts
+from ner_programs.taxonomy import KINDS, errors
 from ner_programs.types import AnnotatedText, Entity, Mention
 
 K = TypeVar("K", bound=Hashable)

@@ -40,7 +40,7 @@ __all__ = ["FOLDS", "Answer", "answers", "both", "copy", "crf", "dictionary", "f
 RETRIEVER = {"name": "flat"}
 ITERATIONS = 100  # of the fit on the whole pool; on NCBI dev 30, as in a prompt, give .795, 60 .808, 100 .820, 200 .822
 SIZE = 100_000  # characters of knowledge lines: what is named is not cut to the room that a prompt has
-CODE = ("floors", "_floors_names", "evaluation", "breakdown", "schemes", "significance", "taxonomy")
+CODE = ("floors", "_floors_names", "evaluation", "breakdown", "schemes", "significance")
 OF_KNOWLEDGE = ("dictionary", "both", "crf+hints")
 
 

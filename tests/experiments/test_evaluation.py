@@ -13,8 +13,8 @@ import pytest
 from experiments.corpora._base import Corpus
 from experiments.scoring.answers import dump, read_answer
 from experiments.scoring.evaluation import Evaluation, evaluate
-from experiments.scoring.taxonomy import errors
 from ner_programs.scoring import Counts
+from ner_programs.taxonomy import errors
 from ner_programs.types import Document, Entity, Mention
 from optimizers._base import Scored
 

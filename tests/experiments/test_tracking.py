@@ -18,10 +18,10 @@ from experiments.corpora._base import Corpus
 from experiments.recorder import RunRecorder
 from experiments.scoring.answers import read_answer
 from experiments.scoring.evaluation import evaluate
-from experiments.scoring.taxonomy import KINDS, errors
 from experiments.spec import load
 from experiments.tracking import Tracker
 from ner_programs.scoring import Counts
+from ner_programs.taxonomy import KINDS, errors
 from ner_programs.types import Mention
 from optimizers._base import Scored, Trial
 from tests import tiny

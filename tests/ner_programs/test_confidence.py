@@ -29,7 +29,7 @@ from ner_programs.lms._crf import Sample, tag_in_context
 from ner_programs.lms._judge import Candidate, judge
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.metered import Backend, Meter, MeteredLM
+from ner_programs.lms.metered import Account, Backend, Meter, MeteredLM
 from ner_programs.lms.offline import Offline
 from ner_programs.lms.replay import Recorder, Replay
 from ner_programs.types import Document, Verdict
@@ -179,7 +179,8 @@ def test_a_score_is_the_marginal(name: str) -> None:
 def _kept(tmp_path: Path, program: NERProgram) -> Iterator[tuple[str, dspy.Prediction]]:
     for way in ("sent", "kept"):
         store = AnswerStore(tmp_path / "answers.sqlite")
-        meter = Meter(Offline(0), store=store, ledger=(ledger := Ledger(tmp_path / "ledger.jsonl")))
+        account = Account(store=store, ledger=(ledger := Ledger(tmp_path / "ledger.jsonl")))
+        meter = Meter(Offline(0), account=account)
         yield way, _asked(program, MeteredLM(meter))
         assert (meter.spent.attempts, len(store)) == (1, 1), "a killed run that goes on counts what it had sent"
         store.close()

@@ -33,7 +33,7 @@ from dspy.utils.exceptions import (
 from ner_programs import LMSetupError
 from ner_programs.lms._ledger import Ledger, Spent
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped
+from ner_programs.lms.metered import Account, Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from ner_programs.lms.price import Price
 from tests.tiny import Scripted, response, text_of
 
@@ -58,7 +58,8 @@ def lm_of(
     script: Callable[[Request], str] | None = None, *, max_tokens: int | None = None, **options: Any
 ) -> tuple[MeteredLM, Scripted]:
     backend = Scripted(script)
-    return MeteredLM(Meter(backend, **options), **({} if max_tokens is None else {"max_tokens": max_tokens})), backend
+    account = Account(**{k: options.pop(k) for k in ("store", "ledger") if k in options})
+    return MeteredLM(Meter(backend, account=account, **options), **({} if max_tokens is None else {"max_tokens": max_tokens})), backend
 
 
 def at_once(work: list[Callable[[], Any]], threads: int = 8) -> list[Any]:
@@ -544,7 +545,7 @@ class TestStore:
     def test_answers_come_back_as_they_were(self) -> None:
         lm, backend = lm_of(lambda request: "Schön\n\t“quoted”")
         first = lm("q")
-        again = MeteredLM(Meter(Scripted(lambda r: "never"), store=lm.meter.store))
+        again = MeteredLM(Meter(Scripted(lambda r: "never"), account=Account(store=lm.meter.account.store)))
         assert again("q") == first == ["Schön\n\t“quoted”"]
         assert isinstance(response(backend.requests[0], "x"), Response)
         assert Message.assistant([TextPart("x")]).text == "x"

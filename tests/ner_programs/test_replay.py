@@ -19,7 +19,7 @@ from ner_programs import LMSetupError, NERProgram
 from ner_programs.bundle import state_of
 from ner_programs.lms import open_backend, open_lm
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.lms.metered import Account, Meter, MeteredLM
 from ner_programs.lms.price import Price
 from ner_programs.lms.replay import Recorder
 from tests.tiny import DEV, TEST, TRAIN, Scripted, gold, program
@@ -66,8 +66,8 @@ class TestReplay:
 
     def test_what_the_store_answers_is_recorded_too(self, tmp_path: Path) -> None:
         store = AnswerStore()
-        MeteredLM(Meter(Scripted(lambda r: "first"), store=store))("q")
-        lm = recording(tmp_path / "c.jsonl", Scripted(lambda r: "second"), store=store)
+        MeteredLM(Meter(Scripted(lambda r: "first"), account=Account(store=store)))("q")
+        lm = recording(tmp_path / "c.jsonl", Scripted(lambda r: "second"), account=Account(store=store))
         assert lm("q") == ["first"] == open_lm("replay", path=tmp_path / "c.jsonl")("q")
 
     def test_an_answer_is_recorded_once(self, tmp_path: Path) -> None:

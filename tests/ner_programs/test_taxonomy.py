@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.scoring.taxonomy import KINDS, Error, errors
+from ner_programs.taxonomy import KINDS, Error, errors
 from ner_programs.types import Entity, Mention
 
 TEXT = "No knee pain today, but a mild fever and some chest pain at night."

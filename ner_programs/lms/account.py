@@ -1,0 +1,175 @@
+"""What a run may spend and has spent, over all the LMs that it asks: limits, reservations, ledger and kept answers.
+
+A *call* is one distinct request of a run, whether a provider or an earlier run answers it. A call is reserved before it is
+sent, so that a budget is never overrun, whichever LM is asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dspy.lm15 import Request, Response
+from dspy.utils.exceptions import LMConfigurationError
+
+from ner_programs._errors import LMSetupError
+from ner_programs.lms._ledger import Ledger, Spent
+from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.price import Price, size, usage
+
+Cost = tuple[int, float]
+"""Tokens in and out, and US dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """An upper limit; None means no limit. Tokens and cost count what the run sends, not what another run has paid for."""
+
+    calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
+
+    def __str__(self) -> str:
+        parts = [(self.calls, "calls"), (self.tokens, "tokens"), (self.cost, "US dollars")]
+        return ", ".join(f"{limit:g} {unit}" for limit, unit in parts if limit is not None) or "no limit"
+
+
+class BudgetSpent(BaseException):  # no Exception: DSPy turns those into a score
+    """The next call would exceed the budget; nothing was sent for it."""
+
+
+class RunStopped(BaseException):
+    """The next call would exceed what the whole run may spend: not a search ends but the run. Nothing was sent for it."""
+
+
+@dataclass(slots=True)
+class Tariff:
+    """What one LM's answers cost, and how many calls it had; `table` is where a spec describes that LM."""
+
+    table: str
+    model: str
+    price: Price | None
+    calls: int = 0
+    longest: int = 1024  # tokens of an answer
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """Return US dollars; 0 where the price is not known."""
+        return self.price.cost(tokens_in, tokens_out) if self.price else 0.0
+
+    def at_most(self, request: Request) -> Cost:
+        """Return a careful estimate of what a request costs; for the answer, the longest one so far at least."""
+        last = len((request.messages[-1].text or "").encode())
+        tokens_in = size(request) // 3 + 8
+        tokens_out = request.config.max_tokens or max(last // 2 + 1024, self.longest)
+        return tokens_in + tokens_out, self.cost(tokens_in, tokens_out)
+
+
+class Account:
+    """Counts and limits what several LMs spend together. Whoever calls `reserve` or `count` holds its `lock`."""
+
+    def __init__(self, *, store: AnswerStore | None = None, ledger: Ledger | None = None) -> None:
+        self.store = store if store is not None else AnswerStore()  # an empty one is false
+        self.ledger = ledger or Ledger()
+        self.spent = Spent()
+        self.last_failure = ""
+        self.tariffs: list[Tariff] = []
+        self.under_way: dict[str, Future[Response]] = {}
+        self.lock = threading.RLock()
+        self._sent_before = self.ledger.sent()  # by this run, before it was killed: paid for, and counted again
+        self._seen: set[str] = set()
+        self._limits: list[tuple[Budget, Spent, type[BaseException]]] = []
+        self._reserved = [0, 0.0]  # tokens and cost of requests that are under way
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Account:
+        return self
+
+    @contextmanager
+    def limited(self, budget: Budget, stop: type[BaseException] = BudgetSpent) -> Iterator[None]:
+        """Limit what may be spent from here on; the call that would exceed it raises `stop` instead of being sent.
+
+        Raises LMSetupError for a limit in money where the price of an LM is not known.
+        """
+        for tariff in self.tariffs if budget.cost is not None else ():
+            if tariff.price is None:
+                raise LMSetupError(
+                    f"the price of {tariff.model} is not known, so no limit in US dollars can hold: give "
+                    f"{tariff.table}.price, US dollars for a million tokens: price = {{ input = 0.4, output = 1.6 }}"
+                )
+        with self.lock:
+            limit = (budget, Spent(**{f: getattr(self.spent, f) for f in Spent.__slots__}), stop)
+            self._limits.append(limit)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._limits = [other for other in self._limits if other is not limit]
+
+    def reserve(self, key: str, tariff: Tariff, request: Request, kept: Response | None) -> Cost:
+        """Count a call that was not seen in this run before, if every limit allows it; `kept` is its answer, if there is one.
+
+        Returns what it reserves, to be given to `release`. An answer that this run sent for before it was killed costs what
+        it cost then: so a budget ends where it would have. Raises LMConfigurationError where a limit in tokens or money
+        stands and nothing bounds what an answer may cost.
+        """
+        new, ours = key not in self._seen, key in self._sent_before
+        if kept is not None and not new:
+            return 0, 0.0
+        tokens, cost = self._at_most(tariff, request) if kept is None or ours else (0, 0.0)
+        self._allow(new, tokens, cost)
+        self._seen.add(key)
+        self.spent.calls += new
+        tariff.calls += new
+        if kept is None:
+            self.ledger.write("reserved", key)
+            self._reserved[0] += tokens
+            self._reserved[1] += cost
+            return tokens, cost
+        self.ledger.write("cached", key)
+        self.spent.cached += not ours
+        if ours:
+            self.spent.attempts += 1
+            self.count(tariff, request, kept)
+        else:
+            tokens_in, tokens_out = usage(request, kept)
+            self.spent.kept_in += tokens_in
+            self.spent.kept_out += tokens_out
+        return 0, 0.0
+
+    def release(self, reserved: Cost) -> None:
+        """Take back a reservation: its request is settled."""
+        self._reserved[0] -= reserved[0]
+        self._reserved[1] -= reserved[1]
+
+    def count(self, tariff: Tariff, request: Request, response: Response) -> tuple[int, int, float]:
+        """Add what an answer cost, and return it; where the provider does not say, what it must have cost about."""
+        tokens_in, tokens_out = usage(request, response)
+        cost = tariff.cost(tokens_in, tokens_out)
+        self.spent.tokens_in += tokens_in
+        self.spent.tokens_out += tokens_out
+        self.spent.cost += cost
+        tariff.longest = max(tariff.longest, tokens_out)
+        return tokens_in, tokens_out, cost
+
+    def _allow(self, new: bool, tokens: int, cost: float) -> None:
+        tokens += self.spent.tokens + self._reserved[0]
+        cost += self.spent.cost + self._reserved[1]
+        for budget, start, stop in self._limits:
+            over = (
+                (budget.calls is not None and new and self.spent.calls - start.calls + 1 > budget.calls)
+                or (budget.tokens is not None and tokens - start.tokens > budget.tokens)
+                or (budget.cost is not None and cost - start.cost > budget.cost)
+            )
+            if over:
+                raise stop(str(budget))
+
+    def _at_most(self, tariff: Tariff, request: Request) -> Cost:
+        limited = any(budget.tokens is not None or budget.cost is not None for budget, _, _ in self._limits)
+        if limited and request.config.max_tokens is None and tariff.cost(1_000_000, 1_000_000) > 0:
+            raise LMConfigurationError(
+                f"a limit in tokens or US dollars needs {tariff.table}.max_tokens, the most that an answer may be"
+            )
+        return tariff.at_most(request)

@@ -1,0 +1,231 @@
+"""One compilation under a budget: what was tried on which dev documents, and which program is the best on all of dev.
+
+A part of the budget is kept for the final choice: two passes over dev, or half of the budget where that is less. A search
+spends the rest inside `spending()`, which ends quietly when it is spent; `choose()` then scores the finalists on the whole of
+dev, or on as much of it as two can be paid for. An equal request is one call however often it is made, so a document on which
+a program was tried costs nothing in the end. All samples of dev are the beginnings of one seeded order, so that programs
+share their documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import dspy
+
+from ner_programs.bundle import state_of
+from ner_programs.lms.metered import Budget, BudgetSpent, Meter
+from ner_programs.program import NERProgram
+from ner_programs.scoring import Counts
+from ner_programs.types import Document
+from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, score, units_of, within
+from optimizers._errors import BudgetError, OutageError
+
+FINALISTS = 2
+WITHOUT_LIMIT = 12
+"""Passes over dev that a search plans with where its budget has no limit."""
+
+
+@dataclass(slots=True)
+class Contender:
+    """A program that was tried: the counts of the dev documents that it was scored on, by their place in the order."""
+
+    program: NERProgram
+    changes: Mapping[str, Any]
+    number: int = 0
+    rows: dict[int, Counts] = field(default_factory=dict)
+    units: int = 0
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all documents that it was scored on."""
+        return sum(self.rows.values(), Counts())
+
+    @property
+    def rankable(self) -> bool:
+        """Whether so few calls went unanswered (2 % of the units of text) that its score says something about it."""
+        return self.total.unanswered <= OUTAGE * max(self.units, 1)
+
+    def f1(self, places: Sequence[int]) -> float:
+        """Return the micro-F1 on the documents at `places`, on all of which it was scored."""
+        return sum((self.rows[i] for i in places), Counts()).f1
+
+
+class Search:
+    """Scores programs on dev, reports each as a trial when it is finished, and chooses among them in the end.
+
+    `order` are the dev documents in the seeded order, `contenders` what was tried, in its order; `calls` is how many calls the
+    search plans with: what it may spend before the final choice.
+    """
+
+    def __init__(
+        self, program: NERProgram, dev: Sequence[Document], budget: Budget, on_trial: OnTrial, seed: int = 1
+    ) -> None:
+        if not dev:
+            raise BudgetError("an optimizer needs dev documents; give the corpus a dev part")
+        self.program, self.budget, self.on_trial, self.seed = program, budget, on_trial, seed
+        self.order = random.Random(f"dev {seed}").sample(list(dev), len(dev))
+        self.place = {id(d): i for i, d in enumerate(self.order)}
+        self.contenders: dict[str, Contender] = {}
+        self._trials = 0
+        self._start = _meter().spent.calls
+        self.whole = calls_for(program, dev)
+        total = self._affordable()
+        self.reserve = min(FINALISTS * self.whole, total // 2)
+        self.calls = max(total - self.reserve, 1)
+
+    @property
+    def left(self) -> int:
+        """How many calls the search may still make before the final choice."""
+        return max(self.calls - (calls_made() - self._start), 0)
+
+    def sample(self, documents: int) -> list[Document]:
+        """Return the first documents of the order: so many, at least one, at most all."""
+        return self.order[: max(1, min(documents, len(self.order)))]
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Limit a search to its share; where that is spent the block ends, and an unfinished trial is dropped."""
+        try:
+            with within(self._share()):
+                yield
+        except BudgetSpent:
+            pass
+
+    def score(
+        self, program: NERProgram, changes: Mapping[str, Any], documents: Sequence[Document], *, report: bool = True
+    ) -> Contender:
+        """Score a program on dev documents and report it as a trial; BudgetSpent comes out where the calls do not suffice."""
+        return self.finished(program, changes, documents, score(program, documents), report=report)
+
+    def finished(
+        self, program: NERProgram, changes: Mapping[str, Any], documents: Sequence[Document], scored: Scored, *,
+        report: bool = True,
+    ) -> Contender:  # fmt: skip
+        """Take note of a program that was scored, and report it; an equal program is the same contender, with more rows."""
+        contender = self.contenders.setdefault(identity(program), Contender(program, changes))
+        places = [self.place[id(d)] for d in documents]
+        contender.units += units_of(
+            program, [d for d, i in zip(documents, places, strict=True) if i not in contender.rows]
+        )
+        contender.rows |= dict(zip(places, scored.counts, strict=True))
+        if report:
+            self._trials += 1
+            contender.number = contender.number or self._trials
+            self.on_trial(Trial(self._trials, changes, scored, len(documents), calls_made(), program))
+        if scored.total.unanswered >= scored.units > 0 and not any(c.rankable for c in self.contenders.values()):
+            raise outage()  # nothing was answered: whatever comes next would wait for nothing, too
+        return contender
+
+    def best(self) -> list[Contender]:
+        """Return what was tried and may be ranked, best first: by F1 on what it saw, those that saw as much as any."""
+        known = [c for c in self.contenders.values() if c.rankable]
+        most = max((len(c.rows) for c in known), default=0)
+        return sorted(known, key=lambda c: (2 * len(c.rows) < most, -c.total.f1, c.number))
+
+    def choose(self, *favoured: NERProgram) -> NERProgram:
+        """Return the best program on the whole of dev, of the `favoured` and then the best of what was tried.
+
+        As many are scored as the calls that are left pay for, in this order; where they pay for less than two on the whole of
+        dev, the two are compared on as much of it as they pay for. Ties go to the cheaper program, then to the earlier one.
+        Raises BudgetError where nothing could be scored, OutageError where too many calls failed.
+        """
+        wanted = [self.contenders.setdefault(identity(p), Contender(p, {})) for p in favoured]
+        ranked = [*wanted, *self.best()] or [Contender(self.program, {})]
+        finalists = list({id(c): c for c in ranked}.values())
+        places = range(self._payable(finalists[:FINALISTS]))
+        with suppress(BudgetSpent):
+            for n, contender in enumerate(finalists):
+                rest = [self.order[i] for i in places if i not in contender.rows]
+                if n >= FINALISTS and calls_for(contender.program, rest) > self._unspent():
+                    break
+                if rest or not contender.number:
+                    changes = (
+                        {**contender.changes, "final": contender.number} if contender.number else contender.changes
+                    )
+                    self.score(contender.program, changes, [self.order[i] for i in places])
+        full = [c for c in self.contenders.values() if all(i in c.rows for i in places)]
+        if not full:
+            raise BudgetError(
+                f"optimizer.budget ({self.budget}) does not allow one trial on dev ({len(self.order)} documents)"
+            )
+        fit = [c for c in full if c.rankable]
+        if not fit:
+            raise outage()
+        top = max(c.f1(places) for c in fit)
+        equal = [c for c in fit if c.f1(places) == top]
+        return min(equal, key=lambda c: (size_of(c.program, self.order) if len(equal) > 1 else 0, c.number)).program
+
+    def _payable(self, finalists: Sequence[Contender]) -> int:
+        """Return how many documents of the order all `finalists` can be scored on, of what is left of the budget."""
+        left = self._unspent()
+        for size in range(1, len(self.order) + 1):
+            left -= sum(calls_for(c.program, [self.order[size - 1]]) for c in finalists if size - 1 not in c.rows)
+            if left < 0:
+                return max(size - 1, 1)
+        return len(self.order)
+
+    def _affordable(self) -> int:
+        """Return how many calls the budget pays for; where it limits tokens or money, by what one takes about."""
+        most = [self.budget.calls] if self.budget.calls is not None else []
+        if self.budget.tokens is not None or self.budget.cost is not None:
+            tokens_in, tokens_out = per_call(self.program, self.order)
+            if self.budget.tokens is not None:
+                most.append(self.budget.tokens // (tokens_in + tokens_out))
+            price = _meter().backend.price
+            if self.budget.cost is not None and price is not None and (each := price.cost(tokens_in, tokens_out)) > 0:
+                most.append(int(self.budget.cost / each))
+        return max(min(most), 1) if most else WITHOUT_LIMIT * self.whole
+
+    def _unspent(self) -> int:
+        return max(self.calls + self.reserve - (calls_made() - self._start), 0)
+
+    def _share(self) -> Budget:
+        limited = self.budget != Budget()
+        return Budget(calls=self.left) if limited else Budget()
+
+
+def identity(program: NERProgram) -> str:
+    """Return what tells a program from others: its spec and its state."""
+    content = [program.spec.model_dump(mode="json"), state_of(program)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def per_call(program: NERProgram, documents: Sequence[Document]) -> tuple[int, int]:
+    """Return about how many tokens a prompt of the program has, and an answer: measured on a few of `documents`."""
+    examples = program.examples(documents[:8])[:24]
+    extract, said, answered = program.extract, 0, 0
+    for example in examples:
+        demos = extract.demos(example.text, example.exclude)
+        messages = extract.adapter.format(extract.predict.signature, demos, dict(example))
+        said += sum(len(m["content"]) for m in messages)
+        answered += len(extract.adapter.codec.encode(dict(example)))
+    each = max(len(examples), 1)
+    return said // (3 * each) + 1, answered // (3 * each) + 16
+
+
+def size_of(program: NERProgram, documents: Sequence[Document]) -> int:
+    """Return what a program costs: about how many tokens it sends for a few of `documents`."""
+    return sum(per_call(program, documents)) * calls_for(program, documents[:8])
+
+
+def outage() -> OutageError:
+    """Return the error that says that no program can be ranked."""
+    last = getattr(getattr(dspy.settings.lm, "meter", None), "last_failure", "")
+    return OutageError(
+        f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
+        "the answers so far are kept: the same command goes on from here"
+    )
+
+
+def _meter() -> Meter:
+    meter = getattr(dspy.settings.lm, "meter", None)
+    if not isinstance(meter, Meter):
+        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
+    return meter
