@@ -68,7 +68,8 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     corpus, program, _ = setup.build(spec, data, home, shared)
     if corpus.private:
         check_host(spec.lm)
-    backend = backend_of(spec.lm)
+    lms = (spec.lm, *spec.lm.roles.values())
+    prices = [backend_of(one).price for one in lms]
     pieces = [child for _, child in folds.children(spec, program.spec.labels)]
     parts = () if pieces else spec.parts  # what ends a run over folds is compiled, and not scored again
     dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
@@ -80,8 +81,10 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     characters_in += _added(program, optimizer, corpus.train)
     calls = compile_calls + dev + test
     tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
-    cost = round(backend.price.cost(tokens_in, tokens_out), 4) if backend.price else None
-    seconds = round(calls * CALL + tokens_in * TOKEN, 1) if spec.lm.model == "offline" else None
+    costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # who answers how many is not known
+    cost = round(max(costs), 4) if len(costs) == len(prices) else None
+    offline = all(one.model == "offline" for one in lms)
+    seconds = round(calls * CALL + tokens_in * TOKEN, 1) if offline else None
     said = remarks(spec, program)
     whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds, said)
     return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole

@@ -84,7 +84,7 @@ def run(
             _for_use(spec, compiled), place, kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
         )
         seconds = time.monotonic() - began
-        spent = added([lm.meter.spent.as_dict(), scores.spent])
+        spent = added([lm.spent(), scores.spent])
         dev_scores, test_scores = scores.parts.get("dev"), scores.parts.get("test")
         used = labelled(spec, compiled)
         result = Result(tracker.run_id, folder, dev_scores, test_scores, scores.floors, spent, used, seconds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import dspy
 
 from experiments._errors import SpecError
-from experiments.spec import Model
+from experiments.spec import Answering, Model
 from ner_programs._errors import ComponentError
 from ner_programs.demos.embedding import Embedding
 from ner_programs.lms import open_backend
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.metered import Backend, Budget, Meter, MeteredLM, RunStopped
+from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped
 from ner_programs.lms.replay import Recorder
 from ner_programs.program import NERProgram
 from optimizers._errors import BudgetError
@@ -40,37 +40,55 @@ def session(
     ledger: Path | None = None,
     backend: Backend | None = None,
 ) -> Iterator[MeteredLM]:
-    """Run the block under the LM of a spec; its answers are kept in `answers`, what it spends is written to `ledger`.
+    """Run the block under the LM of a spec, which has its roles; all spend from one account.
 
-    A `backend` that is given (`shared_backend`) answers, and is left open.
+    Answers are kept in `answers`, what is spent is written to `ledger`. A `backend` that is given (`shared_backend`)
+    answers the task, and is left open.
 
     Raises SpecError, before anything is sent, when private text would go to a host that is not allowed (design D16).
     """
     if private:
         check_host(model)
-        _past_proxies(urlsplit(model.api_base).hostname if model.api_base else None)
-    own = backend is None
-    backend = backend or shared_backend(model)
-    tape = Recorder(backend, model.record) if model.record is not None else None
-    store, book = AnswerStore(answers), Ledger(ledger)
-    meter = Meter(backend, store=store, ledger=book, tape=tape, retries=model.retries)
-    threads = model.concurrency or (2 * _cores() if model.model == "offline" else 8)
-    generation = {k: v for k in ("temperature", "max_tokens") if (v := getattr(model, k)) is not None}
-    lm = MeteredLM(meter, concurrency=threads, **generation)
-    if private:  # DSPy logs the whole example when one fails
-        logging.getLogger("dspy").setLevel(logging.CRITICAL)
+        for one in (model, *model.roles.values()):
+            _past_proxies(_host(one))
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    try:
+    with ExitStack() as closing:
+        task = backend or _open(shared_backend(model), closing)
+        tape = Recorder(task, model.record) if model.record is not None else None
+        store, book = AnswerStore(answers), Ledger(ledger)
+        closing.callback(store.close)
+        closing.callback(book.close)
+        account = Account(store=store, ledger=book)
+        own, roles = Meter(task, account=account, tape=tape, retries=model.retries), dict[str, MeteredLM]()
+        for name, role in model.roles.items():
+            both = role.model == model.model == "offline"
+            answers_it = task if both else _open(shared_backend(role), closing)
+            meter = Meter(answers_it, account=account, retries=model.retries, table=f"lm.{name}")
+            roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role))
+        lm = MeteredLM(own, roles=roles, **_asked(model, model))
+        if private:  # DSPy logs the whole example when one fails
+            logging.getLogger("dspy").setLevel(logging.CRITICAL)
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
             yield lm
-    finally:
-        store.close()
-        book.close()
-        if own and hasattr(backend, "close"):
-            backend.close()
 
 
-def shared_backend(model: Model) -> Backend:
+def _open(backend: Backend, closing: ExitStack) -> Backend:
+    if hasattr(backend, "close"):
+        closing.callback(backend.close)
+    return backend
+
+
+def _asked(model: Model, one: Answering) -> dict[str, Any]:
+    """Return how one of a spec's LMs is asked: as many at a time as [lm] says, and with its own settings."""
+    threads = model.concurrency or (2 * _cores() if model.model == "offline" else 8)
+    return {"concurrency": threads, **_generation(one)}
+
+
+def _generation(one: Answering) -> dict[str, Any]:
+    return {k: v for k in ("temperature", "max_tokens") if (v := getattr(one, k)) is not None}
+
+
+def shared_backend(model: Answering) -> Backend:
     """Build what answers, to be used by several sessions and then closed; the offline engine has a process for each core."""
     return backend_of(model, processes=_cores() if _cores() > 1 else 0)
 
@@ -79,8 +97,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def backend_of(model: Model, *, processes: int = 0) -> Backend:
-    """Build what answers for a spec's [lm]; the offline engine in so many processes of its own."""
+def backend_of(model: Answering, *, processes: int = 0) -> Backend:
+    """Build what answers for a spec's [lm], or for a role of it; the offline engine in so many processes of its own."""
     names = _OPTIONS.get(model.model, _API if "/" in model.model else (*_API, "path"))
     options: dict[str, Any] = {k: getattr(model, k) for k in names if getattr(model, k) is not None}
     return open_backend(
@@ -89,24 +107,34 @@ def backend_of(model: Model, *, processes: int = 0) -> Backend:
 
 
 def answerer(model: Model) -> tuple[str, ...]:
-    """Return what, beside spec and data, decides the answers: backend and versions. A run is taken up only by the same."""
-    backend = backend_of(model)
-    return backend.model, backend.identity, version("nerc"), version("dspy")
+    """Return what, beside spec and data, decides the answers: backends and versions. A run is taken up only by the same."""
+    said = [(backend.model, backend.identity) for backend in map(backend_of, (model, *model.roles.values()))]
+    return *sum(said, ()), version("nerc"), version("dspy")
 
 
 def check_host(model: Model) -> None:
-    """Refuse to send private text anywhere but to loopback or to a host in `lm.allow_hosts`."""
-    if "/" not in model.model:
+    """Refuse to send private text anywhere but to loopback or to a host that is allowed, for [lm] and each of its roles.
+
+    The host of a role must be in the role's own `allow_hosts`; a role without has those of [lm].
+    """
+    _check_host(model, "lm", model.allow_hosts)
+    for name, role in model.roles.items():
+        _check_host(role, f"lm.{name}", model.allow_hosts if role.allow_hosts is None else role.allow_hosts)
+
+
+def _check_host(one: Answering, table: str, allowed: Sequence[str]) -> None:
+    if "/" not in one.model:
         return
-    host = urlsplit(model.api_base).hostname if model.api_base else None
+    host = _host(one)
     if host is None:
         raise SpecError(
-            f"the corpus is private and lm.model {model.model} has no lm.api_base: its text goes only to a host that is named "
-            "there and is loopback or in lm.allow_hosts (corpus.private = false, or annotate --public, if the text is public)"
+            f"the corpus is private and {table}.model {one.model} has no {table}.api_base: its text goes only to a "
+            f"host that is named there and is loopback or in {table}.allow_hosts (corpus.private = false, or annotate "
+            "--public, if the text is public)"
         )
-    if host not in _hosts(model):
+    if host not in _hosts(allowed):
         raise SpecError(
-            f"the corpus is private and may not be sent to {host}: allow it with lm.allow_hosts = [{host!r}], "
+            f"the corpus is private and may not be sent to {host}: allow it with {table}.allow_hosts = [{host!r}], "
             "or say corpus.private = false (annotate --public), if the text is public"
         )
 
@@ -118,7 +146,7 @@ def confine(program: NERProgram, model: Model) -> None:
     makes of the program is held to it too.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
-    program.pool.hosts = _hosts(model)
+    program.pool.hosts = _hosts(model.allow_hosts)
     select = program.extract.select
     try:
         if isinstance(select, Embedding):
@@ -128,9 +156,13 @@ def confine(program: NERProgram, model: Model) -> None:
         raise SpecError(str(error)) from None
 
 
-def _hosts(model: Model) -> tuple[str, ...]:
+def _host(one: Answering) -> str | None:
+    return urlsplit(one.api_base).hostname if one.api_base else None
+
+
+def _hosts(allowed: Sequence[str]) -> tuple[str, ...]:
     """Return where private text may go."""
-    return (*LOOPBACK, *(allowed.lower() for allowed in model.allow_hosts))
+    return (*LOOPBACK, *(host.lower() for host in allowed))
 
 
 def _past_proxies(host: str | None) -> None:
@@ -158,5 +190,6 @@ def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
 
 
 def wants(model: Model) -> Mapping[str, Any]:
-    """Return what a bundle says about the LM it was compiled with: never a key, never a host."""
-    return {k: v for k in ("model", "temperature", "max_tokens") if (v := getattr(model, k)) is not None}
+    """Return what a bundle says about the LM it was compiled with, and about its strong one: never a key, never a host."""
+    strong = {"strong": {"model": model.strong.model, **_generation(model.strong)}} if model.strong else {}
+    return {"model": model.model, **_generation(model), **strong}

@@ -73,7 +73,8 @@ def build(
     corpus, kb, folder = sources(spec, data, home, shared)
     if corpus.private:
         check_host(spec.lm)
-    backend_of(spec.lm)
+    for one in (spec.lm, *spec.lm.roles.values()):
+        backend_of(one)
     program_spec = _program_spec(spec, corpus)
     if kb is not None:
         _check_types(program_spec, kb)

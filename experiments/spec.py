@@ -57,7 +57,7 @@ class Program(_Table):
     knowledge_size: int = 1500
 
 
-class _Answering(_Table):
+class Answering(_Table):
     """What answers, and how it is asked. Keys come from the environment, never from a spec."""
 
     model: str
@@ -71,13 +71,13 @@ class _Answering(_Table):
     path: Path | None = None
 
 
-class Role(_Answering):
-    """A language model that is asked beside that of the task; it may be sent private text where that one may, or to `allow_hosts`."""
+class Role(Answering):
+    """A language model that is asked beside that of the task; without `allow_hosts` it has those of [lm]."""
 
     allow_hosts: list[str] | None = None
 
 
-class Model(_Answering):
+class Model(Answering):
     """The language model of the task; without a `model` the offline engine.
 
     `prompt` writes instructions, `strong` answers hard documents; without them this one does. `record` keeps its own answers.

@@ -74,7 +74,8 @@ class Search:
         self.place = {id(d): i for i, d in enumerate(self.order)}
         self.contenders: dict[str, Contender] = {}
         self._trials = 0
-        self._start = _meter().spent.calls
+        spent = _meter().spent
+        self._start, self._start_tokens, self._start_cost = spent.calls, spent.tokens, spent.cost
         self.whole = calls_for(program, dev)
         total = self._affordable()
         self.reserve = min(FINALISTS * self.whole, total // 2)
@@ -150,12 +151,15 @@ class Search:
                         {**contender.changes, "final": contender.number} if contender.number else contender.changes
                     )
                     self.score(contender.program, changes, [self.order[i] for i in places])
-        full = [c for c in self.contenders.values() if all(i in c.rows for i in places)]
-        if not full:
+        tried = [c for c in self.contenders.values() if c.rows]
+        if not tried:
             raise BudgetError(
                 f"optimizer.budget ({self.budget}) does not allow one trial on dev ({len(self.order)} documents)"
             )
+        full = [c for c in tried if all(i in c.rows for i in places)]
         fit = [c for c in full if c.rankable]
+        if not fit and (known := [c for c in self.best() if c.rows]):
+            return known[0].program  # tokens or money ended before the final choice
         if not fit:
             raise outage()
         top = max(c.f1(places) for c in fit)
@@ -187,8 +191,14 @@ class Search:
         return max(self.calls + self.reserve - (calls_made() - self._start), 0)
 
     def _share(self) -> Budget:
-        limited = self.budget != Budget()
-        return Budget(calls=self.left) if limited else Budget()
+        """Return what is left of the search's share, in every unit that the budget limits."""
+        spent, share = _meter().spent, self.calls / (self.calls + self.reserve)
+        limited, tokens, cost = self.budget != Budget(), self.budget.tokens, self.budget.cost
+        return Budget(
+            self.left if limited else None,
+            None if tokens is None else max(int(tokens * share) - (spent.tokens - self._start_tokens), 0),
+            None if cost is None else max(cost * share - (spent.cost - self._start_cost), 0.0),
+        )
 
 
 def identity(program: NERProgram) -> str:

@@ -6,12 +6,13 @@ import json as jsonlib
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from experiments import places
+from experiments import places, settings
 from experiments._errors import ReadError, SpecError
 from experiments.cells import load_grid
 from experiments.commands.console import err, print_json
@@ -211,17 +212,19 @@ def export(run: str, out: Path | None, register: str | None, home: Path | None) 
 
 def bundle_model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any]) -> Model:
     """Return the LM of the command line, else the one a bundle was compiled with."""
-    options: dict[str, Any] = dict(wanted) if lm is None else {"model": lm}
+    strong = {k: v for k, v in wanted.items() if k == "strong"}
+    options: dict[str, Any] = {"lm": deepcopy(wanted if lm is None else {"model": lm, **strong})}
     for change in changes:
         key, equals, value = change.partition("=")
         if not (equals and key.startswith("lm.")):
             raise SpecError(f"--set {change}: here only lm.<option>=value can be set")
         try:
-            options[key.removeprefix("lm.")] = jsonlib.loads(value)
+            said = jsonlib.loads(value)
         except ValueError:
-            options[key.removeprefix("lm.")] = value
+            said = value
+        settings.put(options, key, said, f"--set {change}")
     try:
-        return Model.model_validate(options)
+        return Model.model_validate(options["lm"])
     except ValidationError as error:
         raise SpecError(f"--set lm.{explain(error, Model)}") from error
 

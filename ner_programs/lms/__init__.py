@@ -29,11 +29,21 @@ def open_lm(model: str = "offline", **options: Any) -> MeteredLM:
     """Return an LM to use with `dspy.context(lm=...)`; API keys come from the environment.
 
     `open_lm("openai/gpt-4.1-mini")`, `open_lm("hosted_vllm/m", api_base="http://localhost:8000/v1")`, `open_lm()`.
+    `strong` and `prompt` name the LM of a role, `open_lm("openai/a", strong="openai/b")`, or give its options, `model` among them.
     """
-    from ner_programs.lms.metered import Meter, MeteredLM
+    from ner_programs.lms.metered import ROLES, Account, Meter, MeteredLM
 
-    generation = {k: options.pop(k) for k in ("temperature", "max_tokens") if k in options}
-    return MeteredLM(Meter(open_backend({"model": model, **options})), **generation)
+    account, roles = Account(), dict[str, MeteredLM]()
+
+    def opened(options: dict[str, Any], table: str) -> MeteredLM:
+        generation = {k: options.pop(k) for k in ("temperature", "max_tokens") if k in options}
+        return MeteredLM(Meter(open_backend(options), account=account, table=table), roles=roles, **generation)
+
+    others = {name: given for name in ROLES if (given := options.pop(name, None)) is not None}
+    lm = opened({"model": model, **options}, "lm")
+    for name, given in others.items():
+        roles[name] = opened({"model": given} if isinstance(given, str) else dict(given), f"lm.{name}")
+    return lm
 
 
 @cache
@@ -50,9 +60,11 @@ def default_lm(wants: Mapping[str, Any]) -> Any:
 
     if dspy.settings.lm is not None:
         return dspy.settings.lm
-    if wants.get("model") == "offline":
+    names = [wants.get("model"), wants.get("strong", {}).get("model")]
+    if names[0] == "offline" and names[1] in (None, "offline"):
         return _offline()
+    said = f'"{names[0]}"' + (f', strong="{names[1]}"' if names[1] else "")
     raise LMSetupError(
-        f"this program was compiled with {wants.get('model')}; run it inside "
-        f'dspy.context(lm=ner_programs.open_lm("{wants.get("model")}"))'
+        f"this program was compiled with {' and '.join(filter(None, names))}; run it inside "
+        f"dspy.context(lm=ner_programs.open_lm({said}))"
     )

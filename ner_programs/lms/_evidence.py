@@ -34,6 +34,7 @@ _VERDICT = re.compile(
     r"|(?P<wrong>wrong|spurious|extra|unexpected|false positives?|not (?:in )?gold))\b[^:\n\[\]\"']{0,60}:",
     re.IGNORECASE,
 )  # fmt: skip
+_FEEDBACK_LINE = re.compile(r"^(Missed|Wrong)( \(\d+ of \d+\))?: (none|\[.*\])$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,14 @@ def reflected(page: str) -> list[Shown]:
 
 
 def _corrected(text: str, said: Marked, feedback: str) -> Marked | None:
-    """Return the right entities by what a feedback says in lists behind "expected:", "missed:" and "wrong:"."""
+    """Return the right entities by what a feedback says in lists behind "expected:", "missed:" and "wrong:".
+
+    In nerc's own (`optimizers._feedback`) these are lines of their own, and nothing else is read; None where one was cut.
+    """
+    if own := _FEEDBACK_LINE.findall(feedback):
+        if any(cut for _, cut, _ in own):
+            return None
+        return _mended(said, {name.lower(): _named(text, rows, ()) for name, _, rows in own})
     heads = list(_VERDICT.finditer(feedback))
     ends = [head.start() for head in heads[1:]] + [len(feedback)]
     lists: dict[str, Marked] = {}
@@ -113,8 +121,11 @@ def _corrected(text: str, said: Marked, feedback: str) -> Marked | None:
         lists[head.lastgroup or ""] = _named(text, feedback[head.end() : end], {e.label for e in said})
     if "gold" in lists:
         return lists["gold"]
-    if not lists:
-        return None
+    return _mended(said, lists) if lists else None
+
+
+def _mended(said: Marked, lists: Mapping[str, Marked]) -> Marked:
+    """Return an answer without what was wrong, and with what it missed."""
     wrong = {(e.start, e.end) for e in lists.get("wrong", ())}
     return tuple(sorted({e for e in said if (e.start, e.end) not in wrong} | set(lists.get("missed", ()))))
 
@@ -126,16 +137,19 @@ def _named(text: str, said: str, labels: Iterable[str]) -> Marked:
         pairs = [_pair(row) for row in rows]
     else:
         known = set(labels)
-        pairs = [(name, "") for quoted in _STRINGS.findall(said) if (name := str(_value(quoted))) not in known]
-    return align(text, [Mention(surface, label) for surface, label in pairs if surface.strip()])
+        pairs = [Mention(name, "") for quoted in _STRINGS.findall(said) if (name := str(_value(quoted))) not in known]
+    return align(text, [mention for mention in pairs if mention.text.strip()])
 
 
-def _pair(row: Any) -> tuple[str, str]:
-    """Read the string and the label of a row, of a pair, or of a string alone."""
+def _pair(row: Any) -> Mention:
+    """Read a row, a pair (perhaps with an offset behind it), or a string alone."""
     if isinstance(row, dict):
-        row = (row.get("text"), row.get("label"))
-    surface, label = (*row, "", "")[:2] if isinstance(row, tuple | list) else (row, "")
-    return surface if isinstance(surface, str) else "", label if isinstance(label, str) else ""
+        row = (row.get("text"), row.get("label"), row.get("start"))
+    surface, label, start = (*row, "", "", None)[:3] if isinstance(row, tuple | list) else (row, "", None)
+    return Mention(
+        surface if isinstance(surface, str) else "", label if isinstance(label, str) else "",
+        start if isinstance(start, int) else None,
+    )  # fmt: skip
 
 
 def _marked(text: Any, rows: Any) -> Marked | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMConfigurationError
@@ -23,6 +23,7 @@ from ner_programs.lms.price import Price, size, usage
 
 Cost = tuple[int, float]
 """Tokens in and out, and US dollars."""
+_UNBOUNDED = "a limit in tokens or US dollars needs {}.max_tokens, the most that an answer may be"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Budget:
         return ", ".join(f"{limit:g} {unit}" for limit, unit in parts if limit is not None) or "no limit"
 
 
+def _in_tokens(budget: Budget) -> bool:
+    return budget.tokens is not None or budget.cost is not None
+
+
 class BudgetSpent(BaseException):  # no Exception: DSPy turns those into a score
     """The next call would exceed the budget; nothing was sent for it."""
 
@@ -46,19 +51,31 @@ class RunStopped(BaseException):
     """The next call would exceed what the whole run may spend: not a search ends but the run. Nothing was sent for it."""
 
 
-@dataclass(slots=True)
-class Tariff:
-    """What one LM's answers cost, and how many calls it had; `table` is where a spec describes that LM."""
+class Priced(Protocol):
+    """A model of which the price may be known."""
 
-    table: str
     model: str
     price: Price | None
+
+
+@dataclass(slots=True)
+class Tariff:
+    """What the answers of one backend cost, and how many calls it had; `table` is where a spec describes it."""
+
+    backend: Priced
+    table: str = "lm"
+    bounded: bool = True  # False where its requests do not say how long an answer may be
     calls: int = 0
     longest: int = 1024  # tokens of an answer
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """Return US dollars; 0 where the price is not known."""
-        return self.price.cost(tokens_in, tokens_out) if self.price else 0.0
+        return self.backend.price.cost(tokens_in, tokens_out) if self.backend.price else 0.0
+
+    @property
+    def costs(self) -> bool:
+        """Whether there is a price above 0."""
+        return self.cost(1_000_000, 1_000_000) > 0
 
     def at_most(self, request: Request) -> Cost:
         """Return a careful estimate of what a request costs; for the answer, the longest one so far at least."""
@@ -91,12 +108,15 @@ class Account:
     def limited(self, budget: Budget, stop: type[BaseException] = BudgetSpent) -> Iterator[None]:
         """Limit what may be spent from here on; the call that would exceed it raises `stop` instead of being sent.
 
-        Raises LMSetupError for a limit in money where the price of an LM is not known.
+        Raises LMSetupError for a limit in money where the price of an LM is not known, and for one in tokens or money where
+        a role's LM does not say how long its answers may be.
         """
-        for tariff in self.tariffs if budget.cost is not None else ():
-            if tariff.price is None:
+        for tariff in self.tariffs:
+            if not tariff.bounded and _in_tokens(budget) and tariff.costs:
+                raise LMSetupError(_UNBOUNDED.format(tariff.table))
+            if budget.cost is not None and tariff.backend.price is None:
                 raise LMSetupError(
-                    f"the price of {tariff.model} is not known, so no limit in US dollars can hold: give "
+                    f"the price of {tariff.backend.model} is not known, so no limit in US dollars can hold: give "
                     f"{tariff.table}.price, US dollars for a million tokens: price = {{ input = 0.4, output = 1.6 }}"
                 )
         with self.lock:
@@ -155,21 +175,19 @@ class Account:
         return tokens_in, tokens_out, cost
 
     def _allow(self, new: bool, tokens: int, cost: float) -> None:
-        tokens += self.spent.tokens + self._reserved[0]
-        cost += self.spent.cost + self._reserved[1]
+        all_tokens = self.spent.tokens + self._reserved[0] + tokens
+        all_cost = self.spent.cost + self._reserved[1] + cost
         for budget, start, stop in self._limits:
             over = (
                 (budget.calls is not None and new and self.spent.calls - start.calls + 1 > budget.calls)
-                or (budget.tokens is not None and tokens - start.tokens > budget.tokens)
-                or (budget.cost is not None and cost - start.cost > budget.cost)
+                or (budget.tokens is not None and all_tokens - start.tokens > budget.tokens)
+                or (budget.cost is not None and all_cost - start.cost > budget.cost)
             )
             if over:
                 raise stop(str(budget))
 
     def _at_most(self, tariff: Tariff, request: Request) -> Cost:
-        limited = any(budget.tokens is not None or budget.cost is not None for budget, _, _ in self._limits)
-        if limited and request.config.max_tokens is None and tariff.cost(1_000_000, 1_000_000) > 0:
-            raise LMConfigurationError(
-                f"a limit in tokens or US dollars needs {tariff.table}.max_tokens, the most that an answer may be"
-            )
+        limited = any(_in_tokens(budget) for budget, _, _ in self._limits)
+        if limited and request.config.max_tokens is None and tariff.costs:
+            raise LMConfigurationError(_UNBOUNDED.format(tariff.table))
         return tariff.at_most(request)

@@ -89,7 +89,7 @@ class Meter:
     ) -> None:  # fmt: skip
         self.backend, self.tape, self.retries, self.backoff = backend, tape, retries, backoff
         self.account = account or Account()
-        self.tariff = Tariff(table, backend.model, backend.price)
+        self.tariff = Tariff(backend, table)
         self.account.tariffs.append(self.tariff)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
@@ -192,7 +192,10 @@ class MeteredLM(dspy.LM):
     ) -> None:
         engines = {"engine": Engine(meter.complete), "async_engine": AsyncEngine(meter.complete, concurrency)}
         super().__init__(meter.backend.model, cache=False, num_retries=0, **engines, **generation)
-        self.meter, self.roles, self.concurrency = meter, dict(roles or {}), concurrency
+        self.meter, self.concurrency = meter, concurrency
+        # Of the task's LM the first call says so, and soon.
+        meter.tariff.bounded = meter.tariff.table == "lm" or "max_tokens" in generation
+        self.roles: Mapping[str, MeteredLM] = {} if roles is None else roles
         self.reports_logprobs = bool(getattr(meter.backend, "logprobs", False))  # then stages ask for them
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MeteredLM:

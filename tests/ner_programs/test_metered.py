@@ -59,7 +59,8 @@ def lm_of(
 ) -> tuple[MeteredLM, Scripted]:
     backend = Scripted(script)
     account = Account(**{k: options.pop(k) for k in ("store", "ledger") if k in options})
-    return MeteredLM(Meter(backend, account=account, **options), **({} if max_tokens is None else {"max_tokens": max_tokens})), backend
+    bound = {} if max_tokens is None else {"max_tokens": max_tokens}
+    return MeteredLM(Meter(backend, account=account, **options), **bound), backend
 
 
 def at_once(work: list[Callable[[], Any]], threads: int = 8) -> list[Any]:
