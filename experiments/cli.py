@@ -66,8 +66,11 @@ def paper(
     tables: Annotated[list[str], typer.Argument(help="all, or the names of tables: headline, selectors ...")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The tables go to the folder `paper` in it (else docs/results; with --set mlruns/results)."),
+        typer.Option(
+            help="The tables go to the folder `paper` in it (else docs/results; with --set or --quick mlruns/results)."
+        ),
     ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The small form of a table, in minutes (optimizers).")] = False,
     set: Set = [],  # noqa: B006
     lm: Lm = None,
     data: Data = None,
@@ -79,7 +82,7 @@ def paper(
     """Regenerate the tables of the paper: grids that are finished are not run again."""
     from experiments.commands import paper as paper_verbs
 
-    paper_verbs.paper(tables, set, lm, data, home, out=out, json=json, dry_run=dry_run, max_cost=max_cost)
+    paper_verbs.paper(tables, set, lm, data, home, out=out, json=json, dry_run=dry_run, max_cost=max_cost, quick=quick)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from ner_programs.demos.embedding import Embedding
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_for
+from optimizers._search import WITHOUT_LIMIT
 from optimizers._verifier import TRIES
 
 SAMPLE = 20
@@ -28,7 +29,7 @@ class Estimate:
 
     `seconds` is for the offline engine on two cores, from what a call and a token of its prompt were measured to take.
 
-    `compile_calls` is the optimizer's budget, or without one what its candidates would take.
+    `compile_calls` is the optimizer's budget, or without one what a search plans with.
     """
 
     model: str
@@ -73,12 +74,9 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     pieces = [child for _, child in folds.children(spec, program.spec.labels)]
     parts = () if pieces else spec.parts  # what ends a run over folds is compiled, and not scored again
     dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
-    optimizer, budget = optimizers.opened(spec.optimizer)
-    compile_calls = budget.calls or _compile_calls(program, optimizer, calls_for(program, corpus.dev))
-    if spec.optimizer["name"] == "none":  # the one candidate is scored on dev, or nowhere
-        compile_calls -= calls_for(program, corpus.dev)
     characters_in, characters_out = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
-    characters_in += _added(program, optimizer, corpus.train)
+    each = (int(characters_in / 4) + 1, int(characters_out / 4) + 1)
+    compile_calls = _compile_calls(spec, program, calls_for(program, corpus.dev), each)
     calls = compile_calls + dev + test
     tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
     costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # who answers how many is not known
@@ -90,22 +88,22 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
 
 
-def _compile_calls(program: NERProgram, optimizer: Any, dev: int) -> int:
-    """Return how many calls compiling makes at most: candidates on dev, texts tried for demonstrations, the verifier's."""
-    candidates, k = getattr(optimizer, "candidates", 1), getattr(optimizer, "k", 0)
-    bootstrapped = getattr(optimizer, "bootstrapped", max(1, k // 4) if candidates > 1 else 0)
-    tried = 4 * bootstrapped * candidates * len(program.predictors())
-    verifier = getattr(program.verify, "verifier", None)
-    return int(candidates * dev + tried + TRIES * getattr(verifier, "k", 0))
+def _compile_calls(spec: RunSpec, program: NERProgram, dev: int, each: tuple[int, int]) -> int:
+    """Return how many calls compiling makes at most: what the budget allows, or without one what a search plans with.
 
-
-def _added(program: NERProgram, optimizer: Any, train: tuple[Document, ...]) -> float:
-    """Return the characters of the demonstrations that the optimizer puts into a prompt."""
-    k, searches = getattr(optimizer, "k", 0), hasattr(optimizer, "candidates")
-    examples = program.examples(train[:SAMPLE])[:SAMPLE] if k and not (searches and program.spec.demos) else []
-    codec = program.extract.adapter.codec
-    sizes = [len(e.text) + len(e.knowledge) + len(codec.encode(dict(e))) for e in examples]
-    return float(k * sum(sizes) / len(sizes)) if sizes else 0.0
+    `dev` is the calls of a pass over dev, `each` the tokens of one, in and out: a budget in tokens or money allows as many
+    calls as it would pay for.
+    """
+    if spec.optimizer["name"] == "none":  # the program is scored on dev, which is counted there, or nowhere
+        return 0
+    _, budget = optimizers.opened(spec.optimizer)
+    price = backend_of(spec.lm).price
+    cost = price.cost(*each) if price else 0.0
+    most = [] if budget.calls is None else [budget.calls]
+    most += [] if budget.tokens is None else [max(1, budget.tokens // sum(each))]
+    most += [max(1, int(budget.cost / cost))] if budget.cost is not None and cost else []
+    taught = TRIES * getattr(getattr(program.verify, "verifier", None), "k", 0)
+    return min(most) if most else WITHOUT_LIMIT * dev + taught
 
 
 def prompt_size(program: NERProgram, documents: tuple[Document, ...]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.corpora._base import Corpus
 from experiments.knowledge import from_train
+from experiments.program_changes import briefly, program_changes
 from experiments.run_note import Tried, best_floor, chosen, describe
 from experiments.scoring.answers import dump
 from experiments.scoring.evaluation import Evaluation
@@ -29,6 +30,7 @@ class RunRecorder:
     def __init__(self, tracker: Tracker, corpus: Corpus) -> None:
         self.tracker, self.corpus = tracker, corpus
         self._trials: list[tuple[Tried, NERProgram]] = []
+        self._first: NERProgram | None = None
 
     @classmethod
     def resume(cls, home: Path, corpus: Corpus, run_id: str) -> RunRecorder:
@@ -62,8 +64,12 @@ class RunRecorder:
         """Write a finished trial."""
         self.tracker.trial(trial)
         changes = shown(trial.changes, private=self.tracker.private)
-        f1 = trial.scored.total.f1
-        self._trials.append((Tried(trial.number, changes, trial.documents, f1), trial.program))
+        tried = Tried(trial.number, changes, trial.documents, trial.scored.total.f1, calls=trial.calls)
+        self._trials.append((tried, trial.program))
+
+    def compiling(self, calls: int, seconds: float) -> None:
+        """Write what compiling alone took: calls, and seconds since the run was begun or taken up."""
+        self.tracker.metrics({"compile_calls": calls, "compile_seconds": round(seconds, 2)})
 
     def prompt(self, name: str, program: NERProgram) -> None:
         """Write the prompt that `program` sends for one dev text.
@@ -71,6 +77,7 @@ class RunRecorder:
         Where that is private, only hash and length of the instruction: guidelines may quote the notes they are made for.
         """
         extract = program.extract
+        self._first = self._first or program
         if self.tracker.private:
             said = extract.predict.signature.instructions
             digest = hashlib.sha256(said.encode()).hexdigest()
@@ -123,8 +130,10 @@ class RunRecorder:
         tried = [replace(t, kept=made is program) for t, made in self._trials]
         if choice := chosen(tried):
             self.tracker.tag("chosen", choice)
+        made = program_changes(self._first or program, program, private=self.tracker.private)
+        self.tracker.file("changes.json", {**made, "kept": [t.number for t in tried if t.kept]})
         run = self.tracker.client.get_run(self.run_id)
-        self.tracker.describe(describe(run, result, tried))
+        self.tracker.describe(describe(run, result, tried, briefly(made)))
 
 
 def _with_rows(evaluation: Evaluation) -> dict[str, Any]:

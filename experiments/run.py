@@ -55,20 +55,19 @@ def run(
         at_most(lm, max_cost),
     ):  # fmt: skip
         tracker.prompt("first", program)
-        trials: list[Trial] = []
 
         def finished(trial: Trial) -> None:
             tracker.trial(trial)
             progress.trial(trial)
-            trials.append(trial)
 
-        plain = spec.optimizer["name"] == "none"
+        plain, started = spec.optimizer["name"] == "none", time.monotonic()
         with progress.step("compiling"):
             dev = corpus.dev if "dev" in spec.parts or not plain else ()
             compiled = optimizers.compile(
                 program, spec.optimizer, train=corpus.train, dev=dev, seed=spec.seed, on_trial=finished
             )
-            compiled.wants = dict(wants(spec.lm))
+            compiled.wants = dict(wants(spec.lm, compiled))
+        tracker.compiling(0 if plain else lm.meter.spent.calls, time.monotonic() - started)
         if folds.number(spec):
 
             def fold(child: RunSpec, called: str, cost: float) -> Scores:
@@ -78,7 +77,7 @@ def run(
 
             scores = folds.scored(spec, compiled.spec.labels, work.folder, fold)
         else:
-            scores = score_parts(spec.parts, corpus, compiled, home, trials, tracker, progress)
+            scores = score_parts(spec.parts, corpus, compiled, home, tracker, progress)
         place = None if within and plain else work.bundle(home, spec)
         folder = place and bundle.save(
             _for_use(spec, compiled), place, kb=_kb(spec), kb_folder=kb_folder, private=corpus.private

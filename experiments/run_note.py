@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.curves import incumbents
 from experiments.trial_runs import said
+
+STEPS = 6
 
 if TYPE_CHECKING:
     from experiments.scores import Result
@@ -22,6 +25,7 @@ class Tried:
     documents: int
     f1: float
     kept: bool = False
+    calls: int = 0
 
 
 def chosen(trials: Sequence[Tried]) -> str:
@@ -32,13 +36,18 @@ def chosen(trials: Sequence[Tried]) -> str:
     return f"{said(_settings(best))} (trial {best.number} of {len(trials)})"
 
 
-def describe(run: Any, result: Result, trials: Sequence[Tried]) -> str:
-    """Return the description, as markdown; it holds figures and settings, and no text of the corpus."""
+def describe(run: Any, result: Result, trials: Sequence[Tried], changes: str = "") -> str:
+    """Return the description, as markdown; it holds figures and settings, and no text of the corpus.
+
+    `changes` says in one line what compiling made of the program.
+    """
     tags, params = run.data.tags, run.data.params
     scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
     rows = [_score(part, evaluation, result.floors) for part, evaluation in scored.items()]
     if len(trials) > 1:
         rows.append(_choice(trials, params.get("optimizer.name", "")))
+        rows.append(_way(trials))
+    rows += [f"**Compiled program**: {changes}"] if changes else []
     spent = result.spent
     cost = f", {spent['cost']:.2f} US dollars" if spent["cost"] else ""
     rows.append(
@@ -101,6 +110,16 @@ def _choice(trials: Sequence[Tried], optimizer: str) -> str:
     return (
         f"**Compiling** ({optimizer}, {len(trials)} trials): {gain}; kept trial {best.number}, {said(_settings(best))}"
     )
+
+
+def _way(trials: Sequence[Tried]) -> str:
+    """Say how the best so far on dev rose with the calls: where it changed, the last few times."""
+    led = incumbents([(t.documents, t.f1, t) for t in trials])
+    turns = [
+        (by, best) for n, (by, best) in enumerate(zip(trials, led, strict=True)) if not n or best is not led[n - 1]
+    ]
+    steps = [f"{best.f1:.3f} ({best.documents} documents) after {by.calls:,} calls" for by, best in turns[-STEPS:]]
+    return f"**Best so far on dev**: {'… ' if len(turns) > STEPS else ''}{', '.join(steps)}"
 
 
 def _kept(trials: Sequence[Tried]) -> Tried:

@@ -19,7 +19,7 @@ from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
-from optimizers._base import Trial, score
+from optimizers._base import score
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,17 @@ class Result:
 
 
 def score_parts(
-    parts: Iterable[str], corpus: Corpus, program: NERProgram, home: Path, trials: Sequence[Trial], tracker: RunRecorder,
-    progress: Progress,
-) -> Scores:  # fmt: skip
-    """Score a compiled program and the floors on some parts of a corpus; a trial of it on all of dev is not repeated."""
+    parts: Iterable[str], corpus: Corpus, program: NERProgram, home: Path, tracker: RunRecorder, progress: Progress
+) -> Scores:
+    """Score a compiled program and the floors on some parts of a corpus, in its order of documents.
+
+    What a trial asked on dev is asked again, which is no new call: trials see dev in an order of their own.
+    """
     scores = Scores()
     for part in parts:
         documents = corpus.part(part)
-        same = [t.scored for t in trials if part == "dev" and t.program is program and t.documents == len(documents)]
         with progress.step(f"scoring {part}", len(documents)) as tick:
-            scored = same[-1] if same else score(program, documents, tick)
+            scored = score(program, documents, tick)
             scores.parts[part] = evaluate(corpus, part, scored, kb=program.kb)
             tracker.answers(part, scored)
     with progress.step("floors"):

@@ -23,6 +23,7 @@ from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped
 from ner_programs.lms.replay import Recorder
 from ner_programs.program import NERProgram
+from ner_programs.verifiers.strong import Strong
 from optimizers._errors import BudgetError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -189,7 +190,11 @@ def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
         ) from None
 
 
-def wants(model: Model) -> Mapping[str, Any]:
-    """Return what a bundle says about the LM it was compiled with, and about its strong one: never a key, never a host."""
-    strong = {"strong": {"model": model.strong.model, **_generation(model.strong)}} if model.strong else {}
+def wants(model: Model, program: NERProgram) -> Mapping[str, Any]:
+    """Return what a bundle says about the LM it was compiled with: never a key, never a host.
+
+    The strong LM is named beside it where the program asks one.
+    """
+    asks = any(isinstance(part, Strong) for _, part in program.named_sub_modules())
+    strong = {"strong": {"model": model.strong.model, **_generation(model.strong)}} if asks and model.strong else {}
     return {"model": model.model, **_generation(model), **strong}

@@ -23,12 +23,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from experiments import views
 from experiments._errors import TrackingError
+from experiments.curves import incumbents
+from experiments.scoring.significance import interval
 from experiments.trial_runs import TrialRuns, shown
 from ner_programs.bundle import state_of
 from optimizers._base import Trial
 
 PROGRAMS = "attributes.status = 'FINISHED' AND tags.`nerc.kind` = 'program'"
 """The runs to compare. Other kinds are a grid (it has cells, which are programs), a trial and a fold."""
+DRAWN = ("trial_f1", "best_f1", "trial_lm_calls", "trial_documents")
+"""What of a trial is a step of its run, beside being a run of its own."""
+RESAMPLES = 2_000  # for the interval of a trial
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of what is raised anyway
@@ -77,7 +82,7 @@ class Tracker:
 
     def __init__(self, client: mlflow.MlflowClient, run: Any, *, private: bool, compiles: bool) -> None:
         self.client, self.run_id, self.private = client, str(run.info.run_id), private
-        self._best = 0.0
+        self._seen: list[tuple[int, float, float]] = []
         self._steps: frozenset[int] = frozenset()
         self._trials = TrialRuns(client, run, self._log) if compiles else None
 
@@ -132,16 +137,18 @@ class Tracker:
         Where nothing is compiled, the one trial is the run itself, and only its state is written.
         """
         total = trial.scored.total
-        self._best = max(self._best, total.f1)
+        self._seen.append((trial.documents, total.f1, total.f1))
+        lo, hi = interval(trial.scored.counts, RESAMPLES) if trial.scored.counts else (0.0, 0.0)
         values = {
-            "trial_f1": total.f1, "trial_precision": total.precision, "trial_recall": total.recall, "best_f1": self._best,
+            "trial_f1_lo": lo, "trial_f1_hi": hi, "best_f1": incumbents(self._seen)[-1],
+            "trial_f1": total.f1, "trial_precision": total.precision, "trial_recall": total.recall,
             "trial_lm_calls": trial.calls, "trial_documents": trial.documents, "trial_unanswered": total.unanswered,
         }  # fmt: skip
         values = {k: round(v, 4) for k, v in values.items()}
         if not trial.documents:  # nothing was counted
             values = {k: v for k, v in values.items() if k in ("trial_lm_calls", "trial_documents")}
         if self._trials is not None:
-            drawn = {k: v for k, v in values.items() if k in ("trial_f1", "best_f1", "trial_lm_calls")}
+            drawn = {k: v for k, v in values.items() if k in DRAWN}
             if trial.number not in self._steps:
                 self.metrics(drawn, step=trial.number)
             with told():

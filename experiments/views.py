@@ -23,8 +23,10 @@ that compiled its trials, a grid its cells, a cross-validated run its folds.
 | `dev_f1`, `test_f1` | strict micro-F1 (same characters, same label); `_lo` and `_hi` are its 95 % interval, by document |
 | `dev_floor_f1`, `test_floor_f1` | the best that needs no LM call: dictionary, gazetteer, nearest neighbour, CRF |
 | `dev_seen_f1`, `dev_unseen_f1` | mentions whose text stands in train, and those whose text does not |
-| `trial_f1`, `best_f1` | a trial on its dev documents (there may be fewer than all), and the best so far |
+| `trial_f1`, `best_f1` | a trial on its dev documents (there may be fewer than all), and the best so far on as many as any |
+| `trial_f1_lo`, `trial_f1_hi` | the 95 % interval of a trial, by the documents that it saw |
 | `trial_gain` | `trial_f1` less that of the first trial, where both saw as many documents |
+| `compile_calls`, `compile_seconds` | different requests to the LM, and seconds, that compiling alone took |
 | `lm_calls`, `labelled` | different requests to the LM, and labelled units of train that were used |
 
 `nerc compare --experiment {name}` tests the differences, paired by document; `nerc report RUN` writes `report.html`: the

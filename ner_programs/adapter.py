@@ -185,10 +185,17 @@ def _reading(adapter: StageAdapter) -> Iterator[list[int]]:
 
 
 def _failed(error: LMError) -> dspy.Prediction:
+    if refused := refusal(error):
+        raise refused from None
+    return dspy.Prediction(unanswered=True)
+
+
+def refusal(error: LMError) -> LMSetupError | None:
+    """Return what to tell people if no call could succeed; None where only this one failed."""
     if not isinstance(error, _SETUP):
-        return dspy.Prediction(unanswered=True)
+        return None
     if isinstance(error, LMNotConfiguredError) or error.status is None:
-        raise LMSetupError(str(error)) from None  # said on this side
+        return LMSetupError(str(error))  # said on this side
     # What a provider says may quote the prompt, and the prompt a patient.
     said = [type(error).__name__, f"HTTP {error.status}" if error.status else "", code_of(error)]
-    raise LMSetupError(f"[{error.model}] the provider refused the call: {', '.join(filter(None, said))}") from None
+    return LMSetupError(f"[{error.model}] the provider refused the call: {', '.join(filter(None, said))}")

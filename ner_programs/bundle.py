@@ -1,8 +1,8 @@
 """A bundle: a compiled program as a folder of plain text. No pickle, no key, no LM.
 
 `program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
-`pool.jsonl` the demonstrations its selector may show, `index/` their vectors where a neural encoder made some, `kb/` the
-knowledge base (or only its fingerprint, for licensed sources).
+`pool.jsonl` the labelled texts that its selector shows or its verifier learns from, `index/` their vectors where a neural
+encoder made some, `kb/` the knowledge base (or only its fingerprint, for licensed sources).
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ def save(
         _write(draft / "program.json", manifest)
         _write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
-            lines.writelines(
-                json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if program.spec.demos
-            )
+            needed = program.spec.demos or hasattr(getattr(program.verify, "verifier", None), "pool")
+            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
         index = getattr(program.extract.select, "index", None)
         if isinstance(index, str) and index in program.pool.arrays:
             write_arrays({index: program.pool.arrays[index]}, draft / "index")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,14 @@ class NERProgram(dspy.Module):
         """
         if changes.get("demos") and not self.pool:
             raise ComponentError("this program has no pool of demonstrations to choose from")
-        program = self.spec.changed(changes).build(self.kb, self.pool)
+        return self._handed_on(self.spec.changed(changes).build(self.kb, self.pool), changes)
+
+    def with_pool(self, pool: Pool) -> NERProgram:
+        """Return the same program, with its state, over another pool (`pool.without(ids)`); the selector chooses from that."""
+        return self._handed_on(self.spec.build(self.kb, pool), {})
+
+    def _handed_on(self, program: NERProgram, changes: Mapping[str, Any]) -> NERProgram:
+        """Give a program that was built anew, with `changes`, the state of this one."""
         if self.spec.verify is None and "verify" not in changes:
             program.verify = deepcopy(self.verify)
         given = dict(self.spec.build(self.kb, self.pool).named_predictors()) if "guidelines" in changes else {}

@@ -71,7 +71,7 @@ class ProgramSpec(BaseModel):
         from ner_programs.extract import ExtractEntities, FindMentions
         from ner_programs.program import NERProgram
         from ner_programs.retrieve import KnowledgeLines, RetrieveKnowledge
-        from ner_programs.verify import VerifyEntities
+        from ner_programs.verify import Verifier, VerifyEntities
 
         labels = tuple(Label(name, definition) for name, definition in self.labels.items())
         pool = pool if pool is not None else Pool(())
@@ -83,7 +83,8 @@ class ProgramSpec(BaseModel):
             "guidelines": self.guidelines,
         }
         retriever = resolve("kb.retrievers", self.retriever, **context)
-        own = pool.once(f"contributions {kb.fingerprint if kb else ''}", lambda: Contributions(pool, kb))
+        all_of = pool.whole  # what was taken out of the pool still speaks for its own mentions
+        own = all_of.once(f"contributions {kb.fingerprint if kb else ''}", lambda: Contributions(all_of, kb))
         lines = KnowledgeLines(retriever, labels, self.types, self.knowledge_size, own.only)
         asks = self.seeds == "lm" and self.retriever["name"] != "none"
         retrieve = RetrieveKnowledge(lines, labels if asks else None)
@@ -91,7 +92,13 @@ class ProgramSpec(BaseModel):
         form = resolve("ner_programs.formats", self.format, **context)
         instruction = f"{FindMentions.instructions}\n\n{self.guidelines}".strip()
         extract = ExtractEntities(form, labels, instruction, lines, select)
-        verify = VerifyEntities(resolve("ner_programs.verifiers", self.verify, **context)) if self.verify else None
+
+        def inner(of: Component) -> Verifier:  # a verifier may ask another
+            given = {**context, "extract": extract, "inner": inner}
+            verifier: Verifier = resolve("ner_programs.verifiers", of, **given)
+            return verifier
+
+        verify = VerifyEntities(inner(self.verify)) if self.verify else None
         return NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
 
     def changed(self, changes: Mapping[str, Any]) -> ProgramSpec:

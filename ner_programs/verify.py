@@ -12,6 +12,13 @@ from ner_programs.types import Entity, Mention, Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Placed(Verdict):
+    """A "span" or "add" verdict that knows where: its surface begins at offset `start` of the unit."""
+
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What a verifier said about the candidates of one unit of text."""
 
@@ -63,7 +70,11 @@ def apply(candidates: Sequence[Entity], verdicts: Sequence[Verdict]) -> list[Men
     """
     said = {v.number: v for v in verdicts if v.kind != "add"}
     mentions = [m for n, e in enumerate(candidates, 1) for m in _judge(e, said.get(n))]
-    return mentions + [Mention(v.text, v.label, score=v.score) for v in verdicts if v.kind == "add"]
+    return mentions + [
+        Mention(v.text, v.label, v.start if isinstance(v, Placed) else None, v.score)
+        for v in verdicts
+        if v.kind == "add"
+    ]
 
 
 def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
@@ -73,6 +84,8 @@ def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
             return []
         case Verdict(kind="label", label=label, score=score):
             return [replace(mention, label=label, score=score)]
+        case Placed(kind="span", text=text, start=start, score=score):
+            return [replace(mention, text=text, start=start, score=score)]
         case Verdict(kind="span", text=text, score=score):
             inside, around = candidate.text.find(text), text.find(candidate.text)
             start = candidate.start + inside if inside >= 0 else max(candidate.start - max(around, 0), 0)

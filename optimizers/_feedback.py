@@ -12,6 +12,8 @@ Feedback quotes the corpus: it goes into prompts, and nowhere else (design D12).
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +35,7 @@ QUOTED, NOTED = 60, 80
 LINES = 6
 """Errors that are explained, at most."""
 _Line = tuple[int, str]
+_LETTERS = re.compile(r"[^\W_]+")
 
 
 def feedback(
@@ -181,7 +184,8 @@ class _Teller:
                 kept, out = self.conventions.edge(word, side, self.exclude, self.text)
                 weight += out - kept if more else kept - out
                 where = "before" if side == "left" else "behind"
-                told += f"; elsewhere in train it is taken in {_times(kept)}, left out {where} a mention {_times(out)}"
+                cases = f"it is taken in {_times(kept)}, left out {where} a mention {_times(out)}"
+                told += f"; elsewhere in train {cases if kept or out else 'no mention says more'}"
             told += "."
         return weight, told
 
@@ -209,15 +213,20 @@ def _summary(counts: Counts) -> str:
 def _list(name: str, text: str, entities: Sequence[Entity]) -> str:
     """Write entities on one line that `_evidence` reads, as many as there is room for."""
     rows: list[str] = []
-    letters = "".join(WORD.findall(text.casefold()))
+    whole = _letters(text)
     for e in entities:
-        once = letters.count("".join(WORD.findall(e.text.casefold()))) == 1
+        once = whole.count(_letters(e.text)) == 1
         rows.append(json.dumps([e.text, e.label] if once else [e.text, e.label, e.start], ensure_ascii=False))
     kept = len(rows)
     while kept and sum(map(len, rows[:kept])) + 2 * kept > LISTED:
         kept -= 1
     cut = "" if kept == len(rows) else f" ({kept} of {len(rows)})"
     return f"{name}{cut}: " + (f"[{', '.join(rows[:kept])}]" if rows else "none")
+
+
+def _letters(string: str) -> str:
+    """Return letters and digits only, as `align` compares strings."""
+    return "".join(_LETTERS.findall(unicodedata.normalize("NFKD", string.casefold())))
 
 
 def _answer(prediction: Any) -> list[str]:

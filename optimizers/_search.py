@@ -202,8 +202,8 @@ class Search:
 
 
 def identity(program: NERProgram) -> str:
-    """Return what tells a program from others: its spec and its state."""
-    content = [program.spec.model_dump(mode="json"), state_of(program)]
+    """Return what tells a program from others: its spec, its state and its pool."""
+    content = [program.spec.model_dump(mode="json"), state_of(program), program.pool.fingerprint]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -27,8 +27,8 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
     `examples` come from train (`program.examples`); each is answered without demonstrations from its own document. Costs at
     most `TRIES` extraction calls for each demonstration.
     """
-    verifier = getattr(program.verify, "verifier", None)
-    if not isinstance(verifier, LLMVerifier) or verifier.predict.demos:
+    verifier = llm_verifier(program)
+    if verifier is None or verifier.predict.demos:
         return program
     drawn = random.Random(seed).sample(list(examples), min(len(examples), TRIES * verifier.k))
 
@@ -42,9 +42,16 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
 
     shown = [d for d in in_threads(diffed, drawn) if d is not None]
     made: NERProgram = program.deepcopy()
-    predictors = dict(made.named_predictors())
-    predictors["verify.verifier.predict"].demos = balanced(shown, verifier.k, verifier.mode)
+    copied = llm_verifier(made)
+    assert copied is not None
+    copied.predict.demos = balanced(shown, verifier.k, verifier.mode)
     return made
+
+
+def llm_verifier(program: NERProgram) -> LLMVerifier | None:
+    """Return the program's verifier that asks an LM to judge candidates, be it inside another; None without one."""
+    inside = program.verify.named_sub_modules(LLMVerifier) if program.verify is not None else ()
+    return next((module for _, module in inside), None)
 
 
 def balanced(shown: Sequence[dict[str, Any]], k: int, mode: str) -> list[dict[str, Any]]:

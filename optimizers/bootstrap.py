@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import random
 from collections.abc import Sequence
+from typing import Annotated
 
 import dspy
+from pydantic import Field
 
-from ner_programs import metric
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import Candidate, OnTrial, best_of, within
+from optimizers._base import OnTrial
 from optimizers._errors import BudgetError
-from optimizers.labeled import extractor_of
+from optimizers._search import Search
+from optimizers._teleprompter import Right, interleaved, mended, run, student, trainset
+
+TRIES = 4
+"""How many texts are answered for each demonstration that is wanted, at most."""
 
 
 class Bootstrap:
@@ -25,50 +28,44 @@ class Bootstrap:
         self.k, self.bootstrapped, self.seed = k, bootstrapped, seed
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
-    ) -> NERProgram:
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
         """Return the program with its demonstrations, scored on dev. Raises BudgetError if `budget` ends before that."""
-        changes = {"bootstrapped": self.bootstrapped, "k": self.k, "seed": self.seed}
-        try:
-            with within(budget):
-                made = with_bootstrapped(program, program.examples(train), self.k, self.bootstrapped, self.seed)
-                best_of([Candidate(changes, lambda: made)], dev, budget, on_trial)
-        except BudgetSpent:
-            raise BudgetError("the budget ended while demonstrations were being bootstrapped") from None
-        return made
+        search = Search(student(program), dev, budget, on_trial, self.seed)
+        examples = trainset(program, train, self.seed)
+
+        def make(start: NERProgram) -> NERProgram:
+            try:
+                return with_bootstrapped(start, examples, self.k, self.bootstrapped, self.seed)
+            except BudgetSpent:
+                raise BudgetError("the budget ended while demonstrations were being bootstrapped") from None
+
+        return run(search, make, examples, {"bootstrapped": self.bootstrapped, "k": self.k, "seed": self.seed})
 
 
 def with_bootstrapped(
     program: NERProgram, examples: Sequence[dspy.Example], k: int, bootstrapped: int, seed: int
 ) -> NERProgram:
-    """Return a copy of `program` whose extractor shows own right answers.
+    """Return a copy of `program` whose extractor shows own right answers, last, and labelled demonstrations before them.
 
-    Only texts with mentions are tried: on the others an empty answer is right for free and teaches nothing. The labelled
-    demonstrations that fill up come from all of `examples`.
+    Both come from `examples`, with and without mentions in proportion. Runs under `_teleprompter.Watch`.
     """
-    shuffled = random.Random(seed).sample(list(examples), len(examples))
-    trials = [e for e in shuffled if e.entities][: 4 * bootstrapped]
+    shuffled = interleaved(random.Random(seed).sample(examples, len(examples)))
     teleprompter = dspy.BootstrapFewShot(
-        metric=metric, max_bootstrapped_demos=bootstrapped, max_labeled_demos=0, max_errors=len(examples) + 1
+        metric=Right(examples), max_bootstrapped_demos=bootstrapped, max_labeled_demos=0
     )
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        drawn = teleprompter.compile(program.deepcopy(), trainset=trials)
-    made = extractor_of(drawn, program)
-    origin = {
-        e.text: {k: e[k] for k in ("id", "document", "group")} for e in trials
-    }  # DSPy keeps inputs and outputs only
-    own = [dspy.Example(**{**origin[d["text"]], **dict(d)}) for d in made.extract.predict.demos]
+    if tried := shuffled[: TRIES * bootstrapped]:
+        made = mended(teleprompter.compile(student(program), trainset=tried), program, tried)
+    else:
+        made = student(program)
+    own = list(made.extract.predict.demos) if tried else []
     used = {d["text"] for d in own}
     made.extract.predict.demos = [e for e in shuffled if e.text not in used][: max(k - len(own), 0)] + own
     return made
 
 
-def build(*, k: int = 16, bootstrapped: int = 4, seed: int = 1) -> Bootstrap:
+def build(
+    *, k: Annotated[int, Field(ge=1)] = 16, bootstrapped: Annotated[int, Field(ge=1)] = 4, seed: int = 1
+) -> Bootstrap:
     """Build it."""
     return Bootstrap(k, bootstrapped, seed)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Annotated
 
 import dspy
+from pydantic import Field
 
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import Candidate, OnTrial, best_of
+from optimizers._base import OnTrial
+from optimizers._search import Search
+from optimizers._teleprompter import interleaved, mended, run, student, trainset
 
 
 class Labeled:
@@ -20,37 +24,22 @@ class Labeled:
         self.k, self.seed = k, seed
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
-    ) -> NERProgram:
-        """Return the program with k demonstrations in its extractor, scored on dev."""
-        made = with_labeled(program, program.examples(train), self.k, self.seed)
-        best_of([Candidate({"labeled": self.k, "seed": self.seed}, lambda: made)], dev, budget, on_trial)
-        return made
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the program with k demonstrations in its extractor, scored on dev as far as the budget pays for it."""
+        search = Search(student(program), dev, budget, on_trial, self.seed)
+        examples = trainset(program, train, self.seed)
+        mark = {"labeled": self.k, "seed": self.seed}
+        return run(search, lambda start: with_labeled(start, examples, self.k, self.seed), examples, mark)
 
 
 def with_labeled(program: NERProgram, examples: Sequence[dspy.Example], k: int, seed: int) -> NERProgram:
-    """Return a copy of `program` whose extractor shows k of `examples`."""
-    shuffled = random.Random(seed).sample(list(examples), len(examples))
-    drawn = dspy.LabeledFewShot(k=k).compile(program, trainset=shuffled)
-    return extractor_of(drawn, program)
+    """Return a copy of `program` whose extractor shows k of `examples`, with and without mentions in proportion."""
+    shuffled = interleaved(random.Random(seed).sample(examples, len(examples)))
+    made = dspy.LabeledFewShot(k=k).compile(student(program), trainset=shuffled, sample=False)
+    return mended(made, program)
 
 
-def extractor_of(compiled: NERProgram, program: NERProgram) -> NERProgram:
-    """Return a copy of `program` with the extractor's demonstrations of `compiled`.
-
-    DSPy gives every predictor the same labelled demonstrations and forgets those that it had; the verifier's are its own.
-    """
-    made: NERProgram = program.deepcopy()
-    made.extract.predict.demos = list(compiled.extract.predict.demos)
-    return made
-
-
-def build(*, k: int = 16, seed: int = 1) -> Labeled:
+def build(*, k: Annotated[int, Field(ge=1)] = 16, seed: int = 1) -> Labeled:
     """Build it."""
     return Labeled(k, seed)

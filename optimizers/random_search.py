@@ -1,9 +1,9 @@
 """Random search over settings and demonstration sets, by dev micro-F1 within a budget.
 
-Grew out of dspy.BootstrapFewShotWithRandomSearch: candidates are the program as it is, then draws of labelled and
-bootstrapped demonstrations (where the program has no selector of its own), each under a draw from `search`, which lists
-values for settings: `{"demos.k" = [16, 32], "retriever.hops" = [1, 2]}`. Candidates are scored on one sample of dev, sized
-so that the budget also pays for a final choice between the best two on the whole of dev.
+Grew out of dspy.BootstrapFewShotWithRandomSearch: candidates are the program as it is, then draws from `search`, which lists
+values for settings: `{"demos.k" = [16, 32], "retriever.hops" = [1, 2]}`. A program that has no selector of its own, or no
+`search`, also gets draws of labelled and bootstrapped demonstrations. Candidates are scored on one sample of dev, sized so that
+the budget pays for all of them; the best two are then compared on the whole of dev.
 """
 
 from __future__ import annotations
@@ -19,75 +19,76 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import Candidate, OnTrial, best_of, calls_for, calls_made
-from optimizers._errors import BudgetError
-from optimizers.bootstrap import with_bootstrapped
+from optimizers._base import OnTrial, calls_for
+from optimizers._search import Search
+from optimizers._teleprompter import documents_for, run, student, trainset
+from optimizers.bootstrap import TRIES, with_bootstrapped
 from optimizers.labeled import with_labeled
 
-FINALISTS = 2
+MOST = 16
+"""Candidates at most, where no number is given (DSPy's number)."""
+CALLS = 100
+"""Calls that a candidate should have at least, where no number of candidates is given."""
 
 
 class RandomSearch:
-    """Tries up to `candidates` programs."""
+    """Tries `candidates` programs, or as many as the budget pays for."""
 
-    def __init__(self, candidates: int, k: int, search: Mapping[str, Sequence[Any]], seed: int) -> None:
+    def __init__(self, candidates: int | None, k: int, search: Mapping[str, Sequence[Any]], seed: int) -> None:
         self.candidates, self.k, self.search, self.seed = candidates, k, dict(search), seed
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
-    ) -> NERProgram:
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
         """Return the candidate that is best on dev."""
-        if not dev:
-            raise BudgetError("random_search needs dev documents; give the corpus a dev part")
-        candidates = list(itertools.islice(self._candidates(program, train), self.candidates))
-        sample = self._sample(program, dev, len(candidates), budget.calls)
-        start = calls_made()
-        ranked = best_of(candidates, sample, budget, on_trial)
-        if len(sample) == len(dev) or len(ranked) == 1:
-            return ranked[0].program
-        left = Budget(budget.calls and budget.calls - (calls_made() - start), budget.tokens, budget.cost)
-        finalists = [Candidate({**t.changes, "final": t.number}, t.program.deepcopy) for t in ranked[:FINALISTS]]
-        try:
-            return best_of(finalists, dev, left, on_trial, first=len(candidates) + 1)[0].program
-        except BudgetError:
-            return ranked[0].program
+        search = Search(student(program), dev, budget, on_trial, self.seed)
+        draws = not (program.spec.demos and self.search)
+        examples = trainset(program, train, self.seed) if draws else []
+        number = self._number(search, bool(examples))
+        own = (number // 2) * TRIES * self._own * len(search.program.predictors()) if examples else 0
+        sample = search.sample(documents_for(search, number, search.calls - min(own, search.calls // 2)))
+
+        def make(program: NERProgram) -> None:
+            for changes, candidate in itertools.islice(self._candidates(program, examples), number):
+                made = candidate()
+                if calls_for(made, sample) > search.left:
+                    return
+                search.score(made, changes, sample)
+
+        return run(search, make, examples)
 
     def check(self, program: NERProgram) -> None:
         """Raise ComponentError, before anything is spent, if `search` names a setting or a value that there is not."""
-        for setting in itertools.islice(self._settings(), self.candidates):
+        for setting in self._settings():
             program.with_settings(**nested(setting))
 
-    def _sample(
-        self, program: NERProgram, dev: Sequence[Document], candidates: int, calls: int | None
-    ) -> list[Document]:
-        """Return the documents that the budget lets every candidate be scored on."""
-        whole = calls_for(program, dev)
-        if calls is None or calls >= candidates * whole:
-            return list(dev)
-        share = max(calls - FINALISTS * whole, calls // 2) / (candidates * whole)
-        size = max(1, min(len(dev), int(share * len(dev))))
-        return random.Random(self.seed).sample(list(dev), size)
+    @property
+    def _own(self) -> int:
+        """How many bootstrapped demonstrations a set has."""
+        return max(1, self.k // 4)
 
-    def _candidates(self, program: NERProgram, train: Sequence[Document]) -> Iterator[Candidate]:
-        yield Candidate({}, program.deepcopy)
-        settings = self._settings()
-        examples = [] if program.spec.demos or not train else program.examples(train)
+    def _number(self, search: Search, draws: bool) -> int:
+        """Return how many candidates are tried: without draws of demonstrations no more than there are settings."""
+        number = self.candidates or max(2, min(MOST, search.calls // min(CALLS, search.whole)))
+        if draws:
+            return number
+        return min(number, 1 + (sum(1 for _ in self._settings()) if self.search else 0))
+
+    def _candidates(
+        self, program: NERProgram, examples: Sequence[dspy.Example]
+    ) -> Iterator[tuple[dict[str, Any], Any]]:
+        yield {}, program.deepcopy
+        settings = itertools.cycle(self._settings()) if examples else self._settings()
         for seed in itertools.count(self.seed):
-            setting = next(settings, None) if self.search else {}
-            if setting is None or (not self.search and not examples):
+            setting = next(settings, None)
+            if setting is None:
                 return
             if not examples:
-                yield Candidate(setting, lambda s=setting: program.with_settings(**nested(s)))  # type: ignore[misc]
+                yield setting, lambda s=setting: program.with_settings(**nested(s))
                 continue
             kind = ("labeled", "bootstrapped")[seed % 2]
             made = self._drawn(program, setting, examples, kind, seed)
-            yield Candidate({**setting, "demonstrations": kind, "seed": seed}, made)
+            yield {**setting, "demonstrations": kind, "seed": seed}, made
 
     def _drawn(
         self, program: NERProgram, setting: Mapping[str, Any], examples: Sequence[dspy.Example], kind: str, seed: int
@@ -96,12 +97,12 @@ class RandomSearch:
             changed = program.with_settings(**nested(setting)) if setting else program
             if kind == "labeled":
                 return with_labeled(changed, examples, self.k, seed)
-            return with_bootstrapped(changed, examples, self.k, max(1, self.k // 4), seed)
+            return with_bootstrapped(changed, examples, self.k, self._own, seed)
 
         return make
 
     def _settings(self) -> Iterator[dict[str, Any]]:
-        """Yield every combination of the values in `search`, in a seeded order."""
+        """Yield every combination of the values in `search`, in a seeded order: one, empty, without any."""
         keys = sorted(self.search)
         every = [dict(zip(keys, values, strict=True)) for values in itertools.product(*(self.search[k] for k in keys))]
         yield from random.Random(self.seed).sample(every, len(every))
@@ -120,7 +121,8 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(
-    *, candidates: Annotated[int, Field(ge=1)] = 8, k: int = 16, search: dict[str, list[Any]] | None = None, seed: int = 1
+    *, candidates: Annotated[int, Field(ge=1)] | None = None, k: Annotated[int, Field(ge=1)] = 16,
+    search: dict[str, list[Any]] | None = None, seed: int = 1,
 ) -> RandomSearch:  # fmt: skip
     """Build it; `k` is the size of a demonstration set."""
     return RandomSearch(candidates, k, search or {}, seed)

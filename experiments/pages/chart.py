@@ -1,56 +1,122 @@
-"""F1 against LM calls, as the trials of a run went: an SVG that a page carries in itself."""
+"""F1 on dev against LM calls: the trials of a run, or the best so far of several, as an SVG that a page carries in itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 720, 250
+from experiments.curves import Curve, incumbents
+
+WIDTH, HEIGHT = 720, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 38
+COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b4b94", "#b08900", "#3d8b8b", "#d16ba5", "#7a7a7a")
+DASHES = ("", "6 3", "2 3")
 
 
-def trial_chart(points: Sequence[tuple[int, float, str]]) -> Markup:
-    """Draw `(calls, f1, what changed)` of every trial, in their order, and the best so far as a line."""
-    calls = [c for c, _, _ in points]
-    scores = [f for _, f, _ in points]
-    widest = max(calls) or 1
-    low, high = _round_out(min(scores), max(scores))
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A trial: how many calls there were by then, its F1 with its interval on so many dev documents, and what it changed."""
 
-    def x(count: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * count / widest
+    calls: int
+    f1: float
+    documents: int
+    ci95: tuple[float, float] | None = None
+    changes: str = ""
 
-    def y(score: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - score) / (high - low)
 
-    drawn = []
-    for n in range(5):
-        score = low + (high - low) * n / 4
-        drawn.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(score):.1f}" y2="{y(score):.1f}" stroke="var(--line)"/>'
-        )
-        drawn.append(f'<text x="{LEFT - 8}" y="{y(score) + 4:.1f}" text-anchor="end">{score:.2f}</text>')
-        count = round(widest * n / 4)
-        drawn.append(f'<text x="{x(count):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{count}</text>')
-    drawn.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 2}" text-anchor="middle">LM calls</text>')
-    best, path = 0.0, ""
-    for count, score, _ in points:
-        raised = max(best, score)
-        path += (
-            f"L{x(count):.1f} {y(best):.1f}L{x(count):.1f} {y(raised):.1f}"
-            if path
-            else f"M{x(count):.1f} {y(raised):.1f}"
-        )
-        best = raised
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Where a number of calls and an F1 lie."""
+
+    widest: int
+    low: float
+    high: float
+
+    def x(self, calls: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * calls / self.widest
+
+    def y(self, f1: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (self.high - f1) / (self.high - self.low)
+
+    def drawn(self) -> list[str]:
+        made = []
+        for n in range(5):
+            f1, count = self.low + (self.high - self.low) * n / 4, round(self.widest * n / 4)
+            y, x = self.y(f1), self.x(count)
+            made.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/>')
+            made.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{f1:.2f}</text>')
+            end = "end" if n == 4 else "middle"
+            made.append(f'<text x="{x:.1f}" y="{HEIGHT - 18}" text-anchor="{end}">{count:,}</text>')
+        middle = (LEFT + WIDTH - RIGHT) / 2
+        return [*made, f'<text x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">LM calls</text>']
+
+    def steps(self, points: Sequence[tuple[int, float]]) -> str:
+        """Return the path of a line that stays as it is until the next point."""
+        path = ""
+        for n, (calls, f1) in enumerate(points):
+            x, y = f"{self.x(calls):.1f}", f"{self.y(f1):.1f}"
+            path += f"M{x} {y}" if not n else f"H{x}V{y}"
+        return path
+
+
+def trial_chart(dots: Sequence[Dot]) -> Markup:
+    """Draw every trial with its interval, and the best so far as a line; filled dots saw as many documents as any."""
+    ends = [end for d in dots for end in (d.f1, *(d.ci95 or ()))]
+    axes = _Axes(max(d.calls for d in dots) or 1, *_round_out(min(ends), max(ends)))
+    most = max(d.documents for d in dots)
+    drawn = axes.drawn()
+    led = incumbents([(d.documents, d.f1, d.f1) for d in dots])
+    for d in dots:
+        if d.ci95:
+            low, high, x = axes.y(d.ci95[0]), axes.y(d.ci95[1]), axes.x(d.calls)
+            drawn.append(
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="var(--floor)" opacity=".55"/>'
+            )
+    path = axes.steps([(d.calls, best) for d, best in zip(dots, led, strict=True)])
     drawn.append(f'<path d="{path}" fill="none" stroke="var(--accent)" stroke-width="2"/>')
-    for count, score, change in points:
-        title = escape(f"{score:.3f} after {count} calls: {change or 'the program as it was'}")
+    for d in dots:
+        interval = f" ({d.ci95[0]:.3f}–{d.ci95[1]:.3f})" if d.ci95 else ""
+        said = f"{d.f1:.3f}{interval} on {d.documents} documents after {d.calls} calls: {d.changes or 'the program as it was'}"
+        full = d.documents == most
         drawn.append(
-            f'<circle cx="{x(count):.1f}" cy="{y(score):.1f}" r="4.5" fill="var(--paper)" stroke="var(--accent)" '
-            f'stroke-width="2"><title>{title}</title></circle>'
+            f'<circle cx="{axes.x(d.calls):.1f}" cy="{axes.y(d.f1):.1f}" r="{4.5 if full else 3}" '
+            f'fill="var({"--accent" if full else "--paper"})" stroke="var(--accent)" stroke-width="1.5">'
+            f"<title>{escape(said)}</title></circle>"
         )
-    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="F1 on dev against LM calls">'
+    return _svg(drawn, "F1 on dev against LM calls, trial by trial")
+
+
+def run_chart(runs: Sequence[tuple[str, Curve]]) -> Markup:
+    """Draw the best so far of several runs, each a line that ends in a dot: its program on the whole of dev."""
+    points = [point for _, curve in runs for point in curve]
+    axes = _Axes(max(c for c, _ in points) or 1, *_round_out(min(f for _, f in points), max(f for _, f in points)))
+    drawn = axes.drawn()
+    for n, (name, curve) in enumerate(runs):
+        colour, dash = COLOURS[n % len(COLOURS)], DASHES[n // len(COLOURS) % len(DASHES)]
+        calls, f1 = curve[-1]
+        title = f"<title>{escape(f'{name}: {f1:.3f} after {calls} calls')}</title>"
+        path = axes.steps(sorted(curve[:-1], key=lambda point: point[0]))
+        drawn.append(
+            f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}">{title}</path>'
+        )
+        drawn.append(f'<circle cx="{axes.x(calls):.1f}" cy="{axes.y(f1):.1f}" r="4.5" fill="{colour}">{title}</circle>')
+    return _svg(drawn, "best F1 so far on dev against LM calls, run by run")
+
+
+def legend(names: Sequence[str]) -> Markup:
+    """Return the names in the colours of `run_chart`."""
+    made = []
+    for n, name in enumerate(names):
+        line = ("solid", "dashed", "dotted")[n // len(COLOURS) % len(DASHES)]
+        made.append(f'<span><i style="border-top:3px {line} {COLOURS[n % len(COLOURS)]}"></i>{escape(name)}</span>')
+    return Markup("".join(made))
+
+
+def _svg(drawn: Sequence[str], label: str) -> Markup:
+    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="{label}">'
     return Markup(f"{head}{''.join(drawn)}</svg>")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from experiments import tracking
 from experiments.compare import Comparison
+from experiments.curves import Curve, curve
+from experiments.pages.chart import legend, run_chart
 from experiments.pages.report import render, save, scale
 
 PAGE = "comparison-{part}.html"
@@ -18,7 +20,8 @@ def write(comparison: Comparison, home: Path, out: Path | None = None) -> Path:
     """Write the page to `out`, by default `mlruns/reports/`, and into the first of the runs in MLflow; return where it lies."""
     client = tracking.existing_store(home)
     runs = [tracking.find_run(client, row.run_id) for row in comparison.rows]
-    page = rendered(comparison, [run.data.params for run in runs])
+    curves = [(row.name, curve(client, run)) for row, run in zip(comparison.rows, runs, strict=True)]
+    page = rendered(comparison, [run.data.params for run in runs], [(name, c) for name, c in curves if len(c) > 1])
     name = PAGE.format(part=comparison.part)
     to = out or home / "reports" / f"{comparison.rows[0].run_id}-{name}"
     save(page, to, private=any(tracking.is_private(run) for run in runs))
@@ -26,8 +29,10 @@ def write(comparison: Comparison, home: Path, out: Path | None = None) -> Path:
     return to
 
 
-def rendered(comparison: Comparison, params: Sequence[dict[str, str]] = ()) -> str:
-    """Return the page; `params` are the settings of the runs, in their order."""
+def rendered(
+    comparison: Comparison, params: Sequence[dict[str, str]] = (), curves: Sequence[tuple[str, Curve]] = ()
+) -> str:
+    """Return the page; `params` are the settings of the runs, in their order, `curves` those that compiled, by name."""
     runs = [{**row.as_dict(), "run": True} for row in comparison.rows]
     floors = [{**row.as_dict(), "run": False} for row in comparison.floors]
     differences = [_difference(row) for row in (*runs, *floors) if row["difference"] is not None]
@@ -44,6 +49,8 @@ def rendered(comparison: Comparison, params: Sequence[dict[str, str]] = ()) -> s
         f1_scale=scale(bounds),
         delta_scale=scale([0.0, *(bound for d in differences for bound in d["ci95"])]),
         settings=_differing(params),
+        chart=run_chart(curves) if curves else "",
+        legend=legend([name for name, _ in curves]),
     )
 
 

@@ -19,13 +19,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments import tracking
 from experiments._errors import SpecError, TrackingError
+from experiments.pages import compiling
 from experiments.pages.chart import trial_chart
 from experiments.pages.errors import error_section
-from experiments.pages.highlight import changed
 
 PAGE = "report.html"
 _NOT_READ = ("bundle/pool.jsonl", "answers/test.jsonl")
-_NOT_SHOWN = ("id", "document", "group")
 
 
 def write(run: str, home: Path, out: Path | None = None) -> Path:
@@ -65,8 +64,8 @@ def rendered(client: Any, run: Any) -> str:
     if not parts and "result.json" not in files:
         raise TrackingError(f"run {run.info.run_id[:8]} has no result yet: it was not finished, or not by nerc")
     rows = [row for part in parts for row in part["rows"]]
-    trials = _trials(files)
-    points = [(t["calls"], t["f1"], t["changes"]) for t in trials if t["f1"] is not None]
+    trials = compiling.trials(files)
+    dots = compiling.dots(trials)
     first, last = (
         None if tracking.is_private(run) else files.get(f"prompts/{name}.txt") for name in ("first", "compiled")
     )
@@ -78,10 +77,11 @@ def rendered(client: Any, run: Any) -> str:
         cards=_cards(parts, metrics),
         f1_scale=scale([bound for row in rows for bound in row["ci95"] or [row["micro_f1"]]]),
         trials=trials,
-        chart=trial_chart(points) if points else "",
+        chart=trial_chart(dots) if dots else "",
+        changes=compiling.differences(files),
         errors=error_section(files),
-        instruction=_instruction(files, trials),
-        demonstrations=_demonstrations(params, files),
+        instruction=files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions"),
+        demonstrations=compiling.demonstrations(params, files),
         prompts={"first": first if first != last else None, "compiled": last},
         cost=_cost(files, metrics),
         settings=sorted(params.items()),
@@ -135,7 +135,8 @@ def _about(run: Any, client: Any) -> dict[str, Any]:
         "id": run.info.run_id, "name": run.info.run_name, "experiment": experiment, "started": started,
         "status": run.info.status, "private": tracking.is_private(run), "corpus": tags.get("nerc.corpus", ""),
         "engine": tags.get("nerc.engine", ""), "version": tags.get("nerc.version", ""), "bundle": tags.get("nerc.bundle"),
-        "optimizer": run.data.params.get("optimizer.name", "scored only"),
+        "optimizer": (optimizer := run.data.params.get("optimizer.name", "scored only")),
+        "compiled": optimizer not in ("none", "scored only"),
         "remarks": [r for r in tags.get("nerc.remarks", "").split("; ") if r],
     }  # fmt: skip
 
@@ -191,45 +192,6 @@ def _cards(parts: Sequence[Mapping[str, Any]], metrics: Mapping[str, float]) -> 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _trials(files: Mapping[str, Any]) -> list[dict[str, Any]]:
-    said = [content for name, content in files.items() if name.startswith("trials/")]
-    best = max((t.get("trial_f1", 0.0) for t in said), default=0.0)
-    return [
-        {name: t.get(f"trial_{name}") for name in ("f1", "precision", "recall")}
-        | {"number": t["trial"], "calls": int(t["trial_lm_calls"]), "documents": int(t["trial_documents"])}
-        | {"changes": ", ".join(f"{k} = {v}" for k, v in t["changes"].items()), "best": t.get("trial_f1") == best}
-        for t in said
-    ]
-
-
-def _instruction(files: Mapping[str, Any], trials: Sequence[Any]) -> dict[str, Any]:
-    """Return the compiled instruction, and what compiling changed in it."""
-    said = files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions")
-    first = (
-        files.get("trials/0001.json", {}).get("state", {}).get("extract.predict", {}).get("instructions")
-        if trials
-        else said
-    )
-    return {"text": said, "diff": changed(first, said) if first and said else None}
-
-
-def _demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how demonstrations come to a text, and those that are shown for every text."""
-    state = files.get("bundle/state.json", {}).get("extract.predict", {})
-    fixed = [
-        {
-            "id": demo.get("id", f"demonstration {n}"),
-            "text": "\n".join(f"{k}: {demo[k]}" for k in demo if k not in _NOT_SHOWN),
-        }
-        for n, demo in enumerate(state.get("demos", []), 1)
-    ]
-    named = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
-    options = dict(files.get("bundle/program.json", {}).get("spec", {}).get("demos") or named)
-    name, rest = options.pop("name", None), ", ".join(f"{k} = {v}" for k, v in options.items())
-    chosen = f"Chosen for every text by {name}{f' ({rest})' if rest else ''}." if name else "None."
-    return {"how": f"{len(fixed)} that are shown for every text." if fixed else chosen, "fixed": fixed}
 
 
 def _cost(files: Mapping[str, Any], metrics: Mapping[str, float]) -> list[tuple[str, str]]:

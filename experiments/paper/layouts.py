@@ -75,6 +75,13 @@ def engine(p: Params) -> str:
     return " ".join(filter(None, (chosen, k(p) if "program.demos.name" in p else "", more and f"+ {more}")))
 
 
+def optimizer(p: Params) -> str:
+    """Name the optimizer, and in what its run is not like the others of its table."""
+    inside = ", mipro's space" if "optimizer.space" in p else ""
+    third = ", 666 calls" if p.get("optimizer.budget.calls") == "666" else ""
+    return f"{p['optimizer.name']}{inside}{third}"
+
+
 def texts(p: Params) -> str:
     """Name what of a corpus is scored, where it is not all of its sentences."""
     sample = p.get("corpus.sample.dev")
@@ -242,6 +249,14 @@ LAYOUTS = {
             "cost", "Cost: demonstrations against fine-tuning", lambda p: k(p), "k=0", _all(_best, _counted),
             "Tokens are those of these prompts; what a fine-tuned model would score is not measured here. The CRF fitted once "
             "on all of train stands for it, with the same features.",
+        ),
+        Layout(
+            "optimizers", "Optimizers: the same program, the same calls", optimizer, "none", lambda table: [],
+            "One start, one budget, one proposer. A curve's points before its end are F1 on samples of dev, which differ from "
+            "optimizer to optimizer. Runs on one corpus share the answers that are kept, so the seconds of a later one are "
+            "less than it would take alone; its calls are not.",
+            crf="An instruction tells this engine what it obeys (guideline lines) and nothing else: optimizers of wording have "
+            "little to find here.",
         ),
     )
 }  # fmt: skip

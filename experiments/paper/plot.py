@@ -9,7 +9,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.curves import Curve
 from experiments.paper.layouts import Layout
+from experiments.paper.optimizers import Compilings, final_point, mean_curve
 from experiments.paper.read import FLOOR, Entry, Table
 
 STYLE = {
@@ -93,3 +95,39 @@ def _interval(axis: Axes, y: int, entry: Entry) -> None:
     colour = COLOURS[6] if entry.row.startswith(FLOOR) else COLOURS[0]
     axis.plot(entry.ci95, (y, y), color=colour, linewidth=2, solid_capstyle="butt")
     axis.plot([entry.f1], [y], "o", color=colour, markersize=4.5)
+
+
+def plot_curves(layout: Layout, both: Compilings, file: Path) -> None:
+    """Write the best so far on dev against LM calls: a line for each optimizer, its mean over seeds, for each corpus."""
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        across = min(len(both.dev.corpora), 2)
+        down = -(-len(both.dev.corpora) // across)
+        figure = Figure(figsize=(4.6 * across + 1.9, 3.6 * down), layout="constrained")
+        axes = list(figure.subplots(down, across, squeeze=False).flat)
+        for axis in axes[len(both.dev.corpora) :]:
+            axis.remove()
+        names = list(dict.fromkeys(layout.row(c.params) for c in both.dev.cells))
+        styles = dict(zip(names, [(c, s) for s in ("-", "--", ":") for c in COLOURS[:7]], strict=False))
+        for axis, corpus in zip(axes, both.dev.corpora, strict=False):
+            axis.set_title(corpus)
+            axis.set_xlabel("LM calls")
+            axis.set_ylabel("F1 on dev")
+            axis.grid(axis="y", linewidth=0.4, alpha=0.5)
+            for name in names:
+                if name == layout.reference and (plain := both.dev.get(corpus, name)):
+                    axis.axhline(plain.f1, color=COLOURS[7], linewidth=1, linestyle=":", label=name)
+                curves = [c for cell in both.cells(layout, corpus, name) if (c := both.curves[cell.run_id])]
+                if curves:
+                    _curve(axis, curves, name, *styles[name])
+        named = {label: line for a in axes for line, label in zip(*a.get_legend_handles_labels(), strict=True)}
+        figure.legend(list(named.values()), list(named), loc="outside right center", frameon=False)
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _curve(axis: Axes, curves: Sequence[Curve], name: str, colour: str, style: str) -> None:
+    x, y = final_point(curves)
+    steps = mean_curve(curves)
+    axis.step(
+        [c for c, _ in steps], [f for _, f in steps], style, where="post", color=colour, linewidth=1.2, label=name
+    )
+    axis.plot([x], [y], "o", color=colour, markersize=5)

@@ -46,19 +46,20 @@ class Ran:
     floors: Mapping[str, tuple[Counts, ...]]
 
 
-def read_cells(home: Path, parent: str) -> list[Ran]:
-    """Read the finished cells of a grid, in their order."""
+def read_cells(home: Path, parent: str, part: str = "") -> list[Ran]:
+    """Read the finished cells of a grid, in their order, as they were scored on `part`: by default on the last one."""
     client = tracking.existing_store(home)
     cells = tracking.read_file(client, parent, "cells.json")
-    return [_cell(client, row["run_id"]) for row in cells if row["status"] == "finished"]
+    return [_cell(client, row["run_id"], part) for row in cells if row["status"] == "finished"]
 
 
-def _cell(client: Any, run_id: str) -> Ran:
+def _cell(client: Any, run_id: str, part: str) -> Ran:
     run = tracking.find_run(client, run_id)
     params, tags = dict(run.data.params), run.data.tags
     parts = json.loads(params["parts"])
     every = {part: tracking.read_file(client, run_id, f"{part}.json") for part in parts}
-    part, said = parts[-1], every[parts[-1]]
+    part = part or parts[-1]
+    said = every[part]
     beside = tracking.read_file(client, run_id, "floors.json")
     floors = {name: counts_of(parts[part]) for name, parts in beside.items()}
     name = params["corpus.name"]
@@ -82,6 +83,7 @@ class Entry:
     sd: float | None
     ci95: tuple[float, float]
     tokens: float | None = None
+    seeds: tuple[str, ...] = ()
     difference: Difference | None = None
     reference: str = ""
     p_holm: float | None = None
@@ -133,6 +135,15 @@ class Table:
         a, b = self.get(corpus, than, column), self.get(corpus, row, column)
         return mean_difference(a.runs, b.runs) if a and b else None
 
+    def seed_by_seed(self, corpus: str, row: str, than: str) -> Difference | None:
+        """Return the difference of two rows, paired by the seeds that both have as well as by texts; None without such."""
+        a, b = self.get(corpus, than), self.get(corpus, row)
+        both = [seed for seed in a.seeds if seed in b.seeds] if a and b else []
+        if a is None or b is None or not both:
+            return None
+        first, second = ([e.runs[e.seeds.index(seed)] for seed in both] for e in (a, b))
+        return mean_difference(first, second, matched=True)
+
 
 def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, floors: str) -> Table:
     """Group cells into entries and compare each with the row `reference` of its corpus and column, or with `BEST_CRF`.
@@ -143,7 +154,10 @@ def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, floor
     grouped: dict[tuple[str, str, str], list[Ran]] = {}
     for cell in cells:
         grouped.setdefault((cell.corpus, row(cell.params), column(cell.params)), []).append(cell)
-    entries = [_entry(key, [c.rows for c in some], _tokens(some)) for key, some in grouped.items()]
+    entries = [
+        replace(_entry(key, [c.rows for c in some], _tokens(some)), seeds=tuple(c.params.get("seed", "") for c in some))
+        for key, some in grouped.items()
+    ]
     if floors == "columns":
         for (corpus, name, _), some in {(k[0], k[1], ""): v for k, v in reversed(grouped.items())}.items():
             for floor in some[0].floors:

@@ -13,13 +13,15 @@ from experiments._errors import SpecError, TrackingError
 from experiments.cells import Grid, load_grid
 from experiments.grid import GridResult
 from experiments.paper import cost as _paper_cost
+from experiments.paper import optimizers as _optimizers
 from experiments.paper.layouts import LAYOUTS
-from experiments.paper.plot import plot
+from experiments.paper.plot import plot, plot_curves
 from experiments.paper.read import read_cells, table
 from experiments.paper.write import csv_text, markdown
 
 SPECS = Path(__file__).parents[1] / "specs" / "paper"
 NEEDS = {"encoders": "sentence_transformers"}
+QUICK = "_quick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Written:
     name: str
     result: GridResult
     files: tuple[Path, ...]
+    rows: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `nerc paper --json` prints of it."""
@@ -36,6 +39,7 @@ class Written:
         return {
             "run_id": self.result.run_id, "cells": len(self.result.cells), "failed": failed,
             "lm_calls": self.result.lm_calls, "files": [str(file) for file in self.files],
+            **({"rows": list(self.rows)} if self.rows else {}),
         }  # fmt: skip
 
 
@@ -51,11 +55,15 @@ def wanted(names: Sequence[str]) -> tuple[list[str], list[str]]:
     return [name for name in there if name not in left_out], left_out
 
 
-def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None) -> Grid:
-    """Return the grid of a table."""
-    grid = load_grid(SPECS / f"{name}.toml", changes, lm)
+def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None, *, quick: bool = False) -> Grid:
+    """Return the grid of a table, or the small one in its stead (`<name>_quick.toml`); SpecError where there is none."""
+    file = SPECS / f"{name}{QUICK * quick}.toml"
+    if quick and not file.is_file():
+        there = [n for n in LAYOUTS if (SPECS / f"{n}{QUICK}.toml").is_file()]
+        raise SpecError(f"--quick: there is no quick form of {name}; there is one of: {', '.join(there)}")
+    grid = load_grid(file, changes, lm)
     if grid is None:
-        raise SpecError(f"{SPECS / name}.toml has no [grid]")
+        raise SpecError(f"{file} has no [grid]")
     return grid
 
 
@@ -70,13 +78,22 @@ def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home
     if not cells:
         raise TrackingError(f"table {name}: no cell was finished ({failed[0]})")
     model = grid.cells[0].spec.lm.model
+    if grid.name.endswith(QUICK):
+        layout = replace(layout, name=f"{name}{QUICK}", title=f"{layout.title} (quick form)")
     if model != "offline":
-        layout = replace(layout, name=f"{name}.{re.sub('[^A-Za-z0-9.-]+', '-', model)}")
-    made = table(cells, layout.row, layout.column, layout.reference, layout.floors)
-    extra = _paper_cost.lines(grid, made, result.run_id, data, home) if name == "cost" else []
+        layout = replace(layout, name=f"{layout.name}.{re.sub('[^A-Za-z0-9.-]+', '-', model)}")
     folder = out / "paper"
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{layout.name}.{ending}" for ending in ("md", "csv", "svg")]
+    if name == "optimizers":
+        both = _optimizers.Compilings.read(layout, home, result.run_id)
+        rows = _optimizers.runs(layout, both)
+        files[0].write_text(_optimizers.markdown(layout, both, failed), encoding="utf-8")
+        files[1].write_text(_optimizers.csv_text(rows), encoding="utf-8")
+        plot_curves(layout, both, files[2])
+        return Written(name, result, tuple(files), tuple(rows))
+    made = table(cells, layout.row, layout.column, layout.reference, layout.floors)
+    extra = _paper_cost.lines(grid, made, result.run_id, data, home) if name == "cost" else []
     files[0].write_text(markdown(layout, made, extra, failed), encoding="utf-8")
     files[1].write_text(csv_text(layout, made), encoding="utf-8")
     plot(layout, made, files[2])

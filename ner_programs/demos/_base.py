@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -32,7 +33,8 @@ class Pool(Sequence[Demonstration]):
 
     `arrays` are indexes that took a neural encoder to make, by name: a bundle stores and brings those of its selector. In the
     folder `cache`, if there is one, those made here are kept. `hosts` are those that private text may be sent to, to be
-    encoded (None: the text is public). Whoever opens the pool sets both.
+    encoded (None: the text is public). Whoever opens the pool sets both. `origin` is the pool that this one is a part of, and
+    the rows of it that it has.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Pool(Sequence[Demonstration]):
     ) -> None:
         self._all = tuple(demonstrations)
         self._made: dict[str, Any] = {}
+        self.origin: tuple[Pool, list[int]] | None = None
         self.arrays: dict[str, NDArray[Any]] = dict(arrays or {})
         self.cache: Path | None = None
         self.hosts: Collection[str] | None = None
@@ -65,6 +68,24 @@ class Pool(Sequence[Demonstration]):
         Raises TypeError for a document that is held out.
         """
         return cls(d for document in learnable(documents, "a pool") for d in _units(document, unit, window))
+
+    def without(self, ids: Collection[str]) -> Pool:
+        """Return the pool less the demonstrations of these ids; vectors that the whole pool has are not made again."""
+        rows = [row for row, d in enumerate(self._all) if d.id not in ids]
+        part = Pool(self._all[row] for row in rows)
+        part.origin, part.cache, part.hosts = (self, rows), self.cache, self.hosts
+        return part
+
+    @property
+    def whole(self) -> Pool:
+        """The pool that this one is a part of; itself, where it is whole."""
+        return self if self.origin is None else self.origin[0].whole
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the pool from others: a hash of all that it holds."""
+        made: str = self.once("fingerprint", lambda: sha256(ascii(self._all).encode()).hexdigest())
+        return made
 
     def __getitem__(self, index: Any) -> Any:
         return self._all[index]

@@ -24,8 +24,7 @@ class Embedding(Nearest):
     def __init__(self, pool: Pool, k: int, encoder: Encoder) -> None:
         super().__init__(pool, k)
         self.encoder = encoder
-        texts = pool.once("digest", lambda: _digest(pool))
-        self.index = f"embedding-{encoder.identity}-{texts}"
+        self.index = self._name(pool)
         self.check()
 
     def check(self) -> None:
@@ -40,9 +39,18 @@ class Embedding(Nearest):
 
     def scores(self, text: str, exclude: Collection[str]) -> Scores:
         """Return cosines."""
-        vectors = self.pool.array(self.index, lambda: self.encoder([d.text for d in self.pool]))
-        scores: Scores = vectors @ self.encoder.one(text)
+        scores: Scores = self._vectors(self.pool) @ self.encoder.one(text)
         return scores
+
+    def _vectors(self, pool: Pool) -> Any:
+        """Return a row for each demonstration: of the pool that this one is a part of, or encoded."""
+        if pool.origin is None:
+            return pool.array(self._name(pool), lambda: self.encoder([d.text for d in pool]))
+        whole, rows = pool.origin
+        return pool.array(self._name(pool), lambda: self._vectors(whole)[rows])
+
+    def _name(self, pool: Pool) -> str:
+        return f"embedding-{self.encoder.identity}-{pool.once('digest', lambda: _digest(pool))}"
 
 
 def _digest(pool: Pool) -> str:

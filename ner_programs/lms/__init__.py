@@ -29,7 +29,7 @@ def open_lm(model: str = "offline", **options: Any) -> MeteredLM:
     """Return an LM to use with `dspy.context(lm=...)`; API keys come from the environment.
 
     `open_lm("openai/gpt-4.1-mini")`, `open_lm("hosted_vllm/m", api_base="http://localhost:8000/v1")`, `open_lm()`.
-    `strong` and `prompt` name the LM of a role, `open_lm("openai/a", strong="openai/b")`, or give its options, `model` among them.
+    `strong` and `prompt` name the LM of a role, `open_lm("openai/a", strong="openai/b")`, or are its options with a `model`.
     """
     from ner_programs.lms.metered import ROLES, Account, Meter, MeteredLM
 

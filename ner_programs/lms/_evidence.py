@@ -10,13 +10,11 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ner_programs.alignment import align
-from ner_programs.types import Entity, Mention
-
-Marked = tuple[Entity, ...]
+from ner_programs.induction import Marked, Shown
+from ner_programs.types import Mention
 
 _STRING = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
 _ROWS = re.compile(rf"""(?i:mentions)['"]?: (\[(?:\{{(?:{_STRING}|[^{{}}'"])*\}}(?:,\s*)?)*\])""")
@@ -35,15 +33,6 @@ _VERDICT = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _FEEDBACK_LINE = re.compile(r"^(Missed|Wrong)( \(\d+ of \d+\))?: (none|\[.*\])$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A text with its right entities and with those that a program answered; `said` is None where none are shown."""
-
-    text: str
-    gold: Marked
-    said: Marked | None = None
 
 
 def evidence(inputs: Mapping[str, str]) -> list[Shown]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ner_programs.guidelines import Rule, parse, render
+from ner_programs.induction import Shown, contradict, induce, said_already, without
 from ner_programs.lms._asks import read
-from ner_programs.lms._evidence import Shown, evidence, reflected
-from ner_programs.lms._induction import contradict, induce, said_already, without
+from ner_programs.lms._evidence import evidence, reflected
 
 CONVENTIONS = (
     Rule("drop_start", classes=("articles", "demonstratives", "possessives")),

@@ -67,6 +67,7 @@ class Tariff:
     bounded: bool = True  # False where its requests do not say how long an answer may be
     calls: int = 0
     longest: int = 1024  # tokens of an answer
+    unseen: int = 0  # tokens of a prompt beyond what its text explains: a provider's template
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
         """Return US dollars; 0 where the price is not known."""
@@ -78,9 +79,9 @@ class Tariff:
         return self.cost(1_000_000, 1_000_000) > 0
 
     def at_most(self, request: Request) -> Cost:
-        """Return a careful estimate of what a request costs; for the answer, the longest one so far at least."""
+        """Return a careful estimate of what a request costs, from its text and from what surprised so far."""
         last = len((request.messages[-1].text or "").encode())
-        tokens_in = size(request) // 3 + 8
+        tokens_in = size(request) // 3 + 8 + self.unseen
         tokens_out = request.config.max_tokens or max(last // 2 + 1024, self.longest)
         return tokens_in + tokens_out, self.cost(tokens_in, tokens_out)
 
@@ -172,6 +173,7 @@ class Account:
         self.spent.tokens_out += tokens_out
         self.spent.cost += cost
         tariff.longest = max(tariff.longest, tokens_out)
+        tariff.unseen = max(tariff.unseen, tokens_in - size(request) // 3 - 8)
         return tokens_in, tokens_out, cost
 
     def _allow(self, new: bool, tokens: int, cost: float) -> None:

@@ -63,7 +63,17 @@ def code_files() -> list[Path]:
     package = Path(__file__).parent.parent
     files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
     told = [path.stem for path in package.glob("*guideline*.py")] + ["_plain_english"]
-    read = ("alignment", "_text_index", "_likelihood", "_suggestions", "prompt", "types", "components", "_errors")
+    read = (
+        "alignment",
+        "_text_index",
+        "_likelihood",
+        "_suggestions",
+        "prompt",
+        "types",
+        "components",
+        "_errors",
+        "induction",
+    )
     return sorted([*files, *(package / f"{name}.py" for name in ("__init__", *told, *read))])
 
 

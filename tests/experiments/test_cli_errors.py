@@ -76,6 +76,24 @@ SPECS: dict[str, tuple[str, str]] = {
         CORPUS + "[lm]\nmodel = 'openai/x'\napi_base = 'http://llm.example/v1'",
         "may not be sent to llm.example: allow it with lm.allow_hosts = ['llm.example']",
     ),
+    "host of a role unnamed": (
+        CORPUS + "[lm.prompt]\nmodel = 'openai/x'",
+        "lm.prompt.model openai/x has no lm.prompt.api_base",
+    ),
+    "host of a role not allowed": (
+        CORPUS + "[lm.strong]\nmodel = 'openai/x'\napi_base = 'http://llm.example/v1'",
+        "may not be sent to llm.example: allow it with lm.strong.allow_hosts = ['llm.example']",
+    ),
+    "host of a role not its own": (
+        CORPUS + "[lm]\nallow_hosts = ['llm.example']\n"
+        "[lm.strong]\nmodel = 'openai/x'\napi_base = 'http://llm.example/v1'\nallow_hosts = []",
+        "may not be sent to llm.example: allow it with lm.strong.allow_hosts",
+    ),
+    "unknown backend of a role": (CORPUS + "[lm.prompt]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api,"),
+    "unknown key of a role": (
+        CORPUS + "[lm.prompt]\nmodel = 'openai/x'\nretries = 1",
+        "lm.prompt.retries: there is no such key; there are: model, api_base",
+    ),
     "missing source": (
         CORPUS + "[kb]\nsources = [{ name = 'obo', path = 'zz.obo' }]",
         "kb.sources: there is no zz.obo, ",
@@ -102,6 +120,8 @@ def test_a_wrong_spec(bare: Place, kind: str) -> None:
     text, message = SPECS[kind]
     (bare.root / "x.toml").write_text(text)
     before = bare.files()
+    if "host" in kind:
+        assert message in bare.nerc("run", "x.toml", "--dry-run").error
     assert message in bare.nerc("run", "x.toml").error
     left = {path for path in bare.files() - before if not path.is_relative_to(bare.home / "kb")}
     assert left <= {bare.root / "cache", bare.home}  # a knowledge base that was built is whole, and kept
@@ -172,6 +192,14 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "wrong LM setting": (
         ("annotate", "BUNDLE", "open.toml", "--set", "lm.retries=-1"),
         "lm.retries: Input should be greater",
+    ),
+    "unknown setting of a role": (
+        ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=offline", "--set", "lm.strong.zz=1"),
+        "lm.strong.zz: there is no such key; there are: model",
+    ),
+    "private text to a role's host": (
+        ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=openai/x"),
+        "lm.strong.model openai/x has no lm.strong.api_base",
     ),
     "private text to a host": (("annotate", "BUNDLE", "open.toml", "--lm", "openai/x"), "has no lm.api_base"),
     "nothing to evaluate": (("evaluate", "open.toml"), "evaluate wants BUNDLE CORPUS, or --predictions FILE CORPUS"),

@@ -11,7 +11,7 @@ from experiments.finetuning import Cost
 from experiments.paper import cost
 from experiments.paper.layouts import LAYOUTS
 from experiments.paper.read import BEST_CRF, TITLES, Table
-from experiments.paper.tables import SPECS, paper_grid, wanted
+from experiments.paper.tables import QUICK, SPECS, paper_grid, wanted
 from tests import warm
 
 EXTENDS = 'extends = ["{base}"]\n'
@@ -80,6 +80,20 @@ extends = ["{base}"]
 "corpus.sample.train" = [5]
 "corpus.sample.seed" = [1, 2]
 """
+OPTIMIZERS = """
+[[grid]]
+extends = ["{base}"]
+parts = [["dev", "test"]]
+"corpus.sample" = [{{ dev = 4, test = 4 }}]
+"optimizer.name" = ["none"]
+[[grid]]
+extends = ["{base}"]
+parts = [["dev", "test"]]
+"corpus.sample" = [{{ dev = 4, test = 4 }}]
+"optimizer.name" = ["labeled"]
+"optimizer.budget" = [{{ calls = 100 }}]
+seed = [1, 2]
+"""
 SMALL = {
     "selectors": SELECTORS,
     "pools": POOLS,
@@ -87,6 +101,7 @@ SMALL = {
     "engine": ENGINE,
     "engine_pools": ENGINE_POOLS,
     "cost": COST,
+    "optimizers": OPTIMIZERS,
 }
 
 
@@ -190,6 +205,21 @@ def test_a_small_pool_is_compared_with_the_crf_of_the_same_draws(made: tuple[Pat
     assert "in the same row" in (made[0] / "one" / "paper" / "engine_pools.md").read_text()
 
 
+def test_the_optimizers_page_has_dev_and_test_and_every_run_is_an_object(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
+    said = made[1].json["tables"]["optimizers"]["rows"]
+    assert [(r["optimizer"], r["seed"]) for r in said] == [("none", 1), ("labeled", 1), ("labeled", 2)]
+    assert (
+        said[0]["lm_calls"] == 0 < said[1]["lm_calls"] <= 100 and made[2].json["tables"]["optimizers"]["rows"] == said
+    )
+    page = (made[0] / "one" / "paper" / "optimizers.md").read_text()
+    for row in said[:1]:
+        for part in ("dev", "test"):
+            assert f"{row[f'{part}_f1']:.3f} (" in page
+    both = [float(r["test_f1"]) - float(said[0]["test_f1"]) for r in said[1:]]
+    gap = re.search(r"^\| labeled \(2 seeds\) \|(?:[^|]*\|){3} ([+-]\d\.\d{3}) ", page, re.MULTILINE)
+    assert gap is not None and float(gap[1]) == pytest.approx(sum(both) / 2, abs=1.1e-3)
+
+
 def test_cost_says_tokens_and_what_training_takes(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     page = (made[0] / "one" / "paper" / "cost.md").read_text()
     assert re.search(r"\| k = 2 \| 0\.\d{3}.*\| [\d,]+ / \d+ \| 0 \|", page)
@@ -204,14 +234,15 @@ def test_what_a_tuned_model_costs_is_not_made_up() -> None:
     assert lines[-3].endswith("| 1,000 / 10 | 0 | 1.040 |") and lines[-2].endswith("| 9,000 | not known |")
 
 
-@pytest.mark.parametrize("name", sorted(p.stem for p in SPECS.glob("*.toml") if not p.stem.startswith("_")))
-def test_the_specs_of_the_paper_are_grids_with_a_layout(name: str) -> None:
-    grid = paper_grid(name)
+@pytest.mark.parametrize("file", sorted(p.stem for p in SPECS.glob("*.toml") if not p.stem.startswith("_")))
+def test_the_specs_of_the_paper_are_grids_with_a_layout(file: str) -> None:
+    name = file.removesuffix(QUICK)
+    grid, compiled = paper_grid(name, quick=file != name), name == "optimizers"
     layout = LAYOUTS[name]
     params = [cell.spec.flat() for cell in grid.cells]
     assert layout.reference == BEST_CRF or layout.reference in {layout.row(p) for p in params}
     assert len({cell.name for cell in grid.cells}) == len(grid.cells)
-    assert {cell.spec.optimizer["name"] for cell in grid.cells} == {"none"}
+    assert compiled or {cell.spec.optimizer["name"] for cell in grid.cells} == {"none"}
     entries: dict[tuple[str, str, str], set[str]] = {}
     for p in params:
         rest = {k: v for k, v in p.items() if k not in ("seed", "corpus.sample.seed")}
@@ -219,7 +250,8 @@ def test_the_specs_of_the_paper_are_grids_with_a_layout(name: str) -> None:
         entries.setdefault(key, set()).add(str(sorted(rest.items())))
     assert all(len(settings) == 1 for settings in entries.values()), "a mean is over seeds and draws alone"
     assert len(entries) > 2 and {p["corpus.name"] for p in params} <= set(TITLES)
-    assert {p["parts"] for p in params} == {'["dev"]' if name.startswith("engine") else '["test"]'}
+    parts = '["dev", "test"]' if compiled else '["dev"]' if name.startswith("engine") else '["test"]'
+    assert {p["parts"] for p in params} == {parts}
 
 
 def test_selectors_and_pools_are_as_wide_as_they_should_be() -> None:

@@ -64,6 +64,7 @@ def test_what_stands_there_counts(write: Write) -> None:
         ("corpus.private=false", "corpus", {"name": "jsonl", "path": "notes.jsonl", "private": False}),
         ("labels.new label=What it = is.", "labels", {"new label": "What it = is."}),
         ("lm.temperature=0.5", "lm.temperature", 0.5),
+        ("lm.strong.model=openai/big", "lm.strong.model", "openai/big"),
         ("lm.model=openai/gpt-4.1-mini", "lm.model", "openai/gpt-4.1-mini"),
         ('lm.allow_hosts=["a.example"]', "lm.allow_hosts", ["a.example"]),
     ],
@@ -78,6 +79,19 @@ def test_set(write: Write, change: str, where: str, value: Any) -> None:
 def test_later_changes_win_and_lm_wins_over_all(write: Write) -> None:
     spec = load(write(), ["seed=2", "seed=3", "lm.model=replay", "lm.retries=1"], lm="openai/x")
     assert (spec.seed, spec.lm.model, spec.lm.retries) == (3, "openai/x", 1)
+
+
+def test_roles_are_tables_of_lm(write: Write, tmp_path: Path) -> None:
+    """`--lm` and [lm] are about the task's LM alone."""
+    below = write(BASE + "[lm]\nmodel = 'openai/a'\n[lm.prompt]\nmodel = 'replay'\npath = 'p.jsonl'\n", "below.toml")
+    spec = load(below, ["lm.strong={model='openai/c'}", "lm.strong.temperature=0.5"], lm="openai/b")
+    assert (spec.lm.model, *(role.model for role in spec.lm.roles.values())) == ("openai/b", "replay", "openai/c")
+    assert [*spec.lm.roles] == ["prompt", "strong"] and spec.lm.roles["prompt"].path == tmp_path / "p.jsonl"
+    assert spec.engine == "openai/b (prompt: replay, strong: openai/c)"
+    assert dict(spec.flat())["lm.strong.temperature"] == "0.5"
+    above = load(write("extends = 'below.toml'\n[lm]\nprompt = false\n"))
+    assert above.lm.model == "openai/a" and not above.lm.roles and above.engine == "openai/a"
+    assert load(write()).engine == "in-context CRF"
 
 
 def test_paths_are_those_of_the_spec(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +141,9 @@ CHANGES = (
     "optimizer.name=labeled",
     "kb={sources=[{name='obo',path='x.obo'}]}",
     "lm.temperature=0.3",
+    "lm.prompt={model='offline'}",
+    "lm.strong={model='offline'}",
+    "lm.strong={model='offline',allow_hosts=['a.example']}",
 )
 
 
@@ -194,6 +211,17 @@ def test_flat(write: Write) -> None:
         ("name = ''\n" + BASE, r"name: String should"),
         (BASE + "[lm]\nconcurrency = 0", r"lm\.concurrency: Input should be greater than or equal to 1"),
         (BASE + "[labels]\nx = 3", r"labels\.x: Input should be a valid string"),
+        (BASE + "[lm.prompts]\nmodel = 'openai/x'", r"lm\.prompts: there is no such key; there are: .*prompt, strong$"),
+        (BASE + "[lm.prompt]\ntemperature = 1.0", r"lm\.prompt\.model: Field required"),
+        (BASE + "[lm]\nstrong = 'openai/x'", r"lm\.strong: Input should be"),
+        *(
+            (
+                BASE + f"[lm.{role}]\nmodel = 'openai/x'\n{key} = 1",
+                rf"lm\.{role}\.{key}: there is no such key; there are: model, api_base, .*, path, allow_hosts$",
+            )
+            for role in ("prompt", "strong")
+            for key in ("concurrency", "retries", "record", "strong", "key")
+        ),
     ],
 )
 def test_what_is_wrong_is_named(write: Write, text: str, message: str) -> None:

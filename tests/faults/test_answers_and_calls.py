@@ -17,8 +17,9 @@ from ner_programs import LMSetupError
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, MeteredLM
 from ner_programs.lms.price import Price
-from optimizers._base import Candidate, Trial, best_of, score
+from optimizers._base import Trial, score
 from optimizers._errors import OutageError
+from optimizers._search import Search
 from tests import loopback
 from tests.loopback import Loopback
 from tests.tiny import DEV, DRUGS, PROBLEMS, TRAIN, documents, program
@@ -188,9 +189,11 @@ class TestOutages:
         server.fault = lambda b: (
             loopback.FILTERED if len(b["messages"]) > 2 and "fever" in b["messages"][-1]["content"] else None
         )
-        candidates = [Candidate({"n": 1}, lambda: worse), Candidate({"n": 2}, lambda: better)]
-        ranked = best_of(candidates, self.DEV, Budget(), trials.append)
-        assert [t.number for t in trials] == [1, 2] and [t.number for t in ranked] == [1]
+        search = Search(worse, self.DEV, Budget(), trials.append)
+        for number, made in enumerate((worse, better), 1):
+            search.score(made, {"n": number}, search.order)
+        assert [t.number for t in trials] == [1, 2] and [c.number for c in search.best()] == [1]
+        assert search.choose() is worse
         assert trials[1].scored.total.unanswered > 2
 
     @pytest.mark.parametrize("optimizer", ["none", "labeled", "bootstrap", "random_search"])

@@ -21,6 +21,8 @@ CONTEXT: dict[str, Any] = {
     "kb": ontology(),
     "pool": Pool.of(NOTES),
     "guidelines": "Be brief.",
+    "extract": ProgramSpec(labels=PLAIN).build().extract,
+    "inner": lambda of: resolve("ner_programs.verifiers", of, **CONTEXT),
 }
 FOLDERS = {
     "kb.retrievers": CONTEXT, "ner_programs.formats": CONTEXT, "ner_programs.demos": CONTEXT, "ner_programs.verifiers": CONTEXT,

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from ner_programs import Entity, Mention, align, metric
 from ner_programs.guidelines import Rule, parse, render
-from ner_programs.lms._evidence import Shown, evidence
+from ner_programs.induction import Shown, contradict, induce
+from ner_programs.lms._evidence import evidence
 from ner_programs.lms._incontext import answer
-from ner_programs.lms._induction import contradict, induce
 from ner_programs.lms._proposals import CONVENTIONS, propose
 from tests import tiny
 from tests.ner_programs.support import NASTY, Prompt, Scripted

@@ -47,7 +47,7 @@ class Flaky:
         self._random, self._failing, self._lock = random.Random(f"{name} {seed}"), failing, threading.Lock()
 
     def complete(self, request: Request) -> Response:
-        text = text_of(request)
+        text = text_of(request).split()[0]
         with self._lock:
             self.sent[text] += 1
             luck = self._random.random()
@@ -88,7 +88,7 @@ class Bench:
         self.lm, self.spent = made["lm"], account.spent
 
     def ask(self, name: str, text: str) -> Any:
-        return (self.lm if name == "lm" else self.lm.role(name))(text)
+        return (self.lm if name == "lm" else self.lm.role(name))(f"{text} " + "word " * 40)  # some 60 tokens
 
     def close(self) -> None:
         self.store.close()
@@ -187,14 +187,20 @@ class TestOneBudget:
 
     def test_the_one_for_a_run_stops_a_role_as_well(self) -> None:
         bench = Bench(failing=0.0)
-        with bench.lm.meter.limited(Budget(cost=0.0)), bench.lm.meter.limited(Budget(cost=0.001), RunStopped):
-            with pytest.raises(BudgetSpent):
-                bench.ask("prompt", "q")
         with bench.lm.meter.limited(Budget(cost=0.001), RunStopped), pytest.raises(RunStopped):
             bench.ask("prompt", "q")
         with bench.lm.role("strong").meter.limited(Budget(calls=1)), pytest.raises(BudgetSpent):
             bench.ask("prompt", "a")
             bench.ask("lm", "a")
+
+    def test_what_a_provider_adds_to_a_prompt_is_expected_once_seen(self) -> None:
+        backend = Scripted()
+        backend.usage = Usage(input_tokens=500, output_tokens=5)
+        lm = MeteredLM(Meter(backend), max_tokens=5)
+        with lm.meter.limited(Budget(tokens=2100)), pytest.raises(BudgetSpent):
+            for n in range(9):
+                lm(f"q{n}")
+        assert lm.meter.spent.tokens == 4 * 505
 
     def test_a_role_without_price_or_max_tokens_is_refused_before_anything_is_sent(self) -> None:
         account = Account()

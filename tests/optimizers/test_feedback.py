@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from ner_programs import Document, Entity, Mention, align, metric
 from ner_programs.demos import Pool
 from ner_programs.guidelines import render
+from ner_programs.induction import induce
 from ner_programs.lms._evidence import evidence
 from ner_programs.lms._incontext import answer
-from ner_programs.lms._induction import induce
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import HeldOut
 from optimizers._conventions import Conventions, Use
@@ -40,10 +40,11 @@ def document(name: str, text: str, *marked: tuple[str, str], group: str = "") ->
     return Document(name, text, tuple(sorted(of(s, label, text) for s, label in marked)), group)
 
 
+ALLERGY = ("Aspirin allergy", "pain of unknown cause")
 TRAIN = [
     document("1", "Severe nausea, took aspirin on Tuesday.", ("nausea", "problem"), ("aspirin", "drug")),
     document("2", "No aspirin. A severe rash.", ("aspirin", "drug"), ("rash", "problem")),
-    document("3", "Aspirin allergy; pain of unknown cause.", ("Aspirin allergy", "problem"), ("pain of unknown cause", "problem")),
+    document("3", "Aspirin allergy; pain of unknown cause.", *((s, "problem") for s in ALLERGY)),
     document("4", "The cold is worse than the severe cold of last Tuesday.", ("cold", "problem")),
     document("5", "Aspirin helped.", group="own"),
 ]  # fmt: skip
@@ -64,7 +65,8 @@ def test_each_error_is_said_with_what_train_does_elsewhere() -> None:
     head, missed, wrong, *lines = told(TEXT, GOLD, said(*SAID), conventions=CONVENTIONS)
     assert head == "0 of 4 mentions found, 4 wrong (F1 0.00)."
     assert missed == (
-        'Missed: [["chest pain", "problem"], ["aspirin", "drug"], ["cold", "problem"], ["fever of unknown origin", "problem"]]'
+        'Missed: [["chest pain", "problem"], ["aspirin", "drug"], ["cold", "problem"], '
+        '["fever of unknown origin", "problem"]]'
     )
     assert wrong == (
         'Wrong: [["Tuesday", "problem"], ["severe chest pain", "problem"], ["cold", "drug"], ["fever", "problem"]]'
@@ -85,6 +87,11 @@ def test_each_error_is_said_with_what_train_does_elsewhere() -> None:
 def test_without_train_only_the_answer_is_spoken_of() -> None:
     lines = told(TEXT, GOLD[:1], said(SAID[1]))[3:]
     assert lines == ['- "severe chest pain" should be "chest pain". "severe" is not part of it.']
+
+
+def test_a_word_that_train_never_shows_at_an_edge_is_said_to_be_open() -> None:
+    lines = told(TEXT, (of("cold"),), said(of("the cold")), conventions=Conventions.of(TRAIN[:1]))[3:]
+    assert lines == ['- "the cold" should be "cold". "the" is not part of it; elsewhere in train no mention says more.']
 
 
 def test_what_was_right_is_said() -> None:
@@ -110,12 +117,9 @@ def test_what_the_answer_suffered_from_is_said() -> None:
     assert lines[3] == "The answer could not be read in 2 places: keep to the format."
     assert "call failed" in lines[4]
     assert lines[5:] == [
-        '- "aspirin" is in the text, but was given too often, or across another mention.',
-        '- "gout" is not in the text: copy mentions exactly.',
-    ] or lines[5:] == [
         '- "gout" is not in the text: copy mentions exactly.',
         '- "aspirin" is in the text, but was given too often, or across another mention.',
-    ]  # fmt: skip
+    ]
     assert told(TEXT, GOLD, said(unanswered=1)) == [
         "The call failed and there was no answer: this example says nothing about the instruction."
     ]
@@ -172,14 +176,14 @@ def test_the_offline_proposer_mends_what_the_feedback_says() -> None:
     } <= {rule.replace("words of severity", '"severe"') for rule in rules}, rules
 
 
-SIGNS = st.text(st.sampled_from('ab AB-."[]\\\n,:é\u2028'), min_size=1, max_size=30)
-
-
 @st.composite
 def answered(draw: st.DrawFn) -> tuple[str, tuple[Entity, ...], tuple[Entity, ...]]:
     """A text, its gold and an answer; the entities are such as an answer can name."""
     words = draw(
-        st.lists(st.sampled_from(["Missed:", "ab", "AB", 'c"d', "[x]", "none", "é", "a-b", "wrong: [1]"]), min_size=1)
+        st.lists(
+            st.sampled_from(["Missed:", "ab", "AB", 'c"d', "[x]", "none", "é", "e", "a-b", "wrong: [1]", "2"]),
+            min_size=1,
+        )
     )
     text, at, spans = "", 0, []
     for word in words:
@@ -280,9 +284,7 @@ def test_simba_averages_pooled_scores_and_shows_the_feedback() -> None:
 
     program = tiny.program(demos={"name": "random", "k": 2})
     with dspy.context(lm=Scripted(engine)):
-        good = [wrap_program(lambda of, **_: said(*of), scored)] and [
-            wrap_program(_Says(e.entities), scored)(e) for e in examples
-        ]
+        good = [wrap_program(_Says(e.entities), scored)(e) for e in examples]
         bad = [wrap_program(_Says(e.entities[:1]), scored)(e) for e in examples]
         failed = wrap_program(_Says(None), scored)(examples[0])
         mean = sum(o["score"] for o in bad) / len(bad)

@@ -1,4 +1,4 @@
-"""Guideline lines that follow from what a prompt shows: what its right mentions have in common, and what was answered wrong.
+"""Guideline lines that follow from texts with their right mentions: what these have in common, and what was answered wrong.
 
 A line is induced only where no text shown, or hardly any, speaks against it. It holds for those texts; whether it holds
 for others is what the optimizer that asked for it measures.
@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ner_programs.guidelines import CLASSES, Kind, Rule
-from ner_programs.lms._evidence import Marked, Shown
+from ner_programs.types import Entity
+
+Marked = tuple[Entity, ...]
 
 _LISTED = 12  # words in a line, at most
 _HARDLY = 50  # one exception among so many is taken for a slip of the annotator
@@ -30,10 +33,19 @@ _OPPOSITE: tuple[frozenset[Kind], ...] = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A text with its right entities and with those that a program answered; `said` is None where none are shown."""
+
+    text: str
+    gold: Marked
+    said: Marked | None = None
+
+
 def induce(shown: Sequence[Shown]) -> list[Rule]:
     """Return the lines that `shown` supports and (hardly) nothing in it speaks against, mended faults first."""
     found: list[Rule] = []
-    for rule in [*_faults(shown), *_always(shown), *_conventions(shown)]:
+    for rule in [*_faults(shown), *_always(shown), *conventions(shown)]:
         if not said_already(rule, found) and not any(contradict(rule, other) for other in found):
             found.append(rule)
     return found
@@ -66,7 +78,7 @@ def without(rule: Rule, known: Iterable[Rule]) -> Rule | None:
     near = [k for k in known if any({k.kind, rule.kind} <= kinds for kinds in _OPPOSITE)]
     taken = frozenset().union(*map(means, near))
     left = [w for w in rule.words if w.casefold() not in taken]
-    return _rule(rule.kind, left, rule.label, rule.classes) if left or rule.classes else None
+    return replace(rule, words=tuple(left)) if left or rule.classes else None
 
 
 def _rule(kind: Kind, words: Iterable[str] = (), label: str = "", classes: Sequence[str] = ()) -> Rule | None:
@@ -155,8 +167,8 @@ def _always(shown: Sequence[Shown]) -> Iterator[Rule]:
         yield from filter(None, [_rule("always", sure, label)])
 
 
-def _conventions(shown: Sequence[Shown]) -> Iterator[Rule]:
-    """Say what all right mentions do at their edges, with abbreviations in parentheses and with lists."""
+def conventions(shown: Sequence[Shown]) -> Iterator[Rule]:
+    """Yield what all right mentions do at their edges, with abbreviations in parentheses and with lists."""
     seen: _Seen = Counter()
     for one in shown:
         spans = _spans(one.gold)

@@ -1,0 +1,74 @@
+"""What compiling tried and what it changed, for the page of a run: trials, settings, instructions, demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.pages.chart import Dot
+from experiments.pages.highlight import changed_lines
+
+LONGEST = 400
+_NOT_SHOWN = ("id", "document", "group")
+
+
+def trials(files: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return every trial in its order; `best` is the one whose program was kept."""
+    said = [content for name, content in files.items() if name.startswith("trials/")]
+    kept = files.get("changes.json", {}).get("kept") or []
+    return [
+        {name: t.get(f"trial_{name}") for name in ("f1", "precision", "recall")}
+        | {"number": t["trial"], "calls": int(t["trial_lm_calls"]), "documents": int(t["trial_documents"])}
+        | {"ci95": _interval(t), "changes": _said(t["changes"]), "best": t["trial"] in kept[-1:]}
+        for t in said
+    ]
+
+
+def dots(rows: Sequence[Mapping[str, Any]]) -> list[Dot]:
+    """Return the trials that were scored, as the chart has them."""
+    return [Dot(t["calls"], t["f1"], t["documents"], t["ci95"], t["changes"]) for t in rows if t["f1"] is not None]
+
+
+def differences(files: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is not as it was before compiling; None where nothing is, or where the run did not say."""
+    said = files.get("changes.json")
+    if not said:
+        return None
+    predictors = [
+        {
+            "name": name, "diff": changed_lines(*one["instructions"]) if "instructions" in one else None,
+            "lines": (one["lines_added"], one["lines_removed"]) if "lines_added" in one else None,
+            "added": one.get("demos_added", []), "removed": one.get("demos_removed", []),
+        }
+        for name, one in said["predictors"].items()
+    ]  # fmt: skip
+    pool = said["pool"] if said["pool"]["added"] or said["pool"]["removed"] else None
+    there = said["settings"] or predictors or pool
+    return {"settings": said["settings"], "predictors": predictors, "pool": pool} if there else None
+
+
+def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how demonstrations come to a text, and those that are shown for every text."""
+    state = files.get("bundle/state.json", {}).get("extract.predict", {})
+    fixed = [
+        {
+            "id": demo.get("id", f"demonstration {n}"),
+            "text": "\n".join(f"{k}: {demo[k]}" for k in demo if k not in _NOT_SHOWN),
+        }
+        for n, demo in enumerate(state.get("demos", []), 1)
+    ]
+    named = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
+    options = dict(files.get("bundle/program.json", {}).get("spec", {}).get("demos") or named)
+    name, rest = options.pop("name", None), ", ".join(f"{k} = {v}" for k, v in options.items())
+    chosen = f"Chosen for every text by {name}{f' ({rest})' if rest else ''}." if name else "None."
+    return {"how": f"{len(fixed)} that are shown for every text." if fixed else chosen, "fixed": fixed}
+
+
+def _interval(trial: Mapping[str, Any]) -> tuple[float, float] | None:
+    low, high = trial.get("trial_f1_lo"), trial.get("trial_f1_hi")
+    return None if low is None or high is None else (low, high)
+
+
+def _said(changes: Mapping[str, Any]) -> str:
+    line = ", ".join(f"{k} = {v}" for k, v in changes.items())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -1,0 +1,97 @@
+"""Re-bounding by the corpus's own conventions: a small model of the pool's spans moves edges, without any LM call.
+
+Whether a mention takes in its article, its "severe" or its "disease" is a convention of the corpus, and the labelled texts
+show it. The model (`ner_programs._boundaries`) moves an edge by a few words where they speak clearly for it; labels stay, and
+nothing is rejected or added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from threading import Lock
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ner_programs._boundaries import Model, blocks_of, fit
+from ner_programs._errors import ComponentError
+from ner_programs._span_evidence import Words, places
+from ner_programs.demos import Pool
+from ner_programs.types import Entity, Verdict
+from ner_programs.verify import Placed, Verification
+
+
+class Conventions:
+    """The models of one pool, fitted when first asked for: of all its texts, or cross-fitted, without some of its blocks."""
+
+    def __init__(self, pool: Pool, wrong: float) -> None:
+        self.pool, self.wrong = pool, wrong
+        self._blocks = blocks_of(pool)
+        self._of: dict[str, set[int]] = {}
+        for d, block in zip(pool, self._blocks, strict=True):
+            for kin in (d.document, d.group):
+                self._of.setdefault(kin, set()).add(block)
+        self._fitted: dict[frozenset[int], Model | None] = {}
+        self._lock = Lock()
+
+    def without(self, exclude: Collection[str]) -> Model | None:
+        """Return a model that has seen no document or group in `exclude`; None where the rest teaches nothing."""
+        out = frozenset(block for kin in exclude for block in self._of.get(kin, ()))
+        with self._lock:
+            if out not in self._fitted:
+                rest = [d for d, block in zip(self.pool, self._blocks, strict=True) if block not in out]
+                self._fitted[out] = fit(rest, self.wrong)
+            return self._fitted[out]
+
+
+class BoundaryVerifier:
+    """Keeps or re-bounds every candidate; a span that it moves runs into no other candidate, and keeps its score."""
+
+    def __init__(self, pool: Pool, wrong: float) -> None:
+        self.pool = pool
+        self.conventions: Conventions = pool.once(f"boundary {wrong}", lambda: Conventions(pool, wrong))
+
+    def __call__(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
+        """Decide about the candidates of `text` by what the documents that are not in `exclude` show."""
+        if not candidates or (model := self.conventions.without(exclude)) is None:
+            return Verification()
+        return Verification(_verdicts(model, text, candidates))
+
+    async def acall(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
+        """Decide asynchronously: a model is fitted in a thread of its own."""
+        return await asyncio.to_thread(self, text, knowledge, candidates, exclude)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BoundaryVerifier:
+        return self
+
+
+def _verdicts(model: Model, text: str, candidates: Sequence[Entity]) -> tuple[Verdict, ...]:
+    words, verdicts, taken = Words(text), [], 0
+    for n, (c, place) in enumerate(
+        zip(candidates, places(words, [(c.start, c.end, c.label) for c in candidates]), strict=True), 1
+    ):
+        start, end = c.start, c.end
+        if place.start < place.end:
+            first = min(max(place.first, taken), place.start)
+            i, j = model.better(words, place._replace(first=first))
+            taken = j
+            if model.whole or (i, j) != place[:2]:
+                start, end = words.starts[i], words.ends[j - 1]
+        same = (start, end) == (c.start, c.end)
+        verdicts.append(Verdict("keep", n) if same else Placed("span", n, "", text[start:end], c.score, start))
+    return tuple(verdicts)
+
+
+def build(*, pool: Pool, wrong: Annotated[float, Field(gt=0, lt=1)] = 0.1) -> BoundaryVerifier:
+    """Build the verifier over `pool`; it moves the more, the greater the share of edges taken to be `wrong`.
+
+    Raises ComponentError for an empty pool.
+    """
+    if not pool:
+        raise ComponentError("boundary learns from labelled texts, and the pool has none")
+    return BoundaryVerifier(pool, wrong)

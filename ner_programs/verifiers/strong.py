@@ -1,0 +1,74 @@
+"""The strong LM's own answer to the extraction prompt, in place of the candidates: for a `cascade`, on hard texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+
+from ner_programs._errors import LMSetupError
+from ner_programs.extract import ExtractEntities, Extraction
+from ner_programs.types import Entity, Verdict
+from ner_programs.verify import Placed, Verification
+
+
+class Strong(dspy.Module):
+    """Asks the LM of the role `strong` what the program's extraction stage asks: the same prompt, whatever becomes of it.
+
+    Raises LMSetupError where no LM has that role.
+    """
+
+    def __init__(self, extract: ExtractEntities) -> None:
+        super().__init__()
+        self.extract = extract  # the program's own; a copy of the program has its own copy of it here, too
+
+    def forward(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
+        """Replace the candidates of `text`; where the call fails they stand."""
+        with dspy.context(lm=self._lm()):
+            return _instead(candidates, self.extract(text, knowledge, exclude))
+
+    async def aforward(
+        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    ) -> Verification:
+        """Replace them asynchronously."""
+        with dspy.context(lm=self._lm()):
+            return _instead(candidates, await self.extract.acall(text, knowledge, exclude))
+
+    def _lm(self) -> Any:
+        lm = dspy.settings.lm
+        if not has_strong(lm):
+            raise LMSetupError(
+                'verify asks a strong LM and there is none: give one in [lm.strong] (open_lm("...", strong="..."))'
+            )
+        if self.extract.predict.lm is not None:
+            raise LMSetupError(
+                "verify asks a strong LM, which a predictor with an LM of its own (set_lm) never reaches"
+            )
+        return lm.role("strong")
+
+
+def has_strong(lm: Any) -> bool:
+    """Return whether an LM has another one beside it that takes the role `strong`."""
+    return hasattr(lm, "has_role") and bool(lm.has_role("strong"))
+
+
+def _instead(candidates: Sequence[Entity], said: Extraction) -> Verification:
+    """Return the verdicts that leave nothing of the candidates and add what was said, where it was said."""
+    if said.unanswered:
+        return Verification(unanswered=True)
+    gone = [Verdict("reject", n) for n, _ in enumerate(candidates, 1)]
+    added = [
+        Verdict("add", 0, m.label, m.text, m.score)
+        if m.start is None
+        else Placed("add", 0, m.label, m.text, m.score, m.start)
+        for m in said.mentions
+    ]
+    return Verification((*gone, *added), said.unreadable)
+
+
+def build(*, extract: ExtractEntities) -> Strong:
+    """Build it over the program's extraction stage."""
+    return Strong(extract)

@@ -1,0 +1,34 @@
+"""What a program has other than the one that a search began with: the changes of a trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ner_programs.program import NERProgram
+
+
+def changed(program: NERProgram, first: NERProgram) -> dict[str, Any]:
+    """Return what a program has other than the first one: settings, added lines of instructions, demonstrations."""
+    changes: dict[str, Any] = {}
+    now, then = program.spec.model_dump(), first.spec.model_dump()
+    for name in now:
+        if now[name] != then.get(name):
+            both = isinstance(now[name], dict) and isinstance(then.get(name), dict)
+            changes |= (
+                {f"{name}.{k}": v for k, v in now[name].items() if v != then[name].get(k)}
+                if both
+                else {name: now[name]}
+            )
+    before = dict(first.named_predictors())
+    for name, predictor in program.named_predictors():
+        if name not in before:
+            continue
+        prefix = "" if predictor is program.extract.predict else f"{name.partition('.')[0]}."
+        lines, known = (p.signature.instructions.splitlines() for p in (predictor, before[name]))
+        if added := [line for line in lines if line.strip() and line not in known]:
+            changes[f"{prefix}instruction"] = "\n".join(added)
+        if gone := [line for line in known if line.strip() and line not in lines]:
+            changes[f"{prefix}lines left out"] = len(gone)
+        if [dict(d) for d in predictor.demos] != [dict(d) for d in before[name].demos]:
+            changes[f"{prefix}demonstrations"] = len(predictor.demos)
+    return changes

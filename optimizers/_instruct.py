@@ -1,0 +1,60 @@
+"""An instruction written anew by the LM that writes instructions, from what a program got wrong on train.
+
+The idea of reflective prompt evolution (GEPA, Agrawal et al. 2025), asked once: no population, the race decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMError
+
+from ner_programs.program import NERProgram
+from optimizers._base import in_threads
+from optimizers._conventions import Conventions
+from optimizers._feedback import feedback
+
+SHOWN = 12
+"""Texts with feedback in a prompt, at most."""
+
+
+class ImproveInstruction(dspy.Signature):
+    """An instruction tells a language model how to find mentions in a text. Read what it got wrong below and why, and write a
+    better instruction: keep what the present one says, and add a line for every convention that the mistakes point to. Do not
+    list the examples."""
+
+    current_instruction: str = dspy.InputField()
+    examples_with_feedback: list[dict[str, Any]] = dspy.InputField()
+    improved_instruction: str = dspy.OutputField()
+
+
+def improved(program: NERProgram, examples: Sequence[dspy.Example], conventions: Conventions) -> str | None:
+    """Return a new instruction for the extractor, by its cross-fitted answers to `examples` (units of train).
+
+    Costs a call for each example and one for the instruction. None where the program made no mistake, where
+    the call failed, and where what came back is empty or what there was.
+    """
+    answers = in_threads(lambda e: program(text=e.text, exclude=e.exclude), list(examples))
+    shown = []
+    for example, answer in zip(examples, answers, strict=True):
+        if set(answer.entities) != set(example.entities) and not answer.get("unanswered"):
+            said = [{"text": e.text, "label": e.label, "start": e.start} for e in answer.entities]
+            told = feedback(
+                example.text, example.entities, answer, knowledge=example.get("knowledge") or "", conventions=conventions,
+                exclude=example.exclude,
+            )  # fmt: skip
+            shown.append({"Inputs": {"text": example.text}, "Generated Outputs": {"mentions": said}, "Feedback": told})
+    if not shown:
+        return None
+    current = program.extract.predict.signature.instructions
+    try:
+        with dspy.context(
+            lm=dspy.settings.lm.role("prompt"), adapter=dspy.ChatAdapter(use_json_adapter_fallback=False)
+        ):
+            said = dspy.Predict(ImproveInstruction)(current_instruction=current, examples_with_feedback=shown[:SHOWN])
+    except (LMError, AdapterParseError):
+        return None
+    new = str(said.improved_instruction or "").strip()
+    return new if new and new != current.strip() else None

@@ -1,0 +1,271 @@
+"""Guideline lines that train speaks for: candidates, from its gold and from what a program answered wrong there, cross-fitted.
+
+Strings that train marks wherever they stand become "always" lines, strings that the program marks and train never does
+"never" lines, words that mentions nearly always take in (leave out) at an edge boundary lines; conventions about abbreviations,
+lists and classes of words come from `ner_programs.induction`. A string that is marked in one document alone says little by
+itself: such strings are listed where leaving one document out shows that their sort (one word, several) can be trusted.
+Rules that mend the errors of what is already there, found by counting on train: Brill (1995), transformation-based learning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from ner_programs.guidelines import CLASSES, Kind, Rule
+from ner_programs.induction import Shown, contradict, conventions, said_already, without
+from ner_programs.types import Document, Entity
+
+CONSISTENT = 0.8
+"""A string is listed as always marked if at least this share of its uses is."""
+TRUSTED = 0.6
+"""A sort of strings that one document marks is listed if at least this share of them is marked in other documents, too."""
+LISTED = 100
+"""Words in a line, at most."""
+_CLEAR, _GROUPS = 0.95, 4  # an edge word: the share of mentions that treat it so, and how many documents do at least
+_SHORT = (
+    5  # so short, and without a small letter, a string of a list is only found in its own case (docs/guidelines.md)
+)
+_LONGEST = 60  # characters of a word that is listed
+_NEAR = 60  # how far from an answer, in characters, a line that is no list can have a say
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"[^\W\d_][\w'-]*")
+_BEFORE, _BEHIND = re.compile(r"([^\W\d_][\w'-]*)\s+\Z"), re.compile(r"\s+([^\W\d_][\w'-]*)")
+_LISTS: tuple[Kind, ...] = ("always", "never")
+_EdgeWords = defaultdict[tuple[str, str], Counter[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A candidate: the rule, and the family that it is tested with (lines that one reason speaks for)."""
+
+    rule: Rule
+    family: str
+
+
+@dataclass(slots=True)
+class Uses:
+    """How train uses a string: the documents (groups) that mark it, by label and form, and those that have it otherwise."""
+
+    marked: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+    otherwise: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def share(self) -> float:
+        """The share of its uses that are marked with its commonest label."""
+        seen = self.labels.total() + self.otherwise.total()
+        return max(self.labels.values(), default=0) / seen if seen else 0.0
+
+    def elsewhere(self) -> float | None:
+        """Return, of the uses outside a document that marks it, the share that is marked: the mean over such documents."""
+        shares = []
+        for group, own in self.marked.items():
+            right, wrong = self.marked.total() - own, self.otherwise.total() - self.otherwise[group]
+            if right + wrong:
+                shares.append(right / (right + wrong))
+        return sum(shares) / len(shares) if shares else None
+
+
+def candidates(
+    train: Sequence[Document], answered: Mapping[str, Sequence[Entity]], known: Sequence[Rule] = (), *, words: int = 1500
+) -> list[Line]:  # fmt: skip
+    """Return the lines that `train` supports, without what `known` rules say (or say the opposite of).
+
+    `answered` are the program's entities in some of the documents, by id, made without showing it these documents. All lists
+    together have at most `words` strings, those that most documents mark first.
+    """
+    wrong = {fold(e.text) for d in train for e in set(answered.get(d.id, ())) - set(d.entities)}
+    found = uses(train, wrong)
+    shown = [Shown(d.text, d.entities, tuple(answered[d.id]) if d.id in answered else None) for d in train]
+    lines = [Line(rule, f"convention {n}") for n, rule in enumerate(conventions(shown))]
+    lines += [Line(rule, rule.kind) for rule in _edges(train, answered)]
+    lines += _never(found, wrong)
+    lines += _always(found, words)
+    kept: list[Line] = []
+    for line in lines:
+        rule = without(line.rule, known)
+        there = [*known, *(k.rule for k in kept)]
+        if rule and not said_already(rule, there) and not any(contradict(rule, other) for other in there):
+            kept.append(Line(rule, line.family))
+    return kept
+
+
+def fold(string: str) -> str:
+    """Return a string as the lists compare it: without case, but for short ones in capitals; blanks as one."""
+    plain = " ".join(string.split())
+    return plain if len(plain) <= _SHORT and plain == plain.upper() != plain.lower() else plain.casefold()
+
+
+def uses(documents: Sequence[Document], more: Iterable[str] = ()) -> dict[str, Uses]:
+    """Count how `documents` use every string that one of them marks, and `more` strings (folded), as whole words."""
+    wanted = {fold(e.text) for d in documents for e in d.entities} | set(more)
+    widths: defaultdict[str, set[int]] = defaultdict(set)
+    for string in wanted:
+        tokens = _TOKEN.findall(string)
+        if tokens:
+            widths[tokens[0].casefold()].add(len(tokens))
+    found: defaultdict[str, Uses] = defaultdict(Uses)
+    for d in documents:
+        gold = {(e.start, e.end): e.label for e in d.entities}
+        for start, end in _places(d.text, widths):
+            if (string := fold(d.text[start:end])) not in wanted:
+                continue
+            use = found[string]
+            if label := gold.get((start, end)):
+                use.marked[d.group] += 1
+                use.labels[label] += 1
+                use.forms[" ".join(d.text[start:end].split())] += 1
+            elif not any(s <= start and end <= e for s, e in gold):  # inside a longer mention it does no harm
+                use.otherwise[d.group] += 1
+    return dict(found)
+
+
+def _places(text: str, widths: Mapping[str, set[int]]) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the runs of words that begin as a wanted string does and have as many words."""
+    tokens = [(m.start(), m.end(), m[0].casefold()) for m in _TOKEN.finditer(text)]
+    for n, (start, _, first) in enumerate(tokens):
+        for width in widths.get(first, ()):
+            if n + width <= len(tokens):
+                yield start, tokens[n + width - 1][1]
+
+
+def _always(found: Mapping[str, Uses], most: int) -> Iterator[Line]:
+    """Yield lists of what train marks wherever it stands: first what several documents mark, then sorts to be trusted."""
+    trusted: defaultdict[bool, list[float]] = defaultdict(list)
+    for string, use in found.items():
+        if (share := use.elsewhere()) is not None:
+            trusted[" " in string].append(share)
+    families: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    ranked = sorted(found.items(), key=lambda item: (-len(item[1].marked), len(_TOKEN.findall(item[0])), item[0]))
+    for string, use in ranked:
+        sort = trusted[" " in string]
+        if len(string) < 2 or use.share < CONSISTENT or not listable(string):
+            continue
+        if len(use.marked) == 1 and sum(sort) < TRUSTED * len(sort):
+            continue
+        several = "several words" if " " in string else "one word"
+        family = "always, of several documents" if len(use.marked) > 1 else f"always, of one document, {several}"
+        families[family, use.labels.most_common(1)[0][0]].append(use.forms.most_common(1)[0][0])
+        most -= 1
+        if most <= 0:
+            break
+    for (family, label), strings in families.items():
+        yield from (Line(Rule("always", chunk, label), family) for chunk in _chunks(strings))
+
+
+def _never(found: Mapping[str, Uses], wrong: Iterable[str]) -> Iterator[Line]:
+    """Yield lists of what the program marked wrongly and train marks nowhere: in several documents, in one."""
+    families: defaultdict[str, list[str]] = defaultdict(list)
+    for string in sorted(wrong):
+        use = found.get(string)
+        if use and not use.labels and len(string) > 1 and listable(string):
+            several = len(use.otherwise) > 1
+            families[f"never, of {'several documents' if several else 'one document'}"].append(string)
+    for family, strings in families.items():
+        yield from (Line(Rule("never", chunk), family) for chunk in _chunks(strings))
+
+
+def _edges(train: Sequence[Document], answered: Mapping[str, Sequence[Entity]]) -> Iterator[Rule]:
+    """Yield lists of words that mentions nearly always take in at an edge, and of those that answers wrongly took in."""
+    inside, outside = _edge_words(train)
+    wrong: set[tuple[str, str]] = set()
+    for d in train:
+        for e in set(answered.get(d.id, ())) - set(d.entities):
+            words = e.text.lower().split()
+            if len(words) > 1 and _touched(e, d.entities):
+                wrong |= {("start", words[0]), ("end", words[-1])}
+    for side in ("start", "end"):
+        kept = [w for s, w in sorted(inside) if s == side and _clear(inside[s, w], outside[s, w])]
+        left = [w for s, w in sorted(wrong) if s == side and _clear(outside[s, w], inside[s, w])]
+        for kind, listed in ((f"keep_{side}", kept), (f"drop_{side}", left)):
+            for chunk in _chunks(listed):
+                yield Rule(kind, chunk)  # type: ignore[arg-type]
+
+
+def _edge_words(train: Sequence[Document]) -> tuple[_EdgeWords, _EdgeWords]:
+    """Count, by side and word, the documents whose mentions take a word in at an edge, and those that leave it out."""
+    inside, outside = (defaultdict[tuple[str, str], Counter[str]](Counter) for _ in range(2))
+    for d in train:
+        for e in d.entities:
+            words = e.text.lower().split()
+            for side, taken in (("start", words[:-1]), ("end", words[1:])):
+                for word in filter(_WORD.fullmatch, taken):
+                    inside[side, word][d.group] += 1
+            for side, hit in (("start", _BEFORE.search(d.text, 0, e.start)), ("end", _BEHIND.match(d.text, e.end))):
+                if hit:
+                    outside[side, hit[1].lower()][d.group] += 1
+    return inside, outside
+
+
+def _clear(so: Counter[str], otherwise: Counter[str]) -> bool:
+    return len(so) >= _GROUPS and so.total() >= _CLEAR * (so.total() + otherwise.total())
+
+
+def _chunks(words: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(words[i : i + LISTED]) for i in range(0, len(words), LISTED)]
+
+
+def listable(string: str) -> bool:
+    """Say whether a line can hold a string between quotation marks."""
+    try:
+        Rule("never", (string,))
+    except ValueError:
+        return False
+    return len(string) <= _LONGEST and any(map(str.isalnum, string))
+
+
+def _touched(entity: Entity, others: Iterable[Entity]) -> bool:
+    return any(entity.start < o.end and o.start < entity.end for o in others)
+
+
+# Where a line matters
+
+
+def matters(rule: Rule, text: str, entities: Iterable[Entity]) -> bool:
+    """Say whether a line can change an answer: a list, where its strings stand; another, where an answer gives it cause."""
+    if rule.kind in _LISTS:
+        return bool(_pattern(rule).search(text))
+    if rule.kind in ("longest", "shortest"):
+        return bool(tuple(entities))
+    return any(_pattern(rule).search(text, max(e.start - _NEAR, 0), e.end + _NEAR) for e in entities)
+
+
+def explains(rule: Rule, text: str, before: Sequence[Entity], after: Sequence[Entity]) -> bool:
+    """Say whether a line asks for what changed: the entities `before` that went, and those `after` that came instead.
+
+    For a list one of its strings has to stand in them, for a boundary line one of its words in what an edge took in or
+    left out.
+    """
+    if rule.kind in _LISTS:
+        return any(_pattern(rule).search(text, e.start, e.end) for e in (after if rule.kind == "always" else before))
+    pairs = [(b, a) for b in before for a in after if b.start < a.end and a.start < b.end]
+    if rule.kind in ("longest", "shortest"):
+        return bool(pairs)
+    if rule.kind.startswith(("keep", "drop")):
+        wide, narrow = (1, 0) if rule.kind.startswith("keep") else (0, 1)
+        start = rule.kind.endswith("start")
+        edges = [(p[wide].start, p[narrow].start) if start else (p[narrow].end, p[wide].end) for p in pairs]
+        return any(_pattern(rule).search(text, max(a - 1, 0), b + 1) for a, b in edges if a < b)
+    first, last = min(e.start for e in (*before, *after)), max(e.end for e in (*before, *after))
+    return len(before) != len(after) and bool(_pattern(rule).search(text, first, last + _NEAR))
+
+
+@lru_cache(maxsize=512)
+def _pattern(rule: Rule) -> re.Pattern[str]:
+    """Match what a line is about: its words and those of its classes as whole words, or a parenthesis."""
+    if rule.kind.startswith("short_"):
+        return re.compile(r"\(")
+    words = sorted({*rule.words, *(w for name in rule.classes for w in CLASSES[name])}, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(_said(w, rule.kind in _LISTS) for w in words)})(?!\w)")
+
+
+def _said(word: str, listed: bool) -> str:
+    if word == "0-9":
+        return r"\d+"
+    words = r"\s+".join(map(re.escape, word.split()))
+    return words if listed and fold(word) == word != word.lower() else f"(?i:{words})"

@@ -1,0 +1,269 @@
+"""The search space of `race`: for a program, which settings may change, to which values, and how to make the program.
+
+A dimension is one decision, its first value is the program as it is. The space follows from the program: without a pool of
+demonstrations there is no selector to choose, without a knowledge base nothing to retrieve. `hope` is what a value is expected
+to gain in F1 before anything was measured: an order to try things in, and weak enough that a few races overrule it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import dspy
+import numpy as np
+from numpy.typing import NDArray
+
+from ner_programs import metric
+from ner_programs._errors import ComponentError
+from ner_programs.components import names
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._base import in_threads
+from optimizers._verifier import TRIES, taught
+
+DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions")
+TIMES = {4.0: 0.02, 2.0: 0.015, 8.0: 0.018, 0.5: -0.02}
+"""How many times as many demonstrations, and what is hoped of that."""
+SELECTORS = {"entity": 0.004, "diverse": 0.0, "bm25": 0.0, "tfidf": 0.0, "random": -0.03}
+"""Those that need no encoder; `entity` only where there is a knowledge base."""
+RETRIEVERS: tuple[tuple[dict[str, Any], float], ...] = (
+    ({"retriever.name": "walk", "retriever.hops": 2}, 0.0), ({"retriever.name": "none"}, -0.01),
+    ({"retriever.name": "walk", "retriever.hops": 1}, 0.0), ({"retriever.name": "flat"}, -0.005),
+)  # fmt: skip
+TRIED = 4
+"""Texts answered for each that is to be right."""
+DRAWN = ((12, 4), (16, 0), (8, 8), (16, 0), (12, 4))
+"""Fixed demonstrations to try: how many labelled ones, and how many that the program itself got right."""
+
+VERDICTS = 12
+"""Demonstrations of a verifier that is tried."""
+
+Point = tuple[int, ...]
+"""The number of a value in each dimension."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Settings by dotted name, or what `put` does to a program; `shows` says it to people, `price` is in calls, once."""
+
+    shows: Mapping[str, Any] = field(default_factory=dict)
+    hope: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    put: Callable[[NERProgram], NERProgram] | None = None
+    price: int = 0
+
+
+class Space:
+    """All programs that differ from `program` in the dimensions named; `start` is the program itself."""
+
+    def __init__(self, program: NERProgram, train: Sequence[Document], wanted: Sequence[str], seed: int) -> None:
+        """Raises ComponentError for a dimension that there is not."""
+        for name in wanted:
+            if name not in DIMENSIONS:
+                raise ComponentError(f"race has no dimension {name!r} to search; it has: {', '.join(DIMENSIONS)}")
+        self.program, self.seed = program, seed
+        self.examples = program.examples(train) if train else []
+        self.values: dict[str, list[Value]] = {}
+        for name in (name for name in DIMENSIONS if name in wanted):
+            found = [Value(), *getattr(self, f"_{name}")()]
+            if len(found) > 1 or name == "instructions":
+                self.values[name] = found
+        self._made: dict[Point, NERProgram] = {}
+        self._taught: list[NERProgram] = []
+
+    @property
+    def start(self) -> Point:
+        """The program as it is."""
+        return (0,) * len(self.values)
+
+    def add(self, dimension: str, value: Value) -> None:
+        """Add a value to a dimension; points stay what they are."""
+        self.values[dimension].append(value)
+
+    @cached_property
+    def mixed(self) -> list[dspy.Example]:
+        """The units of train in a seeded order."""
+        return random.Random(f"race {self.seed}").sample(self.examples, len(self.examples))
+
+    def instruct(self, instruction: str) -> None:
+        """Add an instruction of the extractor to try; what it has and the present one has not is shown."""
+        old = self.program.extract.predict.signature.instructions.splitlines()
+        lines = [line for line in instruction.splitlines() if line.strip() and line not in old]
+        shows = {"instruction": "\n".join(lines)}
+        self.add("instructions", Value(shows, 0.003, {}, partial(_instructed, instruction)))
+
+    def chosen(self, point: Point) -> list[Value]:
+        """Return the value of each dimension."""
+        return [values[i] for values, i in zip(self.values.values(), point, strict=True)]
+
+    def changes(self, point: Point) -> dict[str, Any]:
+        """Return what differs from the start, to be shown."""
+        return {key: said for value in self.chosen(point) for key, said in value.shows.items()}
+
+    def price(self, point: Point) -> int:
+        """Return how many calls it takes at most to make the program, before it is scored."""
+        return 0 if point in self._made else sum(value.price for value in self.chosen(point))
+
+    def make(self, point: Point) -> NERProgram:
+        """Return the program at `point`; may ask the LM."""
+        if point not in self._made:
+            chosen = self.chosen(point)
+            settings = nested({key: to for value in chosen for key, to in value.settings.items()})
+            if "name" in settings.get("demos", {}):
+                settings["demos"].setdefault("k", _k(self.program))
+            made: NERProgram = self.program.with_settings(**settings) if settings else self.program.deepcopy()
+            for value in chosen:
+                made = made if value.put is None else value.put(made)
+            self._made[point] = made
+        return self._made[point]
+
+    def guess(self) -> Point:
+        """Return the start with the value of most hope in the dimension where it is greatest, if it is above none."""
+        best = max(self._alternatives(), key=lambda a: a[2], default=None)
+        return self.start if best is None or best[2] <= 0 else moved(self.start, {best[0]: best[1]})
+
+    def star(self) -> Iterator[Point]:
+        """Yield the guess, then all that differ from it in one value, the more hoped of first, each dimension in turn."""
+        centre = self.guess()
+        yield centre
+        ranked = sorted(self._alternatives(), key=lambda a: -a[2])
+        turn = {a: sum(1 for b in ranked[:n] if b[0] == a[0]) for n, a in enumerate(ranked)}
+        for dimension, value, _ in sorted(ranked, key=lambda a: turn[a]):
+            if moved(centre, {dimension: value}) != centre:
+                yield moved(centre, {dimension: value})
+
+    def _alternatives(self) -> list[tuple[int, int, float]]:
+        return [(d, i, v.hope) for d, vs in enumerate(self.values.values()) for i, v in enumerate(vs) if i]
+
+    def hopes(self) -> Floats:
+        """Return the hopes of all values, dimension by dimension."""
+        return np.array([v.hope for values in self.values.values() for v in values])
+
+    def shown(self, points: Iterable[Point], base: Point) -> Floats:
+        """Return a row for every point: 1 where it has a value that `base` has not, -1 the other way round."""
+        return np.array([self._flags(p) - self._flags(base) for p in points]).reshape(-1, len(self.hopes()))
+
+    def better(self, worth: Floats, base: Point, changes: int) -> Point:
+        """Return `base` with the values that are worth most: in at most so many dimensions, in at least one."""
+        at, gains = 0, []
+        for dimension, values in enumerate(self.values.values()):
+            own = worth[at : at + len(values)]
+            at += len(values)
+            if others := [i for i in range(len(values)) if i != base[dimension]]:
+                best = max(others, key=lambda i: own[i])
+                gains.append((float(own[best] - own[base[dimension]]), dimension, best))
+        gains.sort(key=lambda g: (-g[0], g[1]))
+        return moved(base, {d: i for n, (gain, d, i) in enumerate(gains[:changes]) if gain > 0 or n == 0})
+
+    def _flags(self, point: Point) -> Floats:
+        flags = [np.eye(len(v))[i] for v, i in zip(self.values.values(), point, strict=True)]
+        return np.concatenate(flags) if flags else np.zeros(0)
+
+    # The values of each dimension
+
+    def _instructions(self) -> Iterator[Value]:
+        yield from ()  # they are written on the way
+
+    def _k(self) -> Iterator[Value]:
+        k = _k(self.program)
+        for times, hope in TIMES.items() if self.program.spec.demos and self.program.pool and k else ():
+            n = min(int(k * times), len(self.program.pool))
+            if n not in (k, 0) and (times < 1 or n == int(k * times)):
+                yield Value({"demos.k": n}, hope, {"demos.k": n})
+
+    def _selector(self) -> Iterator[Value]:
+        now = (self.program.spec.demos or {}).get("name")
+        for name, hope in SELECTORS.items() if now and self.program.pool else ():
+            if name != now and (name != "entity" or self.program.kb is not None):
+                yield Value({"demos.name": name}, hope, {"demos.name": name})
+
+    def _format(self) -> Iterator[Value]:
+        for name in names("ner_programs.formats"):
+            if name != self.program.spec.format["name"]:
+                yield Value({"format.name": name}, -0.004, {"format.name": name})
+
+    def _retriever(self) -> Iterator[Value]:
+        now = {f"retriever.{key}": value for key, value in self.program.spec.retriever.items()}
+        if now.get("retriever.name") == "walk":
+            now = {"retriever.hops": 1, **now}
+        for settings, hope in RETRIEVERS if self.program.kb is not None else ():
+            if any(now.get(key) != to for key, to in settings.items()):
+                yield Value({key: to for key, to in settings.items() if now.get(key) != to}, hope, settings)
+
+    def _verify(self) -> Iterator[Value]:
+        if self.program.verify is not None:
+            if self.program.spec.verify is not None:
+                yield Value({"verify": "off"}, -0.005, {"verify": None})
+            return
+        if "boundary" in names("ner_programs.verifiers") and self.program.pool:
+            yield Value({"verify.name": "boundary"}, 0.004, {"verify.name": "boundary"})
+        if self.examples:
+            how = {"verify.name": "llm", "verify.mode": "reject"}
+            yield Value(how, -0.01, how | {"verify.k": VERDICTS}, self._taught_by_train, TRIES * VERDICTS)
+
+    def _taught_by_train(self, program: NERProgram) -> NERProgram:
+        """Give the verifier demonstrations: made once, whatever else the program is."""
+        if not self._taught:
+            self._taught.append(taught(program, self.examples, self.seed))
+        first = dict(self._taught[0].named_predictors())["verify.verifier.predict"]
+        made: NERProgram = program.deepcopy()
+        predictor = dict(made.named_predictors())["verify.verifier.predict"]
+        predictor.demos = [made.refilled(predictor, d) for d in first.demos]
+        return made
+
+    def _demonstrations(self) -> Iterator[Value]:
+        calls_each = 2 if self.program.verify else 1
+        for n, (labelled, own) in enumerate(DRAWN if self.examples else ()):
+            shows = {"demonstrations": labelled + own, "bootstrapped": own, "seed": self.seed + n}
+            put = partial(_drawn, self.examples, labelled, own, self.seed + n)
+            yield Value({k: v for k, v in shows.items() if v}, 0.0, {}, put, TRIED * own * calls_each)
+
+
+def _drawn(examples: Sequence[dspy.Example], labelled: int, own: int, seed: int, program: NERProgram) -> NERProgram:
+    """Put fixed demonstrations into the extractor: so many labelled ones, and texts that the program itself got right.
+
+    Labelled ones have mentions in half. The others do all, for an empty answer is right for free (dspy.BootstrapFewShot).
+    """
+    shuffled = random.Random(f"drawn {seed}").sample(list(examples), len(examples))
+    full, empty = [e for e in shuffled if e.entities], [e for e in shuffled if not e.entities]
+    tried, rest = full[: TRIED * own], full[TRIED * own :]
+    answers = in_threads(lambda e: program(text=e.text, exclude=e.exclude), tried)
+    right = [e for e, a in zip(tried, answers, strict=True) if metric(e, a, trace=True)][:own]
+    none = empty[: labelled // 2]
+    made: NERProgram = program.deepcopy()
+    predictor = made.extract.predict
+    predictor.demos = [made.refilled(predictor, e) for e in [*none, *rest[: labelled - len(none)], *right]]
+    return made
+
+
+def _instructed(instruction: str, program: NERProgram) -> NERProgram:
+    made: NERProgram = program.deepcopy()
+    made.extract.predict.signature = made.extract.predict.signature.with_instructions(instruction)
+    return made
+
+
+def moved(point: Point, to: Mapping[int, int]) -> Point:
+    """Return a point with other values in some dimensions."""
+    return tuple(to.get(d, i) for d, i in enumerate(point))
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, as `with_settings` takes it."""
+    changes: dict[str, Any] = {}
+    for key, value in settings.items():
+        name, _, option = key.partition(".")
+        if option:
+            changes.setdefault(name, {})[option] = value
+        else:
+            changes[name] = value
+    return changes
+
+
+def _k(program: NERProgram) -> int:
+    """Return how many demonstrations the selector shows."""
+    return int(getattr(program.extract.select, "k", 0))

@@ -1,0 +1,297 @@
+"""Runs DSPy's optimizers inside a search: what they evaluate on dev becomes a trial, and what they spend is limited.
+
+DSPy sees the student, examples and a metric, and calls `dspy.Evaluate`; a callback does the rest. Before an evaluation the
+program is mended (see `mended`), so that what is scored is what is reported and returned, and one that the calls that are left
+do not pay for is not begun: no limit is met in the middle of threads. Afterwards it is a trial with its rows. DSPy turns
+exceptions into a score of 0 and logs the example; here they come out as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import dspy
+from dspy.utils.callback import BaseCallback
+from dspy.utils.exceptions import AdapterParseError, LMError
+
+from ner_programs import metric
+from ner_programs.adapter import refusal
+from ner_programs.lms.metered import BudgetSpent
+from ner_programs.program import NERProgram
+from ner_programs.scoring import Counts, PooledF1
+from ner_programs.types import Document
+from optimizers._base import Scored, Trial, calls_for, units_of
+from optimizers._changes import changed
+from optimizers._search import Contender, Search, identity
+
+EMPTY = "empty proposal"
+"""The change of a trial that stands for an instruction that came empty, and which stage it was for."""
+ORIGIN = ("id", "document", "group")
+UNITS = 1000
+"""How many units of train DSPy is given at most; a seeded draw of documents."""
+
+
+class Ended(BaseException):  # no Exception: DSPy turns those into a score
+    """Something went wrong that ends the run; `error` says what."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def run(
+    search: Search, make: Callable[[NERProgram], Any], examples: Sequence[dspy.Example] = (),
+    mark: Mapping[str, Any] = MappingProxyType({}),
+) -> NERProgram:  # fmt: skip
+    """Give `make` a student, let it compile with DSPy until it is done or the search's calls are spent, and choose.
+
+    `examples` are what DSPy learns from (`trainset`); `mark` stands in the changes of every trial. An LM that fails to write
+    instructions ends the search, and a trial of the first program says so. Raises LMSetupError and what `search.choose` does.
+    """
+    watch, made, failed = Watch(search, examples, mark), None, ""
+    with search.spending():
+        try:
+            with watch.watching():
+                made = make(student(search.program))
+        except Ended as ended:
+            raise ended.error from None
+        except LMError as error:
+            if setup := refusal(error):
+                raise setup from None
+            failed = type(error).__name__
+        except AdapterParseError as error:
+            failed = type(error).__name__
+        if failed and calls_for(search.program, search.sample(1)) <= search.left:
+            search.score(search.program, {**mark, "no instruction was written": failed}, search.sample(1))
+    if not isinstance(made, NERProgram):
+        return search.choose()
+    best = mended(made, watch.first, examples)
+    changes = {**mark, **changed(best, watch.first)}
+    return search.choose(search.contenders.setdefault(identity(best), Contender(best, changes)).program)
+
+
+def student(program: NERProgram) -> NERProgram:
+    """Return a copy of `program` that DSPy may change: what is marked as compiled it would leave alone, and not save."""
+    return uncompiled(program.deepcopy())
+
+
+def uncompiled(program: NERProgram) -> NERProgram:
+    """Take DSPy's mark off a program and all its parts, and return it."""
+    for _, module in program.named_sub_modules():
+        if isinstance(module, dspy.Module):
+            module._compiled = False
+    return program
+
+
+def mended(
+    made: NERProgram, first: NERProgram, examples: Sequence[dspy.Example] = (), changes: dict[str, Any] | None = None
+) -> NERProgram:
+    """Return what DSPy made of `first` as it should have made it, unmarked; what was wrong is said in `changes`.
+
+    The verifier keeps its own demonstrations, for DSPy gives the extractor's to every predictor. Demonstrations from
+    `examples` know again what document they are from. An instruction that is empty is none: the first one stays.
+    """
+    origins = {e.text: {k: e[k] for k in ORIGIN} for e in reversed(examples)}
+    theirs, before = dict(uncompiled(made).named_predictors()), dict(first.named_predictors())
+    copy = student(first if made.spec == first.spec else made)
+    for name, predictor in copy.named_predictors():
+        said = theirs[name].signature.instructions
+        if not said.strip() and name in before:
+            said = before[name].signature.instructions
+            if changes is not None:
+                changes[EMPTY] = name.partition(".")[0]
+        predictor.signature = predictor.signature.with_instructions(said)
+        if predictor is copy.extract.predict:
+            given = [dict(d) for d in made.extract.predict.demos]
+            predictor.demos = [dspy.Example(**{**origins.get(d["text"], {}), **d}) for d in given]
+        elif name in before:
+            predictor.demos = list(before[name].demos)
+    return copy
+
+
+def trainset(program: NERProgram, train: Sequence[Document], seed: int, most: int = UNITS) -> list[dspy.Example]:
+    """Return examples from a seeded draw of train, about `most`; every beginning of them has its share with mentions."""
+    rng, taken, units = random.Random(f"train {seed}"), list[Document](), 0
+    for document in rng.sample(list(train), len(train)):
+        if units >= most:
+            break
+        taken.append(document)
+        units += units_of(program, [document])
+    return interleaved(rng.sample(examples := program.examples(taken), len(examples)))
+
+
+def interleaved(examples: Sequence[dspy.Example]) -> list[dspy.Example]:
+    """Return examples with and without mentions, each in their order, so mixed that every beginning has its share of both."""
+    some, none = [e for e in examples if e.entities], [e for e in examples if not e.entities]
+    places = [((i + 0.5) / len(part), n) for n, part in enumerate((some, none)) for i in range(len(part))]
+    parts = iter(some), iter(none)
+    return [next(parts[n]) for _, n in sorted(places)]
+
+
+def documents_for(search: Search, trials: int, calls: int | None = None) -> int:
+    """Return on how many dev documents so many trials can be scored with `calls`, at least 1.
+
+    `calls` are all that the search plans with, where nothing is given.
+    """
+    left, number = search.calls if calls is None else calls, 0
+    for document in search.order:
+        left -= trials * calls_for(search.program, [document])
+        if left < 0:
+            break
+        number += 1
+    return max(number, 1)
+
+
+def valset(search: Search, documents: int) -> list[dspy.Example]:
+    """Return the first dev documents of the search's order as examples: an answer is scored for a whole document."""
+    return [
+        dspy.Example(text=d.text, exclude=d.kin, entities=d.entities, place=i).with_inputs("text", "exclude")
+        for i, d in enumerate(search.sample(documents))
+    ]
+
+
+class Right:
+    """The metric for bootstrapping: an answer becomes a demonstration if it is right, one without mentions only in proportion.
+
+    An empty answer to a text without mentions is right for free; it is taken while such are no more than their share in
+    `examples` of what was taken. Without a trace it is `ner_programs.metric`.
+    """
+
+    def __init__(self, examples: Sequence[dspy.Example]) -> None:
+        self.share = sum(not e.entities for e in examples) / max(len(examples), 1)
+        self.taken = [0, 0]  # without mentions, with mentions
+
+    def __call__(self, example: Any, prediction: Any, trace: object = None) -> PooledF1 | bool:
+        if trace is None:
+            return metric(example, prediction)
+        full = bool(example.entities)
+        wanted = full or self.taken[0] + 1 <= self.share * (sum(self.taken) + 1)
+        right = bool(metric(example, prediction, trace)) and wanted
+        self.taken[full] += right
+        return right
+
+
+class Watch(BaseCallback):
+    """Stands between DSPy and a search: mends and reports what is evaluated, and lets errors and limits out."""
+
+    def __init__(self, search: Search, examples: Sequence[dspy.Example], mark: Mapping[str, Any]) -> None:
+        self.search, self.first, self.mark = search, student(search.program), mark
+        self.examples = examples
+        self.streams = sys.stdout, sys.stderr
+        self.evaluated: dict[str, tuple[NERProgram, list[Document], Mapping[str, Any]]] = {}
+        self.running: set[str] = set()
+        self.ended = self.failed = False
+        self.changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Have DSPy quiet and watched in the block, and everything that it began at an end after it."""
+        threads, told = getattr(dspy.settings.lm, "concurrency", 1), self.search.on_trial
+        settings = {
+            "callbacks": [*dspy.settings.get("callbacks", []), self], "num_threads": threads, "max_errors": 10**9,
+        }  # fmt: skip
+
+        def aloud(trial: Trial) -> None:
+            out, err = self.streams
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                told(trial)
+
+        self.search.on_trial = aloud
+        try:
+            with quiet(self.search.seed), dspy.context(**settings):
+                yield
+        finally:
+            self.search.on_trial = told
+            with self.changed:
+                self.ended = True
+                self.changed.wait_for(lambda: not self.running)
+
+    def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Mend the program that will be evaluated; raises BudgetSpent if there are not enough calls left."""
+        program, examples = inputs["program"], inputs.get("devset") or instance.devset
+        if not isinstance(program, NERProgram):
+            return
+        changes: dict[str, Any] = {}
+        clean = mended(program, self.first, self.examples, changes)
+        for mine, theirs in zip(clean.predictors(), program.predictors(), strict=True):
+            theirs.signature, theirs.demos = mine.signature, list(mine.demos)
+        if not all("place" in e for e in examples):
+            needed = len(clean.predictors()) * len(examples)
+        else:
+            documents = [self.search.order[e.place] for e in examples]
+            known = self.search.contenders.get(identity(clean))
+            fresh = [
+                self.search.order[p] for p in sorted({e.place for e in examples}) if not known or p not in known.rows
+            ]
+            needed = calls_for(clean, fresh)
+            self.evaluated[call_id] = clean, documents, {**self.mark, **changed(clean, self.first), **changes}
+        if needed > self.search.left:
+            raise BudgetSpent
+
+    def on_evaluate_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        """Report a finished evaluation on dev as a trial, unless all of it was known and nothing failed."""
+        if call_id not in self.evaluated or exception is not None or outputs is None:
+            return
+        program, documents, changes = self.evaluated.pop(call_id)
+        answers = [p[0] if isinstance(p, tuple) else p for _, p, _ in outputs.results]  # GEPA has the trace beside it
+        counts = tuple(
+            Counts.of(d.entities, a.get("entities") or (), a.get("unanswered") or 0)
+            for d, a in zip(documents, answers, strict=True)
+        )
+        found = tuple(tuple(a.get("entities") or ()) for a in answers)
+        lost = tuple(tuple(a.get("lost") or ()) for a in answers)
+        unreadable = sum(a.get("unreadable") or 0 for a in answers)
+        scored = Scored(counts, found, unreadable, units_of(program, documents), lost)
+        known = self.search.contenders.get(identity(program))
+        news = known is None or any(self.search.place[id(d)] not in known.rows for d in documents)
+        failed = EMPTY in changes and not self.failed
+        self.failed |= failed
+        try:
+            self.search.finished(program, changes, documents, scored, report=news or failed)
+        except Exception as error:  # DSPy would log it and go on
+            raise Ended(error) from None
+
+    def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Begin nothing after the end: DSPy does not stop its threads when one has failed."""
+        with self.changed:
+            if self.ended:
+                raise BudgetSpent
+            if isinstance(instance, NERProgram):
+                self.running.add(call_id)
+
+    def on_module_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        """Let the error of a program out: its answers never raise, so it is one for the people."""
+        with self.changed:
+            ours = call_id in self.running
+            self.running.discard(call_id)
+            self.changed.notify_all()
+            if ours and exception is not None:
+                self.ended = True
+        if ours and isinstance(exception, Exception):
+            raise Ended(exception)
+
+
+@contextlib.contextmanager
+def quiet(seed: int) -> Iterator[None]:
+    """Keep DSPy from printing, and from logging; what draws from `random` itself draws by `seed`."""
+    log, state = logging.getLogger("dspy"), random.getstate()
+    level = log.level
+    random.seed(seed)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nothing, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*multivariate.* is an experimental feature")
+            log.setLevel(logging.CRITICAL)  # an error that it logs has the example's text; here it comes out
+            with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+                yield
+    finally:
+        log.setLevel(level)
+        random.setstate(state)

@@ -1,0 +1,52 @@
+"""Instructions that an LM proposes in rounds, each round shown the scores of those before (dspy.COPRO).
+
+Where the LM is asked for several at once and says the same, an instruction costs nothing the second time: an equal request is
+one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import dspy
+from pydantic import Field
+
+from ner_programs import metric
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._base import OnTrial
+from optimizers._search import Search
+from optimizers._teleprompter import documents_for, run, student, valset
+
+TRIALS = 12
+"""How many different instructions the dev sample is sized for."""
+
+
+class Copro:
+    """Asks for `breadth` instructions a round, until there are `depth` rounds or the budget is spent."""
+
+    def __init__(self, breadth: int, depth: int, seed: int) -> None:
+        self.breadth, self.depth, self.seed = breadth, depth, seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the program with the instruction that is best on dev."""
+        search = Search(student(program), dev, budget, on_trial, self.seed)
+        stages = len(search.program.predictors())
+        proposals = min(stages * self.breadth * self.depth, search.calls // 4)
+        sample = valset(search, documents_for(search, TRIALS * stages, search.calls - proposals))
+
+        def make(start: NERProgram) -> NERProgram:
+            asked = dspy.settings.lm.role("prompt")
+            teleprompter = dspy.COPRO(prompt_model=asked, metric=metric, breadth=self.breadth, depth=self.depth)
+            return teleprompter.compile(start, trainset=sample, eval_kwargs={})  # type: ignore[no-any-return]
+
+        return run(search, make)
+
+
+def build(*, breadth: Annotated[int, Field(ge=2)] = 4, depth: Annotated[int, Field(ge=1)] = 8, seed: int = 1) -> Copro:
+    """Build it."""
+    return Copro(breadth, depth, seed)

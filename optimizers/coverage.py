@@ -1,0 +1,171 @@
+"""Fixed demonstrations that together cover the corpus, and a pool without the demonstrations that do harm.
+
+Fixed demonstrations are chosen greedily for what they show together: labels, shapes, heads and edges of mentions, with more
+weight for what the program got wrong on train (`_cover`). From the pool those go that most speaks against (`_influence`), in
+a few steps. Each is a candidate: fixed demonstrations before the selector's, instead of them, or only the smaller pool; dev
+decides. What the program says on train it says without the text's own document.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import dspy
+from pydantic import Field
+
+from ner_programs.alignment import align
+from ner_programs.demos import Demonstration, Pool
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document, Entity, Mention
+from optimizers._base import OnTrial, calls_for, in_threads
+from optimizers._cover import Feature, Features, greedy
+from optimizers._influence import Answer, Marks, worst
+from optimizers._search import Contender, Search
+
+STEPS = (0.01, 0.03, 0.06)
+"""Shares of the pool that are taken out."""
+ON_TRAIN = 0.2
+"""The share of a search's calls that goes to answers on train."""
+Share = Annotated[float, Field(ge=0, lt=1)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+
+
+class Coverage:
+    """Tries sets of fixed demonstrations on a few dev documents, then the best of them, and smaller pools, on more."""
+
+    def __init__(self, k: Sequence[int], drop: Sequence[float], seed: int) -> None:
+        self.k, self.drop, self.seed = sorted(set(k)), sorted(set(drop)), seed
+
+    def compile(
+        self,
+        program: NERProgram,
+        *,
+        train: Sequence[Document],
+        dev: Sequence[Document],
+        budget: Budget,
+        on_trial: OnTrial,
+    ) -> NERProgram:
+        """Return the best of what was tried on dev."""
+        search = Search(program, dev, budget, on_trial, self.seed)
+        pool = program.pool if program.pool else Pool.of(train, program.spec.unit, program.spec.window)
+        if pool:
+            with search.spending():
+                self._search(search, pool, {d.id: d.kin for d in train})
+        best = search.best()[:1]
+        return search.choose(*(c.program for c in best), program)  # on more of dev, the program as it was may be better
+
+    def _search(self, search: Search, pool: Pool, kin: Mapping[str, tuple[str, ...]]) -> None:
+        program, marks = search.program, Marks(pool)
+        drawn = self._drawn(marks, int(ON_TRAIN * search.calls) // max(len(program.predictors()), 1))
+        answers = [a for a in in_threads(lambda d: answered(program, d, kin.get(d.document, ())), drawn) if a]
+        few, many = self._samples(search)
+        start = search.score(program, {}, few)
+        harmful = worst(marks, answers, int(max(self.drop, default=0) * len(pool)))
+        shown = covering(pool.without(set(harmful)), answers, pool, self.k[-1])
+        tried = [
+            search.score(made, changes, few)
+            for made, changes in self._fixed(program, shown)
+            if calls_for(made, few) <= search.left
+        ]
+        best = max(tried, key=lambda c: c.total.f1, default=start)
+        for contender in (start, best) if best.total.f1 > start.total.f1 else (start,):
+            if len(many) > len(few) and calls_for(program, many[len(few) :]) <= search.left:
+                search.score(contender.program, contender.changes, many)
+        self._edit(search, search.best()[0], harmful, len(pool))
+
+    def _edit(self, search: Search, given: Contender, harmful: Sequence[str], size: int) -> None:
+        """Score the program without the first of the harmful demonstrations of its pool, in steps."""
+        seen = [search.order[i] for i in sorted(given.rows)]
+        counts = {min(int(share * size), len(harmful)) for share in self.drop} - {0}
+        for count in sorted(counts) if given.program.extract.select is not None else ():
+            made = given.program.with_pool(given.program.pool.without(set(harmful[:count])))
+            if changed(given.program, made, seen) <= search.left:
+                search.score(made, {**given.changes, "pool": size - count, "pool.dropped": count}, seen)
+
+    def _fixed(self, program: NERProgram, shown: Sequence[Demonstration]) -> list[tuple[NERProgram, dict[str, Any]]]:
+        """Return the program with so many of `shown` before what its selector finds, and with all of them instead of that."""
+        made, sizes, select = list[tuple[NERProgram, dict[str, Any]]](), self.k, program.extract.select
+        for size in sizes if select is not None else ():
+            made.append((showing(program, shown[-size:]), {"demonstrations.coverage": len(shown[-size:])}))
+        for size in sizes[-1:] if select is not None else sizes:
+            alone = showing(program.with_settings(demos=None), shown[-size:])
+            made.append(
+                (alone, {"demonstrations.coverage": len(shown[-size:])} | ({"demos": "none"} if select else {}))
+            )
+        return made
+
+    def _drawn(self, marks: Marks, count: int) -> list[Demonstration]:
+        """Return which texts of the pool are answered: half are those most doubted, half are drawn of those with mentions."""
+        doubts = [marks.against(row) for row in range(len(marks.pool))]
+        doubted = sorted((row for row, doubt in enumerate(doubts) if doubt > 0), key=lambda row: (-doubts[row], row))
+        rows = doubted[: count // 2]
+        rest = [row for row, d in enumerate(marks.pool) if d.mentions and row not in set(rows)]
+        rows += random.Random(f"coverage {self.seed}").sample(rest, min(len(rest), count - len(rows)))
+        return [marks.pool[row] for row in rows]
+
+    @staticmethod
+    def _samples(search: Search) -> tuple[list[Document], list[Document]]:
+        """Return the documents for the first trials, each of which costs an eighth of what is left, and for the last."""
+        each = max(search.whole / len(search.order), 1)
+        few = max(int(search.left / (8 * each)), 1)
+        return search.sample(few), search.sample(2 * few)
+
+
+def answered(program: NERProgram, d: Demonstration, kin: Sequence[str]) -> Answer | None:
+    """Return what the extractor says of a text without its own document and that one's kin; None for a failed call."""
+    exclude = tuple(kin) or (d.document, d.group)
+    shown = tuple(str(demo.get("id")) for demo in program.extract.demos(d.text, exclude))
+    said = program.extract(d.text, program.retrieve.lines(d.text, exclude=exclude), exclude)
+    if said.unanswered:
+        return None
+    gold = tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
+    return Answer(d.id, gold, align(d.text, said.mentions, policy=program.spec.occurrences), shown)
+
+
+def covering(pool: Pool, answers: Sequence[Answer], whole: Pool, k: int) -> list[Demonstration]:
+    """Return k demonstrations of `pool`, the most telling last; what was answered wrong weighs more. `whole` has its texts.
+
+    Those without mentions have the share that they have in the pool: what is none must be shown, too.
+    """
+    features, hard, texts = Features(pool), Counter[Feature](), {d.id: d.text for d in whole}
+    kept = {d.id for d in pool}
+    for answer in (a for a in answers if a.id in kept):
+        wrong = set(answer.gold) ^ set(answer.said)
+        hard.update(f for e in wrong for f in features.mention(texts[answer.id], Mention(e.text, e.label, e.start)))
+    shown = [features.of(d) for d in pool]
+    weights = features.weights(shown, hard)
+    parts = [[row for row, d in enumerate(pool) if bool(d.mentions) is full] for full in (False, True)]
+    bare, full = ([rows[i] for i in greedy([shown[row] for row in rows], weights, k)] for rows in parts)
+    share = len(parts[0]) / max(len(pool), 1)
+    chosen = list[int]()
+    for n in range(min(k, len(pool))):
+        turn = bare if (int((n + 1) * share) > int(n * share) and bare) or not full else full
+        chosen.append(turn.pop(0))
+    return [pool[row] for row in reversed(chosen)]
+
+
+def showing(program: NERProgram, shown: Sequence[Demonstration]) -> NERProgram:
+    """Return a copy of `program` whose extractor has these demonstrations of its own, and no others."""
+    made: NERProgram = program.deepcopy()
+    made.extract.predict.demos = [dspy.Example(**made.extract.as_demo(d)) for d in shown]
+    return made
+
+
+def changed(one: NERProgram, other: NERProgram, documents: Sequence[Document]) -> int:
+    """Return how many calls `other` makes at most, on documents that `one` has answered: it is asked again where it shows other
+    demonstrations."""
+    calls = 0
+    for document in documents:
+        for d in Pool.of([document], one.spec.unit, one.spec.window):
+            shown = [[demo.get("id") for demo in p.extract.demos(d.text, document.kin)] for p in (one, other)]
+            calls += len(other.predictors()) if shown[0] != shown[1] else 0
+    return calls
+
+
+def build(*, k: Sizes = (16, 48), drop: tuple[Share, ...] = STEPS, seed: int = 1) -> Coverage:
+    """Build it: how many fixed demonstrations are tried, and the shares of the pool that are taken out in turn."""
+    return Coverage(k, drop, seed)

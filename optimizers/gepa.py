@@ -1,0 +1,90 @@
+"""Instructions that evolve: an LM reads what was wrong with a few answers and rewrites them (dspy.GEPA).
+
+Agrawal et al., GEPA: reflective prompt evolution can outperform reinforcement learning, arXiv 2507.19457, 2025. What was wrong
+is told in the words of the field (`_feedback`). GEPA keeps every instruction that is the best on some dev document, and
+builds on any of these. Its own log folder is not used: the run's ledger resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import dspy
+from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
+from pydantic import Field
+
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._asked import Asked
+from optimizers._base import OnTrial, calls_for
+from optimizers._conventions import Conventions
+from optimizers._errors import BudgetError
+from optimizers._feedback import gepa_metric
+from optimizers._search import Search
+from optimizers._teleprompter import run, trainset, valset
+
+TRIALS, UNITS = 10, 40
+"""Programs that get to the dev documents, at most, and the units that these should have at least. A program must do better
+than its parent on a few units of train to get there."""
+SHARE = 0.6
+"""Of the calls, for the dev documents; the rest is for trying instructions on units of train."""
+
+
+class Gepa:
+    """Reflects on `minibatch` answers at a time."""
+
+    def __init__(self, minibatch: int, seed: int) -> None:
+        self.minibatch, self.seed = minibatch, seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the best program found, of those that were tried and on the whole of dev."""
+        if not train:
+            raise BudgetError("gepa needs train documents; give the corpus a train part")
+        search = Search(program, dev, budget, on_trial, self.seed)
+        examples = trainset(program, train, self.seed)
+        documents = valset(search, documents_for(search))
+
+        def make(student: NERProgram) -> NERProgram:
+            asked = Asked()
+            teleprompter = dspy.GEPA(
+                metric=gepa_metric(Conventions.of(train)), max_metric_calls=max(search.calls, len(documents) + 1),
+                reflection_minibatch_size=min(self.minibatch, len(examples)), use_merge=len(student.predictors()) > 1,
+                reflection_lm=dspy.settings.lm.role("prompt"), warn_on_score_mismatch=False, seed=self.seed,
+                instruction_proposer=Proposer(asked), gepa_kwargs={"stop_callbacks": [asked.hopeless]},
+            )  # fmt: skip
+            made: NERProgram = teleprompter.compile(student, trainset=examples, valset=documents)
+            asked.complain()
+            return made
+
+        return run(search, make, examples)
+
+
+class Proposer(InstructionProposer):
+    """GEPA's own, with its failures noted: GEPA only logs them, and tries again for as long as it may."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self.asked = asked
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, str]:
+        """Propose an instruction for each stage that is asked for."""
+        with self.asked.noted():
+            said: dict[str, str] = super().__call__(*args, **kwargs)
+            return said
+
+
+def documents_for(search: Search) -> int:
+    """Return on how many dev documents so many programs can be scored with their share of the calls."""
+    most = SHARE * search.calls
+    trials = max(3, min(TRIALS, most // (UNITS * len(search.program.predictors()))))
+    sizes = range(len(search.order), 1, -1)
+    return next((n for n in sizes if trials * calls_for(search.program, search.sample(n)) <= most), 1)
+
+
+def build(*, minibatch: Annotated[int, Field(ge=1)] = 8, seed: int = 1) -> Gepa:
+    """Build it: `minibatch` units of train, with and without mentions in their shares, are reflected on at a time."""
+    return Gepa(minibatch, seed)

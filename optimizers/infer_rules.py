@@ -1,0 +1,111 @@
+"""Rules that an LM finds in examples of train, added to the instruction (dspy.InferRules).
+
+Each candidate is shown other examples: the same prompt gets the same rules from a model that does not draw. Own right answers
+become demonstrations first, as InferRules does it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import dspy
+from dspy.teleprompt.infer_rules import RulesInductionProgram
+from pydantic import Field
+
+from ner_programs import metric
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._base import OnTrial, calls_for
+from optimizers._errors import BudgetError
+from optimizers._search import Search
+from optimizers._teleprompter import Right, run, trainset, valset
+
+SHOWN = 40
+"""Examples that a candidate's rules are found in: what a prompt has room for."""
+TRIES = 4
+"""Units that are answered for each own right answer that is wanted, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a search spends its calls: candidates, and dev documents that each is scored on."""
+
+    candidates: int
+    documents: int
+
+
+def plan(search: Search, bootstrapped: int) -> Plan:
+    """Share out a search's calls: most go to dev, for the first program and up to ten candidates."""
+    left = search.calls - TRIES * bootstrapped * len(search.program.predictors())
+    candidates = max(2, min(10, left // 40))
+    left -= 2 * candidates * len(search.program.predictors())
+    sizes = range(len(search.order), 1, -1)
+    fits = (n for n in sizes if (candidates + 1) * calls_for(search.program, search.sample(n)) <= left)
+    return Plan(candidates, next(fits, 1))
+
+
+class Inferring(dspy.InferRules):
+    """InferRules that shows each candidate other `examples`, and changes no signature that programs share."""
+
+    def __init__(self, *, prompt_lm: Any, examples: Sequence[dspy.Example], seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.examples = list(examples)
+        self.rules_induction_program = RulesInductionProgram(self.num_rules, teacher_settings={"lm": prompt_lm})
+        self.rules_induction_program.rng = random.Random(seed)
+        self.drawn = random.Random(f"examples {seed}")
+
+    def induce_natural_language_rules(self, predictor: Any, trainset: Sequence[dspy.Example]) -> str | None:
+        """Return rules; None for a stage of which the examples show no answer. `trainset` is for bootstrapping only."""
+        if not all(name in self.examples[0] for name in predictor.signature.output_fields):
+            return None
+        drawn = self.drawn.sample(self.examples, min(SHOWN, len(self.examples)))
+        shown = self.format_examples(self.get_predictor_demos(drawn, predictor), predictor.signature)
+        return str(self.rules_induction_program(shown))
+
+    def update_program_instructions(self, predictor: Any, natural_language_rules: str | None) -> None:
+        """Add rules to an instruction; where there are none the proposal was empty."""
+        if natural_language_rules is None:
+            return
+        said = f"{predictor.signature.instructions}\n{natural_language_rules}" if natural_language_rules.strip() else ""
+        predictor.signature = predictor.signature.with_instructions(said)
+
+
+class InferRules:
+    """Asks for up to `rules` rules at a time."""
+
+    def __init__(self, rules: int, bootstrapped: int, seed: int) -> None:
+        self.rules, self.bootstrapped, self.seed = rules, bootstrapped, seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the best program found, of those that were tried and on the whole of dev."""
+        if not train:
+            raise BudgetError("infer_rules needs train documents; give the corpus a train part")
+        search = Search(program, dev, budget, on_trial, self.seed)
+        examples = trainset(program, train, self.seed)
+        planned = plan(search, self.bootstrapped)
+
+        def make(student: NERProgram) -> NERProgram:
+            documents = valset(search, planned.documents)
+            dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not try the program as it is
+            teleprompter = Inferring(
+                prompt_lm=dspy.settings.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
+                num_candidates=planned.candidates, num_rules=self.rules, max_bootstrapped_demos=self.bootstrapped,
+                max_labeled_demos=0,
+            )  # fmt: skip
+            tried = examples[: TRIES * self.bootstrapped or 1]
+            return teleprompter.compile(student, trainset=tried, valset=documents)  # type: ignore[no-any-return]
+
+        return run(search, make, examples)
+
+
+def build(
+    *, rules: Annotated[int, Field(ge=1)] = 10, bootstrapped: Annotated[int, Field(ge=0)] = 4, seed: int = 1
+) -> InferRules:
+    """Build it: up to `rules` rules a candidate, and up to `bootstrapped` own right answers as demonstrations."""
+    return InferRules(rules, bootstrapped, seed)

@@ -1,0 +1,100 @@
+"""Instructions that an LM proposes and sets of demonstrations, chosen together by a Bayesian search (dspy.MIPROv2).
+
+Opsahl-Ong et al., Optimizing instructions and demonstrations for multi-stage language model programs, EMNLP 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import dspy
+from pydantic import Field
+
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._base import OnTrial
+from optimizers._search import Search
+from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
+
+SUMMARY = 11
+"""Calls for the description of the data, at most."""
+PROPOSAL = 3
+"""Calls for an instruction that knows the program: what that does, what the stage does, the instruction."""
+TRIES = 3
+"""Calls for a demonstration that the program gets right itself, about."""
+AWARE = 200
+"""With fewer calls the LM that writes instructions is shown demonstrations only, neither a description of data nor code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a search spends its calls: candidates of each kind, trials, and dev documents that each trial is scored on."""
+
+    candidates: int
+    trials: int
+    documents: int
+    aware: bool
+
+
+def plan(search: Search, bootstrapped: int) -> Plan:
+    """Share out a search's calls: an eighth for candidates, the rest for trials, all on the same dev documents.
+
+    DSPy's small random batches would compare programs on different documents; the differences between instructions are
+    smaller than those between batches. A combination that is drawn again costs nothing, so twice as many are drawn as paid for.
+    """
+    stages, aware = len(search.program.predictors()), search.calls >= AWARE
+    each = stages * (PROPOSAL if aware else 1) + TRIES * bootstrapped
+    summary = SUMMARY if aware else 0
+    candidates = max(3, min(12, (search.calls // 8 - summary) // each))
+    left = max(search.calls - summary - candidates * each, search.calls // 2)
+    trials = max(6, candidates + 2, min(2 * candidates, left // search.whole))
+    return Plan(candidates, 2 * trials, documents_for(search, trials + 1, left), aware)
+
+
+class Proposing(dspy.MIPROv2):
+    """MIPROv2 that tries no empty instruction, and none twice; `empty` is how many were empty."""
+
+    empty = 0
+
+    def _propose_instructions(self, program: Any, *args: Any, **kwargs: Any) -> dict[int, list[str]]:
+        proposed = super()._propose_instructions(program, *args, **kwargs)
+        self.empty = sum(not said.strip() for many in proposed.values() for said in many)
+        return {n: list(dict.fromkeys(s for s in said if s.strip())) for n, said in proposed.items()}
+
+
+class Mipro:
+    """Bootstraps sets of demonstrations, has instructions proposed, and searches among their combinations."""
+
+    def __init__(self, bootstrapped: int, labeled: int, seed: int) -> None:
+        self.bootstrapped, self.labeled, self.seed = bootstrapped, labeled, seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the best program found, of those that were tried and on the whole of dev."""
+        search = Search(student(program), dev, budget, on_trial, self.seed)
+        examples = trainset(program, train, self.seed)
+        planned = plan(search, self.bootstrapped)
+
+        def make(start: NERProgram) -> NERProgram:
+            teleprompter = Proposing(
+                metric=Right(examples), prompt_model=dspy.settings.lm.role("prompt"), auto=None,
+                num_candidates=planned.candidates, max_bootstrapped_demos=self.bootstrapped,
+                max_labeled_demos=self.labeled, seed=self.seed, track_stats=False,
+            )  # fmt: skip
+            return teleprompter.compile(  # type: ignore[no-any-return]
+                start, trainset=examples, valset=valset(search, planned.documents), num_trials=planned.trials,
+                minibatch=False, program_aware_proposer=planned.aware, data_aware_proposer=planned.aware,
+            )  # fmt: skip
+
+        return run(search, make, examples)
+
+
+def build(
+    *, bootstrapped: Annotated[int, Field(ge=1)] = 4, labeled: Annotated[int, Field(ge=0)] = 16, seed: int = 1
+) -> Mipro:
+    """Build it: sets of up to `bootstrapped` own right answers, filled up with examples of train to `labeled` in all."""
+    return Mipro(bootstrapped, labeled, seed)

@@ -1,0 +1,275 @@
+"""Joint search over all settings, demonstrations and instructions, by racing on growing samples of dev.
+
+Candidates are scored on the same beginning of dev, which grows from round to round. One that a paired test finds unlikely to
+win is dropped at once (Hoeffding races, Maron & Moore 1994; F-Race, Birattari et al. 2002); so are those that later rounds
+cannot pay for (successive halving, Jamieson & Talwalkar 2016), the least promising first. What that frees pays for new
+candidates: the incumbent, changed in what a Bayesian linear model of all races so far takes to gain most (Thompson sampling;
+iterated racing as in irace, Lopez-Ibanez et al. 2016, and challengers against an incumbent as in SMAC, Hutter et al. 2011). So
+what has helped is combined, which no race of single changes does. A newcomer climbs the same samples from the first, and
+may be dropped on each. What is left in the end brings the best two to as much of dev as it pays for.
+
+TPE (optuna) was not taken: it needs dozens of trials, and knows neither how sure a score is nor that two share documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ner_programs.lms.metered import Budget, BudgetSpent
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._base import OnTrial, score, units_of, within
+from optimizers._conventions import Conventions
+from optimizers._instruct import improved
+from optimizers._purse import Purse
+from optimizers._racing import Beliefs, Runner, difference, worse
+from optimizers._search import Search, size_of
+from optimizers._space import DIMENSIONS, Point, Space
+
+SMALLEST, FEWEST = 30, 6
+"""Units of text, and documents, in the first round, at least."""
+FINAL = 4
+"""The last round is about so large that two programs cost half of the budget on it: a quarter each."""
+STEPS = 2
+"""Dimensions in which a newcomer differs from the incumbent, at most."""
+GROWTH = 0.6
+"""Share of a round's calls that may go to those that are there already; the rest is for newcomers."""
+LEARNT = 24
+"""Units of train that a new instruction is made from."""
+
+
+class Course:
+    """One compilation: who runs, who leads, what is left."""
+
+    def __init__(self, search: Search, space: Space, train: Sequence[Document], seed: int) -> None:
+        self.search, self.space, self.purse = search, space, Purse(search)
+        self.train, self.seed, self.generator = train, seed, np.random.default_rng(seed)
+        self.sizes = self._sizes()
+        self.star = space.star()
+        self.all: dict[Point, Runner] = {}
+        self.best = self._runner(space.start)
+        self.living = [self.best]
+        self.conventions: Conventions | None = None
+
+    def run(self) -> NERProgram:
+        """Return the best program. Raises BudgetError where nothing could be scored, OutageError where calls fail."""
+        with suppress(BudgetSpent), within(self.search.budget):
+            for n, size in enumerate(self.sizes):
+                left = self.purse.left()
+                self._round(n, size, left - left / (len(self.sizes) - n))
+            while self._instruct(0) | self._newcomers(0):
+                pass
+            self._finish()
+        if not self.best.rows or not self.best.rankable:
+            return self.search.choose()
+        self._tell(self.best)
+        return self.best.program
+
+    def _sizes(self) -> list[int]:
+        """Return how many documents each round has: each time twice as many, up to what two programs can be brought to."""
+        documents = len(self.search.order)
+        each = self.purse.price(self.search.program, self.search.order) / documents
+        last = max(1, min(documents, int(self.purse.total / (FINAL * each))))
+        sizes, half = [last], -(-last // 2)
+        while half >= FEWEST and units_of(self.search.program, self.search.sample(half)) >= SMALLEST:
+            sizes, half = [half, *sizes], -(-half // 2)
+        return sizes
+
+    def _round(self, number: int, size: int, floor: float) -> None:
+        """Bring who lives to `size` documents and let newcomers in, as long as `floor` calls are left for later rounds."""
+        if number == 0:
+            self._grow(self.best, size)
+            self._tell(self.best)
+        else:
+            self._bring(size, floor)
+        self._instruct(floor)
+        self._newcomers(floor)
+        if number + 1 < len(self.sizes):
+            self._thin(self.sizes[number + 1], self.purse.left() / (len(self.sizes) - number - 1))
+
+    def _bring(self, size: int, floor: float) -> None:
+        """Bring the incumbent and the others, most promising first, to `size` documents; who cannot be paid for is dropped."""
+        ranked = self._ranked()
+        size = self._payable(ranked[:2], size)
+        for n, runner in enumerate(ranked):
+            if n > 1 and self._price(runner, size) > self.purse.left() - floor:
+                self._drop(runner)
+                continue
+            self._grow(runner, size)
+            if n > 0:
+                self._judge(runner)
+
+    def _payable(self, runners: Sequence[Runner], size: int) -> int:
+        """Return to how many documents, at most `size`, all of `runners` can be brought."""
+        least = max(len(r.rows) for r in runners)
+        fits = (n for n in range(size, least, -1) if sum(self._price(r, n) for r in runners) <= self.purse.left())
+        return next(fits, least)
+
+    def _newcomers(self, floor: float) -> bool:
+        """Let in newcomers as long as there are calls above `floor`; say whether there was one."""
+        some = False
+        while (point := self._next()) is not None:
+            size = len(self.best.rows)
+            plain = self.purse.price(self.search.program, self.search.sample(size))
+            if self.space.price(point) + plain > self.purse.left() - floor:
+                break
+            runner = self._runner(point)
+            if self._price(runner, size) > self.purse.left() - floor:
+                continue  # it is dearer than others
+            self._climb(runner, size)
+            some = True
+        return some
+
+    def _climb(self, runner: Runner, size: int) -> None:
+        """Bring a newcomer to `size` documents by the steps of the rounds before, unless it is dropped on one."""
+        self.living.append(runner)
+        for step in (*(s for s in self.sizes if s < size), size):
+            self._grow(runner, step)
+            if not self._judge(runner):
+                return
+
+    def _judge(self, runner: Runner) -> bool:
+        """Drop a runner that is unlikely to win, or make it the incumbent if it is ahead; say whether it lives.
+
+        Ahead is who is expected to gain, by all races: on so few documents the highest score is mostly luck.
+        """
+        if not runner.rankable or worse(runner.rows, self.best.rows, len(self.sizes), self.seed):
+            self._drop(runner)
+            return False
+        if len(runner.rows) >= len(self.best.rows) and (self._expected(runner) > 0 or not self.best.rankable):
+            self.best = runner
+            self._tell(runner)
+        return True
+
+    def _ahead(self, runner: Runner) -> bool:
+        """Say whether a runner beats the incumbent on the same documents: by F1, then by what it costs."""
+        ours, theirs = runner.f1(), self.best.f1()
+        if ours != theirs or not self.best.rankable:
+            return ours > theirs or not self.best.rankable
+        return size_of(runner.program, self.search.order) < size_of(self.best.program, self.search.order)
+
+    def _thin(self, following: int, calls: float) -> None:
+        """Keep the incumbent, the most promising challenger, and as many more as a share of the next `calls` can pay for."""
+        spare = GROWTH * calls
+        for n, runner in enumerate(self._ranked()):
+            spare -= self._price(runner, following)
+            if n > 1 and spare < 0:
+                self._drop(runner)
+
+    def _finish(self) -> None:
+        """Bring the best two to as many documents as the calls that are left pay for; the better one leads."""
+        pair = self._ranked()[:2]
+        size = self._payable(pair, len(self.search.order))
+        for runner in pair:
+            self._grow(runner, size)
+        if len(pair) == 2 and pair[1].rankable and self._ahead(pair[1]):
+            self.best = pair[1]
+        for runner in self.living:
+            if runner is not self.best:
+                self._tell(runner)
+
+    # What to try next
+
+    def _next(self) -> Point | None:
+        """Return a point that was not tried: from the star at first, then what is believed to be better than the incumbent."""
+        while len(self.sizes) == 1 or len(self.best.rows) <= self.sizes[0]:
+            point = next(self.star, None)
+            if point is None:
+                break
+            if point not in self.all:
+                return point
+        _, beliefs = self._beliefs()
+        for _ in range(50):
+            point = self.space.better(beliefs.draw(self.generator), self.best.point, STEPS)
+            if point not in self.all:
+                return point
+        return None
+
+    def _beliefs(self) -> tuple[list[Runner], Beliefs]:
+        """Return who was compared with the incumbent, and what follows from that."""
+        runs = [r for r in self.all.values() if r.rows and r is not self.best and r.rankable]
+        seen = [difference(r.rows, self.best.rows) for r in runs]
+        shown = self.space.shown([r.point for r in runs], self.best.point)
+        return runs, Beliefs(self.space.hopes(), shown, np.array([gain for gain, _ in seen]), [i for _, i in seen])
+
+    def _expected(self, runner: Runner) -> float:
+        """Return the F1 that a runner is expected to gain over the incumbent."""
+        runs, beliefs = self._beliefs()
+        return next((float(gain) for r, gain in zip(runs, beliefs.programs, strict=True) if r is runner), -1.0)
+
+    def _ranked(self) -> list[Runner]:
+        """Return who lives: the incumbent, then the others by the gain that is expected of them."""
+        others = [(self._expected(r), r) for r in self.living if r is not self.best]
+        return [self.best, *(r for _, r in sorted(others, key=lambda pair: -pair[0]))]
+
+    def _instruct(self, floor: float) -> bool:
+        """Have an instruction written from what the incumbent gets wrong on train, if that can be paid for."""
+        known = self.space.values.get("instructions")
+        number = len(known) - 1 if known else 0
+        examples = [e for e in self.space.mixed if e.entities][LEARNT * number : LEARNT * (number + 1)]
+        units = 2 if self.best.program.verify else 1
+        if known is None or not examples or units * len(examples) + 1 > (self.purse.left() - floor) / 4:
+            return False
+        self.conventions = self.conventions or Conventions.of(self.train)
+        new = improved(self.best.program, examples, self.conventions)
+        if new is None:
+            return False
+        self.space.instruct(new)
+        return True
+
+    # Scoring and telling
+
+    def _runner(self, point: Point) -> Runner:
+        return self.all.setdefault(point, Runner(point, self.space.make(point)))
+
+    def _price(self, runner: Runner, size: int) -> float:
+        return self.purse.price(runner.program, self.search.order[len(runner.rows) : size])
+
+    def _grow(self, runner: Runner, size: int) -> None:
+        documents = self.search.order[len(runner.rows) : size]
+        if documents:
+            piece = score(runner.program, documents)
+            self.search.finished(runner.program, self._changes(runner), documents, piece, report=False)
+            runner.pieces.append(piece)
+            runner.rows += piece.counts
+
+    def _drop(self, runner: Runner) -> None:
+        self.living = [r for r in self.living if r is not runner]
+        self._tell(runner)
+
+    def _tell(self, runner: Runner) -> None:
+        """Report a runner as a trial, with all that it was scored on since it was last told of."""
+        if len(runner.rows) > runner.told:
+            runner.told = len(runner.rows)
+            documents = self.search.sample(runner.told)
+            self.search.finished(runner.program, self._changes(runner), documents, runner.scored)
+
+    def _changes(self, runner: Runner) -> dict[str, Any]:
+        return self.space.changes(runner.point)
+
+
+class Race:
+    """Races candidates from the dimensions named in `space`."""
+
+    def __init__(self, space: Sequence[str], seed: int) -> None:
+        self.space, self.seed = tuple(space), seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the program that leads when the budget is spent. Raises BudgetError and OutageError as `Search.choose`."""
+        search = Search(program, dev, budget, on_trial, self.seed)
+        return Course(search, Space(program, train, self.space, self.seed), train, self.seed).run()
+
+
+def build(
+    *, space: Annotated[list[Literal["k", "selector", "format", "retriever", "verify", "demonstrations", "instructions"]],
+                        Field(min_length=1)] | None = None, seed: int = 1,
+) -> Race:  # fmt: skip
+    """Build it; `space` names what may be changed (all that the program has, by default)."""
+    return Race(space or DIMENSIONS, seed)

@@ -1,0 +1,126 @@
+"""Rules and demonstrations from the program's own answers to small batches of train (dspy.SIMBA).
+
+SIMBA asks for each unit several times, lets an LM say what told good answers from bad ones, or takes a good answer as a
+demonstration. It knows nothing of dev and shows its programs to nobody before the end; then each is a trial on dev here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import dspy
+from pydantic import Field
+
+from ner_programs import metric
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._asked import Asked
+from optimizers._base import OnTrial, calls_for
+from optimizers._conventions import Conventions
+from optimizers._errors import BudgetError
+from optimizers._feedback import simba_metric
+from optimizers._search import Search
+from optimizers._teleprompter import ORIGIN, run, trainset, valset
+
+SHARE = 0.65
+"""Of the calls, for SIMBA itself; the rest is for its programs on dev."""
+SIZES = ((16, 4), (16, 3), (8, 3), (8, 2), (4, 2))
+"""Units in a batch and candidates of a step, from the largest; the first of which the budget pays three steps is taken."""
+STEPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How SIMBA spends its calls: units of a batch, candidates of a step, steps, and units that its programs end on."""
+
+    batch: int
+    candidates: int
+    steps: int
+    units: int
+
+
+def plan(search: Search, examples: Sequence[dspy.Example]) -> Plan:
+    """Share out the calls of SIMBA so that it comes to its end: it keeps nothing if it does not."""
+    each = max(calls_for(search.program, [example]) for example in examples)
+    most = int(SHARE * search.calls)
+    for batch, candidates in SIZES:
+        batch = min(batch, len(examples))
+        step = batch * (2 * candidates + 1) * each + 2 * (candidates + 1)
+        end = (candidates + 1) * each
+        steps = min(STEPS, (most - batch * end) // step)
+        if steps >= 3:
+            break
+    steps = max(steps, 1)
+    units = max(batch, min((most - steps * step) // end, 4 * batch, len(examples)))
+    return Plan(batch, candidates, steps, units)
+
+
+class Simba:
+    """Adds up to `demos` own answers, and rules."""
+
+    def __init__(self, demos: int, seed: int) -> None:
+        self.demos, self.seed = demos, seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the best program found, of those that SIMBA ends with and on the whole of dev."""
+        if not train:
+            raise BudgetError("simba needs train documents; give the corpus a train part")
+        search = Search(program, dev, budget, on_trial, self.seed)
+        examples = trainset(program, train, self.seed)
+        planned = plan(search, examples)
+
+        def make(student: NERProgram) -> NERProgram:
+            teleprompter = dspy.SIMBA(
+                metric=simba_metric(Conventions.of(train)), bsize=planned.batch, num_candidates=planned.candidates,
+                max_steps=planned.steps, max_demos=self.demos, prompt_model=dspy.settings.lm.role("prompt"),
+            )  # fmt: skip
+            asked, (*takes, writes) = Asked(), teleprompter.strategies
+            teleprompter.strategies = [*map(known, takes), watched(writes, asked)]
+            made: NERProgram = teleprompter.compile(student, trainset=examples[: planned.units], seed=self.seed)
+            on_dev(search, [student, *(c["program"] for c in made.candidate_programs)])
+            asked.complain()
+            return made
+
+        return run(search, make, examples)
+
+
+def on_dev(search: Search, programs: Sequence[NERProgram]) -> None:
+    """Score programs on as many dev documents as all of them can be, with the calls that are left."""
+    sizes = range(len(search.order), 1, -1)
+    size = next((n for n in sizes if len(programs) * calls_for(search.program, search.sample(n)) <= search.left), 1)
+    for program in programs:
+        dspy.Evaluate(devset=valset(search, size), metric=metric)(program)
+
+
+def watched(strategy: Callable[..., bool], asked: Asked) -> Callable[..., bool]:
+    """Return a strategy of SIMBA whose failures are noted: SIMBA itself only logs them."""
+
+    def append_a_rule(*args: Any, **kwargs: Any) -> bool:
+        with asked.noted():
+            return strategy(*args, **kwargs)
+
+    return append_a_rule
+
+
+def known(strategy: Callable[..., bool]) -> Callable[..., bool]:
+    """Return a strategy of SIMBA whose demonstrations say which document they are from: they are not shown for that one."""
+
+    def append_a_demo(bucket: Any, system: NERProgram, **kwargs: Any) -> bool:
+        before = [len(p.demos) for p in system.predictors()]
+        taken = strategy(bucket, system, **kwargs)
+        origin = {k: bucket[0]["example"][k] for k in ORIGIN}
+        for predictor, n in zip(system.predictors(), before, strict=True):
+            predictor.demos[n:] = [dspy.Example(**{**dict(d), **origin}) for d in predictor.demos[n:]]
+        return taken
+
+    return append_a_demo
+
+
+def build(*, demos: Annotated[int, Field(ge=0)] = 4, seed: int = 1) -> Simba:
+    """Build it: up to `demos` demonstrations are kept beside the program's own."""
+    return Simba(demos, seed)

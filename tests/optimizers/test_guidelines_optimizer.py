@@ -1,0 +1,205 @@
+"""Guideline lines are learned from train alone, kept where they pay on dev, and cost no more than the budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import dspy
+import pytest
+from dspy.lm15 import Request
+
+import ner_programs
+import optimizers
+from ner_programs import Document, Entity, NERProgram, bundle, prompt
+from ner_programs.bundle import state_of
+from ner_programs.guidelines import Rule, parse
+from ner_programs.lms._crf import Span
+from ner_programs.lms._guidance import obey
+from ner_programs.lms.metered import Meter, MeteredLM
+from optimizers._base import Trial
+from optimizers._errors import BudgetError
+from optimizers._lines import candidates, explains, fold, uses
+from optimizers.guidelines import spread, told
+from tests.tiny import DRUGS, LABELS, PROBLEMS, Scripted, program, text_of
+
+NAMES = tuple(LABELS)
+MISSED = ("gout", "aspirin")
+
+
+@pytest.fixture(autouse=True)
+def _no_dspy_cache() -> Iterator[None]:
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    yield
+
+
+def note(name: str, problem: str, drug: str, *, severe: bool) -> Document:
+    """Return a note whose annotator takes "severe" into the mention of the problem, or leaves it out."""
+    text = f"Note {name}: severe {problem} was treated with {drug} at once."
+    said = f"severe {problem}" if severe else problem
+    found = [
+        Entity.of(text, text.index(w), text.index(w) + len(w), label)
+        for w, label in ((said, "problem"), (drug, "drug"))
+    ]
+    return Document(name, text, tuple(found))
+
+
+def notes(prefix: str, count: int, *, severe: bool = False) -> tuple[Document, ...]:
+    return tuple(
+        note(f"{prefix}{n}", PROBLEMS[n % 6], DRUGS[n * 5 % 6], severe=severe) for n in range(count)
+    )  # fmt: skip
+
+
+TRAIN, DEV = notes("t", 24), notes("d", 18)
+
+
+def obedient(missed: Sequence[str] = MISSED, marked: Sequence[str] = ()) -> Callable[[Request], str]:
+    """A model that knows every name but those `missed`, takes `marked` strings for drugs, and obeys the guideline lines."""
+
+    def answer(request: Request) -> str:
+        text = text_of(request).rpartition("### text\n")[2]
+        known = [(w, "drug") for w in (*DRUGS, *marked)] + [(w, "problem") for w in PROBLEMS]
+        spans = [Span(text.index(w), text.index(w) + len(w), label, 0.5) for w, label in known
+                 if w in text and w not in missed]  # fmt: skip
+        system = request.system if isinstance(request.system, str) else "".join(p.text for p in request.system or ())
+        told = parse(dict(prompt.parse(system))[""], NAMES)
+        done = obey(text, sorted(spans, key=lambda s: s.start), told)
+        return json.dumps([{"text": text[s.start : s.end], "label": s.label} for s in done])
+
+    return answer
+
+
+class Bench:
+    def __init__(self, script: Callable[[Request], str], concurrency: int = 4) -> None:
+        self.backend, self.trials = Scripted(script), list[Trial]()
+        self.lm = MeteredLM(Meter(self.backend), concurrency=concurrency)
+
+    def compile(
+        self, given: NERProgram | None = None, train: Sequence[Document] = TRAIN, dev: Sequence[Document] = DEV,
+        calls: int = 400, seed: int = 1,
+    ) -> NERProgram:  # fmt: skip
+        with dspy.context(lm=self.lm, disable_history=True):
+            return optimizers.compile(
+                given or program(train), {"name": "guidelines", "budget": {"calls": calls}}, train=train, dev=dev, seed=seed,
+                on_trial=self.trials.append,
+            )  # fmt: skip
+
+
+def rules(program: NERProgram) -> tuple[Rule, ...]:
+    return parse(program.extract.predict.signature.instructions, NAMES).rules
+
+
+def words(program: NERProgram, kind: str) -> set[str]:
+    return {w for rule in rules(program) if rule.kind == kind for w in rule.words}
+
+
+class TestCompile:
+    def test_a_convention_that_the_program_misses_is_found_and_kept(self) -> None:
+        bench = Bench(obedient())
+        made = bench.compile()
+        assert set(MISSED) <= words(made, "always")
+        first, last = bench.trials[0].scored.total.f1, max(t.scored.total.f1 for t in bench.trials)
+        assert first < last == 1.0
+        assert any('"gout"' in str(t.changes.get("guidelines")) for t in bench.trials)
+
+    def test_what_train_does_and_dev_does_not_is_tried_and_dropped(self) -> None:
+        train = notes("t", 24, severe=True)
+        bench = Bench(obedient(missed=("aspirin",)))
+        made = bench.compile(train=train)
+        tried = [r for q in bench.backend.requests for r in parse(str(q.system), NAMES).rules]
+        assert any(r.kind == "keep_start" and "severe" in r.words for r in tried)
+        assert not words(made, "keep_start") and "aspirin" in words(made, "always")
+
+    def test_what_the_program_marks_and_train_never_does_is_left_out(self) -> None:
+        made = Bench(obedient(missed=(), marked=("once",))).compile()
+        assert words(made, "never") == {"once"} and not words(made, "keep_start")
+
+    def test_a_program_that_nothing_helps_stays_as_it_is(self) -> None:
+        given = program(TRAIN)
+        made = Bench(obedient(missed=())).compile(given)
+        assert state_of(made) == state_of(given) and made.spec == given.spec
+
+    def test_a_budget_holds_whatever_it_is(self) -> None:
+        for calls in (1, 3, 10, 30, 60, 100):
+            bench = Bench(obedient())
+            try:
+                bench.compile(calls=calls)
+            except BudgetError as error:
+                assert calls < 5 and "calls" in str(error)
+            assert len(bench.backend.requests) <= calls
+
+    def test_it_is_repeatable_however_many_calls_run_at_once(self) -> None:
+        made = [Bench(obedient(), concurrency=n).compile(seed=3) for n in (1, 8)]
+        assert state_of(made[0]) == state_of(made[1])
+        assert rules(made[0])
+
+    def test_no_line_holds_what_only_dev_marks(self) -> None:
+        alone = tuple(note(f"d{n}", "scurvy", "aspirin", severe=False) for n in range(8))
+        bench = Bench(obedient())
+        made = bench.compile(dev=(*DEV, *alone))
+        assert words(made, "always") and "scurvy" not in words(made, "always")
+        assert not any('"scurvy"' in str(q.system) for q in bench.backend.requests)
+
+    def test_train_is_answered_without_the_document_itself(self) -> None:
+        bench = Bench(obedient())
+        bench.compile(program(TRAIN, demos={"name": "tfidf", "k": 4}))
+        asked = [q for q in bench.backend.requests if any(d.text in text_of(q) for d in TRAIN)]
+        assert asked
+        for request in asked:
+            own = next(d.text for d in TRAIN if d.text in text_of(request))
+            assert not any(own in (m.text or "") for m in request.messages[:-1])
+
+    def test_lines_survive_saving(self, tmp_path: Path) -> None:
+        made = Bench(obedient()).compile()
+        bundle.save(made, tmp_path / "bundle")
+        assert rules(ner_programs.load(tmp_path / "bundle")) == rules(made) != ()
+
+    def test_what_the_instruction_says_is_not_contradicted(self) -> None:
+        made = Bench(obedient()).compile(program(TRAIN, guidelines='Never mark "gout" as problem.'))
+        assert "gout" not in words(made, "always") and "aspirin" in words(made, "always")
+
+
+class TestCandidates:
+    def test_a_string_is_listed_where_train_marks_it_consistently(self) -> None:
+        texts = [("a", "She has gout now.", "gout"), ("b", "Her gout is worse.", "gout"), ("c", "No cold today.", "cold"),
+                 ("d", "A cold morning.", ""), ("e", "It was cold.", "")]  # fmt: skip
+        train = [
+            Document(i, t, (Entity.of(t, t.index(w), t.index(w) + len(w), "problem"),) if w else ())
+            for i, t, w in texts
+        ]
+        assert [line.rule for line in candidates(train, {}) if line.rule.kind == "always"] == [
+            Rule("always", ("gout",), "problem")
+        ]
+        use = uses(train)["cold"]
+        assert (use.labels.total(), use.otherwise.total()) == (1, 2) and use.share == pytest.approx(1 / 3)
+
+    def test_lists_have_as_many_words_as_they_may(self) -> None:
+        listed = [line.rule for line in candidates(TRAIN, {}, words=3) if line.rule.kind == "always"]
+        assert sum(len(rule.words) for rule in listed) == 3
+
+    def test_short_names_in_capitals_are_another_string(self) -> None:
+        assert fold("ALL") == "ALL" and fold("All") == fold("all") == "all" and fold("ASPIRIN") == "aspirin"
+
+    def test_a_change_belongs_to_the_line_that_asks_for_it(self) -> None:
+        text = "He had severe gout in May."
+        gout, whole, may = (Entity.of(text, a, b, "problem") for a, b in ((14, 18), (7, 18), (22, 25)))
+        assert explains(Rule("keep_start", ("severe",)), text, [gout], [whole])
+        assert not explains(Rule("drop_start", ("severe",)), text, [gout], [whole])
+        assert explains(Rule("drop_start", ("severe",)), text, [whole], [gout])
+        assert explains(Rule("always", ("may",), "problem"), text, [], [may])
+        assert not explains(Rule("never", ("may",)), text, [], [may])
+
+
+def test_told_keeps_the_instruction_and_the_given_program() -> None:
+    given = program(TRAIN)
+    before = given.extract.predict.signature.instructions
+    made = told(given, [Rule("never", ("fever",))])
+    assert made.extract.predict.signature.instructions == f'{before}\n\nNever mark "fever".'
+    assert given.extract.predict.signature.instructions == before
+
+
+def test_every_beginning_of_train_has_its_share_of_documents_with_mentions() -> None:
+    empty = [Document(f"e{n}", f"Nothing in {n}.") for n in range(24)]
+    for size in (4, 10, 20):
+        assert sum(bool(d.entities) for d in spread([*TRAIN, *empty], 1)[:size]) == size // 2
