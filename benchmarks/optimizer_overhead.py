@@ -27,6 +27,7 @@ from ner_programs.demos import Pool
 from ner_programs.lms._engines import AsyncEngine, Engine
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.account import Account
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from optimizers._search import Search
 from tests.tiny import response
@@ -62,7 +63,7 @@ def ours(program: NERProgram, documents: Sequence[Document], threads: int) -> No
     """Score in a search, with everything that a run has."""
     with tempfile.TemporaryDirectory() as folder:
         store, ledger = AnswerStore(Path(folder) / "answers"), Ledger(Path(folder) / "ledger.jsonl")
-        lm = MeteredLM(Meter(Sleeper(), store=store, ledger=ledger), concurrency=threads)
+        lm = MeteredLM(Meter(Sleeper(), account=Account(store=store, ledger=ledger)), concurrency=threads)
         with dspy.context(lm=lm, disable_history=True):
             search = Search(program, documents, Budget(calls=10 * len(documents)), lambda trial: None)
             with search.spending():

@@ -24,6 +24,7 @@ from experiments.spec import RunSpec, explain
 from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
 from ner_programs.components import resolve
+from ner_programs.verifiers.strong import Strong
 
 T = TypeVar("T")
 
@@ -81,6 +82,8 @@ def build(
     unit, window = program_spec.unit, program_spec.window
     pool = shared.once(lambda: Pool.of(corpus.train, unit, window), "pool", spec.corpus, spec.labels, unit, window)
     program = program_spec.build(kb, pool)
+    if spec.lm.strong is None and any(program.named_sub_modules(Strong)):
+        raise SpecError("program.verify asks a strong LM: say which in [lm.strong]")
     optimizers.check(program, spec.optimizer)
     pool.cache = places.answers(corpus.name, corpus.fingerprint).parent / "embeddings"
     if corpus.private:

@@ -8,36 +8,42 @@ from contextlib import contextmanager
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs.adapter import refusal
+from optimizers._base import calls_for
+from optimizers._search import Search
 from optimizers._teleprompter import Ended
 
 FAILURES = 6
-"""So often it may fail in a row before the first answer."""
+"""So often it may fail before its first answer."""
 
 
 class Asked:
-    """Counts answers, and keeps the last failure: a call that failed, or an answer that could not be read."""
+    """Counts failures, and keeps what the last was: of a call, of reading, or that nothing was said.
+
+    Who asks counts what is `answered`.
+    """
 
     def __init__(self) -> None:
         self.answered = self.failed = 0
-        self.failure: LMError | AdapterParseError | None = None
+        self.failure = ""
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note how the block went; what is wrong with the LM's set-up ends the run."""
+        """Note what goes wrong in the block (a ValueError: the answer was empty); what is wrong with the LM's set-up ends the run."""
         try:
             yield
-        except (LMError, AdapterParseError) as error:
+        except (LMError, AdapterParseError, ValueError) as error:
             if isinstance(error, LMError) and (setup := refusal(error)):
                 raise Ended(setup) from None
-            self.failed, self.failure = self.failed + 1, error
+            self.failed += 1
+            self.failure = "empty" if isinstance(error, ValueError) else type(error).__name__
             raise
-        self.answered += 1
 
     def hopeless(self, _: object = None) -> bool:
         """Return whether there is no point in asking again."""
         return not self.answered and self.failed >= FAILURES
 
-    def complain(self) -> None:
-        """Raise the last failure if nothing was ever answered."""
-        if self.failure is not None and not self.answered:
-            raise self.failure
+    def report(self, search: Search) -> None:
+        """Say in a trial of the first program that nothing was ever written, if it was asked for."""
+        sample = search.sample(1)
+        if self.failure and not self.answered and calls_for(search.program, sample) <= search.left:
+            search.score(search.program, {"no instruction was written": self.failure}, sample)

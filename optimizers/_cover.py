@@ -92,12 +92,13 @@ class Features:
         yield "pattern", m.label, self._class(before[-2:-1]), left, right
 
     def weights(self, shown: Sequence[Collection[Feature]], hard: Mapping[Feature, int]) -> dict[Feature, float]:
-        """Return what each feature is worth: its share of what its kind has in the pool, `hard` cases of it added.
+        """Return what each feature is worth: the root of how often the pool has it, `hard` cases added, as a share of its kind.
 
+        So the best set has each feature about as often as the pool does, for its size.
         What only one demonstration has is worth nothing, unless it is hard: showing it says nothing of another text.
         """
         counts = Counter(feature for features in shown for feature in features)
-        mass = {f: n + HARD * hard.get(f, 0) for f, n in sorted(counts.items()) if n > 1 or f in hard}
+        mass = {f: sqrt(n + HARD * hard.get(f, 0)) for f, n in sorted(counts.items()) if n > 1 or f in hard}
         kinds: dict[str, float] = {}
         for feature, m in mass.items():
             kinds[feature[0]] = kinds.get(feature[0], 0.0) + m

@@ -9,7 +9,7 @@ import dspy
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_for, calls_made
-from optimizers._search import Search, identity, per_call
+from optimizers._search import Search, per_call
 
 CAUTION = 1.1
 """By how much more than measured a call is taken to cost where tokens or money are limited."""
@@ -28,7 +28,7 @@ class Purse:
         self._limited = search.budget.tokens is not None or search.budget.cost is not None
         spent = dspy.settings.lm.meter.spent
         self._tokens, self._cost = spent.tokens, spent.cost
-        self._each: dict[str, float] = {}
+        self._each: dict[int, tuple[NERProgram, float]] = {}  # a program that is kept keeps its id
         self._first = sum(per_call(search.program, search.order)) * CAUTION if self._limited else 1.0
 
     def left(self) -> float:
@@ -46,7 +46,6 @@ class Purse:
         calls = calls_for(program, documents)
         if not self._limited or not calls:
             return float(calls)
-        key = identity(program)
-        if key not in self._each:
-            self._each[key] = sum(per_call(program, self.search.order)) * CAUTION / self._first
-        return calls * self._each[key]
+        if id(program) not in self._each:
+            self._each[id(program)] = program, sum(per_call(program, self.search.order)) * CAUTION / self._first
+        return calls * self._each[id(program)][1]

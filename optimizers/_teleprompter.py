@@ -86,9 +86,8 @@ def student(program: NERProgram) -> NERProgram:
 
 def uncompiled(program: NERProgram) -> NERProgram:
     """Take DSPy's mark off a program and all its parts, and return it."""
-    for _, module in program.named_sub_modules():
-        if isinstance(module, dspy.Module):
-            module._compiled = False
+    for _, module in program.named_sub_modules(dspy.Module):
+        module._compiled = False
     return program
 
 
@@ -98,21 +97,22 @@ def mended(
     """Return what DSPy made of `first` as it should have made it, unmarked; what was wrong is said in `changes`.
 
     The verifier keeps its own demonstrations, for DSPy gives the extractor's to every predictor. Demonstrations from
-    `examples` know again what document they are from. An instruction that is empty is none: the first one stays.
+    `examples` know again what document they are from. In place of an empty instruction, for which DSPy puts a sentence of
+    its own, the first one stays.
     """
     origins = {e.text: {k: e[k] for k in ORIGIN} for e in reversed(examples)}
     theirs, before = dict(uncompiled(made).named_predictors()), dict(first.named_predictors())
     copy = student(first if made.spec == first.spec else made)
     for name, predictor in copy.named_predictors():
         said = theirs[name].signature.instructions
-        if not said.strip() and name in before:
+        if said.strip() in ("", predictor.signature.with_instructions("").instructions) and name in before:
             said = before[name].signature.instructions
             if changes is not None:
                 changes[EMPTY] = name.partition(".")[0]
         predictor.signature = predictor.signature.with_instructions(said)
         if predictor is copy.extract.predict:
             given = [dict(d) for d in made.extract.predict.demos]
-            predictor.demos = [dspy.Example(**{**origins.get(d["text"], {}), **d}) for d in given]
+            predictor.demos = [dspy.Example(**{**origins.get(d.get("text"), {}), **d}) for d in given]
         elif name in before:
             predictor.demos = list(before[name].demos)
     return copy
@@ -184,8 +184,7 @@ class Watch(BaseCallback):
     """Stands between DSPy and a search: mends and reports what is evaluated, and lets errors and limits out."""
 
     def __init__(self, search: Search, examples: Sequence[dspy.Example], mark: Mapping[str, Any]) -> None:
-        self.search, self.first, self.mark = search, student(search.program), mark
-        self.examples = examples
+        self.search, self.first, self.examples, self.mark = search, student(search.program), examples, mark
         self.streams = sys.stdout, sys.stderr
         self.evaluated: dict[str, tuple[NERProgram, list[Document], Mapping[str, Any]]] = {}
         self.running: set[str] = set()
@@ -196,9 +195,7 @@ class Watch(BaseCallback):
     def watching(self) -> Iterator[None]:
         """Have DSPy quiet and watched in the block, and everything that it began at an end after it."""
         threads, told = getattr(dspy.settings.lm, "concurrency", 1), self.search.on_trial
-        settings = {
-            "callbacks": [*dspy.settings.get("callbacks", []), self], "num_threads": threads, "max_errors": 10**9,
-        }  # fmt: skip
+        callbacks = [*dspy.settings.get("callbacks", []), self]
 
         def aloud(trial: Trial) -> None:
             out, err = self.streams
@@ -207,7 +204,7 @@ class Watch(BaseCallback):
 
         self.search.on_trial = aloud
         try:
-            with quiet(self.search.seed), dspy.context(**settings):
+            with quiet(self.search.seed), dspy.context(callbacks=callbacks, num_threads=threads, max_errors=10**9):
                 yield
         finally:
             self.search.on_trial = told
@@ -221,9 +218,10 @@ class Watch(BaseCallback):
         if not isinstance(program, NERProgram):
             return
         changes: dict[str, Any] = {}
-        clean = mended(program, self.first, self.examples, changes)
-        for mine, theirs in zip(clean.predictors(), program.predictors(), strict=True):
-            theirs.signature, theirs.demos = mine.signature, list(mine.demos)
+        with out_loud():
+            clean = mended(program, self.first, self.examples, changes)
+            for mine, theirs in zip(clean.predictors(), program.predictors(), strict=True):
+                theirs.signature, theirs.demos = mine.signature, list(mine.demos)
         if not all("place" in e for e in examples):
             needed = len(clean.predictors()) * len(examples)
         else:
@@ -249,16 +247,14 @@ class Watch(BaseCallback):
         )
         found = tuple(tuple(a.get("entities") or ()) for a in answers)
         lost = tuple(tuple(a.get("lost") or ()) for a in answers)
-        unreadable = sum(a.get("unreadable") or 0 for a in answers)
-        scored = Scored(counts, found, unreadable, units_of(program, documents), lost)
+        unreadable, units = sum(a.get("unreadable") or 0 for a in answers), units_of(program, documents)
+        scored = Scored(counts, found, unreadable, units, lost)
         known = self.search.contenders.get(identity(program))
         news = known is None or any(self.search.place[id(d)] not in known.rows for d in documents)
         failed = EMPTY in changes and not self.failed
         self.failed |= failed
-        try:
+        with out_loud():
             self.search.finished(program, changes, documents, scored, report=news or failed)
-        except Exception as error:  # DSPy would log it and go on
-            raise Ended(error) from None
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Begin nothing after the end: DSPy does not stop its threads when one has failed."""
@@ -278,6 +274,15 @@ class Watch(BaseCallback):
                 self.ended = True
         if ours and isinstance(exception, Exception):
             raise Ended(exception)
+
+
+@contextlib.contextmanager
+def out_loud() -> Iterator[None]:
+    """Let an error in a callback out: DSPy would log it and go on."""
+    try:
+        yield
+    except Exception as error:
+        raise Ended(error) from None
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from ner_programs.scoring import Counts
 from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
-from ner_programs.verifiers.strong import has_strong
+from ner_programs.verifiers.strong import Strong, has_strong
 from optimizers._base import OnTrial, Scored, calls_made, score, units_of, within
 from optimizers._search import Contender, Search
 from optimizers._verifier import llm_verifier, taught
@@ -64,10 +64,13 @@ class CascadeOptimizer:
     ) -> NERProgram:
         """Return the program with the threshold that pays, or without verification where none does.
 
-        Raises ComponentError where its entities have no score.
+        Raises ComponentError where its entities have no score, LMSetupError where a strong LM is to be asked and there is none.
         """
         self.check(program)
         alone = program.with_settings(verify=None)
+        cascaded = self._cascaded(program, 1.0)
+        for _, strong in cascaded.named_sub_modules(Strong):
+            strong.lm()  # where there is none, nothing is spent
         search = Search(alone, dev, budget, on_trial, self.seed)
         total = search.calls + search.reserve
         stop = calls_made() + total
@@ -75,7 +78,7 @@ class CascadeOptimizer:
             first = search.sample(FIRST)
             _refuse_unsure(score(alone, first))
             learning = calls_made()
-            cascaded = self._taught(self._cascaded(program, 1.0), train, (stop - learning) // 4)
+            cascaded = self._taught(cascaded, train, (stop - learning) // 4)
             documents = max(first, _affordable(alone, search.order, total - (calls_made() - learning)), key=len)
             said = score(alone, documents)
             _refuse_unsure(said)

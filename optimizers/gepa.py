@@ -57,7 +57,7 @@ class Gepa:
                 instruction_proposer=Proposer(asked), gepa_kwargs={"stop_callbacks": [asked.hopeless]},
             )  # fmt: skip
             made: NERProgram = teleprompter.compile(student, trainset=examples, valset=documents)
-            asked.complain()
+            asked.report(search)
             return made
 
         return run(search, make, examples)
@@ -74,7 +74,8 @@ class Proposer(InstructionProposer):
         """Propose an instruction for each stage that is asked for."""
         with self.asked.noted():
             said: dict[str, str] = super().__call__(*args, **kwargs)
-            return said
+        self.asked.answered += 1
+        return said
 
 
 def documents_for(search: Search) -> int:

@@ -161,16 +161,16 @@ def _changes(entities: Iterable[Entity]) -> list[list[Entity]]:
 
 
 def paying(lines: Sequence[Line], gains: Credits) -> list[Rule]:
-    """Return the rules of the families that gain on dev, without those that lose by themselves.
+    """Return the rules of the families (of one label) that gain on dev, without those that lose by themselves.
 
     Strings that are always marked and words that edges take in have the other documents of train to speak for them, and only
     have to gain; a list of strings of which dev met nothing stays with its family. Any other family has to gain more than the
     standard error of its gain.
     """
     kept: list[Rule] = []
-    families: defaultdict[str, list[Rule]] = defaultdict(list)
+    families: defaultdict[tuple[str, str], list[Rule]] = defaultdict(list)
     for line in lines:
-        families[line.family].append(line.rule)
+        families[line.family, line.rule.label].append(line.rule)
     for rules in families.values():
         found = [g for rule in rules for g in gains.get(rule, ())]
         vouched = rules[0].kind in ("always", "keep_start", "keep_end")

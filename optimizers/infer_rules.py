@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from ner_programs import metric
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
+from optimizers._asked import Asked
 from optimizers._base import OnTrial, calls_for
 from optimizers._errors import BudgetError
 from optimizers._search import Search
@@ -51,27 +53,36 @@ def plan(search: Search, bootstrapped: int) -> Plan:
 class Inferring(dspy.InferRules):
     """InferRules that shows each candidate other `examples`, and changes no signature that programs share."""
 
-    def __init__(self, *, prompt_lm: Any, examples: Sequence[dspy.Example], seed: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, prompt_lm: Any, examples: Sequence[dspy.Example], seed: int, asked: Asked, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.examples = list(examples)
+        self.examples, self.asked = list(examples), asked
         self.rules_induction_program = RulesInductionProgram(self.num_rules, teacher_settings={"lm": prompt_lm})
         self.rules_induction_program.rng = random.Random(seed)
         self.drawn = random.Random(f"examples {seed}")
 
-    def induce_natural_language_rules(self, predictor: Any, trainset: Sequence[dspy.Example]) -> str | None:
-        """Return rules; None for a stage of which the examples show no answer. `trainset` is for bootstrapping only."""
+    def induce_natural_language_rules(self, predictor: Any, trainset: Sequence[dspy.Example]) -> str:
+        """Return rules, "" where none were written and for a stage of which the examples show no answer.
+
+        `trainset` is for bootstrapping only.
+        """
         if not all(name in self.examples[0] for name in predictor.signature.output_fields):
-            return None
+            return ""
         drawn = self.drawn.sample(self.examples, min(SHOWN, len(self.examples)))
         shown = self.format_examples(self.get_predictor_demos(drawn, predictor), predictor.signature)
-        return str(self.rules_induction_program(shown))
+        with suppress(ValueError), self.asked.noted():
+            if not (rules := str(self.rules_induction_program(shown)).strip()):
+                raise ValueError
+            self.asked.answered += 1
+            return rules
+        return ""
 
-    def update_program_instructions(self, predictor: Any, natural_language_rules: str | None) -> None:
-        """Add rules to an instruction; where there are none the proposal was empty."""
-        if natural_language_rules is None:
-            return
-        said = f"{predictor.signature.instructions}\n{natural_language_rules}" if natural_language_rules.strip() else ""
-        predictor.signature = predictor.signature.with_instructions(said)
+    def update_program_instructions(self, predictor: Any, natural_language_rules: str) -> None:
+        """Add rules to an instruction."""
+        if natural_language_rules:
+            said = f"{predictor.signature.instructions}\n{natural_language_rules}"
+            predictor.signature = predictor.signature.with_instructions(said)
 
 
 class InferRules:
@@ -93,13 +104,16 @@ class InferRules:
         def make(student: NERProgram) -> NERProgram:
             documents = valset(search, planned.documents)
             dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not try the program as it is
+            asked = Asked()
             teleprompter = Inferring(
                 prompt_lm=dspy.settings.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
                 num_candidates=planned.candidates, num_rules=self.rules, max_bootstrapped_demos=self.bootstrapped,
-                max_labeled_demos=0,
+                max_labeled_demos=0, asked=asked,
             )  # fmt: skip
             tried = examples[: TRIES * self.bootstrapped or 1]
-            return teleprompter.compile(student, trainset=tried, valset=documents)  # type: ignore[no-any-return]
+            made: NERProgram = teleprompter.compile(student, trainset=tried, valset=documents)
+            asked.report(search)
+            return made
 
         return run(search, make, examples)
 

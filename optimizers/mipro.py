@@ -55,13 +55,16 @@ def plan(search: Search, bootstrapped: int) -> Plan:
 
 
 class Proposing(dspy.MIPROv2):
-    """MIPROv2 that tries no empty instruction, and none twice; `empty` is how many were empty."""
+    """MIPROv2 that tries no empty instruction, and none twice; how many were empty it notes in `mark`."""
 
-    empty = 0
+    def __init__(self, mark: dict[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.mark = mark
 
     def _propose_instructions(self, program: Any, *args: Any, **kwargs: Any) -> dict[int, list[str]]:
         proposed = super()._propose_instructions(program, *args, **kwargs)
-        self.empty = sum(not said.strip() for many in proposed.values() for said in many)
+        if empty := sum(not said.strip() for many in proposed.values() for said in many):
+            self.mark["empty proposals"] = empty
         return {n: list(dict.fromkeys(s for s in said if s.strip())) for n, said in proposed.items()}
 
 
@@ -77,11 +80,13 @@ class Mipro:
         """Return the best program found, of those that were tried and on the whole of dev."""
         search = Search(student(program), dev, budget, on_trial, self.seed)
         examples = trainset(program, train, self.seed)
-        planned = plan(search, self.bootstrapped)
+        planned, mark = plan(search, self.bootstrapped), dict[str, Any]()
 
         def make(start: NERProgram) -> NERProgram:
+            if not examples:
+                return start
             teleprompter = Proposing(
-                metric=Right(examples), prompt_model=dspy.settings.lm.role("prompt"), auto=None,
+                mark, metric=Right(examples), prompt_model=dspy.settings.lm.role("prompt"), auto=None,
                 num_candidates=planned.candidates, max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled, seed=self.seed, track_stats=False,
             )  # fmt: skip
@@ -90,7 +95,7 @@ class Mipro:
                 minibatch=False, program_aware_proposer=planned.aware, data_aware_proposer=planned.aware,
             )  # fmt: skip
 
-        return run(search, make, examples)
+        return run(search, make, examples, mark)
 
 
 def build(

@@ -35,9 +35,9 @@ SMALLEST, FEWEST = 30, 6
 """Units of text, and documents, in the first round, at least."""
 FINAL = 4
 """The last round is about so large that two programs cost half of the budget on it: a quarter each."""
-STEPS = 2
+STEPS = 3
 """Dimensions in which a newcomer differs from the incumbent, at most."""
-GROWTH = 0.6
+GROWTH = 0.5
 """Share of a round's calls that may go to those that are there already; the rest is for newcomers."""
 LEARNT = 24
 """Units of train that a new instruction is made from."""

@@ -83,16 +83,16 @@ class Simba:
             teleprompter.strategies = [*map(known, takes), watched(writes, asked)]
             made: NERProgram = teleprompter.compile(student, trainset=examples[: planned.units], seed=self.seed)
             on_dev(search, [student, *(c["program"] for c in made.candidate_programs)])
-            asked.complain()
+            asked.report(search)
             return made
 
         return run(search, make, examples)
 
 
 def on_dev(search: Search, programs: Sequence[NERProgram]) -> None:
-    """Score programs on as many dev documents as all of them can be, with the calls that are left."""
-    sizes = range(len(search.order), 1, -1)
-    size = next((n for n in sizes if len(programs) * calls_for(search.program, search.sample(n)) <= search.left), 1)
+    """Score programs on as many dev documents as all of them can be, with the calls that are left, but for one document."""
+    sizes, left = range(len(search.order), 1, -1), search.left - calls_for(search.program, search.sample(1))
+    size = next((n for n in sizes if len(programs) * calls_for(search.program, search.sample(n)) <= left), 1)
     for program in programs:
         dspy.Evaluate(devset=valset(search, size), metric=metric)(program)
 
@@ -102,7 +102,9 @@ def watched(strategy: Callable[..., bool], asked: Asked) -> Callable[..., bool]:
 
     def append_a_rule(*args: Any, **kwargs: Any) -> bool:
         with asked.noted():
-            return strategy(*args, **kwargs)
+            written = strategy(*args, **kwargs)  # False where it did not ask
+        asked.answered += written
+        return written
 
     return append_a_rule
 

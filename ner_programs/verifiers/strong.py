@@ -27,17 +27,18 @@ class Strong(dspy.Module):
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Replace the candidates of `text`; where the call fails they stand."""
-        with dspy.context(lm=self._lm()):
+        with dspy.context(lm=self.lm()):
             return _instead(candidates, self.extract(text, knowledge, exclude))
 
     async def aforward(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Replace them asynchronously."""
-        with dspy.context(lm=self._lm()):
+        with dspy.context(lm=self.lm()):
             return _instead(candidates, await self.extract.acall(text, knowledge, exclude))
 
-    def _lm(self) -> Any:
+    def lm(self) -> Any:
+        """Return the strong LM."""
         lm = dspy.settings.lm
         if not has_strong(lm):
             raise LMSetupError(

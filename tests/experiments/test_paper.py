@@ -84,14 +84,14 @@ OPTIMIZERS = """
 [[grid]]
 extends = ["{base}"]
 parts = [["dev", "test"]]
-"corpus.sample" = [{{ dev = 4, test = 4 }}]
+"corpus.sample" = [{{ train = 12, dev = 3, test = 3 }}]
 "optimizer.name" = ["none"]
 [[grid]]
 extends = ["{base}"]
 parts = [["dev", "test"]]
-"corpus.sample" = [{{ dev = 4, test = 4 }}]
+"corpus.sample" = [{{ train = 12, dev = 3, test = 3 }}]
 "optimizer.name" = ["labeled"]
-"optimizer.budget" = [{{ calls = 100 }}]
+"optimizer.budget" = [{{ calls = 60 }}]
 seed = [1, 2]
 """
 SMALL = {
@@ -209,7 +209,7 @@ def test_the_optimizers_page_has_dev_and_test_and_every_run_is_an_object(made: t
     said = made[1].json["tables"]["optimizers"]["rows"]
     assert [(r["optimizer"], r["seed"]) for r in said] == [("none", 1), ("labeled", 1), ("labeled", 2)]
     assert (
-        said[0]["lm_calls"] == 0 < said[1]["lm_calls"] <= 100 and made[2].json["tables"]["optimizers"]["rows"] == said
+        said[0]["lm_calls"] == 0 < said[1]["lm_calls"] <= 60 and made[2].json["tables"]["optimizers"]["rows"] == said
     )
     page = (made[0] / "one" / "paper" / "optimizers.md").read_text()
     for row in said[:1]:

@@ -12,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import tracking
-from experiments.pages.chart import trial_chart
-from experiments.pages.highlight import Mark, changed, highlighted
+from experiments.pages.chart import Dot, legend, run_chart, trial_chart
+from experiments.pages.compiling import differences
+from experiments.pages.highlight import Mark, changed, changed_lines, highlighted
 from experiments.pages.report import _files, scale
+from experiments.program_changes import briefly, program_changes
+from experiments.run_note import Tried, _way
 from experiments.scoring.answers import dump
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
 from optimizers._base import Scored
+from tests import tiny
 from tests.experiments.conftest import OMENS, POTIONS, Place
 
 
@@ -109,6 +113,7 @@ def test_comparison_page(place: Place, public: Any, weaker: Any, tmp_path: Path)
     assert f"{delta:+.3f}".replace("-", "−") in page
     assert page.count('class="track"') == 2 * (len(said["runs"]) + len(said["floors"])) - 1
     assert "program.demos.k" in page and "corpus.path" not in page  # only what differs
+    assert page.count("best F1 so far on dev against LM calls") == 1  # of the one run that was compiled
     client = tracking.open_store(place.home)
     assert Path(client.download_artifacts(weaker["run_id"], "comparison-dev.html")).read_text(encoding="utf-8") == page
 
@@ -146,6 +151,109 @@ def test_a_scale_holds_its_values(values: list[float]) -> None:
     assert low < high and all(low - 1e-9 <= v <= high + 1e-9 for v in values)
 
 
+@given(st.lists(st.sampled_from(["a", "b <i>", "", "c"]), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_changed_lines_hold_what_changed(before: list[str], after: list[str]) -> None:
+    diff = changed_lines("\n".join(before), "\n".join(after))
+    assert (diff is None) == ("\n".join(before) == "\n".join(after))
+    assert diff is None or "<ins>" in str(diff) or "<del>" in str(diff)
+    assert "<i>" not in str(diff)
+
+
+def test_lines_far_from_a_change_are_left_out() -> None:
+    lines = [f"line {n}." for n in range(40)]
+    diff = str(changed_lines("\n".join(lines), "\n".join([*lines[:20], "A rule.", *lines[20:]])))
+    assert "<ins>A rule." in diff or "<ins>A" in diff
+    assert "line 17." not in diff and "line 18." in diff and "line 21." in diff and "line 22." not in diff
+    assert text_of(diff).startswith("⋯\n") and text_of(diff).endswith("\n⋯")
+
+
 def test_chart_has_a_dot_a_trial() -> None:
-    svg = str(trial_chart([(10, 0.5, ""), (20, 0.4, "k = 2"), (30, 0.7, "k < 3")]))
-    assert svg.count("<circle") == 3 and "k &lt; 3" in svg and "after 20 calls" in svg
+    dots = [Dot(10, 0.5, 4, (0.4, 0.6)), Dot(20, 0.4, 9, None, "k = 2"), Dot(30, 0.7, 9, (0.6, 0.8), "k < 3")]
+    svg = str(trial_chart(dots))
+    assert svg.count("<circle") == 3 and "k &lt; 3" in svg and "on 9 documents after 20 calls" in svg
+    assert svg.count('fill="var(--paper)"') == 1 and "(0.600–0.800)" in svg and svg.count('opacity=".55"') == 2
+
+
+def test_run_chart_has_a_line_and_an_end_a_run() -> None:
+    runs = [(f"run <{n}>", [(10, 0.5), (20, 0.6), (25, 0.61)]) for n in range(9)]
+    svg, names = str(run_chart(runs)), str(legend([name for name, _ in runs]))
+    assert svg.count("<path") == svg.count("<circle") == 9 and "run &lt;8&gt;: 0.610 after 25 calls" in svg
+    assert names.count("<span>") == 9 and "dashed" in names and "<8>" not in names
+
+
+def test_the_page_says_what_each_trial_changed_and_what_compiling_made(page: str, place: Place, public: Any) -> None:
+    said = text_of(page)
+    assert "As the trials went" in said and "The compiled program against the first" in said
+    kept = tracking.read_file(tracking.open_store(place.home), public["run_id"], "changes.json")
+    rows = re.findall(r'<tr( class="program")?><td class="n">(\d+)</td><td class="n">(\d\.\d{3})', page)
+    assert [int(n) for mark, n, _ in rows if mark] == kept["kept"][-1:] and len(rows) == 2
+    assert re.search(r"0\.\d{3}–[01]\.\d{3}", said.partition("As the trials went")[2])
+    for name, before, after in kept["settings"]:
+        assert re.search(rf"<td>{re.escape(name)}</td>.*<del>{before}</del>.*<ins>{after}</ins>", page)
+    if not kept["settings"]:
+        assert "Nothing is different" in said
+
+
+def test_of_a_private_corpus_there_is_no_change_of_text(place: Place, private: Any) -> None:
+    client = tracking.open_store(place.home)
+    kept = json.dumps(tracking.read_file(client, private["run_id"], "changes.json"))
+    assert not [name for name in (*POTIONS, *OMENS, "never its dose") if name in kept]
+
+
+SECRET = "Mark zorvexan as a potion."
+
+
+def test_changes_of_a_program_are_told() -> None:
+    first = tiny.program(demos={"name": "tfidf", "k": 2}, guidelines="Mark all.")
+    compiled = first.with_settings(demos={"k": 4}, format={"name": "tanl"})
+    predict = compiled.extract.predict
+    predict.signature = predict.signature.with_instructions(f"{predict.signature.instructions}\n{SECRET}")
+    predict.demos = list(compiled.examples(tiny.TRAIN[:2]))
+    made = program_changes(first, compiled, private=False)
+    assert {name: (a, b) for name, a, b in made["settings"]} == {
+        "demos.k": ("2", "4"),
+        "format.name": ("json_list", "tanl"),
+    }
+    extract = made["predictors"]["extract.predict"]
+    assert SECRET in extract["instructions"][1] and SECRET not in extract["instructions"][0]
+    assert extract["lines_added"] >= 1 and len(extract["demos_added"]) == 2 and extract["demos_removed"] == []
+    assert tiny.TRAIN[0].text in extract["demos_added"][0]["text"]
+    assert "demos.k 2 → 4" in briefly(made) and "demonstrations +2 −0" in briefly(made)
+    page = differences({"changes.json": made})
+    assert page is not None and SECRET.split()[1] in text_of(str(page["predictors"][0]["diff"]))
+
+
+def test_changes_of_a_private_program_are_counted_and_bear_no_text() -> None:
+    first = tiny.program(demos={"name": "tfidf", "k": 2})
+    compiled = first.with_settings(demos={"k": 4})
+    predict = compiled.extract.predict
+    predict.signature = predict.signature.with_instructions(SECRET)
+    predict.demos = list(compiled.examples(tiny.TRAIN[:2]))
+    made = program_changes(first, compiled, private=True)
+    said = json.dumps(made) + briefly(made)
+    assert "zorvexan" not in said and not any(d.text in said for d in tiny.TRAIN)
+    extract = made["predictors"]["extract.predict"]
+    assert "instructions" not in extract and extract["lines_added"] == 1
+    assert all(d.keys() == {"id"} for d in extract["demos_added"])
+    page = differences({"changes.json": made})
+    assert page is not None and page["predictors"][0]["diff"] is None and page["predictors"][0]["lines"][0] == 1
+
+
+def test_a_program_that_is_as_it_was_has_no_changes() -> None:
+    program = tiny.program(demos={"name": "tfidf", "k": 2})
+    made = program_changes(program, program.deepcopy(), private=False)
+    assert differences({"changes.json": made}) is None and briefly(made) == ""
+    assert differences({}) is None
+
+
+def test_what_was_taken_from_the_pool_is_told_by_id() -> None:
+    made = program_changes(tiny.program(), tiny.program(tiny.TRAIN[2:]), private=True)
+    assert len(made["pool"]["removed"]) == 2 and made["pool"]["added"] == [] and briefly(made) == "pool 10 → 8"
+
+
+def test_the_description_says_how_dev_rose_with_the_calls() -> None:
+    trials = [Tried(n, {}, 5 if n < 3 else 9, f1, calls=10 * n) for n, f1 in enumerate((0.5, 0.6, 0.55, 0.5, 0.58), 1)]
+    assert _way(trials) == (
+        "**Best so far on dev**: 0.500 (5 documents) after 10 calls, 0.600 (5 documents) after 20 calls, "
+        "0.550 (9 documents) after 30 calls, 0.580 (9 documents) after 50 calls"
+    )

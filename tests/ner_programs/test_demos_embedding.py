@@ -38,6 +38,17 @@ def test_the_pool_is_encoded_once_for_all_programs_threads_and_settings(encoder:
     assert encoder.texts[TEXT] == before, "vectors of texts asked for are remembered"
 
 
+def test_a_part_of_the_pool_takes_its_vectors_from_the_whole(encoder: Any, tmp_path: Path) -> None:
+    program = SPEC.build(pool=Pool.of(NOTES))
+    nearest = [d["id"] for d in program.extract.demos(TEXT)]
+    encoder.texts.clear()
+    part = program.with_pool(program.pool.without(nearest[-1:]))
+    shown = [d["id"] for d in part.extract.demos(TEXT)]
+    assert shown[-2:] == nearest[-3:-1] and not encoder.texts, "nothing is encoded again"
+    again = bundle.load(bundle.save(part, tmp_path / "bundle"))
+    assert [d["id"] for d in again.extract.demos(TEXT)] == shown and set(encoder.texts) == {TEXT}
+
+
 def test_vectors_are_compared_by_their_direction(encoder: Any) -> None:
     select = build(Pool.of(NOTES), k=20)
     scores = select.scores(TEXT, ())

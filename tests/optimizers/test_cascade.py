@@ -159,6 +159,10 @@ class TestComponent:
     def test_without_a_strong_lm_it_says_so(self) -> None:
         with dspy.context(lm=MeteredLM(Meter(Weak()))), pytest.raises(LMSetupError, match=r"\[lm\.strong\]"):
             program(verify={**STRONG, "threshold": 1.0})(DEV[0].text)
+        weak = Weak()
+        with dspy.context(lm=MeteredLM(Meter(weak))), pytest.raises(LMSetupError, match=r"\[lm\.strong\]"):
+            optimizers.compile(program(verify=STRONG), {"name": "cascade"}, train=TRAIN, dev=DEV)
+        assert not weak.requests
 
     def test_a_verifier_inside_is_found_taught_and_saved(self, tmp_path: Path) -> None:
         verify = {"name": "cascade", "of": {"name": "cascade", "of": {"name": "llm", "k": 3}}}
@@ -286,7 +290,7 @@ class TestOptimizer:
 def test_thresholds_ascend_and_each_asks_more(sure: list[float]) -> None:
     found = thresholds(sure)
     asked = [sum(c <= t for c in sure) for t in found]
-    assert found == sorted(set(found)) and asked == sorted(set(asked)) and 0 < found[0] and found[-1] <= 1
+    assert found == sorted(set(found)) and asked == sorted(set(asked)) and found[0] > 0 and found[-1] <= 1
     assert len(found) <= len(SHARES) and asked[-1] == len(sure)
 
 

@@ -71,6 +71,10 @@ def writer(request: Request, what: str = MAGIC) -> str:
     return "".join(f"[[ ## {name} ## ]]\n{value}\n\n" for name, value in said.items()) + "[[ ## completed ## ]]"
 
 
+def broken(request: Request) -> str:
+    raise LMServerError("down", model="x", provider="y")
+
+
 class Bench:
     """A task model and one that writes instructions, on one account; what they were asked, and the trials."""
 
@@ -132,9 +136,6 @@ def test_a_budget_holds_at_eight_at_once(name: str, calls: int) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_model_that_writes_nothing_is_reported(name: str) -> None:
-    def broken(request: Request) -> str:
-        raise LMServerError("down", model="x", provider="y")
-
     bench = Bench(broken)
     made = bench.compile(name)
     assert {"no instruction was written": "LMServerError"} in [dict(t.changes) for t in bench.trials]
@@ -152,10 +153,11 @@ def test_a_model_that_is_set_up_wrongly_ends_the_run(name: str) -> None:
     assert len(bench.prompt.requests) == 1
 
 
-def test_rules_that_are_empty_are_an_empty_proposal() -> None:
+@pytest.mark.parametrize("name", ["gepa", "infer_rules"])
+def test_an_empty_answer_is_no_instruction(name: str) -> None:
     bench = Bench(lambda request: writer(request, " "))
-    bench.compile("infer_rules")
-    assert "extract" in [t.changes.get("empty proposal") for t in bench.trials]
+    bench.compile(name)
+    assert {"no instruction was written": "empty"} in [dict(t.changes) for t in bench.trials]
 
 
 def test_each_candidate_of_infer_rules_sees_other_examples_and_keeps_its_own_rules() -> None:
@@ -184,8 +186,8 @@ def test_simba_comes_to_its_end_with_what_it_plans() -> None:
 
 def test_demonstrations_that_simba_takes_say_which_document_they_are_from() -> None:
     """So they are not shown for another part of it."""
-    bench = Bench()
-    made = bench.compile("simba", 1000)
+    bench = Bench(broken)
+    made = bench.compile("simba")
     tried = [d for t in bench.trials for d in t.program.extract.predict.demos]
     assert tried and {d["document"] for d in tried} <= {d.id for d in TRAIN}
     assert all(d.get("group") for d in made.extract.predict.demos)
@@ -195,7 +197,12 @@ def test_demonstrations_that_simba_takes_say_which_document_they_are_from() -> N
 def notes() -> tuple[Any, NERProgram]:
     """A part of the sample corpus."""
     corpus = wardnotes.build()
-    spec = ProgramSpec(labels=corpus.labels, unit="sentence", format={"name": "tanl"}, demos={"name": "tfidf", "k": 4})
+    spec = ProgramSpec(
+        labels={label.name: label.definition for label in corpus.labels},
+        unit="sentence",
+        format={"name": "tanl"},
+        demos={"name": "tfidf", "k": 4},
+    )
     return corpus, spec.build(None, Pool.of(corpus.train[:15], "sentence"))
 
 
@@ -214,3 +221,14 @@ def test_with_the_offline_engine_the_same_seed_gives_the_same_program(name: str,
         told = [(t.number, dict(t.changes), t.scored.total, t.documents, t.calls) for t in trials]
         runs.append((identity(made), told, lm.meter.spent.calls))
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_verifier_keeps_its_demonstrations_and_gets_no_rules_from_examples_that_show_no_verdict(name: str) -> None:
+    bench, given = Bench(), program(TRAIN, verify={"name": "llm", "mode": "reject"})
+    made = bench.compile(name, 900, given)
+    verifier = made.verify.verifier.predict  # type: ignore[union-attr]
+    assert verifier.demos and all("verdicts" in d for d in verifier.demos)
+    if name == "infer_rules":
+        assert MAGIC not in verifier.signature.instructions
+    assert bench.trials[-1].scored.total.f1 == 1.0
