@@ -28,7 +28,7 @@ class Asked:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note what goes wrong in the block (a ValueError: the answer was empty); what is wrong with the LM's set-up ends the run."""
+        """Note what goes wrong in the block (a ValueError: the answer was empty); a wrong set-up of the LM ends the run."""
         try:
             yield
         except (LMError, AdapterParseError, ValueError) as error:

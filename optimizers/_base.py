@@ -19,6 +19,7 @@ from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
 from ner_programs.units import split
+from ner_programs.verifiers.strong import Strong
 from optimizers._errors import BudgetError
 
 Tick = Callable[[], None]
@@ -127,8 +128,9 @@ def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
 
 
 def calls_for(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:
-    """Return how many calls one pass over `documents` makes at most."""
-    return len(program.predictors()) * units_of(program, documents)
+    """Return how many calls one pass over `documents` makes at most; a strong LM asks with the extractor's own predictor."""
+    each = len(program.predictors()) + len(list(program.named_sub_modules(Strong)))
+    return each * units_of(program, documents)
 
 
 def units_of(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:

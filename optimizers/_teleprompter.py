@@ -33,11 +33,9 @@ from optimizers._base import Scored, Trial, calls_for, units_of
 from optimizers._changes import changed
 from optimizers._search import Contender, Search, identity
 
-EMPTY = "empty proposal"
-"""The change of a trial that stands for an instruction that came empty, and which stage it was for."""
+EMPTY = "empty proposal"  # the change of a trial that stands for an instruction that came empty: for which stage
 ORIGIN = ("id", "document", "group")
-UNITS = 1000
-"""How many units of train DSPy is given at most; a seeded draw of documents."""
+UNITS = 1000  # of train that DSPy is given at most: a seeded draw of documents
 
 
 class Ended(BaseException):  # no Exception: DSPy turns those into a score

@@ -76,5 +76,5 @@ def build(
     Raises ComponentError where the extra is not installed.
     """
     key = f"encoder {model} {pooling} {api_base}"
-    encoder: Any = pool.once(key, lambda: Encoder(model, pooling, api_base))
+    encoder: Any = pool.whole.once(key, lambda: Encoder(model, pooling, api_base))
     return Embedding(pool, k, encoder)

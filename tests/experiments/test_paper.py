@@ -208,9 +208,7 @@ def test_a_small_pool_is_compared_with_the_crf_of_the_same_draws(made: tuple[Pat
 def test_the_optimizers_page_has_dev_and_test_and_every_run_is_an_object(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     said = made[1].json["tables"]["optimizers"]["rows"]
     assert [(r["optimizer"], r["seed"]) for r in said] == [("none", 1), ("labeled", 1), ("labeled", 2)]
-    assert (
-        said[0]["lm_calls"] == 0 < said[1]["lm_calls"] <= 60 and made[2].json["tables"]["optimizers"]["rows"] == said
-    )
+    assert said[0]["lm_calls"] == 0 < said[1]["lm_calls"] <= 60 and made[2].json["tables"]["optimizers"]["rows"] == said
     page = (made[0] / "one" / "paper" / "optimizers.md").read_text()
     for row in said[:1]:
         for part in ("dev", "test"):
