@@ -26,6 +26,7 @@ from ner_programs.scoring import Counts
 from ner_programs.types import Document
 from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, score, units_of, within
 from optimizers._errors import BudgetError, OutageError
+from optimizers._racing import worse
 
 FINALISTS = 2
 WITHOUT_LIMIT = 12
@@ -133,13 +134,16 @@ class Search:
     def choose(self, *favoured: NERProgram) -> NERProgram:
         """Return the best program on the whole of dev, of the `favoured` and then the best of what was tried.
 
-        As many are scored as the calls that are left pay for, in this order; where they pay for less than two on the whole of
-        dev, the two are compared on as much of it as they pay for. Ties go to the cheaper program, then to the earlier one.
+        As many are scored as the calls that are left pay for, in this order; second is the program that all began with, unless
+        it was found to be clearly worse. Where they pay for less than two on the whole of dev, the two are compared on as much
+        of it as they pay for. Ties go to the cheaper program, then to the earlier one.
         Raises BudgetError where nothing could be scored, OutageError where too many calls failed.
         """
         wanted = [self.contenders.setdefault(identity(p), Contender(p, {})) for p in favoured]
-        ranked = [*wanted, *self.best()] or [Contender(self.program, {})]
-        finalists = list({id(c): c for c in ranked}.values())
+        first = self.contenders.setdefault(identity(self.program), Contender(self.program, {}))
+        ranked = [*wanted, *(c for c in self.best() if c.rows)] or [first]
+        second = [] if self._clearly_worse(first, ranked[0]) else [first]
+        finalists = list({id(c): c for c in (ranked[0], *second, *ranked[1:])}.values())
         places = range(self._payable(finalists[:FINALISTS]))
         with suppress(BudgetSpent):
             for n, contender in enumerate(finalists):
@@ -165,6 +169,10 @@ class Search:
         top = max(c.f1(places) for c in fit)
         equal = [c for c in fit if c.f1(places) == top]
         return min(equal, key=lambda c: (size_of(c.program, self.order) if len(equal) > 1 else 0, c.number)).program
+
+    def _clearly_worse(self, ours: Contender, theirs: Contender) -> bool:
+        both = sorted(ours.rows.keys() & theirs.rows.keys())
+        return worse([ours.rows[i] for i in both], [theirs.rows[i] for i in both], looks=1)
 
     def _payable(self, finalists: Sequence[Contender]) -> int:
         """Return how many documents of the order all `finalists` can be scored on, of what is left of the budget."""

@@ -162,8 +162,13 @@ class Course:
                 self._drop(runner)
 
     def _finish(self) -> None:
-        """Bring the best two to as many documents as the calls that are left pay for; the better one leads."""
-        pair = self._ranked()[:2]
+        """Bring the best two to as many documents as the calls that are left pay for; the better one leads.
+
+        The program that all began with is one of them, unless it was found to be clearly worse than the best.
+        """
+        pair, first = self._ranked()[:2], self._runner(self.space.start)
+        if first not in pair and not worse(first.rows, pair[0].rows, 1, self.seed):
+            pair[1:] = [first]
         size = self._payable(pair, len(self.search.order))
         for runner in pair:
             self._grow(runner, size)

@@ -120,7 +120,18 @@ def test_of_equals_the_cheaper_is_chosen() -> None:
     with bench.search.spending():
         for k in (3, 1, 2):
             bench.search.score(shown(k), {}, bench.search.sample(10))
-    assert identity(bench.search.choose()) == identity(shown(1))
+    assert identity(bench.search.choose()) == identity(bench.first)  # which shows none, and was not tried before
+
+
+def test_the_first_program_is_a_finalist_unless_it_is_clearly_worse() -> None:
+    for needed, finals in ((0, [shown(2), program()]), (1, [shown(2), shown(1)])):
+        bench = Bench(better_with(needed), calls=110)
+        with bench.search.spending():
+            for made in (bench.first, shown(1), shown(2)):
+                bench.search.score(made, {}, bench.search.sample(10))
+        bench.search.choose(shown(2))
+        whole = [identity(t.program) for t in bench.trials if t.documents == len(DEV)]
+        assert whole == [identity(p) for p in finals]
 
 
 def test_favoured_programs_come_first_and_need_no_trial_before() -> None:
