@@ -60,6 +60,14 @@ def learns(needed: int) -> Callable[[Request], str]:
     return lambda request: gold(request) if shots(request) >= needed else "[]"
 
 
+def helped(script: Callable[[Request], str] = gold) -> Callable[[Request], str]:
+    """A model that finds nothing in dev texts without demonstrations: so that a program with some is the better one."""
+    dev = {d.text for d in DEV}
+    return lambda request: (
+        script(request) if shots(request) or text_of(request).rpartition("### text\n")[2] not in dev else "[]"
+    )
+
+
 class TestEvery:
     @pytest.mark.parametrize("name", EVERY)
     def test_leaves_the_program_it_is_given_alone(self, name: str) -> None:
@@ -282,13 +290,14 @@ class TestScore:
 
 class TestLabeled:
     def test_shows_k_demonstrations_from_train(self) -> None:
-        bench = Bench()
+        bench = Bench(helped())
         made = bench.compile({"name": "labeled", "k": 4})
         demos = state_of(made)["extract.predict"]["demos"]
         assert len(demos) == 4 == len({d["text"] for d in demos}) and {d["text"] for d in demos} <= {
             d.text for d in TRAIN
         }
-        assert all(shots(r) == 4 for r in bench.backend.requests) and len(bench.trials) == 1
+        assert [shots(r) for r in bench.backend.requests] == [4] * len(DEV) + [0] * len(DEV)
+        assert [t.changes for t in bench.trials] == [{"labeled": 4, "seed": 1, "demonstrations": 4}, {}]
 
     def test_leaves_the_verifiers_demonstrations_to_the_verifier(self) -> None:
         made = Bench().compile({"name": "labeled", "k": 4}, program(verify={"name": "llm", "k": 3}))
@@ -299,7 +308,7 @@ class TestLabeled:
 
 class TestBootstrap:
     def test_shows_only_what_was_right(self) -> None:
-        bench = Bench(lambda request: gold(request, lambda text: "Takes" in text))
+        bench = Bench(helped(lambda request: gold(request, lambda text: "Takes" in text)))
         made = bench.compile({"name": "bootstrap", "k": 4, "bootstrapped": 4}, seed=3)
         demos = state_of(made)["extract.predict"]["demos"]
         tried = {text_of(r).rpartition("### text\n")[2] for r in bench.backend.requests[: bench.at[0] - len(DEV)]}
@@ -310,7 +319,7 @@ class TestBootstrap:
         assert len(demos) == 4 and not set(demos[0]) & {"entities", "exclude", "augmented"}
 
     def test_nothing_right_leaves_labelled_ones(self) -> None:
-        made = Bench(lambda request: "[]").compile({"name": "bootstrap", "k": 3, "bootstrapped": 2})
+        made = Bench(learns(1)).compile({"name": "bootstrap", "k": 3, "bootstrapped": 2})
         assert len(state_of(made)["extract.predict"]["demos"]) == 3
 
     def test_a_failed_call_is_not_right(self) -> None:
@@ -321,9 +330,9 @@ class TestBootstrap:
                 raise LMInvalidRequestError("filtered", model="m")
             return gold(request)
 
-        made = Bench(script).compile({"name": "bootstrap", "k": 2, "bootstrapped": 2})
+        made = Bench(helped(script)).compile({"name": "bootstrap", "k": 2, "bootstrapped": 2})
         assert len(made.extract.predict.demos) == 2 and not any(d.get("augmented") for d in made.extract.predict.demos)
-        right = Bench().compile({"name": "bootstrap", "k": 2, "bootstrapped": 2})
+        right = Bench(helped()).compile({"name": "bootstrap", "k": 2, "bootstrapped": 2})
         assert all(d.get("augmented") for d in right.extract.predict.demos)  # DSPy's mark of an own answer
 
     def test_with_the_offline_engine(self) -> None:

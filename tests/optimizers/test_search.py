@@ -151,7 +151,10 @@ def test_nothing_that_can_be_scored_is_an_error() -> None:
         Bench(dev=())
     bench = Bench(dev=(Document("l", "Takes aspirin. Has gout. Feels well."),), calls=2)
     search = Search(program(unit="sentence"), bench.search.order, Budget(calls=2), bench.trials.append)
-    with pytest.raises(BudgetError, match=r"2 calls.*does not allow one trial"), bench.lm.meter.limited(Budget(calls=2)):
+    with (
+        pytest.raises(BudgetError, match=r"2 calls.*does not allow one trial"),
+        bench.lm.meter.limited(Budget(calls=2)),
+    ):
         search.choose()
 
 
