@@ -17,7 +17,7 @@ from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_for
 from optimizers._search import WITHOUT_LIMIT
-from optimizers._verifier import TRIES
+from optimizers._verifier import TRIES, llm_verifier
 
 SAMPLE = 20
 CALL, TOKEN = 0.003, 1.2e-5  # seconds of the offline engine, on two cores
@@ -102,7 +102,8 @@ def _compile_calls(spec: RunSpec, program: NERProgram, dev: int, each: tuple[int
     most = [] if budget.calls is None else [budget.calls]
     most += [] if budget.tokens is None else [max(1, budget.tokens // sum(each))]
     most += [max(1, int(budget.cost / cost))] if budget.cost is not None and cost else []
-    taught = TRIES * getattr(getattr(program.verify, "verifier", None), "k", 0)
+    verifier = llm_verifier(program)
+    taught = TRIES * verifier.k if verifier is not None else 0
     return min(most) if most else WITHOUT_LIMIT * dev + taught
 
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
+from experiments.trial_runs import said, shown
 from optimizers._base import Trial
 
 Tick = Callable[[], None]
@@ -55,12 +57,12 @@ class Progress:
         if self.console is not None:
             self.console.print(text, markup=False, soft_wrap=True)
 
-    def trial(self, trial: Trial) -> None:
-        """Show a finished trial in one line."""
+    def trial(self, trial: Trial, *, private: bool) -> None:
+        """Show a finished trial in one line; of a private corpus no change that is a text."""
         if self.console is None:
             return
         total = trial.scored.total
-        changes = ", ".join(f"{k}={v}" for k, v in trial.changes.items()) or "as it is"
+        changes = escape(said(shown(trial.changes, private=private)))
         f1 = f"{total.f1:.3f}" if trial.documents else "-"
         failed = f", {total.unanswered} unanswered" if total.unanswered else ""
         self.console.print(

@@ -58,7 +58,7 @@ def run(
 
         def finished(trial: Trial) -> None:
             tracker.trial(trial)
-            progress.trial(trial)
+            progress.trial(trial, private=tracker.tracker.private)
 
         plain, started = spec.optimizer["name"] == "none", time.monotonic()
         with progress.step("compiling"):

@@ -55,13 +55,22 @@ class TrialRuns:
 
 
 def shown(changes: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
-    """Return the changes of a trial that may be shown: where the corpus is private, no text of several words."""
-    return {k: v for k, v in changes.items() if not (private and isinstance(v, str) and len(v.split()) > 1)}
+    """Return the changes of a trial that may be shown: where the corpus is private, no instruction and no other text."""
+    return {k: v for k, v in changes.items() if not (private and (k.endswith("instruction") or _is_text(v)))}
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether a value is, or holds, more than a name: several words, or letters of a script that may have no blanks."""
+    if isinstance(value, Mapping):
+        return any(map(_is_text, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_text, value))
+    return isinstance(value, str) and (len(value.split()) > 1 or not value.isascii())
 
 
 def said(changes: Mapping[str, Any]) -> str:
     """Return changes in one short line."""
-    line = ", ".join(f"{key} = {value}" for key, value in changes.items()) or "as it is"
+    line = " ".join(", ".join(f"{key} = {value}" for key, value in changes.items()).split()) or "as it is"
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 

@@ -15,13 +15,15 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
 
 REACH = 3
 """How many words an edge may move."""
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x10000)) if category(c).startswith("M"))
+_TOKEN = re.compile(rf"[\w{_MARKS}]+|[^\w\s]")  # accents and vowel signs that are written as marks are parts of words
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _WEIGHT = 3.0  # what a more general count weighs against a special one, in observations
 _LENGTHS = 8
@@ -46,7 +48,7 @@ class Words:
 
 @lru_cache(maxsize=1 << 16)
 def _kind(word: str) -> str:
-    if not word.isalnum():
+    if not word[0].isalnum():
         return word
     if any(c.isdigit() for c in word):
         return "0" if word.isdigit() else "a0"

@@ -69,7 +69,7 @@ def save(
         _write(draft / "program.json", manifest)
         _write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
-            needed = program.spec.demos or hasattr(getattr(program.verify, "verifier", None), "pool")
+            needed = program.spec.demos or _learns(getattr(program.verify, "verifier", None))
             lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
         index = getattr(program.extract.select, "index", None)
         if isinstance(index, str) and index in program.pool.arrays:
@@ -136,6 +136,11 @@ def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
             predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
     except (KeyError, TypeError) as error:
         raise BundleError(f"the state of predictor {name!r} is damaged: {_line(error)}") from error
+
+
+def _learns(verifier: Any) -> bool:
+    """Say whether a verifier, or one that it asks (`of`), learns from the pool."""
+    return verifier is not None and (hasattr(verifier, "pool") or _learns(getattr(verifier, "of", None)))
 
 
 def _plain(demo: Any) -> dict[str, Any]:

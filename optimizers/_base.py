@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import dspy
 
@@ -23,6 +23,8 @@ from ner_programs.verifiers.strong import Strong
 from optimizers._errors import BudgetError
 
 Tick = Callable[[], None]
+Labelled = TypeVar("Labelled", bound=Any)
+"""A document, or an example: something with `entities`."""
 OUTAGE = 0.02
 """A candidate with a larger share of unanswered calls is not ranked: an outage must not choose the program."""
 
@@ -127,10 +129,22 @@ def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
             raise
 
 
+def interleaved(pieces: Sequence[Labelled]) -> list[Labelled]:
+    """Return pieces with and without `entities`, each in their order, so mixed that every beginning has its share of both."""
+    parts = [p for p in pieces if p.entities], [p for p in pieces if not p.entities]
+    places = [((i + 0.5) / len(part), n) for n, part in enumerate(parts) for i in range(len(part))]
+    following = [iter(part) for part in parts]
+    return [next(following[n]) for _, n in sorted(places)]
+
+
 def calls_for(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:
-    """Return how many calls one pass over `documents` makes at most; a strong LM asks with the extractor's own predictor."""
-    each = len(program.predictors()) + len(list(program.named_sub_modules(Strong)))
-    return each * units_of(program, documents)
+    """Return how many calls one pass over `documents` makes at most."""
+    return calls_a_unit(program) * units_of(program, documents)
+
+
+def calls_a_unit(program: dspy.Module) -> int:
+    """Return how many calls a unit of text takes at most; a strong LM asks with the extractor's own predictor."""
+    return len(program.predictors()) + len(list(program.named_sub_modules(Strong)))
 
 
 def units_of(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:

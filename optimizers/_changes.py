@@ -1,7 +1,8 @@
-"""What a program has other than the one that a search began with: the changes of a trial."""
+"""Settings by dotted name, and what a program has other than the one that a search began with: the changes of a trial."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ner_programs.program import NERProgram
@@ -31,4 +32,16 @@ def changed(program: NERProgram, first: NERProgram) -> dict[str, Any]:
             changes[f"{prefix}lines left out"] = len(gone)
         if [dict(d) for d in predictor.demos] != [dict(d) for d in before[name].demos]:
             changes[f"{prefix}demonstrations"] = len(predictor.demos)
+    return changes
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, as `with_settings` takes it."""
+    changes: dict[str, Any] = {}
+    for key, value in settings.items():
+        name, _, option = key.removeprefix("program.").partition(".")  # as --set writes it, too
+        if option:
+            changes.setdefault(name, {})[option] = value
+        else:
+            changes[name] = value
     return changes

@@ -22,7 +22,8 @@ from ner_programs._errors import ComponentError
 from ner_programs.components import names
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import in_threads
+from optimizers._base import calls_a_unit, in_threads
+from optimizers._changes import nested
 from optimizers._verifier import TRIES, taught
 
 DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions")
@@ -49,13 +50,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Settings by dotted name, or what `put` does to a program; `shows` says it to people, `price` is in calls, once."""
+    """Settings by dotted name, or what `put` does to a program; `shows` says it to people.
+
+    To make it once takes `price` calls, and answers to `tries` units of text.
+    """
 
     shows: Mapping[str, Any] = field(default_factory=dict)
     hope: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     put: Callable[[NERProgram], NERProgram] | None = None
     price: int = 0
+    tries: int = 0
 
 
 class Space:
@@ -107,7 +112,11 @@ class Space:
 
     def price(self, point: Point) -> int:
         """Return how many calls it takes at most to make the program, before it is scored."""
-        return 0 if point in self._made else sum(value.price for value in self.chosen(point))
+        if point in self._made:
+            return 0
+        chosen = self.chosen(point)
+        each = calls_a_unit(self.program) + any(v.settings.get("verify.name") == "llm" for v in chosen)
+        return sum(v.price + v.tries * each for v in chosen)
 
     def make(self, point: Point) -> NERProgram:
         """Return the program at `point`; may ask the LM."""
@@ -217,11 +226,10 @@ class Space:
         return made
 
     def _demonstrations(self) -> Iterator[Value]:
-        calls_each = 2 if self.program.verify else 1
         for n, (labelled, own) in enumerate(DRAWN if self.examples else ()):
             shows = {"demonstrations": labelled + own, "bootstrapped": own, "seed": self.seed + n}
             put = partial(_drawn, self.examples, labelled, own, self.seed + n)
-            yield Value({k: v for k, v in shows.items() if v}, 0.0, {}, put, TRIED * own * calls_each)
+            yield Value({k: v for k, v in shows.items() if v}, 0.0, {}, put, tries=TRIED * own)
 
 
 def _drawn(examples: Sequence[dspy.Example], labelled: int, own: int, seed: int, program: NERProgram) -> NERProgram:
@@ -250,18 +258,6 @@ def _instructed(instruction: str, program: NERProgram) -> NERProgram:
 def moved(point: Point, to: Mapping[int, int]) -> Point:
     """Return a point with other values in some dimensions."""
     return tuple(to.get(d, i) for d, i in enumerate(point))
-
-
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, as `with_settings` takes it."""
-    changes: dict[str, Any] = {}
-    for key, value in settings.items():
-        name, _, option = key.partition(".")
-        if option:
-            changes.setdefault(name, {})[option] = value
-        else:
-            changes[name] = value
-    return changes
 
 
 def _k(program: NERProgram) -> int:

@@ -29,7 +29,7 @@ from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import Document
-from optimizers._base import Scored, Trial, calls_for, units_of
+from optimizers._base import Scored, Trial, calls_for, interleaved, units_of
 from optimizers._changes import changed
 from optimizers._search import Contender, Search, identity
 
@@ -110,10 +110,18 @@ def mended(
         predictor.signature = predictor.signature.with_instructions(said)
         if predictor is copy.extract.predict:
             given = [dict(d) for d in made.extract.predict.demos]
-            predictor.demos = [dspy.Example(**{**origins.get(d.get("text"), {}), **d}) for d in given]
+            predictor.demos = [dspy.Example(**{**_origin(d, origins), **d}) for d in given]
         elif name in before:
             predictor.demos = list(before[name].demos)
     return copy
+
+
+def _origin(demo: Mapping[str, Any], origins: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return what document a demonstration is from; its text may be a piece of an example's: a unit is cut again if asked."""
+    text = demo.get("text")
+    if not text or text in origins:
+        return origins.get(text or "", {})
+    return next((origin for whole, origin in origins.items() if text in whole), {})
 
 
 def trainset(program: NERProgram, train: Sequence[Document], seed: int, most: int = UNITS) -> list[dspy.Example]:
@@ -125,14 +133,6 @@ def trainset(program: NERProgram, train: Sequence[Document], seed: int, most: in
         taken.append(document)
         units += units_of(program, [document])
     return interleaved(rng.sample(examples := program.examples(taken), len(examples)))
-
-
-def interleaved(examples: Sequence[dspy.Example]) -> list[dspy.Example]:
-    """Return examples with and without mentions, each in their order, so mixed that every beginning has its share of both."""
-    some, none = [e for e in examples if e.entities], [e for e in examples if not e.entities]
-    places = [((i + 0.5) / len(part), n) for n, part in enumerate((some, none)) for i in range(len(part))]
-    parts = iter(some), iter(none)
-    return [next(parts[n]) for _, n in sorted(places)]
 
 
 def documents_for(search: Search, trials: int, calls: int | None = None) -> int:
@@ -221,7 +221,7 @@ class Watch(BaseCallback):
             for mine, theirs in zip(clean.predictors(), program.predictors(), strict=True):
                 theirs.signature, theirs.demos = mine.signature, list(mine.demos)
         if not all("place" in e for e in examples):
-            needed = len(clean.predictors()) * len(examples)
+            needed = calls_for(clean, examples)
         else:
             documents = [self.search.order[e.place] for e in examples]
             known = self.search.contenders.get(identity(clean))

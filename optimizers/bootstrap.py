@@ -12,10 +12,10 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
+from optimizers._base import OnTrial, interleaved
 from optimizers._errors import BudgetError
 from optimizers._search import Search
-from optimizers._teleprompter import Right, interleaved, mended, run, student, trainset
+from optimizers._teleprompter import Right, mended, run, student, trainset
 
 TRIES = 4
 """How many texts are answered for each demonstration that is wanted, at most."""

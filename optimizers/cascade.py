@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from math import ceil, sqrt
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
-from optimizers._base import OnTrial, Scored, calls_made, score, units_of, within
+from optimizers._base import OnTrial, Scored, calls_for, calls_made, score, units_of, within
 from optimizers._search import Contender, Search
 from optimizers._verifier import llm_verifier, taught
 
@@ -75,7 +76,8 @@ class CascadeOptimizer:
         total = search.calls + search.reserve
         stop = calls_made() + total
         with within(budget), suppress(BudgetSpent):
-            first = search.sample(FIRST)
+            if not (first := _paid(alone, search.sample(FIRST), int(ANSWERED * total))):
+                return search.choose(alone)
             _refuse_unsure(score(alone, first))
             learning = calls_made()
             cascaded = self._taught(cascaded, train, (stop - learning) // 4)
@@ -143,7 +145,7 @@ def confidences(program: NERProgram, documents: Sequence[Document], said: Scored
 def thresholds(sure: Sequence[float]) -> list[float]:
     """Return the thresholds at which about so many of the units are verified as `SHARES` says, ascending; the last is 1."""
     ranked = sorted(sure)
-    cuts = [ranked[max(ceil(share * len(ranked)) - 1, 0)] for share in SHARES]
+    cuts = [] if not ranked else [ranked[max(ceil(share * len(ranked)) - 1, 0)] for share in SHARES]
     rounded = sorted({max(min(ceil(cut * 1000) / 1000, 1.0), 0.001) for cut in cuts})
     found = {sum(c <= threshold for c in sure): threshold for threshold in rounded}  # of equal ones the last
     return list(found.values())
@@ -168,16 +170,16 @@ def _pulls(rows: Sequence[Counts]) -> list[float]:
 
 
 def _affordable(program: NERProgram, order: Sequence[Document], calls: int) -> list[Document]:
-    """Return the first documents: all, if the calls pay for them twice, else as many as their share pays for."""
-    if 2 * units_of(program, order) <= calls:
+    """Return the first documents: all, if the calls pay for verifying them, too, else as many as their share pays for."""
+    if calls_for(program, order) + units_of(program, order) <= calls:
         return list(order)
-    chosen, left = list[Document](), int(ANSWERED * calls)
-    for document in order:
-        left -= units_of(program, [document])
-        if left < 0:
-            break
-        chosen.append(document)
-    return chosen
+    return _paid(program, order, int(ANSWERED * calls))
+
+
+def _paid(program: NERProgram, order: Sequence[Document], calls: int) -> list[Document]:
+    """Return the first documents, as many as `calls` pay for."""
+    costs = accumulate(calls_for(program, [d]) for d in order)
+    return [d for d, cost in zip(order, costs, strict=True) if cost <= calls]
 
 
 def _refuse_unsure(said: Scored) -> None:

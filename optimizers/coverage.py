@@ -21,7 +21,8 @@ from ner_programs.demos import Demonstration, Pool
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity, Mention
-from optimizers._base import OnTrial, calls_for, in_threads
+from ner_programs.units import split
+from optimizers._base import OnTrial, calls_a_unit, calls_for, in_threads
 from optimizers._cover import Feature, Features, greedy
 from optimizers._influence import Answer, Marks, worst
 from optimizers._search import Contender, Search
@@ -88,14 +89,13 @@ class Coverage:
 
     def _fixed(self, program: NERProgram, shown: Sequence[Demonstration]) -> list[tuple[NERProgram, dict[str, Any]]]:
         """Return the program with so many of `shown` before what its selector finds, and with all of them instead of that."""
-        made, sizes, select = list[tuple[NERProgram, dict[str, Any]]](), self.k, program.extract.select
+        made, select = list[tuple[NERProgram, dict[str, Any]]](), program.extract.select
+        sizes = sorted({min(k, len(shown)) for k in self.k} - {0})
         for size in sizes if select is not None else ():
-            made.append((showing(program, shown[-size:]), {"demonstrations.coverage": len(shown[-size:])}))
+            made.append((showing(program, shown[-size:]), {"demonstrations.coverage": size}))
         for size in sizes[-1:] if select is not None else sizes:
             alone = showing(program.with_settings(demos=None), shown[-size:])
-            made.append(
-                (alone, {"demonstrations.coverage": len(shown[-size:])} | ({"demos": "none"} if select else {}))
-            )
+            made.append((alone, {"demonstrations.coverage": size} | ({"demos": "none"} if select else {})))
         return made
 
     def _drawn(self, marks: Marks, count: int) -> list[Demonstration]:
@@ -160,9 +160,10 @@ def changed(one: NERProgram, other: NERProgram, documents: Sequence[Document]) -
     demonstrations."""
     calls = 0
     for document in documents:
-        for d in Pool.of([document], one.spec.unit, one.spec.window):
-            shown = [[demo.get("id") for demo in p.extract.demos(d.text, document.kin)] for p in (one, other)]
-            calls += len(other.predictors()) if shown[0] != shown[1] else 0
+        for unit in split(document.text, one.spec.unit, size=one.spec.window):
+            text = document.text[unit.start : unit.end]
+            shown = [[demo.get("id") for demo in p.extract.demos(text, document.kin)] for p in (one, other)]
+            calls += calls_a_unit(other) if shown[0] != shown[1] else 0
     return calls
 
 

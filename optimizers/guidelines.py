@@ -22,7 +22,7 @@ from ner_programs.guidelines import Rule, parse, render
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
-from optimizers._base import OnTrial, Scored, calls_for, score
+from optimizers._base import OnTrial, Scored, calls_for, interleaved, score
 from optimizers._lines import Line, candidates, explains, matters
 from optimizers._search import Contender, Search, identity
 
@@ -61,7 +61,7 @@ class GuidelineLines:
     def _induced(self, search: Search, train: Sequence[Document]) -> list[Line]:
         """Return the candidates of train, where the program has answered as many of its documents as its share pays for."""
         program, sample, left = search.program, list[Document](), search.left // TRAIN_SHARE
-        for document in spread(train, self.seed):
+        for document in interleaved(random.Random(f"train {self.seed}").sample(list(train), len(train))):
             left -= calls_for(program, [document])
             if left < 0:
                 break
@@ -112,14 +112,6 @@ def payable(search: Search, program: NERProgram, documents: Sequence[Document]) 
     """Return the first of `documents`, as many as the program may answer with what the search has left."""
     costs = accumulate(calls_for(program, [d]) for d in documents)
     return [d for d, cost in zip(documents, costs, strict=True) if cost <= search.left]
-
-
-def spread(documents: Sequence[Document], seed: int) -> list[Document]:
-    """Return documents in a seeded order that mixes those with and without mentions in proportion, from the first on."""
-    shuffled = random.Random(f"train {seed}").sample(list(documents), len(documents))
-    parts = [[d for d in shuffled if d.entities], [d for d in shuffled if not d.entities]]
-    placed = [((n + 0.5) / len(part), which, d) for which, part in enumerate(parts) for n, d in enumerate(part)]
-    return [d for *_, d in sorted(placed, key=lambda p: p[:2])]
 
 
 def credited(

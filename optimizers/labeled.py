@@ -12,9 +12,9 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
+from optimizers._base import OnTrial, interleaved
 from optimizers._search import Search
-from optimizers._teleprompter import interleaved, mended, run, student, trainset
+from optimizers._teleprompter import mended, run, student, trainset
 
 
 class Labeled:

@@ -20,6 +20,7 @@ from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import OnTrial, calls_for
+from optimizers._changes import nested
 from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, trainset
 from optimizers.bootstrap import TRIES, with_bootstrapped
@@ -78,15 +79,13 @@ class RandomSearch:
         self, program: NERProgram, examples: Sequence[dspy.Example]
     ) -> Iterator[tuple[dict[str, Any], Any]]:
         yield {}, program.deepcopy
-        settings = itertools.cycle(self._settings()) if examples else self._settings()
-        for seed in itertools.count(self.seed):
-            setting = next(settings, None)
-            if setting is None:
-                return
-            if not examples:
-                yield setting, lambda s=setting: program.with_settings(**nested(s))
-                continue
-            kind = ("labeled", "bootstrapped")[seed % 2]
+        settings = list(self._settings())
+        if not examples:
+            yield from ((s, lambda s=s: program.with_settings(**nested(s))) for s in settings)
+            return
+        for seed in itertools.count(self.seed) if settings else ():
+            turn, at = divmod(seed, len(settings))
+            setting, kind = settings[at], ("labeled", "bootstrapped")[(turn + at) % 2]  # each setting gets both in turn
             made = self._drawn(program, setting, examples, kind, seed)
             yield {**setting, "demonstrations": kind, "seed": seed}, made
 
@@ -106,18 +105,6 @@ class RandomSearch:
         keys = sorted(self.search)
         every = [dict(zip(keys, values, strict=True)) for values in itertools.product(*(self.search[k] for k in keys))]
         yield from random.Random(self.seed).sample(every, len(every))
-
-
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, as `with_settings` takes it."""
-    changes: dict[str, Any] = {}
-    for key, value in settings.items():
-        name, _, option = key.removeprefix("program.").partition(".")  # as --set writes it, too
-        if option:
-            changes.setdefault(name, {})[option] = value
-        else:
-            changes[name] = value
-    return changes
 
 
 def build(

@@ -16,13 +16,14 @@ from typing import Annotated, Any
 
 import dspy
 from dspy.teleprompt import Teleprompter
+from dspy.utils.exceptions import AdapterParseError, LMError
 from pydantic import Field
 
 from ner_programs import ComponentError
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
+from optimizers._base import OnTrial, calls_made
 from optimizers._search import Search
 from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
 
@@ -51,11 +52,18 @@ class Other:
         } | dict.fromkeys(("prompt_model", "reflection_lm"), dspy.settings.lm.role("prompt"))  # fmt: skip
 
         def make(start: NERProgram) -> NERProgram:
+            began = calls_made()
             try:
                 teleprompter = self.make(**filled(self.make.__init__, self.options, supplied))
-                made = teleprompter.compile(start, **filled(self.make.compile, self.arguments, supplied))
-            except (ValueError, TypeError, AssertionError, ImportError, AttributeError) as error:
+            except Exception as error:
                 raise ComponentError(f"{self.make.__name__}: {type(error).__name__}: {error}") from error
+            try:
+                made = teleprompter.compile(start, **filled(self.make.compile, self.arguments, supplied))
+            except (LMError, AdapterParseError):
+                raise
+            except Exception as error:  # of wrong arguments it tells at once; later it may quote the text
+                said = f": {error}" if calls_made() == began else ""
+                raise ComponentError(f"{self.make.__name__}: {type(error).__name__}{said}") from error
             if not isinstance(made, NERProgram) or "forward" in vars(made):
                 raise ComponentError(
                     f"{self.make.__name__} makes a program that lives in code, not in instructions and demonstrations, and "
@@ -84,7 +92,7 @@ def found(name: str) -> type[Teleprompter]:
     place, _, last = name.rpartition(".")
     try:
         module = import_module(place) if place else None
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:  # of ".x" and the like
         raise ComponentError(f"teleprompter: of = {name!r}: {error}") from error
     made = getattr(module, last, None)
     if not (isinstance(made, type) and issubclass(made, Teleprompter)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from math import ceil, floor, log10
 
 from markupsafe import Markup
 
@@ -14,6 +15,7 @@ WIDTH, HEIGHT = 720, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 38
 COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b4b94", "#b08900", "#3d8b8b", "#d16ba5", "#7a7a7a")
 DASHES = ("", "6 3", "2 3")
+LEAST = 5  # LM calls that the axis shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,14 @@ class _Axes:
 
     def drawn(self) -> list[str]:
         made = []
-        for n in range(5):
-            f1, count = self.low + (self.high - self.low) * n / 4, round(self.widest * n / 4)
-            y, x = self.y(f1), self.x(count)
+        for f1 in _ticks(self.low, self.high):
+            y = self.y(f1)
             made.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/>')
             made.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{f1:.2f}</text>')
-            end = "end" if n == 4 else "middle"
-            made.append(f'<text x="{x:.1f}" y="{HEIGHT - 18}" text-anchor="{end}">{count:,}</text>')
+        for count in _ticks(0, self.widest):
+            x = self.x(count)
+            end = "end" if x > WIDTH - 2 * RIGHT else "middle"
+            made.append(f'<text x="{x:.1f}" y="{HEIGHT - 18}" text-anchor="{end}">{count:,.0f}</text>')
         middle = (LEFT + WIDTH - RIGHT) / 2
         return [*made, f'<text x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">LM calls</text>']
 
@@ -65,7 +68,7 @@ class _Axes:
 def trial_chart(dots: Sequence[Dot]) -> Markup:
     """Draw every trial with its interval, and the best so far as a line; filled dots saw as many documents as any."""
     ends = [end for d in dots for end in (d.f1, *(d.ci95 or ()))]
-    axes = _Axes(max(d.calls for d in dots) or 1, *_round_out(min(ends), max(ends)))
+    axes = _Axes(max(*(d.calls for d in dots), LEAST), *_round_out(min(ends), max(ends)))
     most = max(d.documents for d in dots)
     drawn = axes.drawn()
     led = incumbents([(d.documents, d.f1, d.f1) for d in dots])
@@ -92,13 +95,14 @@ def trial_chart(dots: Sequence[Dot]) -> Markup:
 def run_chart(runs: Sequence[tuple[str, Curve]]) -> Markup:
     """Draw the best so far of several runs, each a line that ends in a dot: its program on the whole of dev."""
     points = [point for _, curve in runs for point in curve]
-    axes = _Axes(max(c for c, _ in points) or 1, *_round_out(min(f for _, f in points), max(f for _, f in points)))
+    axes = _Axes(max(*(c for c, _ in points), LEAST), *_round_out(min(f for _, f in points), max(f for _, f in points)))
     drawn = axes.drawn()
     for n, (name, curve) in enumerate(runs):
         colour, dash = COLOURS[n % len(COLOURS)], DASHES[n // len(COLOURS) % len(DASHES)]
         calls, f1 = curve[-1]
         title = f"<title>{escape(f'{name}: {f1:.3f} after {calls} calls')}</title>"
-        path = axes.steps(sorted(curve[:-1], key=lambda point: point[0]))
+        led = sorted(curve[:-1], key=lambda point: point[0])
+        path = axes.steps([*led, (calls, led[-1][1])])
         drawn.append(
             f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="{dash}">{title}</path>'
         )
@@ -118,6 +122,14 @@ def legend(names: Sequence[str]) -> Markup:
 def _svg(drawn: Sequence[str], label: str) -> Markup:
     head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="{label}">'
     return Markup(f"{head}{''.join(drawn)}</svg>")
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return a few round numbers from `low` to `high`, as far apart as 1, 2 or 5 of some power of ten."""
+    apart = (high - low) / 7
+    power = 10.0 ** floor(log10(apart))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= apart - 1e-9)
+    return [n * step for n in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
 
 
 def _round_out(low: float, high: float) -> tuple[float, float]:

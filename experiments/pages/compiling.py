@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.pages.chart import Dot
 from experiments.pages.highlight import changed_lines
+from experiments.program_changes import NONE
 
 LONGEST = 400
 _NOT_SHOWN = ("id", "document", "group")
@@ -57,11 +58,18 @@ def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[
         }
         for n, demo in enumerate(state.get("demos", []), 1)
     ]
-    named = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
-    options = dict(files.get("bundle/program.json", {}).get("spec", {}).get("demos") or named)
+    made = files.get("changes.json") or {"settings": (), "predictors": {}}
+    count = len(fixed or made["predictors"].get("extract.predict", {}).get("demos_added", ()))
+    if "bundle/program.json" in files:
+        options = dict(files["bundle/program.json"]["spec"].get("demos") or {})
+    else:  # a private corpus: what the spec said, and what compiling made of it
+        options = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
+        after = {n.removeprefix("demos."): v for n, _, v in made["settings"] if n.startswith("demos.")}
+        options = {k: v for k, v in (options | after).items() if v != NONE}
     name, rest = options.pop("name", None), ", ".join(f"{k} = {v}" for k, v in options.items())
-    chosen = f"Chosen for every text by {name}{f' ({rest})' if rest else ''}." if name else "None."
-    return {"how": f"{len(fixed)} that are shown for every text." if fixed else chosen, "fixed": fixed}
+    said = [f"{count} that are shown for every text."] if count else []
+    said += [f"Chosen for every text by {name}{f' ({rest})' if rest else ''}."] if name else []
+    return {"how": " ".join(said) or "None.", "fixed": fixed}
 
 
 def _interval(trial: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -254,7 +254,7 @@ LAYOUTS = {
             "optimizers", "Optimizers: the same program, the same calls", optimizer, "none", lambda table: [],
             "One start, one budget, one proposer. A curve's points before its end are F1 on samples of dev, which differ from "
             "optimizer to optimizer. Runs on one corpus share the answers that are kept, so the seconds of a later one are "
-            "less than it would take alone; its calls are not.",
+            "less than it would take alone; those of an interrupted run count from where it was taken up. Calls are complete.",
             crf="An instruction tells this engine what it obeys (guideline lines) and nothing else: optimizers of wording have "
             "little to find here.",
         ),

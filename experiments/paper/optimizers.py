@@ -220,7 +220,7 @@ def compiled(test: Table, corpus: str) -> str:
             f"below about {room:.3f} cannot be told from none"
         )
     else:
-        return f"{lines}nothing was compiled."
+        return f"{lines}there is nothing to compare."
     lines += f"; it is below 0 for {', '.join(worse)}" if worse else ""
     return f"{lines}."
 
@@ -234,8 +234,8 @@ def _below(difference: Difference) -> bool:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Return the mean of several runs' curves, from where the last of them begins to where the first has ended."""
-    steps = [sorted(c[:-1]) for c in curves if len(c) > 1]
+    """Return the mean of several runs' curves, from where the last of them begins; one that has ended stays as it was."""
+    steps = [sorted(c[:-1], key=lambda point: point[0]) for c in curves if len(c) > 1]
     if not steps:
         return []
     first = max(s[0][0] for s in steps)

@@ -127,6 +127,7 @@ def plot_curves(layout: Layout, both: Compilings, file: Path) -> None:
 def _curve(axis: Axes, curves: Sequence[Curve], name: str, colour: str, style: str) -> None:
     x, y = final_point(curves)
     steps = mean_curve(curves)
+    steps += [(int(x), steps[-1][1])] if steps and x > steps[-1][0] else []
     axis.step(
         [c for c, _ in steps], [f for _, f in steps], style, where="post", color=colour, linewidth=1.2, label=name
     )

@@ -64,6 +64,8 @@ def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None, *,
     grid = load_grid(file, changes, lm)
     if grid is None:
         raise SpecError(f"{file} has no [grid]")
+    if name == "optimizers" and any({"dev", "test"} - {*cell.spec.parts} for cell in grid.cells):
+        raise SpecError(f"parts: the table {name} needs both dev and test")
     return grid
 
 

@@ -71,10 +71,10 @@ class BoundaryVerifier:
 
 
 def _verdicts(model: Model, text: str, candidates: Sequence[Entity]) -> tuple[Verdict, ...]:
-    words, verdicts, taken = Words(text), [], 0
-    for n, (c, place) in enumerate(
-        zip(candidates, places(words, [(c.start, c.end, c.label) for c in candidates]), strict=True), 1
-    ):
+    words, verdicts, taken, before = Words(text), [], 0, 0
+    found = places(words, [(c.start, c.end, c.label) for c in candidates])
+    after = [*(c.start for c in candidates[1:]), len(text)]
+    for n, (c, place) in enumerate(zip(candidates, found, strict=True), 1):
         start, end = c.start, c.end
         if place.start < place.end:
             first = min(max(place.first, taken), place.start)
@@ -82,7 +82,9 @@ def _verdicts(model: Model, text: str, candidates: Sequence[Entity]) -> tuple[Ve
             taken = j
             if model.whole or (i, j) != place[:2]:
                 start, end = words.starts[i], words.ends[j - 1]
-        same = (start, end) == (c.start, c.end)
+            if start < before or end > after[n - 1]:  # two candidates in one word
+                start, end, taken = c.start, c.end, place.end
+        before, same = end, (start, end) == (c.start, c.end)
         verdicts.append(Verdict("keep", n) if same else Placed("span", n, "", text[start:end], c.score, start))
     return tuple(verdicts)
 

@@ -145,6 +145,7 @@ def test_a_curve_is_read_from_the_steps_of_a_run() -> None:
 def test_a_mean_curve_begins_where_all_have_begun() -> None:
     mean = optimizers.mean_curve([[(10, 0.4), (30, 0.6), (40, 0.5)], [(20, 0.6), (40, 0.7)], []])
     assert mean == [(20, pytest.approx(0.5)), (30, pytest.approx(0.6))]
+    assert optimizers.mean_curve([[(10, 0.8), (10, 0.7), (40, 0.7)]]) == [(10, 0.7)]  # the later one saw more documents
     assert optimizers.final_point([[(10, 0.4), (40, 0.5)], [(20, 0.7)], []]) == (30, pytest.approx(0.6))
 
 
@@ -188,6 +189,11 @@ def test_the_space_of_mipro_is_there_and_what_draws_has_a_seed() -> None:
     for cell in cells:
         options = {k: v for k, v in cell.spec.optimizer.items() if k not in ("name", "budget")}
         assert not options or module("optimizers", cell.spec.optimizer["name"]).build(**options)
+
+
+def test_the_table_is_of_dev_and_test() -> None:
+    with pytest.raises(SpecError, match="parts: the table optimizers needs both dev and test"):
+        paper_grid("optimizers", ['parts=["test"]'], quick=True)
 
 
 def test_not_every_table_has_a_quick_form() -> None:

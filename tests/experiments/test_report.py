@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from experiments import tracking
 from experiments.pages.chart import Dot, legend, run_chart, trial_chart
-from experiments.pages.compiling import differences
+from experiments.pages.compiling import demonstrations, differences
 from experiments.pages.highlight import Mark, changed, changed_lines, highlighted
 from experiments.pages.report import _files, scale
 from experiments.program_changes import briefly, program_changes
@@ -257,3 +257,18 @@ def test_the_description_says_how_dev_rose_with_the_calls() -> None:
         "**Best so far on dev**: 0.500 (5 documents) after 10 calls, 0.600 (5 documents) after 20 calls, "
         "0.550 (9 documents) after 30 calls, 0.580 (9 documents) after 50 calls"
     )
+
+
+def test_how_demonstrations_come_to_a_text_is_told_of_the_compiled_program() -> None:
+    params = {"program.demos.name": "tfidf", "program.demos.k": "16"}
+    added = [{"id": "a"}, {"id": "b"}]
+    changes = {"settings": [["demos.k", "16", "64"]], "predictors": {"extract.predict": {"demos_added": added}}}
+    told = demonstrations(params, {"changes.json": changes})  # of a private corpus there is no bundle
+    assert told["how"] == "2 that are shown for every text. Chosen for every text by tfidf (k = 64)."
+    files = {
+        "bundle/program.json": {"spec": {"demos": {"name": "entity", "k": 8}}},
+        "bundle/state.json": {"extract.predict": {"demos": [{"id": "a", "text": "x"}]}},
+    }
+    told = demonstrations(params, files)
+    assert told["how"] == "1 that are shown for every text. Chosen for every text by entity (k = 8)."
+    assert demonstrations({}, {})["how"] == "None."

@@ -1,13 +1,16 @@
 """What MLflow's page shows: saved views, descriptions, and trials as nested runs."""
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from experiments import tracking, views
 from experiments.commands import links
+from experiments.progress import Progress
 from experiments.run_note import Tried, chosen, describe_cells
 from experiments.tracking import Tracker
 from optimizers._base import Scored, Trial
@@ -174,10 +177,29 @@ def trial(number: int, documents: int = 1, **changes: Any) -> Trial:
     return Trial(number, changes, Scored((), (), 0, 1), documents, 5 * number, tiny.program())
 
 
+TEXTS = {
+    "guidelines": "Wenda took\nzorvexan", "instruction": "zorvexan", "verify.instruction": "zorvexan", "lines": ["no zorvexan"],
+    "said": "服用zorvexan",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_what_a_terminal_says_of_a_trial_is_one_line_and_no_private_text(private: bool) -> None:
+    said = StringIO()
+    progress = Progress(Console(file=said, width=400))
+    progress.trial(trial(1, k=3, **TEXTS), private=private)
+    progress.trial(trial(2, instruction="Close [/INST] and [bold]."), private=False)
+    lines = said.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "k = 3" in lines[0]
+    assert ("zorvexan" in lines[0]) is not private
+    assert "Close [/INST] and [bold]." in lines[1]
+
+
 @pytest.mark.parametrize("private", [True, False])
 def test_a_change_that_is_a_text_is_private(home: Path, private: bool) -> None:
     tracker = Tracker.start(home, "changes", "a run", {}, {"private": str(private).lower()})
-    tracker.trial(trial(1, guidelines="Wenda took zorvexan", k=3))
+    tracker.trial(trial(1, k=3, **TEXTS))
     (run,) = trials(tracker.client, tracker.run_id)
     assert run.data.params.get("trial.k") == "3"
     kept = tracking.read_file(tracker.client, tracker.run_id, "trials/0001.json")

@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ WARD = wardnotes.build()
 LABELS = [label.name for label in WARD.suggested_labels]
 POOL = Pool.of(WARD.train)
 WARD_VERIFIER = build(pool=POOL)
+BOUNDARY = {"name": "boundary"}
 TEXT = "Denies severe chest pain today."
 
 
@@ -88,6 +90,17 @@ def test_edges_are_moved_out_and_in() -> None:
 
 def test_a_word_cut_in_two_is_made_whole() -> None:
     assert said(WARD_VERIFIER, TEXT, at(TEXT, "evere chest pa")) == ["severe chest pain"]
+
+
+def test_two_candidates_in_one_word_do_not_run_into_each_other() -> None:
+    text = "Denies chestpain today."
+    assert said(WARD_VERIFIER, text, at(text, "chest"), at(text, "pain")) == ["chest", "pain"]
+
+
+def test_a_letter_with_its_accent_apart_does_not_end_a_word() -> None:
+    text = "Denies asmatic\u0301a today."
+    assert Words(text).words == ["denies", "asmatic\u0301a", "today", "."]
+    assert said(WARD_VERIFIER, text, at(text, "asmatic")) == ["asmatic\u0301a"]
 
 
 def test_where_train_cuts_words_a_cut_word_may_stand() -> None:
@@ -247,8 +260,9 @@ def test_copies_and_programs_over_one_pool_share_what_was_fitted() -> None:
         assert other.verify.verifier.conventions is WARD_VERIFIER.conventions
 
 
-def test_a_program_uses_it_without_an_lm_call_and_its_bundle_brings_it(tmp_path: Path) -> None:
-    spec = ProgramSpec(labels=dict.fromkeys(LABELS, ""), verify={"name": "boundary"})
+@pytest.mark.parametrize("verify", [BOUNDARY, {"name": "cascade", "of": BOUNDARY, "threshold": 1.0}])
+def test_a_program_uses_it_without_an_lm_call_and_its_bundle_brings_it(verify: dict[str, Any], tmp_path: Path) -> None:
+    spec = ProgramSpec(labels=dict.fromkeys(LABELS, ""), verify=verify)
     program = spec.build(pool=POOL)
     assert [name for name, _ in program.named_predictors()] == ["extract.predict"]
     loaded = load(save(program, tmp_path / "bundle"))

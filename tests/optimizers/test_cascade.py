@@ -315,3 +315,11 @@ def test_is_built_with_limits() -> None:
     for options in ({"target": 0}, {"target": 2}, {"of": 3}):
         with pytest.raises(ComponentError):
             optimizers.opened({"name": "cascade", **options})
+
+
+def test_where_the_budget_pays_for_less_than_dev_a_share_is_left_for_what_is_asked() -> None:
+    for calls in (1, 2, 5, 9):
+        bench = Bench()
+        bench.compile(budget={"calls": calls})
+        assert bench.calls <= calls and bench.trials
+        assert calls < 5 or bench.strong.requests

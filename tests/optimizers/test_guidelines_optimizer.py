@@ -19,10 +19,10 @@ from ner_programs.induction import means
 from ner_programs.lms._crf import Span
 from ner_programs.lms._guidance import obey
 from ner_programs.lms.metered import Meter, MeteredLM
-from optimizers._base import Trial
+from optimizers._base import Trial, interleaved
 from optimizers._errors import BudgetError
 from optimizers._lines import candidates, explains, fold, uses
-from optimizers.guidelines import spread, told
+from optimizers.guidelines import told
 from tests.tiny import DRUGS, LABELS, PROBLEMS, Scripted, program, text_of
 
 NAMES = tuple(LABELS)
@@ -203,4 +203,4 @@ def test_told_keeps_the_instruction_and_the_given_program() -> None:
 def test_every_beginning_of_train_has_its_share_of_documents_with_mentions() -> None:
     empty = [Document(f"e{n}", f"Nothing in {n}.") for n in range(24)]
     for size in (4, 10, 20):
-        assert sum(bool(d.entities) for d in spread([*TRAIN, *empty], 1)[:size]) == size // 2
+        assert sum(bool(d.entities) for d in interleaved([*TRAIN, *empty])[:size]) == size // 2

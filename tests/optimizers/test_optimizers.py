@@ -15,9 +15,9 @@ from ner_programs.bundle import state_of
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from optimizers._base import Trial, calls_for, score
+from optimizers._changes import nested
 from optimizers._errors import BudgetError
 from optimizers._search import Search
-from optimizers.random_search import nested
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
 
 EVERY = ("none", "labeled", "bootstrap", "random_search")
@@ -355,6 +355,16 @@ class TestRandomSearch:
         assert made.spec.demos == {"name": "random", "k": 5}
         assert sorted(t.changes.get("demos.k", 0) for t in bench.trials) == [0, 1, 2, 5]
         assert not any("demonstrations" in t.changes for t in bench.trials)
+
+    def test_every_setting_is_tried_with_labelled_and_with_own_demonstrations(self) -> None:
+        bench = Bench()
+        bench.compile(
+            {"name": "random_search", "candidates": 5, "search": {"unit": ["document", "sentence"]}}, program()
+        )
+        tried = {
+            (t.changes["unit"], t.changes["demonstrations"]) for t in bench.trials if "demonstrations" in t.changes
+        }
+        assert len(tried) == 4
 
     def test_a_setting_that_does_not_exist_is_refused(self) -> None:
         with pytest.raises(ComponentError, match="kk"):

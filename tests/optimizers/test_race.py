@@ -292,6 +292,19 @@ class TestSpace:
             "bm25", "diverse", "random"
         }  # fmt: skip
 
+    def test_a_point_never_costs_more_to_make_than_its_price(self) -> None:
+        train = documents(60, "p")
+        with dspy.context(
+            lm=MeteredLM(Meter(Scripted(lambda r: gold(r, lambda text: "day" in text)))), disable_history=True
+        ):
+            spent = dspy.settings.lm.meter.spent
+            space = Space(program(train), train, ["verify", "demonstrations"], 1)
+            judged = next(n for n, v in enumerate(space.values["verify"]) if v.settings.get("verify.name") == "llm")
+            for point in ((0, 3), (judged, 0), (judged, 1), (judged, 3)):
+                price, before = space.price(point), spent.calls
+                space.make(point)
+                assert 0 < spent.calls - before <= price
+
     def test_no_more_demonstrations_than_there_are(self) -> None:
         values = Space(nearest(4), TRAIN, ["k"], 1).values["k"]
         assert sorted(v.settings["demos.k"] for v in values[1:]) == [2, 8]

@@ -20,9 +20,9 @@ from ner_programs import ComponentError, LMSetupError, NERProgram, bundle
 from ner_programs.bundle import state_of
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped
-from optimizers._base import Trial, score
+from optimizers._base import Trial, interleaved, score
 from optimizers._search import Search
-from optimizers._teleprompter import Right, Watch, interleaved, trainset
+from optimizers._teleprompter import Right, Watch, mended, trainset
 from tests.tiny import Scripted, documents, gold, program, text_of
 
 TRAIN, DEV = documents(30, "t"), documents(12, "d")
@@ -222,6 +222,7 @@ class TestOther:
         [
             ({"of": "dspy.teleprompt.Nothing"}, "no Teleprompter; in dspy.teleprompt there are: .*BootstrapFewShot"),
             ({"of": "no.such.Thing"}, "No module named 'no'"), ({"of": "Thing"}, "no Teleprompter"),
+            ({"of": "..Other"}, "of = '..Other'"),
             ({"of": "dspy.teleprompt.LabeledFewShot", "options": {"kk": 3}}, "has no 'kk'; it has: k"),
             ({"of": "dspy.teleprompt.LabeledFewShot", "compile": {"sampel": 3}}, "has no 'sampel'; it has: trainset, sample"),
             ({"of": "dspy.teleprompt.LabeledFewShot", "options": {"k": "x"}}, "LabeledFewShot: TypeError"),
@@ -232,6 +233,18 @@ class TestOther:
         with pytest.raises(ComponentError, match=said):
             Run({"name": "teleprompter", **options})
 
+    def test_what_an_error_says_after_the_first_call_stays_away_for_it_may_quote_the_text(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def compile(self: Any, student: Any, *, trainset: Any, sample: bool = True) -> Any:
+            student(text=trainset[0].text)
+            raise ValueError(trainset[0].text)
+
+        monkeypatch.setattr(dspy.LabeledFewShot, "compile", compile)
+        with pytest.raises(ComponentError) as caught:
+            Run({"name": "teleprompter", "of": "dspy.teleprompt.LabeledFewShot"})
+        assert str(caught.value) == "LabeledFewShot: ValueError"
+
     def test_runs_one_of_dspys(self) -> None:
         run = Run({"name": "teleprompter", "of": "dspy.teleprompt.LabeledFewShot", "options": {"k": 2}})
         assert [t.changes for t in run.trials] == [{"demonstrations": 2}, {}]
@@ -240,6 +253,14 @@ class TestOther:
         run = Run({"name": "teleprompter", "of": "dspy.COPRO", "options": {"breadth": 2, "depth": 2},
                    "compile": {"eval_kwargs": {}}})  # fmt: skip
         assert run.trials and state_of(run.made)["extract.predict"]["instructions"]
+
+
+class TestMended:
+    def test_a_demonstration_of_a_piece_of_an_example_knows_the_document(self) -> None:
+        first, made = program(TRAIN), program(TRAIN)
+        made.extract.predict.demos = [dspy.Example(text=TRAIN[0].text[6:-3], knowledge="", mentions=[])]
+        (demo,) = mended(made, first, first.examples(TRAIN)).extract.predict.demos
+        assert demo.document == TRAIN[0].id
 
 
 class TestSamples:
