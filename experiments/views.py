@@ -26,7 +26,7 @@ that compiled its trials, a grid its cells, a cross-validated run its folds.
 | `trial_f1`, `best_f1` | a trial on its dev documents (there may be fewer than all), and the best so far on as many as any |
 | `trial_f1_lo`, `trial_f1_hi` | the 95 % interval of a trial, by the documents that it saw |
 | `trial_gain` | `trial_f1` less that of the first trial, where both saw as many documents |
-| `compile_calls`, `compile_seconds` | different requests to the LM, and seconds, that compiling alone took |
+| `compile_calls`, `compile_seconds` | different requests to the LM, and seconds, of compiling alone |
 | `lm_calls`, `labelled` | different requests to the LM, and labelled units of train that were used |
 
 `nerc compare --experiment {name}` tests the differences, paired by document; `nerc report RUN` writes `report.html`: the
