@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs.adapter import refusal
-from optimizers._base import calls_for
 from optimizers._search import Search
 from optimizers._teleprompter import Ended
 
@@ -45,5 +44,5 @@ class Asked:
     def report(self, search: Search) -> None:
         """Say in a trial of the first program that nothing was ever written, if it was asked for."""
         sample = search.sample(1)
-        if self.failure and not self.answered and calls_for(search.program, sample) <= search.left:
+        if self.failure and not self.answered and search.affords(search.program, sample):
             search.score(search.program, {"no instruction was written": self.failure}, sample)

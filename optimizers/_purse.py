@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dspy
 
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_for, calls_made
-from optimizers._search import Search, per_call
+
+if TYPE_CHECKING:
+    from optimizers._search import Search
 
 CAUTION = 1.1
 """By how much more than measured a call is taken to cost where tokens or money are limited."""
@@ -49,3 +52,16 @@ class Purse:
         if id(program) not in self._each:
             self._each[id(program)] = program, sum(per_call(program, self.search.order)) * CAUTION / self._first
         return calls * self._each[id(program)][1]
+
+
+def per_call(program: NERProgram, documents: Sequence[Document]) -> tuple[int, int]:
+    """Return about how many tokens a prompt of the program has, and an answer: measured on a few of `documents`."""
+    examples = program.examples(documents[:8])[:24]
+    extract, said, answered = program.extract, 0, 0
+    for example in examples:
+        demos = extract.demos(example.text, example.exclude)
+        messages = extract.adapter.format(extract.predict.signature, demos, dict(example))
+        said += sum(len(m["content"]) for m in messages)
+        answered += len(extract.adapter.codec.encode(dict(example)))
+    each = max(len(examples), 1)
+    return said // (3 * each) + 1, answered // (3 * each) + 16

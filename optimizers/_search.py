@@ -26,6 +26,7 @@ from ner_programs.scoring import Counts
 from ner_programs.types import Document
 from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, score, units_of, within
 from optimizers._errors import BudgetError, OutageError
+from optimizers._purse import Purse, per_call
 from optimizers._racing import worse
 
 FINALISTS = 2
@@ -81,11 +82,16 @@ class Search:
         total = self._affordable()
         self.reserve = min(FINALISTS * self.whole, total // 2)
         self.calls = max(total - self.reserve, 1)
+        self.purse = Purse(self)
 
     @property
     def left(self) -> int:
         """How many calls the search may still make before the final choice."""
         return max(self.calls - (calls_made() - self._start), 0)
+
+    def affords(self, program: NERProgram, documents: Sequence[Document]) -> bool:
+        """Say whether the search may score `program` on documents before the final choice, in every unit that is limited."""
+        return self.purse.price(program, documents) <= self.purse.left() - self.reserve
 
     def sample(self, documents: int) -> list[Document]:
         """Return the first documents of the order: so many, at least one, at most all."""
@@ -148,7 +154,7 @@ class Search:
         with suppress(BudgetSpent):
             for n, contender in enumerate(finalists):
                 rest = [self.order[i] for i in places if i not in contender.rows]
-                if n >= FINALISTS and calls_for(contender.program, rest) > self._unspent():
+                if n >= FINALISTS and self.purse.price(contender.program, rest) > self.purse.left():
                     break
                 if rest or not contender.number:
                     changes = (
@@ -176,9 +182,10 @@ class Search:
 
     def _payable(self, finalists: Sequence[Contender]) -> int:
         """Return how many documents of the order all `finalists` can be scored on, of what is left of the budget."""
-        left = self._unspent()
+        left = self.purse.left()
         for size in range(1, len(self.order) + 1):
-            left -= sum(calls_for(c.program, [self.order[size - 1]]) for c in finalists if size - 1 not in c.rows)
+            document = [self.order[size - 1]]
+            left -= sum(self.purse.price(c.program, document) for c in finalists if size - 1 not in c.rows)
             if left < 0:
                 return max(size - 1, 1)
         return len(self.order)
@@ -195,9 +202,6 @@ class Search:
                 most.append(int(self.budget.cost / each))
         return max(min(most), 1) if most else WITHOUT_LIMIT * self.whole
 
-    def _unspent(self) -> int:
-        return max(self.calls + self.reserve - (calls_made() - self._start), 0)
-
     def _share(self) -> Budget:
         """Return what is left of the search's share, in every unit that the budget limits."""
         spent, share = _meter().spent, self.calls / (self.calls + self.reserve)
@@ -213,19 +217,6 @@ def identity(program: NERProgram) -> str:
     """Return what tells a program from others: its spec, its state and its pool."""
     content = [program.spec.model_dump(mode="json"), state_of(program), program.pool.fingerprint]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def per_call(program: NERProgram, documents: Sequence[Document]) -> tuple[int, int]:
-    """Return about how many tokens a prompt of the program has, and an answer: measured on a few of `documents`."""
-    examples = program.examples(documents[:8])[:24]
-    extract, said, answered = program.extract, 0, 0
-    for example in examples:
-        demos = extract.demos(example.text, example.exclude)
-        messages = extract.adapter.format(extract.predict.signature, demos, dict(example))
-        said += sum(len(m["content"]) for m in messages)
-        answered += len(extract.adapter.codec.encode(dict(example)))
-    each = max(len(examples), 1)
-    return said // (3 * each) + 1, answered // (3 * each) + 16
 
 
 def size_of(program: NERProgram, documents: Sequence[Document]) -> int:

@@ -68,7 +68,7 @@ def run(
             failed = type(error).__name__
         except AdapterParseError as error:
             failed = type(error).__name__
-        if failed and calls_for(search.program, search.sample(1)) <= search.left:
+        if failed and search.affords(search.program, search.sample(1)):
             search.score(search.program, {**mark, "no instruction was written": failed}, search.sample(1))
     if not isinstance(made, NERProgram):
         return search.choose()
@@ -221,16 +221,15 @@ class Watch(BaseCallback):
             for mine, theirs in zip(clean.predictors(), program.predictors(), strict=True):
                 theirs.signature, theirs.demos = mine.signature, list(mine.demos)
         if not all("place" in e for e in examples):
-            needed = calls_for(clean, examples)
+            fresh = examples
         else:
             documents = [self.search.order[e.place] for e in examples]
             known = self.search.contenders.get(identity(clean))
             fresh = [
                 self.search.order[p] for p in sorted({e.place for e in examples}) if not known or p not in known.rows
             ]
-            needed = calls_for(clean, fresh)
             self.evaluated[call_id] = clean, documents, {**self.mark, **changed(clean, self.first), **changes}
-        if needed > self.search.left:
+        if not self.search.affords(clean, fresh):
             raise BudgetSpent
 
     def on_evaluate_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:

@@ -22,7 +22,7 @@ from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity, Mention
 from ner_programs.units import split
-from optimizers._base import OnTrial, calls_a_unit, calls_for, in_threads
+from optimizers._base import OnTrial, calls_a_unit, in_threads
 from optimizers._cover import Feature, Features, greedy
 from optimizers._influence import Answer, Marks, worst
 from optimizers._search import Contender, Search
@@ -70,11 +70,11 @@ class Coverage:
         tried = [
             search.score(made, changes, few)
             for made, changes in self._fixed(program, shown)
-            if calls_for(made, few) <= search.left
+            if search.affords(made, few)
         ]
         best = max(tried, key=lambda c: c.total.f1, default=start)
         for contender in (start, best) if best.total.f1 > start.total.f1 else (start,):
-            if len(many) > len(few) and calls_for(program, many[len(few) :]) <= search.left:
+            if len(many) > len(few) and search.affords(contender.program, many[len(few) :]):
                 search.score(contender.program, contender.changes, many)
         self._edit(search, search.best()[0], harmful, len(pool))
 

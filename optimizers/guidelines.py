@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import Annotated
 
 from pydantic import Field
@@ -110,8 +110,8 @@ def told(program: NERProgram, rules: Iterable[Rule]) -> NERProgram:
 
 def payable(search: Search, program: NERProgram, documents: Sequence[Document]) -> list[Document]:
     """Return the first of `documents`, as many as the program may answer with what the search has left."""
-    costs = accumulate(calls_for(program, [d]) for d in documents)
-    return [d for d, cost in zip(documents, costs, strict=True) if cost <= search.left]
+    too_many = bisect_left(range(len(documents) + 1), True, key=lambda n: not search.affords(program, documents[:n]))
+    return list(documents[: max(too_many - 1, 0)])
 
 
 def credited(

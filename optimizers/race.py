@@ -23,10 +23,9 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, score, units_of, within
+from optimizers._base import OnTrial, calls_a_unit, score, units_of, within
 from optimizers._conventions import Conventions
 from optimizers._instruct import improved
-from optimizers._purse import Purse
 from optimizers._racing import Beliefs, Runner, difference, worse
 from optimizers._search import Search, size_of
 from optimizers._space import DIMENSIONS, Point, Space
@@ -47,7 +46,7 @@ class Course:
     """One compilation: who runs, who leads, what is left."""
 
     def __init__(self, search: Search, space: Space, train: Sequence[Document], seed: int) -> None:
-        self.search, self.space, self.purse = search, space, Purse(search)
+        self.search, self.space, self.purse = search, space, search.purse
         self.train, self.seed, self.generator = train, seed, np.random.default_rng(seed)
         self.sizes = self._sizes()
         self.star = space.star()
@@ -217,7 +216,7 @@ class Course:
         known = self.space.values.get("instructions")
         number = len(known) - 1 if known else 0
         examples = [e for e in self.space.mixed if e.entities][LEARNT * number : LEARNT * (number + 1)]
-        units = 2 if self.best.program.verify else 1
+        units = calls_a_unit(self.best.program)
         if known is None or not examples or units * len(examples) + 1 > (self.purse.left() - floor) / 4:
             return False
         self.conventions = self.conventions or Conventions.of(self.train)

@@ -19,7 +19,7 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, calls_for
+from optimizers._base import OnTrial
 from optimizers._changes import nested
 from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, trainset
@@ -52,7 +52,7 @@ class RandomSearch:
         def make(program: NERProgram) -> None:
             for changes, candidate in itertools.islice(self._candidates(program, examples), number):
                 made = candidate()
-                if calls_for(made, sample) > search.left:
+                if not search.affords(made, sample):
                     return
                 search.score(made, changes, sample)
 

@@ -201,9 +201,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory, place: Place, private: Any) 
         "run", "ward.toml", "--json", "--set", "name=alone"
     )  # the experiments there lie in their own place
     change = ["--set", "name=alone", "--set", "program.verify={name='llm',k=2}", "--set", "program.demos.k=0"]
-    quoting = ("bootstrap',k=6,bootstrapped=2,budget={calls=120}", "guidelines',budget={calls=120}", "mipro',budget={calls=120}",
-               "gepa',budget={calls=120}", "race',budget={calls=120}")  # fmt: skip
-    more = [here.nerc("run", "ward.toml", "--set", f"optimizer={{name='{o}}}", *change) for o in quoting]
+    quoting = ("bootstrap',k=6,bootstrapped=2", "guidelines'", "mipro'", "gepa'", "race'")
+    options = [f"optimizer={{name='{name},budget={{calls=120}}}}" for name in quoting]
+    more = [here.nerc("run", "ward.toml", "--set", option, *change) for option in options]
     assert not any(ran.code for ran in (said, *more)), said.err + "".join(ran.err for ran in more)
     return here, said.json, said.err + "".join(ran.err for ran in more)
 
