@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import statistics
 import tempfile
 import time
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    logging.getLogger("dspy").setLevel(logging.WARNING)
     corpus = wardnotes(data=Path())
     spec = ProgramSpec(labels={label.name: label.definition for label in corpus.suggested_labels}, unit="document",
                        demos={"name": "tfidf", "k": 16})  # fmt: skip

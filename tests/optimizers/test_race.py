@@ -24,6 +24,7 @@ from optimizers._errors import BudgetError, OutageError
 from optimizers._racing import ALPHA, Beliefs, difference, worse
 from optimizers._search import identity
 from optimizers._space import DIMENSIONS, Space
+from optimizers.race import MOST
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 
 DEV = documents(48, "d")
@@ -193,6 +194,12 @@ class TestRace:
         bench = Bench(by_shots)
         bench.race(300, space=["k", "selector", "demonstrations"])
         assert len(bench.backend.requests) >= 240
+
+    def test_few_documents_are_not_raced_on_for_ever(self) -> None:
+        """Equal answers are free, so calls alone would not end it."""
+        bench = Bench(by_shots)
+        bench.race(2000, dev=DEV[:6], space=["k", "selector", "format", "demonstrations", "instructions"])
+        assert 10 < len({identity(t.program) for t in bench.trials}) <= MOST
 
     def test_a_dear_program_is_paid_with_more(self) -> None:
         for budget in ({"tokens": 40_000}, {"cost": 0.04}):
