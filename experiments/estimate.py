@@ -16,6 +16,7 @@ from ner_programs.demos.embedding import Embedding
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_for
+from optimizers._purse import characters
 from optimizers._search import WITHOUT_LIMIT
 from optimizers._verifier import TRIES, llm_verifier
 
@@ -115,10 +116,5 @@ def prompt_size(program: NERProgram, documents: tuple[Document, ...]) -> tuple[f
     if isinstance(select := program.extract.select, Embedding):
         program = program.with_settings(demos={"name": "random", "k": select.k})
     examples = program.examples(documents)[:SAMPLE]
-    extract, total_in, total_out = program.extract, 0, 0
-    for example in examples:
-        demos = extract.demos(example.text, example.exclude)
-        messages = extract.adapter.format(extract.predict.signature, demos, dict(example))
-        total_in += sum(len(m["content"]) for m in messages)
-        total_out += len(extract.adapter.codec.encode(dict(example)))
+    total_in, total_out = characters(program, examples)
     return total_in / max(len(examples), 1), total_out / max(len(examples), 1)

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import dspy
 
-from ner_programs.lms.metered import Budget, MeteredLM
+from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
@@ -147,6 +148,12 @@ def calls_a_unit(program: dspy.Module) -> int:
     return len(program.predictors()) + len(list(program.named_sub_modules(Strong)))
 
 
+def paid(program: dspy.Module, documents: Sequence[Document], calls: int) -> list[Document]:
+    """Return the first of `documents`, as many as so many calls let the program answer."""
+    costs = accumulate(calls_for(program, [d]) for d in documents)
+    return [d for d, cost in zip(documents, costs, strict=True) if cost <= calls]
+
+
 def units_of(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:
     """Return how many units of text a program asks about in `documents`: at least so many calls are made."""
     if not isinstance(program, NERProgram):
@@ -173,10 +180,7 @@ def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
 
     The block gets a function that says what is left of the budget.
     """
-    lm = dspy.settings.lm
-    if not isinstance(lm, MeteredLM):
-        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
-    spent = lm.meter.spent
+    spent = meter().spent
     calls, tokens, cost = spent.calls, spent.tokens, spent.cost
 
     def left() -> Budget:
@@ -186,8 +190,16 @@ def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
             None if budget.cost is None else budget.cost - (spent.cost - cost),
         )
 
-    with lm.meter.limited(budget):
+    with meter().limited(budget):
         yield left
+
+
+def meter() -> Meter:
+    """Return the meter of the LM in use; raises BudgetError where it has none."""
+    lm = dspy.settings.lm
+    if not isinstance(lm, MeteredLM):
+        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
+    return lm.meter
 
 
 def calls_made() -> int:

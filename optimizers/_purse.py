@@ -57,11 +57,17 @@ class Purse:
 def per_call(program: NERProgram, documents: Sequence[Document]) -> tuple[int, int]:
     """Return about how many tokens a prompt of the program has, and an answer: measured on a few of `documents`."""
     examples = program.examples(documents[:8])[:24]
+    said, answered = characters(program, examples)
+    each = max(len(examples), 1)
+    return said // (3 * each) + 1, answered // (3 * each) + 16
+
+
+def characters(program: NERProgram, examples: Sequence[dspy.Example]) -> tuple[int, int]:
+    """Return how many characters the extractor's prompts for `examples` have, and the answers that would be right."""
     extract, said, answered = program.extract, 0, 0
     for example in examples:
         demos = extract.demos(example.text, example.exclude)
         messages = extract.adapter.format(extract.predict.signature, demos, dict(example))
         said += sum(len(m["content"]) for m in messages)
         answered += len(extract.adapter.codec.encode(dict(example)))
-    each = max(len(examples), 1)
-    return said // (3 * each) + 1, answered // (3 * each) + 16
+    return said, answered

@@ -20,11 +20,11 @@ from typing import Any
 import dspy
 
 from ner_programs.bundle import state_of
-from ner_programs.lms.metered import Budget, BudgetSpent, Meter
+from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
-from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, score, units_of, within
+from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, meter, score, units_of, within
 from optimizers._errors import BudgetError, OutageError
 from optimizers._purse import Purse, per_call
 from optimizers._racing import worse
@@ -76,7 +76,7 @@ class Search:
         self.place = {id(d): i for i, d in enumerate(self.order)}
         self.contenders: dict[str, Contender] = {}
         self._trials = 0
-        spent = _meter().spent
+        spent = meter().spent
         self._start, self._start_tokens, self._start_cost = spent.calls, spent.tokens, spent.cost
         self.whole = calls_for(program, dev)
         total = self._affordable()
@@ -197,14 +197,14 @@ class Search:
             tokens_in, tokens_out = per_call(self.program, self.order)
             if self.budget.tokens is not None:
                 most.append(self.budget.tokens // (tokens_in + tokens_out))
-            price = _meter().backend.price
+            price = meter().backend.price
             if self.budget.cost is not None and price is not None and (each := price.cost(tokens_in, tokens_out)) > 0:
                 most.append(int(self.budget.cost / each))
         return max(min(most), 1) if most else WITHOUT_LIMIT * self.whole
 
     def _share(self) -> Budget:
         """Return what is left of the search's share, in every unit that the budget limits."""
-        spent, share = _meter().spent, self.calls / (self.calls + self.reserve)
+        spent, share = meter().spent, self.calls / (self.calls + self.reserve)
         limited, tokens, cost = self.budget != Budget(), self.budget.tokens, self.budget.cost
         return Budget(
             self.left if limited else None,
@@ -231,10 +231,3 @@ def outage() -> OutageError:
         f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
         "the answers so far are kept: the same command goes on from here"
     )
-
-
-def _meter() -> Meter:
-    meter = getattr(dspy.settings.lm, "meter", None)
-    if not isinstance(meter, Meter):
-        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
-    return meter

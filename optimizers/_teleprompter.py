@@ -29,7 +29,7 @@ from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import Document
-from optimizers._base import Scored, Trial, calls_for, interleaved, units_of
+from optimizers._base import Scored, Trial, interleaved, paid, units_of
 from optimizers._changes import changed
 from optimizers._search import Contender, Search, identity
 
@@ -140,13 +140,8 @@ def documents_for(search: Search, trials: int, calls: int | None = None) -> int:
 
     `calls` are all that the search plans with, where nothing is given.
     """
-    left, number = search.calls if calls is None else calls, 0
-    for document in search.order:
-        left -= trials * calls_for(search.program, [document])
-        if left < 0:
-            break
-        number += 1
-    return max(number, 1)
+    most = (search.calls if calls is None else calls) // trials
+    return max(len(paid(search.program, search.order, most)), 1)
 
 
 def valset(search: Search, documents: int) -> list[dspy.Example]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import accumulate
 from math import ceil, sqrt
 from typing import Annotated, Any
 
@@ -25,7 +24,7 @@ from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
-from optimizers._base import OnTrial, Scored, calls_for, calls_made, score, units_of, within
+from optimizers._base import OnTrial, Scored, calls_for, calls_made, paid, score, units_of, within
 from optimizers._search import Contender, Search
 from optimizers._verifier import llm_verifier, taught
 
@@ -76,7 +75,7 @@ class CascadeOptimizer:
         total = search.calls + search.reserve
         stop = calls_made() + total
         with within(budget), suppress(BudgetSpent):
-            if not (first := _paid(alone, search.sample(FIRST), int(ANSWERED * total))):
+            if not (first := paid(alone, search.sample(FIRST), int(ANSWERED * total))):
                 return search.choose(alone)
             _refuse_unsure(score(alone, first))
             learning = calls_made()
@@ -173,13 +172,7 @@ def _affordable(program: NERProgram, order: Sequence[Document], calls: int) -> l
     """Return the first documents: all, if the calls pay for verifying them, too, else as many as their share pays for."""
     if calls_for(program, order) + units_of(program, order) <= calls:
         return list(order)
-    return _paid(program, order, int(ANSWERED * calls))
-
-
-def _paid(program: NERProgram, order: Sequence[Document], calls: int) -> list[Document]:
-    """Return the first documents, as many as `calls` pay for."""
-    costs = accumulate(calls_for(program, [d]) for d in order)
-    return [d for d, cost in zip(order, costs, strict=True) if cost <= calls]
+    return paid(program, order, int(ANSWERED * calls))
 
 
 def _refuse_unsure(said: Scored) -> None:

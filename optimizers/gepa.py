@@ -18,12 +18,12 @@ from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._asked import Asked
-from optimizers._base import OnTrial, calls_for
+from optimizers._base import OnTrial
 from optimizers._conventions import Conventions
 from optimizers._errors import BudgetError
 from optimizers._feedback import gepa_metric
 from optimizers._search import Search
-from optimizers._teleprompter import run, trainset, valset
+from optimizers._teleprompter import documents_for, run, trainset, valset
 
 TRIALS, UNITS = 10, 40
 """Programs that get to the dev documents, at most, and the units that these should have at least. A program must do better
@@ -46,17 +46,17 @@ class Gepa:
             raise BudgetError("gepa needs train documents; give the corpus a train part")
         search = Search(program, dev, budget, on_trial, self.seed)
         examples = trainset(program, train, self.seed)
-        documents = valset(search, documents_for(search))
+        sample = valset(search, documents(search))
 
         def make(student: NERProgram) -> NERProgram:
             asked = Asked()
             teleprompter = dspy.GEPA(
-                metric=gepa_metric(Conventions.of(train)), max_metric_calls=max(search.calls, len(documents) + 1),
+                metric=gepa_metric(Conventions.of(train)), max_metric_calls=max(search.calls, len(sample) + 1),
                 reflection_minibatch_size=min(self.minibatch, len(examples)), use_merge=len(student.predictors()) > 1,
                 reflection_lm=dspy.settings.lm.role("prompt"), warn_on_score_mismatch=False, seed=self.seed,
                 instruction_proposer=Proposer(asked), gepa_kwargs={"stop_callbacks": [asked.hopeless]},
             )  # fmt: skip
-            made: NERProgram = teleprompter.compile(student, trainset=examples, valset=documents)
+            made: NERProgram = teleprompter.compile(student, trainset=examples, valset=sample)
             asked.report(search)
             return made
 
@@ -78,12 +78,10 @@ class Proposer(InstructionProposer):
         return said
 
 
-def documents_for(search: Search) -> int:
+def documents(search: Search) -> int:
     """Return on how many dev documents so many programs can be scored with their share of the calls."""
-    most = SHARE * search.calls
-    trials = max(3, min(TRIALS, most // (UNITS * len(search.program.predictors()))))
-    sizes = range(len(search.order), 1, -1)
-    return next((n for n in sizes if trials * calls_for(search.program, search.sample(n)) <= most), 1)
+    most = int(SHARE * search.calls)
+    return documents_for(search, max(3, min(TRIALS, most // (UNITS * len(search.program.predictors())))), most)
 
 
 def build(*, minibatch: Annotated[int, Field(ge=1)] = 8, seed: int = 1) -> Gepa:

@@ -22,7 +22,7 @@ from ner_programs.guidelines import Rule, parse, render
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
-from optimizers._base import OnTrial, Scored, calls_for, interleaved, score
+from optimizers._base import OnTrial, Scored, calls_for, interleaved, paid, score
 from optimizers._lines import Line, candidates, explains, matters
 from optimizers._search import Contender, Search, identity
 
@@ -60,12 +60,8 @@ class GuidelineLines:
 
     def _induced(self, search: Search, train: Sequence[Document]) -> list[Line]:
         """Return the candidates of train, where the program has answered as many of its documents as its share pays for."""
-        program, sample, left = search.program, list[Document](), search.left // TRAIN_SHARE
-        for document in interleaved(random.Random(f"train {self.seed}").sample(list(train), len(train))):
-            left -= calls_for(program, [document])
-            if left < 0:
-                break
-            sample.append(document)
+        program, mixed = search.program, random.Random(f"train {self.seed}").sample(list(train), len(train))
+        sample = paid(program, interleaved(mixed), search.left // TRAIN_SHARE)
         answers = score(program, sample).entities if sample else ()
         answered = {d.id: said for d, said in zip(sample, answers, strict=True)}
         known = parse(program.extract.predict.signature.instructions, tuple(program.spec.labels)).rules
