@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Lab:
     folder: Path
     server: Loopback
     concurrency: int
-    unsettled: int = 0
+    in_flight: Counter[str] = field(default_factory=Counter)  # at how many kills a call was sent and not settled
 
     def __post_init__(self) -> None:
         write_corpus(self.folder / "notes")
@@ -78,18 +78,35 @@ class Lab:
                 os.kill(process[0], signal.SIGKILL)
 
         self.server.on_request = on_request
+        before = len(self.events())
         process[0] = self.begin()
         ran = warm.shared().end()
         self.server.on_request = lambda count: None
-        last = {key: event for event, key in self.events()}
-        self.unsettled += sum(event == "reserved" for event in last.values())
+        last = {key: event for event, key in self.events()[before:]}
+        self.in_flight.update(key for key, event in last.items() if event == "reserved")
         return ran
 
     def events(self) -> list[tuple[str, str]]:
         """Return the ledger: what happened to which request."""
-        (ledger,) = self.home.glob("work/*/ledger.jsonl")
-        whole = ledger.read_text().rpartition("\n")[0].splitlines()
+        ledgers = list(self.home.glob("work/*/ledger.jsonl"))
+        assert len(ledgers) <= 1
+        whole = [line for file in ledgers for line in file.read_text().rpartition("\n")[0].splitlines()]
         return [(row["event"], row["key"]) for row in map(json.loads, whole)]
+
+    def reserved(self) -> Counter[str]:
+        """Return how often each call was about to be sent."""
+        return Counter(key for event, key in self.events() if event == "reserved")
+
+    def assert_only_in_flight_repeated(self, kills: int) -> None:
+        """A call is sent once, and once more for each kill that found it in flight: at most `concurrency` a kill."""
+        assert 0 < self.in_flight.total() <= kills * self.concurrency
+        assert Counter({key: n - 1 for key, n in self.reserved().items()}) <= self.in_flight
+        assert len(self.server.requests) <= self.reserved().total()
+        settled: set[str] = set()
+        for event, key in self.events():
+            assert not (event == "reserved" and key in settled)
+            settled |= {key} if event in ("answered", "cached") else set()
+        assert settled == self.reserved().keys()
 
     @property
     def bundles(self) -> list[Path]:
@@ -167,13 +184,9 @@ def test_killed_three_times_while_compiling_or_scoring(
 
     assert compiled(again.json["bundle"]) == files
     assert again.json["lm_calls"] == ran.json["lm_calls"] and again.json["test"] == ran.json["test"]
-    assert 0 < lab.unsettled <= len(steps) * lab.concurrency
-    assert sum(lab.sent_twice().values()) <= lab.unsettled
-    settled: set[str] = set()
-    for event, key in lab.events():
-        assert not (event == "reserved" and key in settled)
-        settled |= {key} if event in ("answered", "cached") else set()
-    assert len(settled) == ran.json["lm_calls"]
+    lab.assert_only_in_flight_repeated(len(steps))
+    assert sum(lab.sent_twice().values()) <= lab.in_flight.total()
+    assert len(lab.reserved()) == ran.json["lm_calls"]
     if lab.concurrency == 1:
         assert figures(again) == figures(ran)
     assert [status for _, status in lab.mlflow()] == ["FINISHED"] and lab.mlflow()[0][0] == again.json["run_id"]
