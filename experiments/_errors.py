@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ner_programs import NercError
+
 LONGEST = 600  # characters of a message
 
 
-class ReadError(ValueError):
+class ReadError(NercError):
     """A corpus cannot be read as it is. The message never quotes the corpus: its texts may be private.
 
     It is one line, cut where it is long, for names that it does quote (labels, ids, columns) are what a damaged file says.
@@ -23,13 +25,13 @@ class ReadError(ValueError):
         return cls(f"{path}:{line}: {message}")
 
 
-class WriteError(ValueError):
+class WriteError(NercError):
     """A document cannot be written in a file format. The message names its id and never quotes it."""
 
 
-class SpecError(ValueError):
+class SpecError(NercError):
     """A spec, or a change to it on the command line, says something that is not understood."""
 
 
-class TrackingError(ValueError):
+class TrackingError(NercError):
     """A run that was asked for is not in the store, or does not hold what is needed."""

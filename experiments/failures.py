@@ -3,16 +3,12 @@
 import traceback
 from pathlib import Path
 
-from experiments._errors import ReadError, SpecError, TrackingError, WriteError
-from kb._errors import KnowledgeError
 from ner_programs import NercError
-
-USER_ERRORS = (KnowledgeError, NercError, ReadError, SpecError, TrackingError, WriteError)
 
 
 def said(error: Exception) -> str | None:
     """Return the one line to print: our own message, or which file the system refused; None for a fault of nerc."""
-    if isinstance(error, USER_ERRORS):
+    if isinstance(error, NercError):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"

@@ -4,12 +4,16 @@ Sources (`kb/sources/`) yield concepts and relations, `KnowledgeBase.of` makes a
 them, `write_kb` and `open_kb` keep it in a folder, and retrievers (`kb/retrievers/`) bring along what a text calls for.
 """
 
-from kb.concept import Concept, Relation, Source
-from kb.graph import KnowledgeBase, Reached
-from kb.knowledge import Knowledge, Retriever
-from kb.store import check as check_kb
-from kb.store import open_kb
-from kb.store import write as write_kb
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kb.concept import Concept, Relation, Source
+    from kb.graph import KnowledgeBase, Reached
+    from kb.knowledge import Knowledge, Retriever
+    from kb.store import check as check_kb
+    from kb.store import open_kb
+    from kb.store import write as write_kb
 
 __all__ = [
     "Concept",
@@ -23,3 +27,18 @@ __all__ = [
     "open_kb",
     "write_kb",
 ]
+
+_HOME = {
+    "Concept": ("concept", "Concept"), "Relation": ("concept", "Relation"), "Source": ("concept", "Source"),
+    "KnowledgeBase": ("graph", "KnowledgeBase"), "Reached": ("graph", "Reached"),
+    "Knowledge": ("knowledge", "Knowledge"), "Retriever": ("knowledge", "Retriever"),
+    "check_kb": ("store", "check"), "open_kb": ("store", "open_kb"), "write_kb": ("store", "write"),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: what only wants to know the errors needs no graph."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, known = _HOME[name]
+    return getattr(import_module(f"{__name__}.{module}"), known)

@@ -1,11 +1,18 @@
-"""What can go wrong with knowledge, said in one line that names the file and line, or the option and what there is."""
+"""What a user can mend, said in one line that names the file and line, or the option and what there is.
+
+NercError is the base in every package; it stands here because nothing lies below `kb`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-class KnowledgeError(ValueError):
+class NercError(ValueError):
+    """Base of the errors that name what to mend; the command line prints them in one line and exits with 2."""
+
+
+class KnowledgeError(NercError):
     """A source, a folder or an option of the knowledge base cannot be used as it is; the message says why."""
 
 

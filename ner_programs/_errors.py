@@ -1,6 +1,6 @@
 """What can go wrong that a user can mend.
 
-NercError
+NercError (of `kb`)
 ├── ComponentError        a spec names a component or option that does not exist, or gives it a wrong value
 │   └── UnknownComponent  no module of that name
 ├── BundleError           a bundle cannot be read, or does not fit the knowledge base or LM at hand
@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import re
 
-
-class NercError(ValueError):
-    """Base of the errors that name what to mend; the command line prints them in one line and exits with 2."""
+from kb._errors import NercError as NercError
 
 
 class ComponentError(NercError):

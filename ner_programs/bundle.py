@@ -21,7 +21,7 @@ import dspy
 from pydantic import ValidationError
 
 from kb import KnowledgeBase, open_kb, write_kb
-from ner_programs._errors import BundleError, NercError
+from ner_programs._errors import BundleError, ComponentError, LMSetupError
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.demos._arrays import read as read_array
 from ner_programs.demos._arrays import write as write_arrays
@@ -107,7 +107,7 @@ def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence
     try:
         program = spec.build(_knowledge(folder, wanted, kb), _pool(folder), trust=trust)
         set_state(program, _read(folder / "state.json"))
-    except NercError:
+    except (BundleError, ComponentError, LMSetupError):
         raise
     except ValueError as error:  # what kb has to say
         raise BundleError(f"{folder}: {_line(error)}") from error

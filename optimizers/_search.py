@@ -19,6 +19,7 @@ from typing import Any
 
 import dspy
 
+from ner_programs import NercError
 from ner_programs.bundle import state_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
@@ -73,7 +74,9 @@ class Search:
             raise BudgetError("an optimizer needs dev documents; give the corpus a dev part")
         self.program, self.budget, self.on_trial, self.seed = program, budget, on_trial, seed
         self.order = random.Random(f"dev {seed}").sample(list(dev), len(dev))
-        self.place = {id(d): i for i, d in enumerate(self.order)}
+        self.place = {d.id: i for i, d in enumerate(self.order)}
+        if len(self.place) < len(self.order):
+            raise NercError("two dev documents have the same id; ids tell documents apart")
         self.contenders: dict[str, Contender] = {}
         self._trials = 0
         spent = meter().spent
@@ -118,7 +121,7 @@ class Search:
     ) -> Contender:  # fmt: skip
         """Take note of a program that was scored, and report it; an equal program is the same contender, with more rows."""
         contender = self.contenders.setdefault(identity(program), Contender(program, changes))
-        places = [self.place[id(d)] for d in documents]
+        places = [self.place[d.id] for d in documents]
         contender.units += units_of(
             program, [d for d, i in zip(documents, places, strict=True) if i not in contender.rows]
         )

@@ -242,7 +242,7 @@ class Watch(BaseCallback):
         unreadable, units = sum(a.get("unreadable") or 0 for a in answers), units_of(program, documents)
         scored = Scored(counts, found, unreadable, units, lost)
         known = self.search.contenders.get(identity(program))
-        news = known is None or any(self.search.place[id(d)] not in known.rows for d in documents)
+        news = known is None or any(self.search.place[d.id] not in known.rows for d in documents)
         failed = EMPTY in changes and not self.failed
         self.failed |= failed
         with out_loud():

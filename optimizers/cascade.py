@@ -101,7 +101,7 @@ class CascadeOptimizer:
                     break
                 made = cascaded.with_settings(verify={"threshold": threshold})
                 scored, so_far = score(made, documents), asked
-                gain, error = difference([taken.rows[search.place[id(d)]] for d in documents], scored.counts)
+                gain, error = difference([taken.rows[search.place[d.id]] for d in documents], scored.counts)
                 changes = {"verify.threshold": threshold, "extra_calls": round(asked / len(sure), 3),
                            "gain": round(gain, 4), "standard_error": round(error, 4)}  # fmt: skip
                 step = search.finished(made, changes, documents, scored)

@@ -5,6 +5,7 @@ It runs inside the process, or in `processes` of its own: the CRF library holds 
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Sequence
 from functools import cache
@@ -19,6 +20,8 @@ from ner_programs.components import names
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
 from ner_programs.lms.price import Price
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Offline:
@@ -74,14 +77,27 @@ def code_files() -> list[Path]:
         "_errors",
         "induction",
     )
-    return sorted([*files, *(package / f"{name}.py" for name in ("__init__", *told, *read))])
+    knowledge = [package.parent / "kb" / f"{name}.py" for name in ("__init__", "_errors")]
+    return sorted([*files, *knowledge, *(package / f"{name}.py" for name in ("__init__", *told, *read))])
 
 
 @cache
 def code_hash() -> str:
-    """Return a hash of the code that answers, the CRF library's version with it: no answer is taken from another's cache."""
-    code = [version("python-crfsuite").encode(), *(file.read_bytes() for file in code_files())]
-    return hashlib.sha256(b"\0".join(code)).hexdigest()[:8]
+    """Return a hash of the code that answers, the CRF library's version with it: no answer is taken from another's cache.
+
+    Comments, docstrings and layout are no part of it.
+    """
+    code = [version("python-crfsuite"), *(instructions(file.read_text(encoding="utf-8")) for file in code_files())]
+    return hashlib.sha256("\0".join(code).encode()).hexdigest()[:8]
+
+
+def instructions(source: str) -> str:
+    """Return what a file does, without what it only says: its syntax tree, without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def build(*, processes: int = 0) -> Offline:

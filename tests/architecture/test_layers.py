@@ -1,6 +1,7 @@
 """Who may know whom, what the packages offer, and what is shipped."""
 
 import ast
+import builtins
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import pytest
 from experiments.corpora import wardnotes
 from kb import KnowledgeBase
 from kb.sources import obo
+from ner_programs import NercError
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kb", "ner_programs", "optimizers", "experiments")
@@ -31,6 +33,27 @@ def test_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
     assert f"Contracts: {len(contracts)} kept, 0 broken." in done.stdout
     assert next(c["layers"] for c in contracts if c["type"] == "layers") == list(reversed(PACKAGES))
+
+
+def test_every_error_that_a_user_can_mend_is_a_nerc_error() -> None:
+    """So no class of errors begins at one of Python's: `NercError` does, and a server's word to its client."""
+    begun = {
+        node.name
+        for file in MODULES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(kind := getattr(builtins, getattr(base, "id", ""), None), type) and issubclass(kind, Exception)
+    }
+    assert begun == {"NercError", "UnknownConceptError", "Refused"}
+    errors = {
+        kind
+        for package in PACKAGES
+        for kind in vars(import_module(f"{package}._errors")).values()
+        if isinstance(kind, type)
+    }
+    mend = {kind for kind in errors if issubclass(kind, Exception)}
+    assert len(mend) > 10 and all(issubclass(kind, NercError) for kind in mend)
 
 
 def imported(file: Path) -> set[str]:

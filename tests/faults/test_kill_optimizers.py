@@ -29,7 +29,9 @@ OPTIONS = {
 }
 OFTEN = ("gepa", "mipro", "race", "random_search")
 """What is killed more than once by default, one call at a time and four."""
-PAIRS = [(name, at_once) for name in names("optimizers") for at_once in (1, 4) if KILLS or at_once == 4 or name in OFTEN]
+PAIRS = [
+    (name, at_once) for name in names("optimizers") for at_once in (1, 4) if KILLS or at_once == 4 or name in OFTEN
+]
 SPEC = """
 name = "tiny"
 [corpus]

@@ -22,6 +22,7 @@ from ner_programs import Counts, Entity, Label, Mention, Pool, ProgramSpec, alig
 from ner_programs.components import names, resolve
 from ner_programs.demos import Demonstration
 from ner_programs.guidelines import Rule, render
+from ner_programs.lms import offline
 from ner_programs.lms._answer import Answer
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
@@ -248,6 +249,25 @@ def test_the_same_in_sync_and_async_in_this_process_and_in_others(two: Any, form
         found += [[(e, e.score) for e in one.entities] for one in said]
     assert len(found[0]) > 1 and all(score for _, score in found[0])
     assert all(one == found[0] for one in found[1:])
+
+
+def test_the_model_name_is_about_what_the_code_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments, docstrings and layout change nothing of it; a changed instruction in any file does."""
+    copies = [tmp_path / f"{n}.py" for n, _ in enumerate(code_files())]
+    sources = [file.read_text(encoding="utf-8") for file in code_files()]
+
+    def hashed(change: Callable[[str], str]) -> str:
+        for copy, source in zip(copies, sources, strict=True):
+            copy.write_text(change(source), encoding="utf-8")
+        with monkeypatch.context() as other:
+            other.setattr(offline, "code_files", lambda: copies)
+            return offline.code_hash.__wrapped__()
+
+    as_it_is = offline.code_hash()
+    assert hashed(lambda source: f"# a comment\n{source}\n\n\n# and another\n") == as_it_is
+    assert hashed(lambda source: source.replace('"""', '"""Says something else. ', 1)) == as_it_is
+    assert hashed(lambda source: f"{source}\nextra = 1\n") != as_it_is
+    assert offline.instructions("most = 1") != offline.instructions("most = 2")
 
 
 def test_the_model_name_covers_every_file_that_an_answer_comes_from(fresh: Any) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import dspy
 import pytest
 from dspy.lm15 import Request
 from dspy.utils.exceptions import LMInvalidRequestError
 
-from ner_programs import Document, NERProgram
+from ner_programs import Document, NercError, NERProgram
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from optimizers._base import Trial
 from optimizers._errors import BudgetError, OutageError
@@ -55,6 +56,17 @@ def test_two_passes_over_dev_are_kept_or_half_of_the_budget() -> None:
     assert (Bench(calls=200).search.calls, Bench(calls=200).search.reserve) == (120, 80)
     assert (Bench(calls=100).search.calls, Bench(calls=100).search.reserve) == (50, 50)
     assert Bench().search.calls == 10 * len(DEV)
+
+
+def test_documents_are_told_apart_by_their_ids() -> None:
+    """An equal document, read or made again, is the same one; two of one id are refused before a call is made."""
+    bench = Bench()
+    bench.search.score(bench.first, {}, bench.search.order[:4])
+    again = [replace(d) for d in bench.search.order[:5]]
+    contender = bench.search.score(bench.first, {}, again)
+    assert sorted(contender.rows) == [0, 1, 2, 3, 4] and contender.units == bench.calls == 5
+    with pytest.raises(NercError, match="the same id"):
+        Bench(dev=(*DEV, replace(DEV[0])))
 
 
 def test_samples_are_beginnings_of_one_seeded_order() -> None:
