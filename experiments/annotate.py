@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal
 
 from experiments._errors import ReadError
 from experiments.corpora import jsonl
 from ner_programs.program import NERProgram
-from ner_programs.types import Document
+from ner_programs.types import AnnotatedText, Document
 from optimizers._base import score
 
 InputFormat = Literal["auto", "text", "jsonl"]
@@ -50,16 +50,33 @@ def _qualified(path: Path, document: Document) -> Document:
     return replace(document, id=name, group=name if document.group == document.id else document.group)
 
 
-def annotate(program: NERProgram, documents: Sequence[Document], out: IO[str], tick: Callable[[], None]) -> int:
-    """Write one JSON line for each document, as soon as its batch is done; return how many calls were not answered."""
-    unanswered = 0
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A document with the entities that were found, and how many calls about it were not answered."""
+
+    document: Document = field(repr=False)
+    unanswered: int = 0
+
+
+def annotate(
+    program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
+) -> list[Annotated]:
+    """Annotate documents, and write one JSON line for each to `out` as soon as its batch is done.
+
+    Raises TypeError, before anything is asked, for what is no Document.
+    """
+    for document in documents:
+        if not isinstance(document, AnnotatedText):
+            raise TypeError(f"annotate takes Documents, not {type(document).__name__}: Document(id, text)")
+    done: list[Annotated] = []
     for first in range(0, len(documents), BATCH):
         batch = documents[first : first + BATCH]
         scored = score(program, batch, tick, cross_fit=False)
-        unanswered += scored.total.unanswered
         for document, entities, counts in zip(batch, scored.entities, scored.counts, strict=True):
-            missing = {"unanswered": counts.unanswered} if counts.unanswered else {}
-            row = jsonl.dump(replace(document, entities=entities)) | missing
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-        out.flush()
-    return unanswered
+            done.append(Annotated(replace(document, entities=entities), counts.unanswered))
+            if out is not None:
+                missing = {"unanswered": counts.unanswered} if counts.unanswered else {}
+                out.write(json.dumps(jsonl.dump(done[-1].document) | missing, ensure_ascii=False) + "\n")
+        if out is not None:
+            out.flush()
+    return done

@@ -24,6 +24,9 @@ app.add_typer(cli_corpora.app, name="corpora")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and money; send nothing.")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="Stop before spending more US dollars than this.")]
 Part = Annotated[str, typer.Option(help="dev or test.")]
+Texts = Annotated[
+    bool, typer.Option("--texts", help="With the texts of dev, instruction and prompts: a page for you alone, not in MLflow.")
+]
 
 
 @app.command()
@@ -93,26 +96,30 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="Where the page with the forest plot goes (else mlruns/reports/).")
     ] = None,
+    texts: Texts = False,
+    data: Data = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Compare runs on the same documents, with the interval of every difference, beside the floors."""
     from experiments.commands import verbs
 
-    verbs.compare(runs or [], experiment, part, out, home, json=json)
+    verbs.compare(runs or [], experiment, part, out, home, json=json, texts=texts, data=data)
 
 
 @app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run id, or its first characters.")],
     out: Annotated[Path | None, typer.Option(help="Where the page goes (else mlruns/reports/).")] = None,
+    texts: Texts = False,
+    data: Data = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Write one run as a page: scores, floors, trials, errors in the texts, instruction, cost; MLflow keeps a copy."""
     from experiments.commands import verbs
 
-    verbs.report(run, out, home, json=json)
+    verbs.report(run, out, home, json=json, texts=texts, data=data)
 
 
 @app.command()
@@ -121,6 +128,7 @@ def annotate(
     inputs: Annotated[list[Path], typer.Argument(help="Text files (one document each) or JSON lines.")],
     format: Annotated[str, typer.Option(help="auto, text or jsonl.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Where to write JSON lines; default: stdout.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the entities in the texts, instead or too.")] = None,
     lm: BundleLm = None,
     set: SetLm = [],  # noqa: B006
     public: Annotated[bool, typer.Option("--public", help="The text may go to any host; else it is private.")] = False,
@@ -130,7 +138,7 @@ def annotate(
     """Annotate documents with a compiled program; entities carry character offsets."""
     from experiments.commands import verbs
 
-    verbs.annotate(bundle, inputs, format, out, lm, set, home, public=public, trust=trust)
+    verbs.annotate(bundle, inputs, format, out, lm, set, home, html=html, public=public, trust=trust)
 
 
 @app.command()

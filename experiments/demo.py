@@ -17,15 +17,18 @@ STEPS = {
     "+ nearest demonstrations": ["program.demos.k=16", NOTHING],
     "compiled": [],
 }
+NOTE = "Pt c/o sob and chest pain, started on lasix 40 mg."
 SPEC = Path(__file__).parent / "specs" / "wardnotes.toml"
 
 
 def main() -> None:
     """Run every step of the demo and print the table that compares them."""
     places.prepare_environment()
-    from experiments.commands.console import err
+    import ner_programs
+    from experiments.commands.console import err, marked
     from experiments.commands.tables import comparison_table
     from experiments.compare import compare
+    from experiments.pages.report import write as write_report
     from experiments.progress import Progress
     from experiments.run import run
     from experiments.spec import load
@@ -47,9 +50,12 @@ def main() -> None:
     err.print(
         f"runs: `make ui` shows them in the browser ({home})\nbundle: {shown}\nreuse it in two lines:\n"
         f'  program = ner_programs.load("{shown}")\n'
-        '  entities = program("Pt c/o sob and chest pain, started on lasix 40 mg.").entities',
-        soft_wrap=True,
-    )
+        f'  entities = program("{NOTE}").entities',
+        soft_wrap=True, markup=False,
+    )  # fmt: skip
+    page = write_report(compiled.run_id, home)
+    err.print("\n", marked(ner_programs.load(compiled.bundle)(NOTE).entities), "\n", sep="", soft_wrap=True)
+    err.print(f"page: {page}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

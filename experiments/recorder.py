@@ -23,6 +23,9 @@ from optimizers._base import Scored, Trial
 if TYPE_CHECKING:
     from experiments.scores import Result
 
+SPEC = "spec.json"
+"""The artifact that says what was run: with it a page finds the corpus of a run again."""
+
 
 class RunRecorder:
     """Writes a run to its tracker; nothing that holds private text, or strings of a licensed knowledge base (design D12)."""
@@ -53,7 +56,9 @@ class RunRecorder:
             **({"kind": "fold"} if parent and _is_fold(spec) else {}),
             **({"remarks": "; ".join(corpus.remarks)} if corpus.remarks else {}),
         }
-        return cls(Tracker.start(home, spec.name, name, spec.flat(), tags, parent), corpus)
+        tracker = Tracker.start(home, spec.name, name, spec.flat(), tags, parent)
+        tracker.file(SPEC, spec.model_dump(mode="json", exclude_none=True))
+        return cls(tracker, corpus)
 
     @property
     def run_id(self) -> str:
@@ -76,20 +81,11 @@ class RunRecorder:
 
         Where that is private, only hash and length of the instruction: guidelines may quote the notes they are made for.
         """
-        extract = program.extract
         self._first = self._first or program
         if self.tracker.private:
-            said = extract.predict.signature.instructions
-            digest = hashlib.sha256(said.encode()).hexdigest()
-            self.tracker.file(f"prompts/{name}.txt", f"=== system\nprivate: {len(said)} characters, SHA-256 {digest}\n")
+            self.tracker.file(f"prompts/{name}.txt", instruction_digest(program))
             return
-        text = self.corpus.dev[0].text if self.corpus.dev else ""
-        fields = {"text": text, "knowledge": program.retrieve.lines(text) if text else ""}
-        demos = extract.demos(text, self.corpus.dev[0].kin) if text else []
-        messages = extract.adapter.format(extract.predict.signature, demos, fields)
-        self.tracker.file(
-            f"prompts/{name}.txt", "\n\n".join(f"=== {m['role']}\n{m['content']}" for m in messages) + "\n"
-        )
+        self.tracker.file(f"prompts/{name}.txt", prompt_of(program, self.corpus))
 
     def answers(self, part: str, scored: Scored) -> None:
         """Write what the program said of the documents of `part`, beside the gold; nothing where they are private."""
@@ -134,6 +130,22 @@ class RunRecorder:
         self.tracker.file("changes.json", {**made, "kept": [t.number for t in tried if t.kept]})
         run = self.tracker.client.get_run(self.run_id)
         self.tracker.describe(describe(run, result, tried, briefly(made)))
+
+
+def prompt_of(program: NERProgram, corpus: Corpus) -> str:
+    """Return the prompt that `program` sends for the first dev text, message by message."""
+    extract, first = program.extract, corpus.dev[0] if corpus.dev else None
+    text = first.text if first else ""
+    fields = {"text": text, "knowledge": program.retrieve.lines(text) if text else ""}
+    demos = extract.demos(text, first.kin) if first and text else []
+    messages = extract.adapter.format(extract.predict.signature, demos, fields)
+    return "\n\n".join(f"=== {m['role']}\n{m['content']}" for m in messages) + "\n"
+
+
+def instruction_digest(program: NERProgram) -> str:
+    """Return what may be kept of the instruction where it is private: its length and its hash."""
+    said = program.extract.predict.signature.instructions
+    return f"=== system\nprivate: {len(said)} characters, SHA-256 {hashlib.sha256(said.encode()).hexdigest()}\n"
 
 
 def _with_rows(evaluation: Evaluation) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dspy
+from dspy.lm15 import Request, Response
+from dspy.utils.exceptions import LMInvalidRequestError
 
 from experiments._errors import SpecError
 from experiments.spec import Answering, Model
@@ -40,11 +42,12 @@ def session(
     answers: Path | None = None,
     ledger: Path | None = None,
     backend: Backend | None = None,
+    send: bool = True,
 ) -> Iterator[MeteredLM]:
     """Run the block under the LM of a spec, which has its roles; all spend from one account.
 
     Answers are kept in `answers`, what is spent is written to `ledger`. A `backend` that is given (`shared_backend`)
-    answers the task, and is left open.
+    answers the task, and is left open. Without `send` nothing is asked: what `answers` does not hold stays unanswered.
 
     Raises SpecError, before anything is sent, when private text would go to a host that is not allowed (design D16).
     """
@@ -54,7 +57,11 @@ def session(
             _past_proxies(_host(one))
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     with ExitStack() as closing:
-        task = backend or _open(shared_backend(model), closing)
+
+        def opened(one: Answering) -> Backend:
+            return _open(shared_backend(one), closing) if send else Kept(backend_of(one))
+
+        task = backend or opened(model)
         tape = Recorder(task, model.record) if model.record is not None else None
         store, book = AnswerStore(answers), Ledger(ledger)
         closing.callback(store.close)
@@ -63,7 +70,7 @@ def session(
         own, roles = Meter(task, account=account, tape=tape, retries=model.retries), dict[str, MeteredLM]()
         for name, role in model.roles.items():
             both = role.model == model.model == "offline"
-            answers_it = task if both else _open(shared_backend(role), closing)
+            answers_it = task if both else opened(role)
             meter = Meter(answers_it, account=account, retries=model.retries, table=f"lm.{name}")
             roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role))
         lm = MeteredLM(own, roles=roles, **_asked(model, model))
@@ -71,6 +78,18 @@ def session(
             logging.getLogger("dspy").setLevel(logging.CRITICAL)
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
             yield lm
+
+
+class Kept:
+    """A backend that asks nobody: behind a store of answers it gives those that are there, and fails for every other."""
+
+    def __init__(self, of: Backend) -> None:
+        self.model, self.identity, self.price, self.supports_schema = of.model, of.identity, of.price, of.supports_schema
+        self.logprobs = bool(getattr(of, "logprobs", False))  # it changes what is asked
+
+    def complete(self, request: Request) -> Response:
+        """Fail: the answer is not kept."""
+        raise LMInvalidRequestError("the answer is not kept", model=self.model)
 
 
 def _open(backend: Backend, closing: ExitStack) -> Backend:

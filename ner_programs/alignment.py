@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ner_programs._text_index import Spot, TextIndex
-from ner_programs.types import Entity, Mention
+from ner_programs.types import Entity, Mention, checked_text
 
 Policy = Literal["all", "ordered"]
 
@@ -51,7 +51,7 @@ def align_report(text: str, mentions: Iterable[Mention], *, policy: Policy = "al
     """Do what `align` does and return, beside the entities, the mentions that became none."""
     if policy not in ("all", "ordered"):
         raise ValueError(f"the policy is 'all' or 'ordered', not {policy!r}")
-    page = _Page(text)
+    page = _Page(checked_text(text))
     hinted: list[Mention] = []
     free: list[Mention] = []
     for mention in mentions:

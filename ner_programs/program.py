@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from ner_programs._errors import ComponentError
+from ner_programs._description import described
 from ner_programs.alignment import Alignment, align_report
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
 from ner_programs.link import linked
 from ner_programs.lms import default_lm
 from ner_programs.retrieve import Retrieval, RetrieveKnowledge
-from ner_programs.types import Document, Entity, Mention
+from ner_programs.types import Document, Entities, Entity, Mention, checked_text
 from ner_programs.units import split
 from ner_programs.verify import Verification, VerifyEntities
 
 if TYPE_CHECKING:
     from kb import KnowledgeBase
     from ner_programs.spec import ProgramSpec
+
+
+class Found(dspy.Prediction):
+    """What a program says of one text: `entities`, and how many of its calls failed; a notebook shows the marked text."""
+
+    def _repr_html_(self) -> str:
+        from ner_programs.highlight import notebook_html
+
+        went_wrong = {"said, but not placed": len(self.lost), "unreadable": self.unreadable, "unanswered": self.unanswered}
+        remarks = [f"{count} {what}" for what, count in went_wrong.items() if count]
+        return notebook_html(self.entities.text, self.entities, ", ".join(remarks))
 
 
 class NERProgram(dspy.Module):
@@ -42,14 +54,14 @@ class NERProgram(dspy.Module):
         self.wants: dict[str, Any] = {"model": "offline"}
         self.private = False
 
-    def forward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
+    def forward(self, text: str, exclude: Sequence[str] = ()) -> Found:
         """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.
 
         `lost` are the mentions that a stage said and that became no entity: their text is not there, or others took its place.
         Demonstrations that were cut from the documents in `exclude` are not shown, nor knowledge that comes only from their
-        mentions: so train is scored cross-fitted.
+        mentions: so train is scored cross-fitted. Raises TypeError for a text that is no str.
         """
-        said = _Said()
+        said = _Said(checked_text(text))
         with dspy.context(lm=self._lm()):
             for unit in split(text, self.spec.unit, size=self.spec.window):
                 piece = text[unit.start : unit.end]
@@ -61,11 +73,11 @@ class NERProgram(dspy.Module):
                     mentions, verification = self.verify(piece, retrieval.lines, found[0].entities, exclude)
                     found.append(align_report(piece, mentions, policy=self.spec.occurrences))
                 said.add(found, unit.start, retrieval, extraction, verification)
-        return self._prediction(text, said)
+        return said.prediction(self.kb if self.spec.link else None)
 
-    async def aforward(self, text: str, exclude: Sequence[str] = ()) -> dspy.Prediction:
+    async def aforward(self, text: str, exclude: Sequence[str] = ()) -> Found:
         """Do what `forward` does, asynchronously."""
-        said = _Said()
+        said = _Said(checked_text(text))
         with dspy.context(lm=self._lm()):
             for unit in split(text, self.spec.unit, size=self.spec.window):
                 piece = text[unit.start : unit.end]
@@ -77,13 +89,21 @@ class NERProgram(dspy.Module):
                     mentions, verification = await self.verify.acall(piece, retrieval.lines, found[0].entities, exclude)
                     found.append(align_report(piece, mentions, policy=self.spec.occurrences))
                 said.add(found, unit.start, retrieval, extraction, verification)
-        return self._prediction(text, said)
+        return said.prediction(self.kb if self.spec.link else None)
 
-    def _prediction(self, text: str, said: _Said) -> dspy.Prediction:
-        prediction = said.prediction()
-        if self.spec.link and self.kb is not None:
-            prediction.entities = linked(text, prediction.entities, self.kb)
-        return prediction
+    def batch(self, examples: Sequence[dspy.Example], *args: Any, **options: Any) -> Any:
+        """Do what `dspy.Module.batch` does; TypeError, before anything is asked, where an example has no text."""
+        for number, example in enumerate(examples, 1):
+            if not isinstance(example, dspy.Example):
+                raise TypeError(
+                    f"example {number} is a dspy.Example, not {type(example).__name__}: "
+                    'dspy.Example(text=text).with_inputs("text")'
+                )
+            checked_text(example.get("text"), f"the text of example {number}")
+        return super().batch(list(examples), *args, **options)
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def with_settings(self, **changes: Any) -> NERProgram:
         """Return a program with other settings (`with_settings(demos={"k": 32})`) and the same state, KB and pool.
@@ -144,7 +164,8 @@ class NERProgram(dspy.Module):
 class _Said:
     """Collects the units of one text."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self.text = text
         self.entities: list[Entity] = []
         self.lost: list[Mention] = []
         self.unreadable = self.unanswered = 0
@@ -160,9 +181,12 @@ class _Said:
         self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable
         self.unanswered += retrieval.unanswered or extraction.unanswered or verification.unanswered
 
-    def prediction(self) -> dspy.Prediction:
-        """Return what was found in the whole text."""
-        return dspy.Prediction(
-            entities=tuple(sorted(self.entities)), lost=tuple(self.lost), unreadable=self.unreadable,
+    def prediction(self, kb: KnowledgeBase | None) -> Found:
+        """Return what was found in the whole text, linked to the concepts of `kb` where one is given."""
+        entities = tuple(sorted(self.entities))
+        if kb is not None:
+            entities = linked(self.text, entities, kb)
+        return Found(
+            entities=Entities(entities, self.text), lost=tuple(self.lost), unreadable=self.unreadable,
             unanswered=self.unanswered,
         )  # fmt: skip

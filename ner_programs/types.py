@@ -8,6 +8,19 @@ from typing import Any, Literal
 
 Attributes = Mapping[str, str]
 Decision = Literal["keep", "reject", "label", "span", "add"]
+_HINTS = {
+    "bytes": "; decode it first: text.decode('utf-8')",
+    "list": "; give one text at a time",
+    "tuple": "; give one text at a time",
+}
+
+
+def checked_text(text: Any, what: str = "a text") -> str:
+    """Return `text` if it is a str; TypeError in one line, which never quotes it, for anything else."""
+    if not isinstance(text, str):
+        kind = "None" if text is None else type(text).__name__
+        raise TypeError(f"{what} is a str, not {kind}{_HINTS.get(kind, '')}")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,12 @@ class Entity:
         """Build the entity `text[start:end]`, filling in its surface string."""
         return cls(start, end, label, text[start:end], **rest)
 
+    def _repr_html_(self) -> str:
+        """Return the entity as a notebook shows it: its surface, marked, with where it lies and what is known of it."""
+        from ner_programs.highlight import entity_html
+
+        return entity_html(self)
+
     def shifted(self, by: int) -> Entity:
         """Return the same entity in a text that begins `by` characters earlier."""
         fragments = tuple((s + by, e + by) for s, e in self.fragments)
@@ -65,6 +84,24 @@ class Entity:
             self.start + by, self.end + by, self.label, self.text, fragments, self.concept, self.score, self.attributes,
             self.provenance,
         )  # fmt: skip
+
+
+class Entities(tuple[Entity, ...]):
+    """The entities of one `text`, in its order: a tuple that a notebook shows as the text with its entities marked."""
+
+    text: str
+
+    def __new__(cls, entities: Iterable[Entity] = (), text: str = "") -> Entities:
+        """Make the tuple; `text` is the document that the offsets count in."""
+        made = super().__new__(cls, entities)
+        made.text = text
+        return made
+
+    def _repr_html_(self) -> str:
+        """Return the text with its entities, as a notebook shows it."""
+        from ner_programs.highlight import notebook_html
+
+        return notebook_html(self.text, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +134,7 @@ class AnnotatedText:
     related: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        checked_text(self.text, f"the text of document {self.id!r}")
         if not self.group:
             object.__setattr__(self, "group", self.id)
 

@@ -6,10 +6,28 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
+
+from ner_programs.highlight import label_colours
+from ner_programs.types import Entities
 
 err = Console(stderr=True, highlight=False)
 if not err.is_terminal:
     err = Console(stderr=True, highlight=False, width=140)  # a log need not be as narrow as a terminal
+
+
+def marked(entities: Entities) -> Text:
+    """Return a text with its entities for the terminal: each in the colour of its label, in brackets, its label behind it."""
+    colours, last = label_colours(e.label for e in entities), 0
+    made = Text()
+    for entity in entities:
+        if entity.start < last:  # lies in one that is written already
+            continue
+        made.append(entities.text[last : entity.start])
+        made.append(f"[{entities.text[entity.start : entity.end]}]", style=f"bold {colours[entity.label]}")
+        made.append(f" {entity.label}", style=f"italic {colours[entity.label]}")
+        last = entity.end
+    return made.append(entities.text[last:])
 
 
 def print_json(content: Any) -> None:

@@ -24,6 +24,8 @@ KINDS = {
     "lms": "ner_programs.lms",
 }  # fmt: skip
 
+WITH_TEXTS = " (with texts: it can be read by you alone, and is not in MLflow)"
+
 
 def run(
     path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, json: bool, dry_run: bool,
@@ -67,9 +69,10 @@ def run(
 
 
 def compare(
-    runs: Sequence[str], experiment: str | None, part: str, out: Path | None, home: Path | None, *, json: bool
-) -> None:
-    """Compare runs."""
+    runs: Sequence[str], experiment: str | None, part: str, out: Path | None, home: Path | None, *, json: bool,
+    texts: bool = False, data: Path | None = None,
+) -> None:  # fmt: skip
+    """Compare runs; with `texts` the page has those of dev, for its owner alone."""
     if bool(runs) == bool(experiment):
         raise SpecError("compare wants either run ids or --experiment NAME")
     check_part(part)
@@ -79,28 +82,36 @@ def compare(
 
     with redirect_stdout(sys.stderr):
         comparison = compare_runs(places.home(home), runs, experiment, part)
-        page = comparison_page.write(comparison, places.home(home), out)
+        page = (
+            comparison_page.write_texts(comparison, places.home(home), places.data_directory(data), out)
+            if texts
+            else comparison_page.write(comparison, places.home(home), out)
+        )
     err.print(comparison_table(comparison))
-    err.print(f"forest plot: {page}", soft_wrap=True, markup=False)
+    err.print(f"forest plot: {page}{WITH_TEXTS if texts else ''}", soft_wrap=True, markup=False)
     if json:
         print_json(comparison.as_dict())
 
 
-def report(run: str, out: Path | None, home: Path | None, *, json: bool) -> None:
-    """Write the page of a run."""
-    from experiments.pages.report import write
+def report(
+    run: str, out: Path | None, home: Path | None, *, json: bool, texts: bool = False, data: Path | None = None
+) -> None:
+    """Write the page of a run; with `texts` it has those of dev, for its owner alone."""
+    with redirect_stdout(sys.stderr):
+        from experiments.pages.report import write, write_texts
 
-    page = write(run, places.home(home), out)
-    err.print(f"{page}", soft_wrap=True, markup=False)
+        there = places.home(home)
+        page = write_texts(run, there, places.data_directory(data), out) if texts else write(run, there, out)
+    err.print(f"{page}{WITH_TEXTS if texts else ''}", soft_wrap=True, markup=False)
     if json:
         print_json({"page": str(page)})
 
 
 def annotate(
     bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str],
-    home: Path | None, *, public: bool = False, trust: Sequence[str] = (),
+    home: Path | None, *, html: Path | None = None, public: bool = False, trust: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Annotate documents: to a file in one step, or to stdout as they come."""
+    """Annotate documents: to a file in one step, to a page, or to stdout as they come."""
     if format not in ("auto", "text", "jsonl"):
         raise SpecError(f"--format {format}: it is auto, text or jsonl")
     from experiments import load as load_program
@@ -109,8 +120,9 @@ def annotate(
     from experiments.progress import Progress
     from experiments.session import confine, session
 
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise SpecError(f"--out {out}: it is a folder, or lies in one that is not there; name a file")
+    for option, file in (("--out", out), ("--html", html)):
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise SpecError(f"{option} {file}: it is a folder, or lies in one that is not there; name a file")
     documents = read(inputs, format)  # type: ignore[arg-type]
     program = load_program(bundle, home=places.home(home), trust=trust)
     model = bundle_model(lm, changes, program.wants)
@@ -118,17 +130,22 @@ def annotate(
         confine(program, model)
     with session(model, private=not public), Progress(err).step("annotating", len(documents)) as tick:
         if out is None:
-            unanswered = write(program, documents, sys.stdout, tick)
+            done = write(program, documents, sys.stdout if html is None else None, tick)
         else:
             draft = out.with_name(f".{out.name}.draft")
             try:
                 draft.touch(0o666 if public else 0o600)
                 with draft.open("w", encoding="utf-8") as file:
-                    unanswered = write(program, documents, file, tick)
+                    done = write(program, documents, file, tick)
                 draft.replace(out)
             finally:
                 draft.unlink(missing_ok=True)
-    if unanswered:
+    if html is not None:
+        from experiments.pages import annotation
+
+        annotation.write(done, html, by=f"{Path(bundle).name}, {model.name}", kb=program.kb, private=not public)
+        err.print(f"page: {html}", soft_wrap=True, markup=False)
+    if unanswered := sum(one.unanswered for one in done):
         err.print(f"{unanswered} calls were not answered; what they would have found is missing (see `unanswered`)")
         raise SystemExit(1)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.pages.chart import Dot
-from experiments.pages.highlight import changed_lines
+from experiments.pages.diff import changed_lines
 from experiments.program_changes import NONE
 
 LONGEST = 400
@@ -46,6 +46,12 @@ def differences(files: Mapping[str, Any]) -> dict[str, Any] | None:
     pool = said["pool"] if said["pool"]["added"] or said["pool"]["removed"] else None
     there = said["settings"] or predictors or pool
     return {"settings": said["settings"], "predictors": predictors, "pool": pool} if there else None
+
+
+def instruction(files: Mapping[str, Any]) -> str | None:
+    """Return the instruction of the compiled program, where the run keeps it."""
+    said: str | None = files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions")
+    return said
 
 
 def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.pages.highlight import Mark, highlighted
+from markupsafe import Markup
+
 from experiments.scoring.answers import read_answer
+from ner_programs.highlight import Mark, about, highlighted
 from ner_programs.taxonomy import KINDS, errors
+from ner_programs.types import Entity
 
 SHOWN = 400
 """So many documents are shown: a page of some megabytes opens at once, a longer one does not."""
 
 
 def error_section(files: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the section on dev; without texts where the run keeps none, None where nothing was counted."""
+    """Return the section on dev; without texts where there are none, None where nothing was counted."""
     part = "dev" if files.get("dev.json", {}).get("errors") else "test"
     counts = files.get(f"{part}.json", {}).get("errors")
     if not counts:
         return None
-    documents = [d for d in map(_document, files.get("answers/dev.jsonl", [])) if d["kinds"]] if part == "dev" else []
+    documents = [d for d in map(document, files.get("answers/dev.jsonl", [])) if d["kinds"]] if part == "dev" else []
     among = Counter(kind for d in documents for kind in d["kinds"])
     kinds = [
         {"name": k, "title": k.replace("_", " "), "count": counts.get(k, 0), "meaning": meaning, "documents": among[k]}
@@ -32,7 +35,7 @@ def error_section(files: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _document(line: Mapping[str, Any]) -> dict[str, Any]:
+def document(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return one answered document with its errors marked on both sides."""
     gold, predicted, lost = read_answer(line)
     found = errors(line["text"], gold, predicted, lost)
@@ -43,9 +46,17 @@ def _document(line: Mapping[str, Any]) -> dict[str, Any]:
         "id": line["id"],
         "kinds": list(counts),
         "summary": ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items()),
-        "gold": highlighted(line["text"], [Mark(e.start, e.end, wrong_gold.get(e, "right"), e.label) for e in gold]),
-        "predicted": highlighted(
-            line["text"], [Mark(e.start, e.end, wrong_said.get(e, "right"), e.label) for e in predicted]
-        ),
+        "gold": _marked(line["text"], gold, wrong_gold),
+        "plain": _marked(line["text"], gold, {}),
+        "predicted": _marked(line["text"], predicted, wrong_said),
+        "unanswered": line["unanswered"],
         "lost": [{"kind": e.kind, "text": e.lost.text, "label": e.lost.label} for e in found if e.lost is not None],
     }
+
+
+def _marked(text: str, entities: Sequence[Entity], wrong: Mapping[Entity, str]) -> Markup:
+    """Return a text with its entities, each in the colour of its error."""
+    kinds = [wrong.get(e, "right") for e in entities]
+    titles = [f"{kind.replace('_', ' ')}: {about(e)}" for e, kind in zip(entities, kinds, strict=True)]
+    marks = [Mark(e.fragments, e.label, *said) for e, *said in zip(entities, titles, kinds, strict=True)]
+    return Markup(highlighted(text, marks))

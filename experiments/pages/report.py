@@ -1,12 +1,11 @@
 """One run as one self-contained HTML page: scores beside the floors, trials, errors in the texts, instruction, cost, settings.
 
 Everything is read from the run in MLflow. Texts are shown of dev alone: who looks at errors mends what they see, and test is
-not for that. The page of a private corpus (design D12) has no texts, since its run has none.
+not for that. The page of a private corpus (design D12) has no texts, since its run has none; `write_texts` writes one with them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from experiments import tracking
 from experiments._errors import SpecError, TrackingError
+from experiments.artifacts import artifacts
 from experiments.pages import compiling
 from experiments.pages.chart import trial_chart
 from experiments.pages.errors import error_section
+from experiments.texts import texts_of
+from ner_programs.highlight import STYLE
 
 PAGE = "report.html"
-_NOT_READ = ("bundle/pool.jsonl", "answers/test.jsonl")
 
 
 def write(run: str, home: Path, out: Path | None = None) -> Path:
@@ -34,11 +36,29 @@ def write(run: str, home: Path, out: Path | None = None) -> Path:
     """
     client = tracking.existing_store(home)
     found = tracking.find_run(client, run)
-    page = rendered(client, found)
+    page = rendered(client, found, artifacts(client, found.info.run_id))
     to = out or home / "reports" / f"{found.info.run_id}.html"
     save(page, to, private=tracking.is_private(found))
     client.log_text(found.info.run_id, page, PAGE)
     return to
+
+
+def write_texts(run: str, home: Path, data: Path, out: Path | None = None) -> Path:
+    """Write the page of `run` with its texts, for its owner alone and never into MLflow; return where it lies."""
+    client = tracking.existing_store(home)
+    found = tracking.find_run(client, run)
+    texts = texts_of(found, artifacts(client, found.info.run_id), home, data)
+    to = out or private_folder(home) / f"{found.info.run_id}.html"
+    save(rendered(client, found, texts.files, texts.remarks), to, private=True)
+    return to
+
+
+def private_folder(home: Path) -> Path:
+    """Return the folder of pages with texts, which only its owner can look into."""
+    folder = home / "reports" / "texts"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
 
 
 def save(page: str, to: Path, *, private: bool) -> None:
@@ -56,22 +76,21 @@ def save(page: str, to: Path, *, private: bool) -> None:
         draft.unlink(missing_ok=True)
 
 
-def rendered(client: Any, run: Any) -> str:
-    """Return the page of an MLflow run."""
+def rendered(client: Any, run: Any, files: Mapping[str, Any], remarks: Sequence[str] = ()) -> str:
+    """Return the page of an MLflow run from its artifacts; `remarks` are said beside those of the run."""
     params, metrics = run.data.params, run.data.metrics
-    files = _files(client, run.info.run_id)
     parts = _parts(files)
     if not parts and "result.json" not in files:
         raise TrackingError(f"run {run.info.run_id[:8]} has no result yet: it was not finished, or not by nerc")
     rows = [row for part in parts for row in part["rows"]]
     trials = compiling.trials(files)
     dots = compiling.dots(trials)
-    first, last = (
-        None if tracking.is_private(run) else files.get(f"prompts/{name}.txt") for name in ("first", "compiled")
-    )
+    texts = not tracking.is_private(run) or "answers/dev.jsonl" in files
+    first, last = (files.get(f"prompts/{name}.txt") if texts else None for name in ("first", "compiled"))
+    about = _about(run, client) | {"texts": texts}
     return render(
         PAGE,
-        run=_about(run, client),
+        run=about | {"remarks": [*about["remarks"], *remarks]},
         unit=parts[0]["unit"] if parts else "",
         parts=parts,
         cards=_cards(parts, metrics),
@@ -80,7 +99,7 @@ def rendered(client: Any, run: Any) -> str:
         chart=trial_chart(dots) if dots else "",
         changes=compiling.differences(files),
         errors=error_section(files),
-        instruction=files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions"),
+        instruction=compiling.instruction(files),
         demonstrations=compiling.demonstrations(params, files),
         prompts={"first": first if first != last else None, "compiled": last},
         cost=_cost(files, metrics),
@@ -90,7 +109,7 @@ def rendered(client: Any, run: Any) -> str:
 
 def render(page: str, **context: Any) -> str:
     """Fill a page of `experiments/pages/`; everything that is not marked up is escaped."""
-    return _pages().get_template(page).render(**context)
+    return _pages().get_template(page).render(marks=Markup(STYLE), **context)
 
 
 @cache
@@ -106,25 +125,6 @@ def scale(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values, default=0.0), max(values, default=1.0)
     bottom, top = floor(low * 20 + 1e-9) / 20, ceil(high * 20 - 1e-9) / 20
     return bottom, max(top, bottom + 0.05)
-
-
-def _files(client: Any, run_id: str) -> dict[str, Any]:
-    """Return the run's artifacts by name: JSON read, JSON lines as lists, other text as it is."""
-    folder = Path(client.download_artifacts(run_id, ""))
-    found: dict[str, Any] = {}
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".json", ".jsonl", ".txt")):
-        name = file.relative_to(folder).as_posix()
-        if name not in _NOT_READ:
-            text = file.read_text(encoding="utf-8")
-            lines = file.suffix == ".jsonl"
-            found[name] = (
-                [json.loads(line) for line in text.split("\n") if line]  # other line ends may stand in a text
-                if lines
-                else json.loads(text)
-                if file.suffix == ".json"
-                else text
-            )
-    return found
 
 
 def _about(run: Any, client: Any) -> dict[str, Any]:

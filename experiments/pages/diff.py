@@ -1,41 +1,12 @@
-"""A text with its entities marked, as HTML: nested ones get the mark of the shortest that covers them."""
+"""What one text takes out of another and puts in, as HTML."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html import escape
-from itertools import pairwise
 
 from markupsafe import Markup
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The span `start`..`end` (characters, end exclusive), the class it is drawn in, and the label written after it."""
-
-    start: int
-    end: int
-    kind: str
-    label: str
-
-
-def highlighted(text: str, marks: Iterable[Mark]) -> Markup:
-    """Return `text` as HTML with its marks."""
-    inside = [m for m in marks if 0 <= m.start < m.end <= len(text)]
-    cuts = sorted({0, len(text), *(m.start for m in inside), *(m.end for m in inside)})
-    pieces = []
-    for start, end in pairwise(cuts):
-        covering = [m for m in inside if m.start <= start and end <= m.end]
-        piece = escape(text[start:end])
-        if covering:
-            mark = min(covering, key=lambda m: m.end - m.start)
-            ended = "".join(f"<sub>{escape(m.label)}</sub>" for m in covering if m.end == end and m.label)
-            piece = f'<mark class="{escape(mark.kind)}">{piece}{ended}</mark>'
-        pieces.append(piece)
-    return Markup("".join(pieces))
 
 
 def changed(before: str, after: str) -> Markup | None:

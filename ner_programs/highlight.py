@@ -1,0 +1,156 @@
+"""A text with its entities marked, as HTML: the one look of notebooks, of annotated documents and of the errors of a run.
+
+Nested entities are nested marks; of two that cross, the later is cut in two at the edge of the earlier. The pieces of a
+discontinuous entity are marked, and what lies between them is underlined with dots. What is known of an entity (concept, score)
+is its title, which browsers show where the pointer rests. Nothing is loaded from anywhere, and everything is escaped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise, takewhile
+from zlib import crc32
+
+from ner_programs.types import Entity
+
+COLOURS = (
+    "#2f6fd0", "#c2571a", "#2e8b57", "#8a4fd0", "#c23a6b", "#8a7000", "#128a96", "#a03a2a", "#5d6b82", "#4f8a10",
+)  # fmt: skip
+STYLE = """
+.nerc .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; }
+.nerc mark { color: inherit; background: color-mix(in srgb, var(--c) 16%, transparent); border-bottom: 2px solid var(--c);
+  border-radius: 2px 2px 0 0; padding: 1px 1px 0; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+.nerc mark:has(mark) { padding-bottom: 4px; }
+.nerc mark:has(mark mark) { padding-bottom: 8px; }
+.nerc mark.gap { background: none; border-bottom-style: dotted; }
+.nerc sub { font-size: .68em; line-height: 1; vertical-align: baseline; padding: 0 .1em 0 .25em; user-select: none;
+  color: color-mix(in srgb, var(--c) 72%, currentColor); }
+.nerc .labels { margin: .2rem 0 .4rem; font-size: .85em; }
+.nerc .labels mark { margin-right: .9em; white-space: nowrap; }
+"""
+"""What the marks look like, in a light page and in a dark one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Pieces `(start, end)` of a text (characters, end exclusive) that are one entity.
+
+    `label` is written after it, `title` appears over it. Its colour is `colour`, or that of the CSS class `kind` (its `--c`).
+    """
+
+    fragments: tuple[tuple[int, int], ...]
+    label: str
+    title: str = ""
+    kind: str = ""
+    colour: str = ""
+
+    @property
+    def opening(self) -> str:
+        """The HTML tag that begins it."""
+        said = {"class": self.kind, "style": f"--c: {self.colour}" if self.colour else "", "title": self.title}
+        given = [f'{name}="{escape(value)}"' for name, value in said.items() if value]
+        return f"<{' '.join(['mark', *given])}>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What is opened and closed: a fragment, or a gap between two; the last fragment of a mark bears its `label`."""
+
+    start: int
+    end: int
+    opening: str
+    label: str = ""
+
+
+def highlighted(text: str, marks: Iterable[Mark]) -> str:
+    """Return `text` as HTML with its marks; one that does not lie in the text is left out."""
+    pieces = sorted((p for m in marks for p in _pieces(m, len(text))), key=lambda p: (p.start, -p.end))
+    cuts = sorted({0, len(text), *(p.start for p in pieces), *(p.end for p in pieces)})
+    html: list[str] = []
+    open_: list[_Piece] = []
+    coming = iter([*pieces, None])
+    following = next(coming)
+    for here, after in pairwise([*cuts, len(text)]):
+        wanted = [p for p in open_ if p.end > here]
+        while following is not None and following.start == here:
+            wanted.append(following)
+            following = next(coming)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(open_, wanted, strict=False)))
+        html += [_closing(p, here) for p in reversed(open_[same:])]
+        html += [p.opening for p in wanted[same:]]
+        html.append(escape(text[here:after]))
+        open_ = wanted
+    return "".join(html)
+
+
+def entity_marks(
+    entities: Sequence[Entity], names: Mapping[str, str] | None = None, colours: Mapping[str, str] | None = None
+) -> list[Mark]:
+    """Return the marks of entities; `names` are those of concepts, by id, `colours` those of labels (else their own)."""
+    colours = colours or label_colours(e.label for e in entities)
+    return [Mark(e.fragments, e.label, about(e, names), colour=colours[e.label]) for e in entities]
+
+
+def about(entity: Entity, names: Mapping[str, str] | None = None) -> str:
+    """Return in one line what is known of an entity: label, concept (with its name), score, attributes, where it lies."""
+    concept = entity.concept or ""
+    named = f"{concept} {(names or {}).get(concept, '')}".strip()
+    score = "" if entity.score is None else f"score {entity.score:.2f}"
+    attributes = ", ".join(f"{k}: {v}" for k, v in entity.attributes.items())
+    where = ", ".join(f"{start}–{end}" for start, end in entity.fragments)
+    return " · ".join(filter(None, (entity.label, named, score, attributes, where)))
+
+
+def label_colours(labels: Iterable[str]) -> dict[str, str]:
+    """Return a colour for each label: the same one wherever it stands alone, and no two alike while there are enough."""
+    taken: dict[str, int] = {}
+    for label in sorted(set(labels)):
+        first = crc32(label.encode())
+        places = [(first + n) % len(COLOURS) for n in range(len(COLOURS))]
+        taken[label] = next((place for place in places if place not in taken.values()), places[0])
+    return {label: COLOURS[place] for label, place in taken.items()}
+
+
+def legend(entities: Iterable[Entity]) -> str:
+    """Return the labels in their colours, with how many entities each has, as HTML."""
+    counts = Counter(e.label for e in entities)
+    colours = label_colours(counts)
+    marks = [f'<mark style="--c: {colours[label]}">{escape(label)} {n:,}</mark>' for label, n in sorted(counts.items())]
+    return f'<p class="labels">{" ".join(marks) or "no entities"}</p>'
+
+
+def notebook_html(text: str, entities: Sequence[Entity], remark: str = "") -> str:
+    """Return a text with its entities, its labels above and a remark below, to stand in a page of somebody else."""
+    below = f"<p>{escape(remark)}</p>" if remark else ""
+    marked = highlighted(text, entity_marks(entities))
+    return f'<div class="nerc"><style>{STYLE}</style>{legend(entities)}<div class="text">{marked}</div>{below}</div>'
+
+
+def entity_html(entity: Entity) -> str:
+    """Return one entity without its document: its surface, marked, and what is known of it."""
+    (mark,) = entity_marks([entity])
+    surface = f"{mark.opening}{escape(entity.text)}<sub>{escape(entity.label)}</sub></mark>"
+    return f'<span class="nerc"><style>{STYLE}</style>{surface} <small>{escape(mark.title)}</small></span>'
+
+
+def _pieces(mark: Mark, length: int) -> Iterator[_Piece]:
+    """Yield the fragments of a mark and the gaps between them, in order; nothing where it does not lie in the text."""
+    ends = [0, *(place for fragment in mark.fragments for place in fragment), length]
+    if not mark.fragments or ends != sorted(ends) or any(start == end for start, end in mark.fragments):
+        return
+    gap = Mark((), "", mark.title, f"{mark.kind} gap".strip(), mark.colour).opening
+    for (_, end), (start, _) in pairwise(mark.fragments):
+        if end < start:
+            yield _Piece(end, start, gap)
+    *first, last = mark.fragments
+    yield from (_Piece(start, end, mark.opening) for start, end in first)
+    yield _Piece(*last, mark.opening, mark.label)
+
+
+def _closing(piece: _Piece, here: int) -> str:
+    """Return what closes a piece at an offset: its label, where it ends there, and the tag."""
+    label = f"<sub>{escape(piece.label)}</sub>" if piece.label and piece.end == here else ""
+    return f"{label}</mark>"
