@@ -25,7 +25,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and
 MaxCost = Annotated[float | None, typer.Option(min=0, help="Stop before spending more US dollars than this.")]
 Part = Annotated[str, typer.Option(help="dev or test.")]
 Texts = Annotated[
-    bool, typer.Option("--texts", help="With the texts of dev, instruction and prompts: a page for you alone, not in MLflow.")
+    bool,
+    typer.Option(
+        "--texts", help="With the texts of dev, instruction and prompts: a page for you alone, not in MLflow."
+    ),
 ]
 
 
@@ -128,7 +131,9 @@ def annotate(
     inputs: Annotated[list[Path], typer.Argument(help="Text files (one document each) or JSON lines.")],
     format: Annotated[str, typer.Option(help="auto, text or jsonl.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Where to write JSON lines; default: stdout.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with the entities in the texts, instead or too.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with the entities in the texts, instead or too.")
+    ] = None,
     lm: BundleLm = None,
     set: SetLm = [],  # noqa: B006
     public: Annotated[bool, typer.Option("--public", help="The text may go to any host; else it is private.")] = False,

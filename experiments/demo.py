@@ -46,7 +46,7 @@ def main() -> None:
         err.print(comparison_table(compare(home, [r.run_id for r in results.values()], part=part)))
     compiled = results["compiled"]
     assert compiled.bundle is not None
-    shown = compiled.bundle.relative_to(Path.cwd()) if compiled.bundle.is_relative_to(Path.cwd()) else compiled.bundle
+    shown = _short(compiled.bundle)
     err.print(
         f"runs: `make ui` shows them in the browser ({home})\nbundle: {shown}\nreuse it in two lines:\n"
         f'  program = ner_programs.load("{shown}")\n'
@@ -55,7 +55,12 @@ def main() -> None:
     )  # fmt: skip
     page = write_report(compiled.run_id, home)
     err.print("\n", marked(ner_programs.load(compiled.bundle)(NOTE).entities), "\n", sep="", soft_wrap=True)
-    err.print(f"page: {page}", soft_wrap=True, markup=False)
+    err.print(f"page: {_short(page)}", soft_wrap=True, markup=False)
+
+
+def _short(path: Path) -> Path:
+    """Return a path as it is named from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

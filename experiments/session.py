@@ -84,7 +84,12 @@ class Kept:
     """A backend that asks nobody: behind a store of answers it gives those that are there, and fails for every other."""
 
     def __init__(self, of: Backend) -> None:
-        self.model, self.identity, self.price, self.supports_schema = of.model, of.identity, of.price, of.supports_schema
+        self.model, self.identity, self.price, self.supports_schema = (
+            of.model,
+            of.identity,
+            of.price,
+            of.supports_schema,
+        )
         self.logprobs = bool(getattr(of, "logprobs", False))  # it changes what is asked
 
     def complete(self, request: Request) -> Response:

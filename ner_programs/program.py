@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dspy
 
-from ner_programs._errors import ComponentError
 from ner_programs._description import described
+from ner_programs._errors import ComponentError
 from ner_programs.alignment import Alignment, align_report
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
@@ -32,7 +32,11 @@ class Found(dspy.Prediction):
     def _repr_html_(self) -> str:
         from ner_programs.highlight import notebook_html
 
-        went_wrong = {"said, but not placed": len(self.lost), "unreadable": self.unreadable, "unanswered": self.unanswered}
+        went_wrong = {
+            "said, but not placed": len(self.lost),
+            "unreadable": self.unreadable,
+            "unanswered": self.unanswered,
+        }
         remarks = [f"{count} {what}" for what, count in went_wrong.items() if count]
         return notebook_html(self.entities.text, self.entities, ", ".join(remarks))
 

@@ -120,9 +120,9 @@ def annotate(
     from experiments.progress import Progress
     from experiments.session import confine, session
 
-    for option, file in (("--out", out), ("--html", html)):
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-            raise SpecError(f"{option} {file}: it is a folder, or lies in one that is not there; name a file")
+    for option, path in (("--out", out), ("--html", html)):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise SpecError(f"{option} {path}: it is a folder, or lies in one that is not there; name a file")
     documents = read(inputs, format)  # type: ignore[arg-type]
     program = load_program(bundle, home=places.home(home), trust=trust)
     model = bundle_model(lm, changes, program.wants)

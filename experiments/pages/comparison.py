@@ -42,7 +42,9 @@ def write_texts(comparison: Comparison, home: Path, data: Path, out: Path | None
     client, runs = _runs(comparison, home)
     texts = [texts_of(run, artifacts(client, run.info.run_id), home, data) for run in runs]
     to = out or private_folder(home) / f"{comparison.rows[0].run_id}-{PAGE.format(part=comparison.part)}"
-    save(rendered(comparison, client, runs, side_by_side([row.name for row in comparison.rows], texts)), to, private=True)
+    save(
+        rendered(comparison, client, runs, side_by_side([row.name for row in comparison.rows], texts)), to, private=True
+    )
     return to
 
 

@@ -1,7 +1,7 @@
 """One run as one self-contained HTML page: scores beside the floors, trials, errors in the texts, instruction, cost, settings.
 
 Everything is read from the run in MLflow. Texts are shown of dev alone: who looks at errors mends what they see, and test is
-not for that. The page of a private corpus (design D12) has no texts, since its run has none; `write_texts` writes one with them.
+not for that. The page of a private corpus (design D12) has no texts, since its run has none; `write_texts` writes one that has.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -225,9 +227,53 @@ def test_unanswered_calls_are_counted() -> None:
     out = io.StringIO()
     documents = [Document("a", "abc"), replace(Document("b", "bcd"), group="g")]
     ticks: list[int] = []
-    assert annotate.annotate(Answering(), documents, out, lambda: ticks.append(1)) == 2  # type: ignore[arg-type]
+    done = annotate.annotate(Answering(), documents, out, lambda: ticks.append(1))  # type: ignore[arg-type]
+    assert [one.unanswered for one in done] == [1, 1]
     assert [(row["id"], row["entities"]) for row in rows(out.getvalue())] == [
         ("a", [{"start": 0, "end": 1, "label": "x", "text": "a"}]),
         ("b", [{"start": 0, "end": 1, "label": "x", "text": "b"}]),
     ]
     assert len(ticks) == 2
+
+
+def test_a_page_shows_the_entities_in_their_texts(place: Place, public: Any, note: Path) -> None:
+    said = place.nerc("annotate", public["bundle"], note, "--html", "page.html")
+    assert (said.code, said.out) == (0, "") and "page: page.html" in said.err
+    assert TEXT.splitlines()[0] not in said.err
+    file = place.root / "page.html"
+    page = file.read_text(encoding="utf-8")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert re.search(
+        r'<mark style="--c: #\w{6}" title="potion · score [01]\.\d\d · 11–19">zorvexan<sub>potion</sub>', page
+    )
+    body = unescape(
+        re.sub(r"<sub>.*?</sub>|<[^>]*>", "", page.partition('<div class="text">')[2].partition("</div>")[0])
+    )
+    assert body == TEXT
+    assert not re.search(r"(src|href)\s*=|@import|url\(|<script", page)
+    both = place.nerc("annotate", public["bundle"], note, "--html", "page.html", "--out", "page.jsonl", "--public")
+    assert both.code == 0 and file.stat().st_mode & 0o077 != 0
+    assert rows((place.root / "page.jsonl").read_text())[0]["text"] == TEXT
+    assert "name a file" in place.nerc("annotate", public["bundle"], note, "--html", "notes").error
+
+
+def test_a_page_escapes_and_names_concepts_and_failures() -> None:
+    from experiments.pages.annotation import rendered
+    from kb import KnowledgeBase
+    from kb.concept import Concept
+
+    text = "<b>a & b</b>"
+    entity = Entity.of(text, 3, 8, "x<y", concept="P:1", score=0.5)
+    page = rendered(
+        [annotate.Annotated(Document("<i>", text, (entity,)), 2)], "by", KnowledgeBase.of([Concept("P:1", "ab")])
+    )
+    assert (
+        "&lt;b&gt;<mark" in page and "<i>" not in page and "<b>a" not in page and "x&lt;y · P:1 ab · score 0.50" in page
+    )
+    assert "2 calls not answered" in page
+
+
+@pytest.mark.parametrize("bad", ["text", None, b"x"])
+def test_what_is_no_document_is_refused_before_anything_is_asked(bad: Any) -> None:
+    with pytest.raises(TypeError, match="annotate takes Documents, not "):
+        annotate.annotate(Answering(), [Document("a", "b"), bad], io.StringIO(), lambda: None)  # type: ignore[arg-type]

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import tracking
+from experiments.artifacts import artifacts
 from experiments.pages.chart import Dot, legend, run_chart, trial_chart
 from experiments.pages.compiling import demonstrations, differences
-from experiments.pages.highlight import Mark, changed, changed_lines, highlighted
-from experiments.pages.report import _files, scale
+from experiments.pages.diff import changed, changed_lines
+from experiments.pages.report import scale
 from experiments.program_changes import briefly, program_changes
 from experiments.run_note import Tried, _way
 from experiments.scoring.answers import dump
@@ -102,7 +103,7 @@ def test_line_ends_of_other_kinds_in_a_text_end_no_line(tmp_path: Path) -> None:
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers/dev.jsonl").write_text(dump([Document(t, t) for t in texts], empty), encoding="utf-8")
     client: Any = SimpleNamespace(download_artifacts=lambda run, name: str(tmp_path))
-    assert [line["text"] for line in _files(client, "run")["answers/dev.jsonl"]] == texts
+    assert [line["text"] for line in artifacts(client, "run")["answers/dev.jsonl"]] == texts
 
 
 def test_comparison_page(place: Place, public: Any, weaker: Any, tmp_path: Path) -> None:
@@ -116,22 +117,6 @@ def test_comparison_page(place: Place, public: Any, weaker: Any, tmp_path: Path)
     assert page.count("best F1 so far on dev against LM calls") == 1  # of the one run that was compiled
     client = tracking.open_store(place.home)
     assert Path(client.download_artifacts(weaker["run_id"], "comparison-dev.html")).read_text(encoding="utf-8") == page
-
-
-@given(st.text(max_size=40), st.lists(st.tuples(st.integers(0, 45), st.integers(0, 45)), max_size=6))
-def test_marking_changes_no_character(text: str, spans: list[tuple[int, int]]) -> None:
-    marked = highlighted(text, [Mark(a, b, "missed", "") for a, b in spans])
-    assert text_of(str(marked)) == text
-    covered = {i for a, b in spans if 0 <= a < b <= len(text) for i in range(a, b)}
-    inside = re.findall(r'<mark class="missed">(.*?)</mark>', str(marked), re.DOTALL)
-    assert "".join(map(unescape, inside)) == "".join(text[i] for i in sorted(covered))
-
-
-def test_marks_escape_what_they_mark() -> None:
-    assert (
-        str(highlighted("<b>", [Mark(0, 3, "right", "<i>")]))
-        == '<mark class="right">&lt;b&gt;<sub>&lt;i&gt;</sub></mark>'
-    )
 
 
 @given(st.text(alphabet="ab <&\n", max_size=30), st.text(alphabet="ab <&\n", max_size=30))
