@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments import folds, places, registry, settings, setup, tracking
-from experiments._errors import ReadError, SpecError, TrackingError
+from experiments._errors import TrackingError
 from experiments.artifacts import json_lines
 from experiments.corpora._base import Corpus
 from experiments.program_changes import program_changes
@@ -22,7 +22,6 @@ from experiments.recorder import SPEC, instruction_digest, prompt_of
 from experiments.scoring.answers import dump
 from experiments.session import confine, session
 from experiments.spec import RunSpec, explain
-from kb._errors import KnowledgeError
 from ner_programs import NercError
 from ner_programs.bundle import state_of
 from ner_programs.program import NERProgram
@@ -50,7 +49,7 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
         raise TrackingError(f"run {name} is one over folds, each with a program of its own: name the run of a fold")
     try:
         corpus, first, _ = setup.build(spec, data, home)
-    except (ReadError, SpecError, NercError, KnowledgeError, OSError) as error:
+    except (NercError, OSError) as error:
         raise TrackingError(f"the texts of run {name} cannot be read where they were: {_line(error)}") from None
     then = run.data.tags.get("nerc.corpus_fingerprint")
     if corpus.fingerprint[:16] != then:
