@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments._errors import ReadError, SpecError
-from experiments.corpora import jsonl
 from experiments.corpora._base import Corpus
 from experiments.corpora._types import listed
 from experiments.recorder import RunRecorder
@@ -90,7 +89,7 @@ def _read(path: Path, form: str, remarks: Counter[str]) -> list[Document]:
     if path.is_dir() != (form == "brat"):
         raise ReadError(f"{path}: BRAT is a folder, every other form is a file")
     read = module(CORPORA, form).read
-    documents: list[Document] = list(jsonl.read(path) if form == "jsonl" else read(path, remarks))
+    documents: list[Document] = list(read(path, remarks))
     return documents
 
 

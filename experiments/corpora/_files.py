@@ -1,14 +1,40 @@
-"""Files of a corpus: where they lie, which part each one is, and their lines."""
+"""Files of a corpus: which ones a path, a folder or a glob means, which part each one is, and their lines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from glob import glob, has_magic
 from pathlib import Path
 
 from experiments._errors import ReadError
-from experiments.corpora._base import PARTS, Documents
-from experiments.corpora._split import Split
-from ner_programs.types import Document
+from experiments.corpora._base import PARTS
+
+_CALLED = {
+    "train": ("train", "training", "trn"),
+    "dev": ("dev", "devel", "develop", "development", "valid", "validation", "val", "testa"),
+    "test": ("test", "testing", "tst", "testb"),
+}
+_PART = {name: part for part, names in _CALLED.items() for name in names}
+_WORD = re.compile(f"(?<![a-z])({'|'.join(_PART)})(?:set)?(?![a-z])|({'|'.join(_PART)})set(?![a-z])")
+_NAMES = "train, dev or test (or valid, validation, devel, testa, testb ...)"
+
+
+def part_of(name: str) -> str | None:
+    """Return the part that the name of a file, folder or split says it is: `eng.testa`, `notes_train.tsv`, `validation`.
+
+    None where it says none, or two of them (`train_dev.tsv`).
+    """
+    found = {_PART[one or other] for one, other in _WORD.findall(name.lower())}
+    return found.pop() if len(found) == 1 else None
+
+
+def called(path: Path) -> str:
+    """Return what documents without an id are called after: its name up to a dot: the first, or that after the part."""
+    pieces = path.name.split(".")
+    until = next((i for i, piece in enumerate(pieces) if piece.lower() in _PART), 0)
+    return ".".join(pieces[: until + 1])
 
 
 def locate(path: Path, data: Path) -> Path:
@@ -17,6 +43,124 @@ def locate(path: Path, data: Path) -> Path:
         if place.exists():
             return place
     raise ReadError(f"there is no {path}, neither as it stands nor in the data directory {data}")
+
+
+def sources(path: Path, data: Path, remarks: Counter[str], notes: str = "") -> dict[str, list[Path]]:
+    """Return what a file, a folder or a glob holds, by part; under "" where no name says a part.
+
+    In a folder sub-folders may say the parts, else files. Where a document is a file or two, `notes` is the ending of its text:
+    then a folder stands for all that lies in it, and only folders say parts. What is left out is counted.
+    """
+    if not has_magic(str(path)) or path.exists():
+        place = locate(path, data)
+        return _in_folder(place, remarks, notes) if place.is_dir() else {"": [place]}
+    found = sorted(glob(str(path), recursive=True)) or sorted(glob(str(data / path), recursive=True))
+    if not found:
+        raise ReadError(f"there is no file like {path}, neither as it stands nor in the data directory {data}")
+    places = [place for place in map(Path, found) if not _hidden(place)]
+    root = next(p for p in places[0].parents if all(p in other.parents for other in places))
+    if notes:
+        texts = ((p.with_suffix(notes), p) for p in places)
+        places = list(dict.fromkeys(text if text.is_file() else p for text, p in texts))
+    else:
+        places = [file for p in places for file in (_files(p) if p.is_dir() else [p])]
+    parts: dict[str, list[Path]] = {}
+    for place in places:
+        steps = place.relative_to(root)
+        folders = steps.parent if notes and place.is_file() else steps
+        parts.setdefault(part_of(str(folders)) or "", []).append(place)
+    if len(parts.keys() - {""}) < 2:
+        return {"": places}
+    return _without_rest(parts, remarks)
+
+
+def _in_folder(folder: Path, remarks: Counter[str], notes: str) -> dict[str, list[Path]]:
+    children = [child for child in sorted(folder.iterdir()) if not _hidden(child)]
+    folders = _named(folder, [child for child in children if child.is_dir()])
+    if folders:
+        return {part: [place] if notes else _files(place) for part, place in folders.items()}
+    if notes:
+        return {"": [folder]}
+    files = _named(folder, [child for child in children if child.is_file()])
+    if files:
+        kinds = {file.suffix for file in files.values()}
+        remarks["files whose name says no part, left out"] += sum(
+            child.is_file() and child.suffix in kinds and child not in files.values() for child in children
+        )
+        return {part: [file] for part, file in files.items()}
+    return {"": _files(folder)}
+
+
+def _named(folder: Path, places: Sequence[Path]) -> dict[str, Path]:
+    """Return the places whose names say parts, one each; a name that is nothing else goes before one that has more words.
+
+    Names with more words count only where they say two parts or more: a note may be called `lab_test.txt`.
+    """
+    exact: dict[str, list[Path]] = {}
+    wordy: dict[str, list[Path]] = {}
+    for place in places:
+        if part := part_of(place.name):
+            pieces = place.name.lower().split(".")
+            (exact if any(piece in _PART for piece in pieces) else wordy).setdefault(part, []).append(place)
+    found = wordy | exact if exact or len(wordy) > 1 else {}
+    for part, claiming in found.items():
+        if len(claiming) > 1:
+            names = " and ".join(place.name for place in claiming[:2])
+            raise ReadError(f"{folder}: {names} both claim to be the {part} part; a glob, {folder}/*..., reads several")
+    return {part: found[part][0] for part in PARTS if part in found}
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder; ReadError where they are of several kinds, or there is none."""
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not _hidden(file) and file.suffix]
+    kinds = Counter(file.suffix for file in files)
+    if not files:
+        raise ReadError(f"{folder}: there is no file train.*, dev.* or test.*, and no other to read")
+    if len(kinds) > 1:
+        there = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+        raise ReadError(
+            f"{folder}: there is no file train.*, dev.* or test.*, but there are several kinds of file ({there}); "
+            f'name those to read by a glob: path = "{folder}/*{min(kinds)}"'
+        )
+    return files
+
+
+def pairs(place: Path, endings: Sequence[str], annotations: Path | None = None) -> Iterator[tuple[Path, Path]]:
+    """Yield the texts in and below a folder (or one file's) by name, each with the file of the same name and one of `endings`.
+
+    That lies in or below the folder too, or `annotations`; for one file beside it, or in a folder beside its own.
+    """
+    if place.is_dir():
+        texts = _by_name(place, ["txt"])
+        others = _by_name(annotations or place, endings)
+    else:
+        around = [place.parent, *(folder for folder in place.parent.parent.iterdir() if folder.is_dir())]
+        near = [[folder / f"{place.stem}.{e}" for folder in around for e in some] for some in (["txt"], endings)]
+        texts, others = ({file.stem: file for file in files[::-1] if file.is_file()} for files in near)
+    for name in sorted(texts.keys() ^ others.keys()):
+        file, lacking = (texts[name], endings[0]) if name in texts else (others[name], "txt")
+        raise ReadError(f"{file}: there is no {name}.{lacking} beside it")
+    if not texts:
+        raise ReadError(f"{place}: there is no .txt file in it or below, and no sub-folder {_NAMES}")
+    yield from ((texts[name], others[name]) for name in sorted(texts))
+
+
+def _by_name(folder: Path, endings: Iterable[str]) -> dict[str, Path]:
+    """Return the files in and below a folder by their names; ReadError where two have the same."""
+    found: dict[str, Path] = {}
+    for file in (file for ending in endings for file in sorted(folder.rglob(f"*.{ending}"))):
+        if found.setdefault(file.stem, file) != file:
+            raise ReadError(f"{file}: {found[file.stem]} has the same name")
+    return found
+
+
+def _hidden(place: Path) -> bool:
+    return place.name.startswith((".", "_"))
+
+
+def _without_rest(parts: Mapping[str, list[Path]], remarks: Counter[str]) -> dict[str, list[Path]]:
+    remarks["files whose name says no part, left out"] += len(parts.get("", ()))
+    return {part: parts[part] for part in PARTS if part in parts}
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -28,41 +172,6 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             except UnicodeDecodeError as error:  # not chained: it carries the bytes of the line
                 raise ReadError.at(path, number, f"byte {error.start + 1} of the line is not UTF-8") from None
             yield number, (line.removeprefix("\ufeff") if number == 1 else line).rstrip("\r\n")
-
-
-def part_files(folder: Path) -> dict[str, Path]:
-    """Return the files of a folder called train.*, dev.* and test.*, by part; one per part, at least one of all."""
-    if not folder.is_dir():
-        raise ReadError(f"{folder} is no folder; a folder with files train.*, dev.* and test.* is wanted")
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        part = file.name.partition(".")[0]
-        if file.is_file() and part in PARTS:
-            if part in found:
-                raise ReadError(f"{folder}: {found[part].name} and {file.name} both claim to be the {part} part")
-            found[part] = file
-    if not found:
-        raise ReadError(f"{folder}: there is no file train.*, dev.* or test.*")
-    return found
-
-
-def read_parts(path: Path, read: Callable[[Path], Iterable[Document]], split: Split | None) -> dict[str, Documents]:
-    """Read a folder of train.*, dev.* and test.*, or one file that `split` (by default 60/20/20) cuts up."""
-    if path.is_dir():
-        if split:
-            raise ReadError(f"{path}: the files already say the split; leave `split` away or name one file")
-        return {part: tuple(read(file)) for part, file in part_files(path).items()}
-    return (split or Split()).parts(tuple(read(path)))
-
-
-def read_folders(path: Path, read: Callable[[Path], Iterable[Document]], split: Split | None) -> dict[str, Documents]:
-    """Read a folder with sub-folders train, dev and test, or a flat one that `split` (by default 60/20/20) cuts up."""
-    folders = {part: path / part for part in PARTS if (path / part).is_dir()}
-    if folders and split:
-        raise ReadError(f"{path}: the sub-folders already say the split; leave `split` away")
-    if folders:
-        return {part: tuple(read(folder)) for part, folder in folders.items()}
-    return (split or Split()).parts(tuple(read(path)))
 
 
 def text_of(path: Path) -> str:

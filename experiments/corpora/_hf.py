@@ -14,19 +14,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments import places
 from experiments._errors import ReadError
-from experiments.corpora._files import lines
+from experiments.corpora._files import called, lines, part_of
 from experiments.corpora._reader import problem
 from experiments.corpora._tables import Row
 
 ENDINGS = (".parquet", ".json", ".jsonl", ".csv", ".tsv")
-PARTS = {
-    "train": "train", "training": "train", "validation": "dev", "valid": "dev", "val": "dev", "dev": "dev",
-    "devel": "dev", "development": "dev", "test": "test", "testing": "test",
-}  # fmt: skip
 Wanted = frozenset[str]
 T = TypeVar("T")
 _OBJECT = TypeAdapter(dict[str, Any])
 _OBJECTS = TypeAdapter(list[dict[str, Any]])
+
+
+def from_files(files: Mapping[str, list[Path]], wanted: Wanted) -> dict[str, list[Row]]:
+    """Return the rows of files by split; those of which no name says one are a split called after the first."""
+    return {
+        part or called(places[0]): [row for place in places for row in _rows(place, wanted)]
+        for part, places in files.items()
+    }
 
 
 def from_disk(path: Path, wanted: Wanted) -> dict[str, list[Row]]:
@@ -39,7 +43,7 @@ def from_disk(path: Path, wanted: Wanted) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for file in sorted(f for f in path.rglob("*") if f.is_file() and f.suffix in ENDINGS):
         words = re.split(r"[^a-z]+", "/".join(file.relative_to(path).parts).lower())
-        if split := next((word for word in words if word in PARTS), None):
+        if split := next((word for word in words if part_of(word)), None):
             found.setdefault(split, []).extend(_rows(file, wanted))
     if not found:
         raise ReadError(

@@ -1,48 +1,139 @@
-"""What readers of exports share: files to a corpus, JSON checked against a model, spans to entities; nothing is quoted."""
+"""What all readers share: options, files to a corpus, JSON checked against a model; nothing is quoted."""
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+from glob import has_magic
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from experiments._errors import ReadError
-from experiments.corpora._base import Corpus, entity_from, in_order
-from experiments.corpora._files import lines, locate, read_parts
+from experiments.corpora._base import Corpus, Documents, in_order
+from experiments.corpora._files import called, lines, locate, sources
+from experiments.corpora._guess import hint
+from experiments.corpora._mismatch import Claim, Found, Mismatch, placed
 from experiments.corpora._split import Split
-from experiments.corpora._types import listed, select
-from ner_programs.types import Document, Entity
+from experiments.corpora._types import Types, listed, select
+from ner_programs.types import Document
 
 Name = Annotated[str, Field(min_length=1)]
-Types = dict[str, str] | list[str]
+Reads = Callable[[Path, Counter[str]], Iterable[Found | Document]]
 M = TypeVar("M", bound=BaseModel)
 
 
-class Read(Protocol):
-    """Yields the documents of a file, counting in `remarks` what it leaves out."""
+@dataclass(frozen=True)
+class Options:
+    """The options of every reader.
 
-    def __call__(self, path: Path, remarks: Counter[str]) -> Iterable[Document]: ...
-
-
-class Options(BaseModel):
-    """The options of every reader of a folder with train.*, dev.* and test.*, or of one file."""
+    `split` cuts up what no name of a file or folder says the part of (by default 60/20/20). `types` lists the annotation types
+    to keep, or maps them to labels: `{ SpecificDisease = "Disease" }`. `mismatch` says what becomes of a mention that is not
+    what the text has at its place: "error", "repair" or "skip".
+    """
 
     private: bool = True
     split: Split | None = None
     types: Types | None = None
+    mismatch: Mismatch = "error"
+
+    def parted(self, parts: Mapping[str, Documents], path: object) -> dict[str, Documents]:
+        """Return the parts (or the documents under "", cut up) with the types asked for."""
+        if "" not in parts and self.split:
+            raise ReadError(f"{path}: the names already say the split; leave `split` away or name one file")
+        known = dict(parts) if "" not in parts else (self.split or Split()).parts(parts[""])
+        return select(known, self.types) if self.types else known
 
 
-def corpus_from(read: Read, path: Path, data: Path, options: Options) -> Corpus:
-    """Read a folder with train.*, dev.* and test.*, or one file that `split` cuts up, and keep the types asked for."""
-    path = locate(path, data)
+def reader(build: Callable[..., Corpus]) -> Callable[..., Corpus]:
+    """Give a `build` that takes `options` those of every reader by name: `private`, `split`, `types`, `mismatch`."""
+    shared = inspect.signature(Options, eval_str=True).parameters
+    hints = get_type_hints(build, include_extras=True)
+    own = [p.replace(annotation=hints[n]) for n, p in inspect.signature(build).parameters.items() if n != "options"]
+
+    @wraps(build)
+    def built(**given: Any) -> Corpus:
+        options = Options(**{name: given.pop(name) for name in shared if name in given})
+        return build(**given, options=options)
+
+    every = [*own, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shared.values())]
+    built.__signature__ = inspect.Signature(every, return_annotation=Corpus)  # type: ignore[attr-defined]
+    built.__annotations__ = {p.name: p.annotation for p in every} | {"return": Corpus}
+    return built
+
+
+def reads(find: Callable[..., Iterable[Found | Document]]) -> Callable[..., Iterator[Document]]:
+    """Return the `read(path, remarks=None, **options)` of a reader: its documents, with what does not fit an error."""
+
+    @wraps(find)
+    def read(path: Path, remarks: Counter[str] | None = None, **options: Any) -> Iterator[Document]:
+        counts = Counter[str]() if remarks is None else remarks
+        return placed(find(path, counts, **options), "error", counts)
+
+    return read
+
+
+def corpus_from(
+    find: Reads, path: Path, data: Path, options: Options, *, notes: str = "", tokens: bool = False
+) -> Corpus:
+    """Read a file, a folder or a glob: see `sources`, also for `notes`. `tokens`: each document is a sentence of tokens."""
     remarks: Counter[str] = Counter()
-    parts = read_parts(path, partial(read, remarks=remarks), options.split)
-    kept = in_order(select(parts, options.types) if options.types else parts)
-    return Corpus(path.name.partition(".")[0], *kept, private=options.private, remarks=listed(remarks))
+    by_part = sources(path, data, remarks, notes)
+    paths = [place for places in by_part.values() for place in places]
+    name = getattr(find, "func", find).__module__.rpartition(".")[2]
+    parts: dict[str, Documents] = {}
+    for part, places in by_part.items():
+        batches = [places] if notes else [[place] for place in places]
+        parts[part] = tuple(d for batch in batches for d in _batch(find, batch, paths, options, remarks, name))
+    if not any(d.entities for documents in parts.values() for d in documents) and (other := hint(paths[0], name)):
+        raise ReadError(f"{paths[0]}: no mention was found{other}")
+    parts = options.parted(parts, path)
+    grouped = not tokens or any(d.group != d.id for documents in parts.values() for d in documents)
+    return Corpus(
+        name_of_corpus(path, data),
+        *in_order(parts),
+        unit="document" if tokens else "sentence",
+        private=options.private,
+        resampling="document" if grouped else "sentence",
+        remarks=listed(remarks),
+    )
+
+
+def _batch(
+    find: Reads, places: Sequence[Path], paths: Sequence[Path], options: Options, remarks: Counter[str], name: str
+) -> Iterator[Document]:
+    """Yield the documents of files that count offsets alike; an error says what they look like instead."""
+    try:
+        found = [_told_apart(one, place, paths) for place in places for one in find(place, remarks)]
+        yield from placed(found, options.mismatch, remarks)
+    except ReadError as error:
+        raise ReadError(f"{error}{hint(places[0], name)}") from None
+
+
+def _told_apart(one: Found | Document, place: Path, paths: Sequence[Path]) -> Found | Document:
+    """Return a document that is called after its file with the folder before that, where files have the same name."""
+    own = called(place)
+    if len(paths) == 1 or sum(called(path) == own for path in paths) == 1:
+        return one
+    new = str(place.relative_to(os.path.commonpath([p.parent for p in paths]))).removesuffix(place.suffix)
+
+    def renamed(name: str) -> str:
+        return new + name[len(own) :] if name == own or name.startswith(f"{own}:") else name
+
+    return replace(one, id=renamed(one.id), group=renamed(one.group), related=tuple(map(renamed, one.related)))
+
+
+def name_of_corpus(path: Path, data: Path) -> str:
+    """Return the name of a folder or file, or of the folder that a glob begins in."""
+    if has_magic(str(path)) and not path.exists():
+        return next((p.name for p in path.parents if p.name and not has_magic(str(p))), "corpus")
+    place = locate(path, data).absolute()
+    return place.name if place.is_dir() else place.name.partition(".")[0]
 
 
 class Span(BaseModel):
@@ -54,26 +145,9 @@ class Span(BaseModel):
     label: Name
     text: str | None = None
 
-    def entity(self, text: str) -> Entity:
-        """Return the entity in its text; ValueError where it does not lie there."""
-        return spoken(entity_from(text, [(self.start, self.end)], self.label), self.text)
-
-
-def spoken(entity: Entity, said: str | None) -> Entity:
-    """Return the entity; ValueError where the text that the file says it has is another."""
-    if not says(entity, said):
-        raise ValueError(f"its text is not what lies at {entity.start}..{entity.end}")
-    return entity
-
-
-def says(entity: Entity, said: str | None) -> bool:
-    """Whether the text is that of the entity or of its pieces, whatever the blanks; None says nothing against it."""
-    pieces = "".join(entity.text[a - entity.start : b - entity.start] for a, b in entity.fragments)
-    return said is None or _solid(said) in (_solid(pieces), _solid(entity.text))
-
-
-def _solid(text: str) -> str:
-    return "".join(text.split())
+    def claim(self, where: Callable[[str], ReadError]) -> Claim:
+        """Return what the file claims."""
+        return Claim(where, ((self.start, self.end),), self.label, self.text)
 
 
 def rows(path: Path, model: type[M]) -> Iterator[tuple[int, M]]:
@@ -93,14 +167,9 @@ def problem(error: ValidationError, skip: int = 0, whole: str = "") -> str:
     return f"{where}: {first['msg']}" if where else f"{whole}{first['msg']}"
 
 
-def entities_at(where: Callable[[str], ReadError], text: str, spans: Sequence[Any]) -> tuple[Entity, ...]:
-    """Return the entities of spans, checked; `where` makes the error for a message."""
-    try:
-        return tuple(span.entity(text) for span in spans)
-    except ValueError as error:
-        raise where(str(error)) from None
-
-
-def name_of(given: str | int | None, path: Path, number: int) -> str:
-    """Return an id as a string; without one, the part and the number: `train:1`."""
-    return f"{path.name.partition('.')[0]}:{number}" if given is None else str(given)
+def found_at(
+    path: Path, number: int, given: str | int | None, text: str, claims: Iterable[Claim], group: str | int | None
+) -> Found:
+    """Return a document of one passage; without an id it is called after its file and number: `train:1`."""
+    name = f"{called(path)}:{number}" if given is None else str(given)
+    return Found(name, ((0, text),), tuple(claims), "" if group is None else str(group))

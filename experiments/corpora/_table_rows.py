@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from experiments.corpora._base import entity_from
-from experiments.corpora._passages import Passages
-from experiments.corpora._reader import Name, spoken
+from experiments._errors import ReadError
+from experiments.corpora._mismatch import Claim
+from experiments.corpora._reader import Name
 from experiments.corpora._types import concept_id
-from ner_programs.types import Entity
 
 
 class AnyRow(BaseModel):
@@ -50,14 +50,17 @@ class _Item(BaseModel):
             return dict(zip(("start", "end", "label"), value, strict=True))
         return value
 
-    def entity(self, passages: Passages) -> Entity:
-        """Return the entity in the text; ValueError where it does not lie there."""
-        spans = self.offsets or [[-1 if self.start is None else self.start, -1 if self.end is None else self.end]]
-        fragments = passages.fragments((start, end) for start, end in spans)
+    def claim(self, where: Callable[[str], ReadError]) -> Claim:
+        """Return what the row claims."""
+        spans = [
+            (start, end)
+            for start, end in self.offsets
+            or [[-1 if self.start is None else self.start, -1 if self.end is None else self.end]]
+        ]
         concepts = [c.curie for c in self.normalized or []]
         concept = "|".join(dict.fromkeys(c for c in concepts if c)) or None
-        entity = entity_from(passages.text, fragments, self.label, concept=concept)
-        return spoken(entity, " ".join(self.text) if isinstance(self.text, list) else self.text)
+        said = " ".join(self.text) if isinstance(self.text, list) else self.text
+        return Claim(where, sorted(spans), self.label, said, {"concept": concept})
 
 
 class _Passage(BaseModel):
@@ -72,9 +75,10 @@ class Spanned(AnyRow):
     text: str
     entities: list[_Item] | None
 
-    def read(self) -> tuple[str, tuple[Entity, ...]]:
-        """Return text and entities; ValueError where one does not lie in it."""
-        return _read([(0, self.text)], self.entities)
+    @property
+    def pieces(self) -> list[tuple[int, str]]:
+        """The text as one passage."""
+        return [(0, self.text)]
 
 
 class Passaged(AnyRow):
@@ -83,15 +87,10 @@ class Passaged(AnyRow):
     passages: list[_Passage]
     entities: list[_Item] | None
 
-    def read(self) -> tuple[str, tuple[Entity, ...]]:
-        """Return text and entities; ValueError where one does not lie in it."""
-        pieces = [(at[0], text) for p in self.passages for at, text in zip(p.offsets, p.text, strict=True)]
-        return _read(pieces, self.entities)
-
-
-def _read(pieces: list[tuple[int, str]], items: list[_Item] | None) -> tuple[str, tuple[Entity, ...]]:
-    passages = Passages.of(pieces)
-    return passages.text, tuple(item.entity(passages) for item in items or [])
+    @property
+    def pieces(self) -> list[tuple[int, str]]:
+        """The passages with their offsets; ValueError where there are not as many of both."""
+        return [(at[0], text) for p in self.passages for at, text in zip(p.offsets, p.text, strict=True)]
 
 
 class Tagged(AnyRow):

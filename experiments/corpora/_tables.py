@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from experiments._errors import ReadError
 from experiments.corpora._base import entity_from
+from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import problem
 from experiments.corpora._table_rows import AnyRow, Passaged, Spanned, Tagged
 from experiments.corpora._tags import NEIGHBOURS, NO_TAG, prefix_and_label, scheme_of, spans_of
@@ -108,7 +109,7 @@ class Layout(NamedTuple):
         )
 
 
-def documents(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[str]) -> Iterator[Document]:
+def find(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[str]) -> Iterator[Found | Document]:
     """Yield the documents of a split; `remarks` counts what is ignored. ReadError names the row."""
     if layout.kind == "tokens":
         yield from _sentences(rows, layout, part, remarks)
@@ -120,10 +121,11 @@ def documents(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[s
                 remarks[f"{what}, ignored"] += len(dropped)
         found = _checked(row, layout, model)
         try:
-            text, entities = found.read()
+            pieces = tuple(found.pieces)
         except ValueError as error:
             raise row.wrong(str(error)) from None
-        yield Document(f"{part}:{i}" if found.id is None else str(found.id), text, entities, _string(found.group))
+        claims = tuple(item.claim(row.wrong) for item in found.entities or [])
+        yield Found(f"{part}:{i}" if found.id is None else str(found.id), pieces, claims, _string(found.group))
 
 
 def _sentences(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[str]) -> Iterator[Document]:

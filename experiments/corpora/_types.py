@@ -10,8 +10,10 @@ from dataclasses import replace
 from experiments._errors import ReadError
 from experiments.corpora._base import Documents, label_names
 
+Types = dict[str, str] | list[str]
 
-def select(parts: Mapping[str, Documents], types: dict[str, str] | list[str]) -> dict[str, Documents]:
+
+def select(parts: Mapping[str, Documents], types: Types) -> dict[str, Documents]:
     """Keep the entities of the types listed, renamed by a mapping; ReadError for a type that never occurs."""
     names = types if isinstance(types, dict) else {name: name for name in types}
     known = label_names(tuple(d for documents in parts.values() for d in documents))

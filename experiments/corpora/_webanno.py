@@ -19,7 +19,7 @@ _FARTHEST = 10_000  # blanks between two sentences; beyond it an offset is wrong
 _VALUE = re.compile(r"((?:\\.|[^\\\[])*)(?:\[(\d+)\])?")
 _ROW = re.compile(r"\d+-\d+(\.\d+)?\t(\d{1,12})-(\d{1,12})\t([^\t]*)((?:\t.*)?)")
 Value = tuple[str | None, str | None]  # of a feature, and the number of the annotation
-Places = dict[int, int] | range  # the character that an offset in UTF-16 units means
+Tokens = dict[int, tuple[int, int, str]]  # start, end and surface of each row, by its line
 
 
 class Layer(NamedTuple):
@@ -39,6 +39,12 @@ class Layer(NamedTuple):
         """The columns of features with plain values; the others link to annotations."""
         return {f: self.first + i for i, f in enumerate(self.features) if not f.startswith("ROLE_") and "." not in f}
 
+    def slots(self, units: list[Unit]) -> int:
+        """Return how many annotations link to others."""
+        columns = [self.first + i for i, f in enumerate(self.features) if f.startswith("ROLE_")]
+        cells = ((u.line, i, values_of(u.cells[i])) for u in units for i in columns)
+        return len({(i, n or (line, k)) for line, i, values in cells for k, (value, n) in enumerate(values) if value})
+
 
 class Unit(NamedTuple):
     """A row: a token, or a part of one; offsets in UTF-16 units."""
@@ -57,8 +63,8 @@ def parsed(path: Path) -> tuple[list[Layer], int, str, list[Unit]]:
     text, width, sentence = "", 0, list[str]()
     number = 0
     for number, line in lines(path):
-        if number == 1 and not line.startswith("#FORMAT=WebAnno TSV 3."):
-            raise ReadError.at(path, number, "expected `#FORMAT=WebAnno TSV 3.`")
+        if number == 1 and not re.match(r"#FORMAT=WebAnno TSV 3\.[1-9]", line):
+            raise ReadError.at(path, number, f"expected `#FORMAT=WebAnno TSV 3.1` or later; {_older(line)}")
         if _LAYER.match(line) and not units:
             name, *features = line.partition("=")[2].split("|")
             if line.startswith("#T_SP="):
@@ -78,6 +84,16 @@ def parsed(path: Path) -> tuple[list[Layer], int, str, list[Unit]]:
     if sentence:
         raise ReadError(f"{path}: the last sentence has no tokens")
     return layers, columns, text, units
+
+
+def _older(line: str) -> str:
+    """Say what a file that begins with `line` probably is, and what to do."""
+    version = re.match(r"#FORMAT=WebAnno TSV (\d+(\.\d+)?)", line)
+    two = re.match(r"#\s*(id|text)=|# [\w.]+(\s*\||$)", line)
+    if not version and not two:
+        return "export it as `WebAnno TSV v3.3`"
+    name = version[1] if version else "2"
+    return f"this is WebAnno TSV {name}, which is not read: import it into INCEpTION, and export `WebAnno TSV v3.3`"
 
 
 def _gap(path: Path, number: int, length: int, before: str) -> str:
@@ -109,15 +125,16 @@ def values_of(cell: str) -> list[Value]:
     return found
 
 
-def check(path: Path, units: list[Unit], text: str, place: Places) -> None:
-    """Raise ReadError where a row is not what lies at its offsets."""
+def tokens_of(path: Path, units: list[Unit], text: str) -> Tokens:
+    """Return start and end in characters of each row, and what it says lies there; ReadError where it cannot lie there."""
+    found: Tokens = {}
+    place = _places(text)
     for unit in units:
-        try:
-            found = text[place[unit.start] : place[unit.end]]
-        except (KeyError, IndexError):
-            found = None
-        if found is None or unit.start > unit.end or found not in (unit.text, _plain(unit.text)):
-            raise ReadError.at(path, unit.line, f"the token is not what lies at {unit.start}-{unit.end} of the text")
+        start, end = place.get(unit.start, -1), place.get(unit.end, -1)
+        if not 0 <= start <= end or (start == end and unit.text):
+            raise ReadError.at(path, unit.line, f"the token is not what lies at {unit.start}..{unit.end} of the text")
+        found[unit.line] = start, end, unit.text if unit.text == text[start:end] else _plain(unit.text)
+    return found
 
 
 def _plain(text: str) -> str:
@@ -135,9 +152,7 @@ def _width(text: str) -> int:
     return len(text) + sum(c > "\uffff" for c in text)
 
 
-def places(text: str) -> Places:
+def _places(text: str) -> dict[int, int]:
     """Return the character that each offset in UTF-16 units means."""
-    if _width(text) == len(text):
-        return range(len(text) + 1)
     ends = accumulate((2 if c > "\uffff" else 1 for c in text), initial=0)
     return {units: character for character, units in enumerate(ends)}

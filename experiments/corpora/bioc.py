@@ -10,64 +10,71 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
 from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus, entity_from
-from experiments.corpora._passages import Passages
-from experiments.corpora._reader import Options, Types, corpus_from, says, spoken
-from experiments.corpora._split import Split
+from experiments.corpora._base import Corpus
+from experiments.corpora._mismatch import Claim, Found
+from experiments.corpora._reader import Options, corpus_from, reader, reads
 from experiments.corpora._types import concept_id
 from experiments.corpora._write import checked
 from experiments.corpora._xml import elements, line_of
-from ner_programs.types import AnnotatedText, Document, Entity
+from ner_programs.types import AnnotatedText, Entity
 
 _TYPE, _CONCEPTS = "type", ("identifier", "MESH")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def build(
-    *, path: Path, data: Path, private: bool = True, split: Split | None = None, types: Types | None = None
-) -> Corpus:
-    """Read a folder with train.*, dev.* and test.*, or one file that `split` cuts up.
+class _Stretch(Claim):
+    """An annotation; one in pieces that says something else is left out."""
 
-    `types` lists the annotation types to keep, or maps them to labels: `{ SpecificDisease = "Disease" }`.
-    """
-    return corpus_from(read, path, data, Options(private=private, split=split, types=types))
+    @property
+    def pardon(self) -> str:
+        """What to count such an annotation under."""
+        return "annotations in pieces with another text, ignored" if len(self.spans) > 1 else ""
 
 
-def read(path: Path, remarks: Counter[str] | None = None) -> Iterator[Document]:
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a file, a folder or a glob."""
+    return corpus_from(find, path, data, options)
+
+
+def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
     """Yield the documents of a file; `remarks` counts what is ignored. ReadError names file and line."""
     for element in elements(path, "collection", "document"):
-        yield _document(path, element, Counter() if remarks is None else remarks)
+        yield _document(path, element, remarks)
 
 
-def _document(path: Path, element: Element, remarks: Counter[str]) -> Document:
+read = reads(find)
+
+
+def _document(path: Path, element: Element, remarks: Counter[str]) -> Found:
     name = element.findtext("id")
     if not name:
         raise ReadError.at(path, line_of(element), "a document without an id")
     pieces: list[tuple[int, str]] = []
-    annotations: list[tuple[Element, slice]] = []  # with the passages to look in first
+    annotations: list[tuple[Element, tuple[int, int]]] = []  # with the passages to look in first
     for passage in element.findall("passage"):
         first = len(pieces)
         for holder in [passage] if passage.find("text") is not None else passage.findall("sentence"):
             pieces.append((_number(path, holder, holder.findtext("offset")), holder.findtext("text") or ""))
-        annotations += [(a, slice(first, len(pieces))) for a in passage.iter("annotation")]
-    annotations += [(a, slice(0)) for a in element.findall("annotation")]
+        annotations += [(a, (first, len(pieces))) for a in passage.iter("annotation")]
+    annotations += [(a, (0, 0)) for a in element.findall("annotation")]
     if relations := sum(1 for _ in element.iter("relation")):
         remarks["relations, ignored"] += relations
-    text = Passages.of(pieces)
-    entities = [e for a, own in annotations if (e := _entity(path, a, text, own, remarks))]
+    claims = tuple(claim for a, own in annotations if (claim := _claim(path, a, own, remarks)))
     infons = element.findall("infon")
     groups = [i.text for i in infons if i.get("key") == "group" and i.text]
     related = tuple(i.text or "" for i in infons if i.get("key") == "related")
-    return Document(name, text.text, tuple(entities), groups[0] if groups else "", related)
+    return Found(name, tuple(pieces), claims, groups[0] if groups else "", related)
 
 
-def _entity(path: Path, annotation: Element, passages: Passages, own: slice, remarks: Counter[str]) -> Entity | None:
-    """Return the entity; None, counted, without a location, or in pieces that are not what its text says."""
+def _claim(path: Path, annotation: Element, own: tuple[int, int], remarks: Counter[str]) -> Claim | None:
+    """Return what an annotation claims; None, counted, without a location."""
     if annotation.find("location") is None:
         remarks["annotations without a location, ignored"] += 1
         return None
@@ -80,16 +87,9 @@ def _entity(path: Path, annotation: Element, passages: Passages, own: slice, rem
     for location in annotation.findall("location"):
         offset = _number(path, location, location.get("offset"))
         spans.append((offset, offset + _number(path, location, location.get("length"))))
-    try:
-        fragments = passages.fragments(spans, own)
-        concept = concept_id(named[0]) if named else None
-        entity = entity_from(passages.text, fragments, label, concept=concept, attributes=infons)
-        if len(fragments) > 1 and not says(entity, annotation.findtext("text")):
-            remarks["annotations in pieces with another text, ignored"] += 1
-            return None
-        return spoken(entity, annotation.findtext("text"))
-    except ValueError as error:
-        raise ReadError.at(path, line_of(annotation), f"annotation: {error}") from None
+    rest = {"concept": concept_id(named[0]) if named else None, "attributes": infons}
+    where = partial(ReadError.at, path, line_of(annotation))
+    return _Stretch(where, sorted(spans), label, annotation.findtext("text"), rest, own=own)
 
 
 def _number(path: Path, element: Element, text: str | None) -> int:

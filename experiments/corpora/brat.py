@@ -1,7 +1,8 @@
 """BRAT folders: a text in x.txt, its annotation in x.ann.
 
 Offsets are characters of the file as it lies there: line ends are not translated, and a BOM counts as a character (as
-in BRAT) unless only without it the offsets fit. Entities may be discontinuous, overlap, and stand in any order. Attributes
+in BRAT) unless only without it the offsets fit. Entities may be discontinuous, overlap, and stand in any order; a surface over
+a line end may be written with a blank, in pieces, or over several lines of the .ann. Attributes
 (`A1  Negated T1`, `A2  Certainty T1 low`) are those of the entity, or of the trigger of the event they are about.
 """
 
@@ -10,89 +11,101 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus, entity_from, in_order
-from experiments.corpora._files import lines, locate, read_folders, text_of
-from experiments.corpora._split import Split
-from experiments.corpora._types import concept_id, listed
+from experiments.corpora._base import Corpus
+from experiments.corpora._files import lines, pairs, text_of
+from experiments.corpora._mismatch import Claim, Found, Spans
+from experiments.corpora._reader import Options, corpus_from, reader, reads
+from experiments.corpora._types import concept_id
 from experiments.corpora._write import checked
-from ner_programs.types import AnnotatedText, Document, Entity
+from ner_programs.types import AnnotatedText, Entity
 
-Fragments = tuple[tuple[int, int], ...]
+_LINE = re.compile(r"[TNERAM#]\d+\t|\*\t|\s*$")
+_PLACE = re.compile(r"T\d+\t\S+ (\d{1,12}) (?:[\d ;]* )?(\d{1,12})\t")
 _IGNORED = {"E": "events", "R": "relations", "*": "relations", "#": "notes"}
 
 
-class _Span(NamedTuple):
-    line: int
-    id: str
-    label: str
-    fragments: Fragments
-    text: str
+class _Span(Claim):
+    """A T line. BRAT may add a tab and more text after the annotated one, and writes a span over a line end in pieces."""
+
+    def fits(self, text: str, spans: Spans) -> bool:
+        """Whether the pieces, joined by a blank, are what the line says or begins with."""
+        found = " ".join(text[start:end] for start, end in spans)
+        return (self.said or "").startswith(found + "\t") or super().fits(text, spans)
+
+    def shaped(self, text: str, spans: Spans, remarks: Counter[str]) -> Spans:
+        """Return the pieces, those that only blanks part as one."""
+        pieces = [spans[0]]
+        for (_, before), (start, end) in pairwise(spans):
+            joined = before <= start and not text[before:start].strip()
+            if joined and not re.search("[\r\n]", text[before:start]):
+                remarks["pieces with only blanks between them, joined"] += 1
+            pieces[-1:] = [(pieces[-1][0], end)] if joined else [pieces[-1], (start, end)]
+        return pieces
 
 
-def build(*, path: Path, data: Path, private: bool = True, split: Split | None = None) -> Corpus:
-    """Read a folder with sub-folders train, dev and test, or a flat one that `split` cuts up.
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a folder, also with sub-folders train, dev and test, one note, or a glob.
 
-    With `by = "patient"` the patient is the file name before its first "_" or "-": p17 of p17_discharge.txt. Without it
+    With `split.by = "patient"` the patient is the file name before its first "_" or "-": p17 of p17_discharge.txt. Without it
     each document is on its own.
     """
-    path = locate(path, data)
-    remarks: Counter[str] = Counter()
-    by_patient = split is not None and split.by in ("group", "patient")
-    parts = read_folders(path, partial(read, remarks=remarks, by_patient=by_patient), split)
-    return Corpus(path.name, *in_order(parts), private=private, remarks=listed(remarks))
+    by_patient = options.split is not None and options.split.by in ("group", "patient")
+    return corpus_from(partial(find, by_patient=by_patient), path, data, options, notes=".txt")
 
 
-def read(folder: Path, remarks: Counter[str] | None = None, *, by_patient: bool = False) -> Iterator[Document]:
-    """Yield the documents of a folder by name; `remarks` counts what is ignored. ReadError names file and line."""
-    remarks = Counter[str]() if remarks is None else remarks
-    texts, annotations = ({file.stem: file for file in folder.glob(f"*.{end}")} for end in ("txt", "ann"))
-    for name in sorted(texts.keys() ^ annotations.keys()):
-        file, lacking = (texts[name], "ann") if name in texts else (annotations[name], "txt")
-        raise ReadError(f"{file}: there is no {name}.{lacking} beside it")
-    if not texts:
-        raise ReadError(f"{folder}: there is no .txt file, and no sub-folder train, dev or test")
-    for name in sorted(texts):
-        group = re.split("[_-]", name, maxsplit=1)[0] if by_patient else ""
-        yield _document(texts[name], annotations[name], group, remarks)
+def find(place: Path, remarks: Counter[str], *, by_patient: bool = False) -> Iterator[Found]:
+    """Yield the documents of a folder by name, or one; `remarks` counts what is ignored. ReadError names file and line."""
+    for text, annotation in pairs(place, ("ann",)):
+        group = re.split("[_-]", text.stem, maxsplit=1)[0] if by_patient else ""
+        yield _document(text, annotation, group, remarks)
 
 
-def _document(file: Path, annotation: Path, group: str, remarks: Counter[str]) -> Document:
-    text, found = text_of(file), _annotation(annotation, remarks)
-    spans = found.spans
-    if text.startswith("\ufeff") and not all(_fits(text, s) for s in spans) and all(_fits(text[1:], s) for s in spans):
+read = reads(find)
+
+
+def _document(file: Path, annotation: Path, group: str, remarks: Counter[str]) -> Found:
+    text = text_of(file)
+    found = _annotation(annotation, text, remarks)
+    claims = tuple(
+        replace(span, rest={"concept": concept_id("|".join(found.concepts.get(name, ()))), "attributes": attributes})
+        for name, span in found.spans.items()
+        for attributes in [found.attributes.get(name, {})]
+    )
+    if text.startswith("\ufeff") and not _fit(text, claims) and _fit(text[1:], claims):
         text = text[1:]
-    entities = tuple(_entity(annotation, text, span, found, remarks) for span in spans)
-    return Document(file.stem, text, entities, group)
+    return Found(file.stem, ((0, text),), claims, group)
+
+
+def _fit(text: str, claims: Sequence[Claim]) -> bool:
+    return all(claim.spans[-1][1] <= len(text) and claim.fits(text, claim.spans) for claim in claims)
 
 
 @dataclass
 class _Annotation:
     """What a file says: its T lines, and what other lines add to them, by the id of the T line."""
 
-    spans: list[_Span] = field(default_factory=list)
+    spans: dict[str, _Span] = field(default_factory=dict)
     concepts: dict[str, list[str]] = field(default_factory=dict)
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def _annotation(path: Path, remarks: Counter[str]) -> _Annotation:
+def _annotation(path: Path, text: str, remarks: Counter[str]) -> _Annotation:
     """Return what a file says. N lines (`N1  Reference T1 MeSH:D1`) give concepts, A and M lines attributes."""
     found, triggers = _Annotation(), dict[str, str]()
     attributes: list[tuple[str, str, str]] = []
-    names: set[str] = set()
-    for number, line in lines(path):
+    for number, line in _whole_lines(path, text):
         kind, (name, _, rest) = line[:1], line.partition("\t")
         if kind == "T":
-            found.spans.append(_span(path, number, line))
-            if name in names:
+            if name in found.spans:
                 raise ReadError.at(path, number, f"there is another {name}")
-            names.add(name)
+            found.spans[name] = _span(path, number, line)
         elif kind == "N":
             target, concept = _reference(path, number, rest)
             found.concepts.setdefault(target, []).append(concept)
@@ -105,9 +118,27 @@ def _annotation(path: Path, remarks: Counter[str]) -> _Annotation:
             raise ReadError.at(path, number, "the line begins with none of T, N, E, R, A, M, * and #")
     for about, what, value in attributes:
         target = triggers.get(about, about)
-        if target not in names or found.attributes.setdefault(target, {}).setdefault(what, value) != value:
+        if target not in found.spans or found.attributes.setdefault(target, {}).setdefault(what, value) != value:
             remarks["attributes of something else, or with another value before, ignored"] += 1
     return found
+
+
+def _whole_lines(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of an .ann file; a surface that goes on in further lines, as the text does at its place, is one."""
+    begun: tuple[int, str] | None = None
+    length = 0  # characters that the surface has in the text
+    for number, line in lines(path):
+        if begun and length > len(begun[1].rpartition("\t")[2]) and not _LINE.match(line):
+            begun = begun[0], f"{begun[1]}\n{line}"
+            continue
+        if begun:
+            yield begun
+        begun, length = (number, line), 0
+        if place := _PLACE.match(line):
+            start, end = int(place[1]), int(place[2])
+            length = end - start if re.search("[\r\n]", text[start:end]) else 0
+    if begun:
+        yield begun
 
 
 def _reference(path: Path, number: int, rest: str) -> tuple[str, str]:
@@ -132,35 +163,8 @@ def _span(path: Path, number: int, line: str) -> _Span:
     if not tab or not re.fullmatch(r"\d{1,12} +\d{1,12}(;\d{1,12} +\d{1,12})*", offsets):
         raise ReadError.at(path, number, "expected `T<n>`, a tab, `<label> <start> <end>[;<start> <end>]`, a tab, text")
     pieces = [piece.split() for piece in offsets.split(";")]
-    return _Span(number, name, label, tuple((int(start), int(end)) for start, end in pieces), text)
-
-
-def _fits(text: str, span: _Span) -> bool:
-    """Whether the pieces of the text, joined by a blank, are what the line says; line ends in it may be blanks there.
-
-    BRAT may add a tab and more text after the annotated one.
-    """
-    found = " ".join(text[start:end] for start, end in span.fragments)
-    if span.text == found or span.text.startswith(found + "\t"):
-        return span.fragments[-1][1] <= len(text)
-    return re.search("[\r\n]", found) is not None and span.text.split() == found.split()
-
-
-def _entity(path: Path, text: str, span: _Span, found: _Annotation, remarks: Counter[str]) -> Entity:
-    """Build the entity; pieces that only blanks part are one, for so BRAT writes a span over a line end."""
-    if not _fits(text, span):
-        raise ReadError.at(path, span.line, f"the text of {span.id} is not what lies at its offsets")
-    pieces = [span.fragments[0]]
-    for (_, before), (start, end) in pairwise(span.fragments):
-        joined = before <= start and not text[before:start].strip()
-        if joined and not re.search("[\r\n]", text[before:start]):
-            remarks["pieces with only blanks between them, joined"] += 1
-        pieces[-1:] = [(pieces[-1][0], end)] if joined else [pieces[-1], (start, end)]
-    try:
-        concept = concept_id("|".join(found.concepts.get(span.id, ())))
-        return entity_from(text, pieces, span.label, concept=concept, attributes=found.attributes.get(span.id, {}))
-    except ValueError as error:
-        raise ReadError.at(path, span.line, str(error)) from None
+    spans = tuple((int(start), int(end)) for start, end in pieces)
+    return _Span(partial(ReadError.at, path, number), spans, label, text, what=f"the text of {name}")
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:

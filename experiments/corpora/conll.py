@@ -20,35 +20,28 @@ from itertools import groupby
 from pathlib import Path
 
 from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus, in_order
-from experiments.corpora._files import lines, locate, part_files
+from experiments.corpora._base import Corpus
+from experiments.corpora._files import called, lines
+from experiments.corpora._reader import Options, corpus_from, reader, reads
 from experiments.corpora._tags import NEIGHBOURS, NO_TAG, Row, Scheme, prefix_and_label, scheme_of, spans_of
-from experiments.corpora._types import listed
 from experiments.corpora._write import checked
 from ner_programs.types import AnnotatedText, Document, Entity
 
 _DOCSTART = "-DOCSTART-"
 
 
-def build(*, path: Path, data: Path, private: bool = True, scheme: Scheme | None = None) -> Corpus:
-    """Read a folder with train.*, dev.* and test.*; `scheme` overrules what the tags of each file say."""
-    files = part_files(locate(path, data))
-    remarks: Counter[str] = Counter()
-    parts = {part: tuple(read(file, remarks, scheme=scheme)) for part, file in files.items()}
-    known = any(d.group != d.id for documents in parts.values() for d in documents)
-    return Corpus(
-        path.name,
-        *in_order(parts),
-        unit="document",
-        private=private,
-        resampling="document" if known else "sentence",
-        remarks=listed(remarks),
-    )
+@reader
+def build(*, path: Path, data: Path, options: Options, scheme: Scheme | None = None) -> Corpus:
+    """Read a file, a folder or a glob; `scheme` overrules what the tags of each file say.
+
+    Tags have no offsets and no surfaces that could differ from a text: `mismatch` finds nothing to do.
+    """
+    return corpus_from(partial(find, scheme=scheme), path, data, options, tokens=True)
 
 
-def read(path: Path, remarks: Counter[str] | None = None, *, scheme: Scheme | None = None) -> Iterator[Document]:
+def find(path: Path, remarks: Counter[str], *, scheme: Scheme | None = None) -> Iterator[Document]:
     """Yield the sentences of a file, called `train:1`, `train:2` ... after it; ReadError names file and line."""
-    part, counts = path.name.partition(".")[0], Counter[str]() if remarks is None else remarks
+    part = called(path)
     count, grouped, found = _survey(path)
     for _, run in groupby(enumerate(_sentences(path, part), 1), key=lambda item: item[1][0] if grouped else item[0]):
         members = list(run)
@@ -56,9 +49,12 @@ def read(path: Path, remarks: Counter[str] | None = None, *, scheme: Scheme | No
             kin = [n for n, _ in members] if grouped else range(i - NEIGHBOURS, i + NEIGHBOURS + 1)
             related = tuple(f"{part}:{n}" for n in kin if n != i and 1 <= n <= count)
             text = " ".join(token for _, token, _, _ in rows)
-            spans = spans_of(rows, scheme or found, counts, partial(ReadError.at, path))
+            spans = spans_of(rows, scheme or found, remarks, partial(ReadError.at, path))
             entities = tuple(Entity.of(text, *span) for span in spans)
             yield Document(f"{part}:{i}", text, entities, group if grouped else "", related)
+
+
+read = reads(find)
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
@@ -68,7 +64,7 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     another, or ending inside a token. Ids and related documents are those that `read` gives again, in a file of that name.
     """
     known = list(documents)
-    part = path.name.partition(".")[0]
+    part = called(path)
     marked = any(d.group != d.id for d in known)
 
     def write_to(new: Path) -> None:

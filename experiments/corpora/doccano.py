@@ -16,9 +16,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments._errors import ReadError
 from experiments.corpora._base import Corpus
-from experiments.corpora._reader import Name, Options, Span, Types, corpus_from, entities_at, name_of, rows
-from experiments.corpora._split import Split
-from ner_programs.types import Document
+from experiments.corpora._mismatch import Found
+from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
 
 
 class _Line(BaseModel):
@@ -31,17 +30,13 @@ class _Line(BaseModel):
     group: Name | int | None = Field(default=None, validation_alias=AliasChoices("group", "patient"))
 
 
-def build(
-    *, path: Path, data: Path, private: bool = True, split: Split | None = None, types: Types | None = None
-) -> Corpus:
-    """Read a folder with train.jsonl, dev.jsonl and test.jsonl, or one file that `split` cuts up.
-
-    `types` lists the labels to keep, or maps them to others: `{ DX = "Disease" }`.
-    """
-    return corpus_from(read, path, data, Options(private=private, split=split, types=types))
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a file, a folder or a glob."""
+    return corpus_from(find, path, data, options)
 
 
-def read(path: Path, remarks: Counter[str]) -> Iterator[Document]:
+def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
     """Yield the documents of a file; `remarks` counts what is left out. ReadError names file and line."""
     for number, row in rows(path, _Line):
         if (row.triples is None) == (row.entities is None):
@@ -49,6 +44,9 @@ def read(path: Path, remarks: Counter[str]) -> Iterator[Document]:
         if row.relations:
             remarks["relations, ignored"] += len(row.relations)
         triples = [Span(start=start, end=end, label=label) for start, end, label in row.triples or []]
-        entities = entities_at(partial(ReadError.at, path, number), row.text, [*triples, *(row.entities or [])])
-        group = "" if row.group is None else str(row.group)
-        yield Document(name_of(row.id, path, number), row.text, entities, group)
+        where = partial(ReadError.at, path, number)
+        claims = [span.claim(where) for span in [*triples, *(row.entities or [])]]
+        yield found_at(path, number, row.id, row.text, claims, row.group)
+
+
+read = reads(find)

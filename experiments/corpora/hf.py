@@ -10,53 +10,52 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from glob import has_magic
 from pathlib import Path
 
 from experiments._errors import ReadError
 from experiments.corpora._base import Corpus, Documents, in_order
-from experiments.corpora._files import locate
-from experiments.corpora._hf import ENDINGS, PARTS, from_disk, from_hub
-from experiments.corpora._reader import Types
-from experiments.corpora._split import Split
-from experiments.corpora._tables import Columns, Layout, Row, documents
-from experiments.corpora._types import listed, select
+from experiments.corpora._files import locate, part_of, sources
+from experiments.corpora._hf import ENDINGS, from_disk, from_files, from_hub
+from experiments.corpora._mismatch import placed
+from experiments.corpora._reader import Options, reader
+from experiments.corpora._tables import Columns, Layout, Row, find
+from experiments.corpora._types import listed
 
 
+@reader
 def build(
-    *,
-    path: str,
-    data: Path,
-    config: str | None = None,
-    columns: Columns | None = None,
-    types: Types | None = None,
-    split: Split | None = None,
-    private: bool = True,
+    *, path: str, data: Path, options: Options, config: str | None = None, columns: Columns | None = None
 ) -> Corpus:
-    """Read a file, a folder of files or of `save_to_disk`, or (`private = false`) a dataset of the hub and its `config`.
+    """Read files, a `save_to_disk` folder, a glob, or (`private = false`) a dataset of the hub and its `config`.
 
     Splits called train, validation and test (or the like) are the parts. A single split is cut up by `split`, unless it is
-    called test. `types` lists the labels to keep, or maps them to others.
+    called test.
     """
     given, remarks = columns or Columns(), Counter[str]()
-    splits = _splits(path, data, config, given, private)
+    splits = _splits(path, data, config, given, options.private, remarks)
     names = dict.fromkeys(name for rows in splits.values() for row in rows for name in row.values)
     if not names:
         raise ReadError(f"{path}: there are no rows")
     layout = Layout.of(Path(path), names, given)
-    parts = _parts(splits, layout, split, remarks)
+    parts = options.parted(_parts(splits, layout, options, remarks), path)
     return Corpus(
         Path(path).name.partition(".")[0],
-        *in_order(select(parts, types) if types else parts),
+        *in_order(parts),
         unit="document" if layout.kind == "tokens" else "sentence",
-        private=private,
+        private=options.private,
         resampling="sentence" if layout.kind == "tokens" and "group" not in layout.columns else "document",
         remarks=listed(remarks),
     )
 
 
-def _splits(path: str, data: Path, config: str | None, given: Columns, private: bool) -> dict[str, list[Row]]:
+def _splits(
+    path: str, data: Path, config: str | None, given: Columns, private: bool, remarks: Counter[str]
+) -> dict[str, list[Row]]:
     """Return the rows by split, from the disk where there is something of the name, else from the hub."""
     here = Path(path).exists() or (data / path).exists()
+    if has_magic(path) and not here:
+        return from_files(sources(Path(path), data, remarks), given.wanted)
     named = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", path) and not path.endswith(ENDINGS)
     if config and (here or not named):
         raise ReadError(
@@ -72,22 +71,18 @@ def _splits(path: str, data: Path, config: str | None, given: Columns, private: 
 
 
 def _parts(
-    splits: dict[str, list[Row]], layout: Layout, split: Split | None, remarks: Counter[str]
+    splits: dict[str, list[Row]], layout: Layout, options: Options, remarks: Counter[str]
 ) -> dict[str, Documents]:
-    """Return the documents by part; splits that are none of them are counted."""
-    if len(splits) == 1:
-        ((name, rows),) = splits.items()
-        read = tuple(documents(rows, layout, name, remarks))
-        return {"test": read} if PARTS.get(name) == "test" and not split else (split or Split()).parts(read)
-    if split:
-        raise ReadError("the dataset already has splits; leave `split` away")
+    """Return the documents by part, a single split under ""; splits that are none of them are counted."""
     parts: dict[str, Documents] = {}
     for name, rows in splits.items():
-        part = PARTS.get(name.lower(), "")
-        if not part or part in parts:
+        part = part_of(name) or ""
+        if len(splits) == 1:
+            part = "test" if part == "test" and not options.split else ""
+        elif not part or part in parts:
             remarks[f"rows of the split {name}, ignored"] += len(rows)
             continue
-        parts[part] = tuple(documents(rows, layout, name, remarks))
+        parts[part] = tuple(placed(find(rows, layout, name, remarks), options.mismatch, remarks))
     if not parts:
         raise ReadError(f"none of the splits {', '.join(splits)} is called train, validation or test")
     return parts

@@ -1,8 +1,10 @@
-"""The document form of i2b2/VA 2010: notes in x.txt, their concepts in x.con.
+"""The document forms of i2b2/VA 2010 and 2012: notes in x.txt, their mentions in x.con (2010) or x.extent (2012).
 
 A line of .con is `c="<text in lower case>" 12:0 12:3||t="problem"`: lines of the note from 1, tokens of a line (what
-blanks part, however many) from 0, both ends inclusive; a concept may go on in the next line. The text of a document is
-its file as it is. The two kinds of file may lie in different folders (`txt`, `concept`, `concepts`).
+blanks part, however many) from 0, both ends inclusive; a concept may go on in the next line. A line of .extent is
+`EVENT="<text>" 12:0 12:3||type="TEST"||modality="FACTUAL"||polarity="POS"`, or `TIMEX3=` likewise: the type is the label, the
+rest are attributes. The XML form of 2012 is read where there is no .txt. The text of a document is its file as it is. The two
+kinds of file may lie in different folders (`txt`, `concept`, `concepts`).
 """
 
 from __future__ import annotations
@@ -15,73 +17,122 @@ from functools import partial
 from pathlib import Path
 
 from experiments._errors import ReadError
-from experiments.corpora._base import Corpus, in_order
-from experiments.corpora._files import lines, locate, read_folders, text_of
-from experiments.corpora._split import Split
-from experiments.corpora._types import listed
-from ner_programs.types import Document, Entity
+from experiments.corpora._base import Corpus
+from experiments.corpora._files import lines, pairs, text_of
+from experiments.corpora._mismatch import Claim, Found, Spans
+from experiments.corpora._reader import Options, corpus_from, reader, reads
+from experiments.corpora._xml import elements, line_of
 
-_CONCEPT = re.compile(r'c="(.*)" (\d{1,9}):(\d{1,9}) (\d{1,9}):(\d{1,9})\|\|t="([^"]+)"\s*')
+_SURFACE = re.compile(r'(\w+)="(.*)" (\d{1,9}):(\d{1,9}) (\d{1,9}):(\d{1,9})((?:\|\|\w+="[^"]*")+)\s*')
+_FIELD = re.compile(r'\|\|(\w+)="([^"]*)"')
+_TYPE = {"c": "t", "EVENT": "type", "TIMEX3": "type"}  # what a line may begin with, and the field that is its label
+_ENDINGS = ("con", "extent")
+_OTHER_FORMS = {
+    r'm=".*\|\|do="': "the 2009 form (medications with dose and route), which is not read; turn each field that is wanted "
+    'into a line of the 2010 form, `c="<text>" <line>:<token> <line>:<token>||t="<type>"`',
+    r'c=".*\|\|a="': "the assertion form of 2010 (.ast), which is not read; give the .con files",
+    r'c=".*\|\|r="': "the relation form of 2010 (.rel), which is not read; give the .con files",
+    r'(EVENT|TIMEX3)=.*\|\|(EVENT|TIMEX3|SECTIME)="': "the links of 2012 (.tlink), which are not read; give the .extent files",
+}
+_XML = "ClinicalNarrativeTemporalAnnotation"
 Token = tuple[int, int]
 
 
-def build(*, path: Path, data: Path, private: bool = True, split: Split | None = None) -> Corpus:
-    """Read a folder with sub-folders train, dev and test, or one that `split` cuts up; files may lie deeper."""
-    path = locate(path, data)
-    remarks: Counter[str] = Counter()
-    parts = read_folders(path, partial(read, remarks=remarks), split)
-    return Corpus(path.name, *in_order(parts), private=private, remarks=listed(remarks))
+class _Concept(Claim):
+    """A line of a .con or .extent file, which writes surfaces in lower case and with single blanks."""
+
+    def fits(self, text: str, spans: Spans) -> bool:
+        """Whether the words are the same, in whatever case."""
+        found = text[spans[0][0] : spans[0][1]]
+        return bool(found) and found.lower().split() == (self.said or "").lower().split()
 
 
-def read(folder: Path, remarks: Counter[str] | None = None, *, concepts: Path | None = None) -> Iterator[Document]:
-    """Yield the notes below a folder by name, with their .con files from there or from below `concepts`.
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a folder, also with sub-folders train, dev and test, one note, or a glob; files may lie deeper."""
+    return corpus_from(find, path, data, options, notes=".txt")
+
+
+def find(place: Path, remarks: Counter[str], *, concepts: Path | None = None) -> Iterator[Found]:
+    """Yield the notes below a folder by name (or one), with their annotation from there or from below `concepts`.
 
     `remarks` counts lines that stand twice, which are kept once. ReadError names the file, and the line where there is one.
     """
-    counted = Counter[str]() if remarks is None else remarks
-    texts, annotations = _files(folder, "txt"), _files(concepts or folder, "con")
-    for name in sorted(texts.keys() ^ annotations.keys()):
-        file, lacking = (texts[name], "con") if name in texts else (annotations[name], "txt")
-        raise ReadError(f"{file}: there is no {name}.{lacking} for it")
-    if not texts:
-        raise ReadError(f"{folder}: there is no .txt file in it or below")
-    for name in sorted(texts):
-        text = text_of(texts[name])
-        yield Document(name, text, tuple(_entities(annotations[name], text, counted)))
+    if place.suffix == ".xml" or (place.is_dir() and any(place.rglob("*.xml")) and not any(place.rglob("*.txt"))):
+        for file in sorted(place.rglob("*.xml")) if place.is_dir() else [place]:
+            yield _from_xml(file, remarks)
+        return
+    _check_form(place)
+    for note, annotation in pairs(place, _ENDINGS, concepts):
+        text = text_of(note)
+        yield Found(note.stem, ((0, text),), tuple(_claims(annotation, text, remarks)))
 
 
-def _files(folder: Path, ending: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for file in sorted(folder.rglob(f"*.{ending}")):
-        if file.stem in found:
-            raise ReadError(f"{file}: {found[file.stem]} has the same name")
-        found[file.stem] = file
-    return found
+read = reads(find)
 
 
-def _entities(path: Path, text: str, remarks: Counter[str]) -> Iterator[Entity]:
+def _check_form(place: Path) -> None:
+    """Raise ReadError where a folder has only files of a form that is not read."""
+    if place.is_dir() and not any(file for ending in _ENDINGS for file in place.rglob(f"*.{ending}")):
+        for file in sorted(place.rglob("*")):
+            if file.is_file() and file.suffix != ".txt" and (form := _form(next(lines(file), (1, ""))[1])):
+                raise ReadError(f"{file}: {form}")
+
+
+def _form(line: str) -> str:
+    """Name the form of a line that is not read; nothing for any other line."""
+    return next((f"this is {form}" for sign, form in _OTHER_FORMS.items() if re.match(sign, line)), "")
+
+
+def _claims(path: Path, text: str, remarks: Counter[str]) -> Iterator[Claim]:
     tokens = _tokens(text)
-    seen: set[Entity] = set()
+    seen: set[tuple[Token, str, str]] = set()
     for number, line in lines(path):
         if not line.strip():
             continue
-        found = _CONCEPT.fullmatch(line)
-        if not found:
-            raise ReadError.at(path, number, 'expected `c="<text>" <line>:<token> <line>:<token>||t="<type>"`')
-        said, label = found[1], found[6]
-        first_line, first, last_line, last = map(int, found.groups()[1:5])
+        found = _SURFACE.fullmatch(line)
+        fields = dict(_FIELD.findall(found[7])) if found else {}
+        if found and found[1] == "SECTIME":
+            remarks["times of sections, ignored"] += 1
+            continue
+        label = fields.pop(_TYPE.get(found[1], ""), "") if found else ""
+        if not found or not label or (found[1] == "c" and fields):
+            expected = 'expected `c="<text>" <line>:<token> <line>:<token>||t="<type>"` or the like of EVENT and TIMEX3'
+            raise ReadError.at(path, number, _form(line) or expected)
+        first_line, first, last_line, last = map(int, found.groups()[2:6])
         try:
-            start, end = _token(tokens, first_line, first)[0], _token(tokens, last_line, last)[1]
+            span = _token(tokens, first_line, first)[0], _token(tokens, last_line, last)[1]
         except IndexError:
             raise ReadError.at(path, number, "the note has no such line or token") from None
-        if text[start:end].lower().split() != said.lower().split() or start >= end:
-            raise ReadError.at(path, number, "the text of the concept is not what lies at its place in the note")
-        entity = Entity.of(text, start, end, label)
-        if entity in seen:
+        same = span, label, " ".join(found[2].lower().split())
+        if same in seen:
             remarks["concepts that stand twice, kept once"] += 1
-        else:
-            seen.add(entity)
-            yield entity
+            continue
+        seen.add(same)
+        where = partial(ReadError.at, path, number)
+        yield _Concept(where, (span,), label, found[2], {"attributes": fields}, "the text of the concept")
+
+
+def _from_xml(path: Path, remarks: Counter[str]) -> Found:
+    """Return a note of 2012 in its XML form: offsets are characters of `TEXT`, from 0, end exclusive."""
+    text = "".join(element.text or "" for element in elements(path, _XML, "TEXT"))
+    claims: list[Claim] = []
+    for tag in (tag for tags in elements(path, _XML, "TAGS") for tag in tags):
+        about = {
+            key: value for key, value in tag.attrib.items() if key in ("modality", "polarity", "val", "mod") and value
+        }
+        if tag.tag not in _TYPE:
+            remarks["times of sections, ignored" if tag.tag == "SECTIME" else "links, ignored"] += 1
+            continue
+        try:
+            span = int(tag.attrib["start"]), int(tag.attrib["end"])
+        except (KeyError, ValueError):
+            raise ReadError.at(path, line_of(tag), f"<{tag.tag}> needs a start and an end") from None
+        where = partial(ReadError.at, path, line_of(tag))
+        if not (label := tag.get("type", "")):
+            raise where(f"<{tag.tag}> needs a type")
+        claims.append(_Concept(where, (span,), label, tag.get("text"), {"attributes": about}))
+    return Found(path.stem, ((0, text),), tuple(claims))
 
 
 def _tokens(text: str) -> list[list[Token]]:

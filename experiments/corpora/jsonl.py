@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,19 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments._errors import ReadError
-from experiments.corpora._base import Corpus, entity_from, in_order
-from experiments.corpora._files import locate, read_parts
-from experiments.corpora._reader import Name, entities_at, name_of, rows
-from experiments.corpora._split import Split
+from experiments.corpora._base import Corpus
+from experiments.corpora._mismatch import Claim, Found, Spans
+from experiments.corpora._reader import Name, Options, corpus_from, found_at, reader, reads, rows
 from experiments.corpora._write import checked
-from ner_programs.types import AnnotatedText, Document, Entity
+from ner_programs.types import AnnotatedText, Entity
+
+
+class _Whole(Claim):
+    """A span whose `text` is all from its start to its end, as nerc writes it."""
+
+    def fits(self, text: str, spans: Spans) -> bool:
+        """Whether it is just that."""
+        return self.said is None or self.said == text[spans[0][0] : spans[-1][1]]
 
 
 class _Span(BaseModel):
@@ -36,16 +45,13 @@ class _Span(BaseModel):
     attributes: dict[str, str] = {}
     provenance: list[str] = []
 
-    def entity(self, text: str) -> Entity:
-        """Return the entity in its text; ValueError where it does not lie there."""
-        fragments = self.fragments or [(self.start, self.end)]
-        rest = {"score": self.score, "attributes": self.attributes, "provenance": tuple(self.provenance)}
-        found = entity_from(text, fragments, self.label, concept=self.id, **rest)
-        if (found.start, found.end) != (self.start, self.end):
-            raise ValueError("`fragments` do not begin at `start` and end at `end`")
-        if self.text is not None and self.text != found.text:
-            raise ValueError(f"`text` is not what lies at {self.start}..{self.end}")
-        return found
+    def claim(self, where: Callable[[str], ReadError]) -> Claim:
+        """Return what the line claims."""
+        spans = self.fragments or [(self.start, self.end)]
+        if (spans[0][0], spans[-1][1]) != (self.start, self.end):
+            raise where("`fragments` do not begin at `start` and end at `end`")
+        about = {"score": self.score, "attributes": self.attributes, "provenance": tuple(self.provenance)}
+        return _Whole(where, spans, self.label, self.text, {"concept": self.id, **about}, "`text`")
 
 
 class _Line(BaseModel):
@@ -57,19 +63,20 @@ class _Line(BaseModel):
     related: list[str] = []
 
 
-def build(*, path: Path, data: Path, private: bool = True, split: Split | None = None) -> Corpus:
-    """Read a folder with train.jsonl, dev.jsonl and test.jsonl, or one file that `split` cuts up."""
-    path = locate(path, data)
-    parts = read_parts(path, read, split)
-    return Corpus(path.stem, *in_order(parts), private=private)
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a file, a folder or a glob."""
+    return corpus_from(find, path, data, options)
 
 
-def read(path: Path) -> Iterator[Document]:
+def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
     """Yield the documents of a file; ReadError names file and line. Blank lines are skipped."""
     for number, row in rows(path, _Line):
-        entities = entities_at(partial(ReadError.at, path, number), row.text, row.entities)
-        group = "" if row.group is None else str(row.group)
-        yield Document(name_of(row.id, path, number), row.text, entities, group, tuple(row.related))
+        claims = [span.claim(partial(ReadError.at, path, number)) for span in row.entities]
+        yield replace(found_at(path, number, row.id, row.text, claims, row.group), related=tuple(row.related))
+
+
+read = reads(find)
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:

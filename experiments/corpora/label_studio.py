@@ -2,15 +2,14 @@
 
 Of several annotators the ground truth is taken, else the first. Predictions, cancelled annotations, other regions and
 tasks nobody annotated are left out and counted. `data.group` or `data.patient` is what a split keeps together. Older
-versions count offsets in UTF-16 units: where only so every region is what its text says, they are read so.
+versions count offsets in UTF-16 units, which `mismatch = "repair"` moves.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, Va
 
 from experiments._errors import ReadError
 from experiments.corpora._base import Corpus
-from experiments.corpora._reader import Name, Options, Span, Types, corpus_from, entities_at, name_of, problem
-from experiments.corpora._split import Split
-from ner_programs.types import Document
+from experiments.corpora._mismatch import Found
+from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, problem, reader, reads
 
 
 class _Value(BaseModel):
@@ -58,17 +56,13 @@ class _Task(BaseModel):
 _TASKS = TypeAdapter(list[_Task])
 
 
-def build(
-    *, path: Path, data: Path, private: bool = True, split: Split | None = None, types: Types | None = None
-) -> Corpus:
-    """Read a folder with train.json, dev.json and test.json, or one file that `split` cuts up.
-
-    `types` lists the labels to keep, or maps them to others: `{ Dx = "Disease" }`.
-    """
-    return corpus_from(read, path, data, Options(private=private, split=split, types=types))
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a file, a folder or a glob."""
+    return corpus_from(find, path, data, options)
 
 
-def read(path: Path, remarks: Counter[str]) -> Iterator[Document]:
+def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
     """Yield the annotated tasks of a file; `remarks` counts what is left out. ReadError names file and task."""
     try:
         tasks = _TASKS.validate_json(path.read_bytes())
@@ -82,10 +76,11 @@ def read(path: Path, remarks: Counter[str]) -> Iterator[Document]:
             remarks["tasks without an annotation, ignored"] += 1
             continue
         at = _At(path, number)
-        spans = _spans(at, task.data.text, annotation, remarks)
-        group = "" if task.data.group is None else str(task.data.group)
-        entities = entities_at(at, task.data.text, spans)
-        yield Document(name_of(task.id, path, number), task.data.text, entities, group)
+        claims = [span.claim(at) for span in _spans(at, annotation, remarks)]
+        yield found_at(path, number, task.id, task.data.text, claims, task.data.group)
+
+
+read = reads(find)
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ def _chosen(task: _Task, remarks: Counter[str]) -> _Annotation | None:
     return next((a for a in done if a.ground_truth), done[0] if done else None)
 
 
-def _spans(at: _At, text: str, annotation: _Annotation, remarks: Counter[str]) -> list[Span]:
+def _spans(at: _At, annotation: _Annotation, remarks: Counter[str]) -> list[Span]:
     """Return a span for each label of each region."""
     spans: list[Span] = []
     for number, result in enumerate(annotation.result, 1):
@@ -125,19 +120,4 @@ def _spans(at: _At, text: str, annotation: _Annotation, remarks: Counter[str]) -
             remarks["regions without a label, ignored"] += 1
         for label in value.labels:
             spans.append(Span(start=value.start, end=value.end, label=label, text=value.text))
-    if not _fit(text, spans) and _fit(text, by_unit := _in_characters(text, spans)):
-        remarks["tasks with offsets in UTF-16 units"] += 1
-        return by_unit
     return spans
-
-
-def _fit(text: str, spans: Sequence[Span]) -> bool:
-    return all(span.text is not None and text[span.start : span.end] == span.text for span in spans)
-
-
-def _in_characters(text: str, spans: Sequence[Span]) -> list[Span]:
-    """Return the spans with offsets in UTF-16 units as offsets in characters; what lies nowhere stays."""
-    units = accumulate((2 if c > "\uffff" else 1 for c in text), initial=0)
-    place = {unit: character for character, unit in enumerate(units)}
-    moved = [(place.get(s.start, s.start), place.get(s.end, s.end)) for s in spans]
-    return [s.model_copy(update={"start": a, "end": b}) for s, (a, b) in zip(spans, moved, strict=True)]

@@ -17,9 +17,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments._errors import ReadError
 from experiments.corpora._base import Corpus
-from experiments.corpora._reader import Name, Options, Span, Types, corpus_from, entities_at, name_of, rows
-from experiments.corpora._split import Split
-from ner_programs.types import Document
+from experiments.corpora._mismatch import Found
+from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
 
 
 class _Meta(BaseModel):
@@ -39,17 +38,13 @@ class _Line(BaseModel):
     relations: list[Any] | None = None
 
 
-def build(
-    *, path: Path, data: Path, private: bool = True, split: Split | None = None, types: Types | None = None
-) -> Corpus:
-    """Read a folder with train.jsonl, dev.jsonl and test.jsonl, or one file that `split` cuts up.
-
-    `types` lists the labels to keep, or maps them to others: `{ DX = "Disease" }`.
-    """
-    return corpus_from(read, path, data, Options(private=private, split=split, types=types))
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a file, a folder or a glob."""
+    return corpus_from(find, path, data, options)
 
 
-def read(path: Path, remarks: Counter[str]) -> Iterator[Document]:
+def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
     """Yield the accepted texts of a file; `remarks` counts what is left out. ReadError names file and line."""
     seen: dict[int, str] = {}
     for number, row in rows(path, _Line):
@@ -69,10 +64,13 @@ def read(path: Path, remarks: Counter[str]) -> Iterator[Document]:
         yield _document(path, number, row, remarks)
 
 
-def _document(path: Path, number: int, row: _Line, remarks: Counter[str]) -> Document:
+read = reads(find)
+
+
+def _document(path: Path, number: int, row: _Line, remarks: Counter[str]) -> Found:
     if row.relations:
         remarks["relations, ignored"] += len(row.relations)
-    entities = entities_at(partial(ReadError.at, path, number), row.text, row.spans or [])
+    claims = [span.claim(partial(ReadError.at, path, number)) for span in row.spans or []]
     name = row.meta.id if row.hashed is None else row.hashed
     group = row.meta.group if row.meta.group is not None or row.hashed is None else row.meta.id
-    return Document(name_of(name, path, number), row.text, entities, "" if group is None else str(group))
+    return found_at(path, number, name, row.text, claims, group)

@@ -1,6 +1,7 @@
 """PubTator files: `id|t|title`, `id|a|abstract`, then a tab-separated line per mention.
 
-The text of a document is title, one blank, abstract: with it all offsets of NCBI Disease and BC5CDR are exact. The sixth
+The text of a document is title, one blank, abstract: with it all offsets of NCBI Disease and BC5CDR are exact. Further lines of
+an abstract, and further sections (`id|m|methods`), follow in the same way. The sixth
 column is the concept: `D1+D2` is a composite, `D1|D2` are alternatives or the parts of a composite mention, whose names stand
 in a seventh column.
 """
@@ -15,47 +16,52 @@ from functools import partial
 from pathlib import Path
 
 from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus, entity_from, in_order
-from experiments.corpora._files import lines, locate, read_parts
-from experiments.corpora._split import Split
-from experiments.corpora._types import concept_id, listed, select
+from experiments.corpora._base import Corpus
+from experiments.corpora._files import lines
+from experiments.corpora._mismatch import Claim, Found, Spans
+from experiments.corpora._reader import Options, corpus_from, reader, reads
+from experiments.corpora._types import concept_id
 from experiments.corpora._write import checked
-from ner_programs.types import AnnotatedText, Document, Entity
+from ner_programs.types import AnnotatedText
 
-_TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
-
-
-def build(
-    *,
-    path: Path,
-    data: Path,
-    private: bool = True,
-    split: Split | None = None,
-    types: dict[str, str] | list[str] | None = None,
-) -> Corpus:
-    """Read a folder with train.*, dev.* and test.*, or one file that `split` cuts up.
-
-    `types` lists the annotation types to keep, or maps them to labels: `{ SpecificDisease = "Disease" }`.
-    """
-    path = locate(path, data)
-    remarks: Counter[str] = Counter()
-    parts = read_parts(path, partial(read, remarks=remarks), split)
-    kept = in_order(select(parts, types) if types else parts)
-    return Corpus(path.stem, *kept, private=private, remarks=listed(remarks))
+_TEXT = re.compile(r"([^|\t]+)\|([A-Za-z]\w{0,19})\|(.*)")
 
 
-def read(path: Path, remarks: Counter[str] | None = None) -> Iterator[Document]:
+class _Mention(Claim):
+    """A mention line; blanks around the surface are not part of it."""
+
+    def fits(self, text: str, spans: Spans) -> bool:
+        """Whether the surface is what lies there, but for those."""
+        said, found = (self.said or "").strip(), text[spans[0][0] : spans[0][1]].strip()
+        return said == found and bool(found)
+
+    def shaped(self, text: str, spans: Spans, remarks: Counter[str]) -> Spans:
+        """Return the span without the blanks around it."""
+        (start, end) = spans[0]
+        found = text[start:end]
+        return ((start + len(found) - len(found.lstrip()), end - len(found) + len(found.rstrip())),)
+
+
+@reader
+def build(*, path: Path, data: Path, options: Options) -> Corpus:
+    """Read a file, a folder or a glob."""
+    return corpus_from(find, path, data, options)
+
+
+def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
     """Yield the documents of a file once each; `remarks` counts what was dropped. ReadError names file and line."""
-    remarks = Counter[str]() if remarks is None else remarks
-    seen: dict[str, Document] = {}
+    seen: dict[str, Found] = {}
     for first, document in _documents(path, remarks):
         before = seen.setdefault(document.id, document)
         if before is document:
             yield document
-        elif (before.text, before.entities) == (document.text, document.entities):
+        elif before == document:
             remarks["identical copies of a document, dropped"] += 1
         else:
             raise ReadError.at(path, first, f"document {document.id} was here before, with another text or annotation")
+
+
+read = reads(find)
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
@@ -100,54 +106,55 @@ class _Open:
 
     id: str
     line: int
-    title: str = ""
-    abstract: str | None = None
-    entities: list[Entity] = field(default_factory=list)
+    sections: list[str]
+    claims: list[Claim] = field(default_factory=list)
 
-    @property
-    def text(self) -> str:
-        return self.title if self.abstract is None else f"{self.title} {self.abstract}"
+    def closed(self) -> Iterator[tuple[int, Found]]:
+        """Yield the document with the line it begins at."""
+        yield self.line, Found(self.id, ((0, " ".join(self.sections)),), tuple(self.claims))
 
 
-def _documents(path: Path, remarks: Counter[str]) -> Iterator[tuple[int, Document]]:
+def _documents(path: Path, remarks: Counter[str]) -> Iterator[tuple[int, Found]]:
     """Yield documents with the line they begin at; blank lines may stand anywhere."""
     now: _Open | None = None
+    in_text = False  # whether the line before is one of a section, which may go on
     for number, line in lines(path):
         heading = _TEXT.fullmatch(line)
         if heading and heading[2] == "t":
             if now:
-                yield now.line, Document(now.id, now.text, tuple(now.entities))
-            now = _Open(heading[1], number, heading[3])
+                yield from now.closed()
+            now = _Open(heading[1], number, [heading[3]])
         elif not line.strip():
+            in_text = False
             continue
+        elif now and in_text and not heading and "\t" not in line:
+            now.sections[-1] += f" {line}"
         elif now is None or re.split(r"[|\t]", line, maxsplit=1)[0] != now.id:
             raise ReadError.at(path, number, "the line belongs to no document that a line `id|t|title` has begun")
-        elif heading and now.abstract is None:
-            now.abstract = heading[3]
+        elif heading and not now.claims:
+            now.sections.append(heading[3])
         elif heading:
-            raise ReadError.at(path, number, f"document {now.id} has an abstract already")
+            raise ReadError.at(path, number, f"document {now.id} has an abstract already, and mentions of it")
         else:
-            _annotation(path, number, line, now, remarks)
+            now.claims.extend(_annotation(path, number, line, remarks))
+        in_text = heading is not None or (in_text and "\t" not in line)
     if now:
-        yield now.line, Document(now.id, now.text, tuple(now.entities))
+        yield from now.closed()
 
 
-def _annotation(path: Path, number: int, line: str, now: _Open, remarks: Counter[str]) -> None:
-    """Add the mention of a line `id, start, end, text, type[, concept, ...]`; count relations, `id, CID, ...`."""
+def _annotation(path: Path, number: int, line: str, remarks: Counter[str]) -> Iterator[Claim]:
+    """Yield the mention of a line `id, start, end, text, type[, concept, ...]`; count relations, `id, CID, ...`."""
     columns = line.split("\t")
-    if len(columns) == 4 and not columns[1].strip().isdecimal():
+    if len(columns) in (4, 5) and not any(column.strip().lstrip("-").isdecimal() for column in columns[1:3]):
         remarks["relation lines, ignored"] += 1
         return
     try:
-        start, end = int(columns[1]), int(columns[2])
-        mention, label = columns[3], columns[4].strip()
+        span, mention, label = (int(columns[1]), int(columns[2])), columns[3], columns[4].strip()
     except (IndexError, ValueError):
         raise ReadError.at(path, number, "expected id, start, end, text, type and perhaps concept, by tabs") from None
-    found = now.text[max(start, 0) : end]
-    if not label or not found.strip() or len(found) != end - start or found.strip() != mention.strip():
-        raise ReadError.at(path, number, f"the mention is not what lies at {start}..{end} of document {now.id}")
-    start, end = start + len(found) - len(found.lstrip()), end - len(found) + len(found.rstrip())
-    concept = concept_id(columns[5]) if len(columns) > 5 else None
+    if not label:
+        raise ReadError.at(path, number, "the mention has no type")
     if len(columns) > 6 and columns[6].strip():
         remarks["names of the parts of composite mentions, ignored"] += 1
-    now.entities.append(entity_from(now.text, [(start, end)], label, concept=concept))
+    concept = concept_id(columns[5]) if len(columns) > 5 else None
+    yield _Mention(partial(ReadError.at, path, number), (span,), label, mention, {"concept": concept}, "the mention")

@@ -18,12 +18,11 @@ from functools import partial
 from pathlib import Path
 
 from experiments._errors import ReadError
-from experiments.corpora._base import Corpus, in_order
-from experiments.corpora._files import locate, read_folders
-from experiments.corpora._split import Split
-from experiments.corpora._types import concept_id, listed
-from experiments.corpora._webanno import Layer, Places, Unit, check, parsed, places, values_of
-from ner_programs.types import Document, Entity
+from experiments.corpora._base import Corpus
+from experiments.corpora._mismatch import Claim, Found
+from experiments.corpora._reader import Options, corpus_from, reader, reads
+from experiments.corpora._types import concept_id
+from experiments.corpora._webanno import Layer, Tokens, Unit, parsed, tokens_of, values_of
 
 _LINGUISTIC = re.compile(r"\.(lexmorph|segmentation|syntax|transform)\.type\.")
 _NO_LAYER = "documents without the layer"
@@ -31,41 +30,28 @@ _NO_LAYER = "documents without the layer"
 
 @dataclass
 class _Span:
-    """An annotation: its first and last row, and its features."""
+    """An annotation: its rows, and its features."""
 
-    first: Unit
-    last: Unit
+    rows: list[Unit]
     features: dict[str, str]
 
 
-def build(
-    *,
-    path: Path,
-    data: Path,
-    private: bool = True,
-    split: Split | None = None,
-    layer: str | None = None,
-    feature: str | None = None,
-) -> Corpus:
-    """Read a folder of exports with sub-folders train, dev and test, or a flat one that `split` cuts up, or one file.
+@reader
+def build(*, path: Path, data: Path, options: Options, layer: str | None = None, feature: str | None = None) -> Corpus:
+    """Read a folder of exports, also with sub-folders train, dev and test, one file, or a glob.
 
     `layer` is the span layer to read, with or without its package; it is needed where there are several of one's own.
     `feature` is the label: by default `value`, or the layer's only one. A feature `identifier` is the concept, others are
     attributes. A sub-folder with one .tsv in it (a document with its one annotator, or the curator) is a document.
     """
-    path = locate(path, data)
-    remarks: Counter[str] = Counter()
-    parts = read_folders(path, partial(read, remarks=remarks, layer=layer, feature=feature), split)
-    if remarks[_NO_LAYER] == sum(map(len, parts.values())):
+    corpus = corpus_from(partial(find, layer=layer, feature=feature), path, data, options, notes=".tsv")
+    if f"{_NO_LAYER}: {sum(1 for _ in corpus.parts())}" in corpus.remarks:
         raise ReadError(f"{path}: no file has {f'a layer {layer}' if layer else 'a span layer that no parser made'}")
-    return Corpus(path.stem, *in_order(parts), private=private, remarks=listed(remarks))
+    return corpus
 
 
-def read(
-    path: Path, remarks: Counter[str] | None = None, *, layer: str | None = None, feature: str | None = None
-) -> Iterator[Document]:
+def find(path: Path, remarks: Counter[str], *, layer: str | None = None, feature: str | None = None) -> Iterator[Found]:
     """Yield the documents of a folder or file; `remarks` counts what is ignored. ReadError names file and line."""
-    counted = Counter[str]() if remarks is None else remarks
     before: Layer | None = None
     for name, file in [(path.stem, path)] if path.is_file() else _files(path):
         layers, columns, text, units = parsed(file)
@@ -73,16 +59,26 @@ def read(
         if before and chosen and chosen.name != before.name:
             raise ReadError(f"{file}: its layer is {chosen.name}, but {before.name} in a file before; choose a `layer`")
         before = chosen or before
-        counted[_NO_LAYER] += chosen is None
+        remarks[_NO_LAYER] += chosen is None
         taken = range(chosen.first, chosen.first + len(chosen.features)) if chosen else range(0)
         other = [cell for u in units for i, cell in enumerate(u.cells[:columns]) if i not in taken and cell != "_"]
-        counted["cells of other layers, ignored"] += len(other)
-        place = places(text)
-        check(file, units, text, place)
-        spans = _spans(file, units, chosen) if chosen else []
-        label = _label(file, chosen, feature) if chosen else ""
-        found = (_entity(span, label, chosen, text, place, counted) for span in spans if chosen)
-        yield Document(name, text, tuple(entity for entity in found if entity))
+        remarks["cells of other layers, ignored"] += len(other)
+        tokens = tokens_of(file, units, text)
+        claims = [
+            Claim(partial(ReadError.at, file, line), ((start, end),), "", said, what="the token")
+            for line, (start, end, said) in tokens.items()
+            if start < end
+        ]
+        if chosen:
+            remarks["annotations with slots, whose links are ignored"] += chosen.slots(units)
+            label = _label(file, chosen, feature)
+            made = [_claim(file, span, label or chosen, tokens, text) for span in _spans(file, units, chosen)]
+            claims += [claim for claim in made if claim]
+            remarks["annotations without a value or a text, ignored"] += made.count(None)
+        yield Found(name, ((0, text),), tuple(claims))
+
+
+read = reads(find)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -136,18 +132,23 @@ def _spans(path: Path, units: list[Unit], layer: Layer) -> list[_Span]:
         for i, stacked in enumerate(zip(*cells, strict=True)):
             ids = [number for _, number in stacked if number]
             named = {name: v for name, (v, _) in zip(layer.plain, stacked, strict=True) if v}
-            span = spans.setdefault(ids[0] if ids else (unit.line, i), _Span(unit, unit, named))
-            if unit.token > span.last.token + 1 or span.features != named:
+            span = spans.setdefault(ids[0] if ids else (unit.line, i), _Span([], named))
+            if span.features != named or (span.rows and unit.token > span.rows[-1].token + 1):
                 raise ReadError.at(path, unit.line, f"[{ids[0]}] does not go on where it was, or with other values")
-            span.last = unit
+            span.rows.append(unit)
     return list(spans.values())
 
 
-def _entity(span: _Span, label: str, layer: Layer, text: str, place: Places, remarks: Counter[str]) -> Entity | None:
-    start, end, features = place[span.first.start], place[span.last.end], dict(span.features)
-    name = features.pop(label, None) if label else layer.short
-    concept = concept_id(features.pop("identifier", ""))
+def _claim(path: Path, span: _Span, label: str | Layer, tokens: Tokens, text: str) -> Claim | None:
+    """Return what an annotation claims, None without a value or a text; `label` is a feature, or the layer without any.
+
+    Its surface is its tokens, where one of them is not what lies at its place.
+    """
+    features, rows = dict(span.features), [tokens[row.line] for row in span.rows]
+    name = label.short if isinstance(label, Layer) else features.pop(label, None)
+    start, end = rows[0][0], rows[-1][1]
     if name is None or start >= end:
-        remarks["annotations without a value or a text, ignored"] += 1
         return None
-    return Entity.of(text, start, end, name, concept=concept, attributes=features)
+    said = None if all(said == text[a:b] for a, b, said in rows) else " ".join(said for _, _, said in rows)
+    rest = {"concept": concept_id(features.pop("identifier", "")), "attributes": features}
+    return Claim(partial(ReadError.at, path, span.rows[0].line), ((start, end),), name, said, rest)

@@ -12,7 +12,6 @@ Files = Mapping[str, bytes]
 TEXT = "The grey owl \U0001d6fd sat.\nOaks & elms do not."
 OWL, OAKS = (9, 12), (20, 24)
 assert (TEXT[slice(*OWL)], TEXT[slice(*OAKS)]) == ("owl", "Oaks")
-UNITS = {9: 9, 12: 12, 20: 21, 24: 25}  # characters -> UTF-16 units
 
 
 def lines(*rows: Any) -> bytes:
@@ -87,9 +86,9 @@ def jsonl() -> Files:
 
 
 def label_studio() -> Files:
-    def task(number: int, places: Mapping[int, int]) -> Any:
+    def task(number: int) -> Any:
         regions = [
-            {"type": "labels", "value": {"start": places[a], "end": places[b], "labels": [label], "text": TEXT[a:b]}}
+            {"type": "labels", "value": {"start": a, "end": b, "labels": [label], "text": TEXT[a:b]}}
             for (a, b), label in ((OWL, "Bird"), (OAKS, "Tree"))
         ]
         kinds = [*regions, {"type": "relation", "from_id": "x"}]
@@ -99,7 +98,7 @@ def label_studio() -> Files:
         ]
         return {"id": number, "data": {"text": TEXT, "patient": "p"}, "annotations": annotations, "predictions": [{}]}
 
-    first, second = [task(1, {n: n for n in UNITS}), task(2, UNITS)], [task(3, UNITS)]
+    first, second = [task(1), task(2)], [task(3)]
     return {"train.json": json.dumps(first, indent=1).encode(), "test.json": json.dumps(second, indent=1).encode()}
 
 

@@ -74,15 +74,16 @@ def test_label_studio(tmp_path: Path) -> None:
 def test_label_studio_offsets_in_utf_16_units(tmp_path: Path) -> None:
     text = "\U0001d6fd-globin in \U0001f426"
     moved = by(region(2, 9, "P", text="-globin"), region(13, 15, "B", text="\U0001f426"))
-    right = by(region(1, 8, "P", text="-globin"))
-    corpus = label_studio.build(
-        path=label_studio_file(tmp_path, task(1, text, moved), task(2, text, right)), data=tmp_path
-    )
+    other = by(region(0, 2, "G", text="\U0001d6fd"))
+    path = label_studio_file(tmp_path, task(1, text, moved), task(2, text, other))
+    with pytest.raises(ReadError, match=r"task 1: .*2\.\.9 .*as UTF-16 units: mismatch = \"repair\" moves them"):
+        label_studio.build(path=path, data=tmp_path)
+    corpus = label_studio.build(path=path, data=tmp_path, mismatch="repair")
     assert spans(corpus) == [
         ("1", [(1, 8, "P", "-globin"), (12, 13, "B", "\U0001f426")]),
-        ("2", [(1, 8, "P", "-globin")]),
+        ("2", [(0, 1, "G", "\U0001d6fd")]),
     ]
-    assert corpus.remarks == ("tasks with offsets in UTF-16 units: 1",)
+    assert corpus.remarks == ("mentions whose offsets count UTF-16 units, moved: 3",)
     with pytest.raises(ReadError, match=r"train\.json: task 1: its text is not what lies at 3\.\.10"):
         label_studio.build(
             path=label_studio_file(tmp_path, task(1, text, by(region(3, 10, "P", text="-globin")))), data=tmp_path

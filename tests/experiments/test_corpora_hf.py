@@ -189,7 +189,7 @@ def test_splits(tmp_path: Path) -> None:
     for number, name in enumerate(("training", "val", "test/a", "extra")):
         json_lines(folder / f"{name}.jsonl", {"id": number, "text": "t", "entities": []})
     assert [len(read(folder).part(part)) for part in ("train", "dev", "test")] == [1, 1, 1]
-    with pytest.raises(ReadError, match="the dataset already has splits"):
+    with pytest.raises(ReadError, match="the names already say the split"):
         read(folder, split=Split())
     json_lines(folder / "val.jsonl", {"id": 0, "text": "t", "entities": []})
     with pytest.raises(ReadError, match="'0' is in train and again in dev"):

@@ -94,11 +94,11 @@ def test_both_kinds_of_file_have_the_same_names(tmp_path: Path) -> None:
         list(i2b2.read(note(tmp_path / "bytes", "r1", b"fine\nsecr\xe9t", "")))
     note(tmp_path / "a", "r1", where=("txt", "con"))
     (tmp_path / "a" / "txt" / "r2.txt").write_text("x")
-    with pytest.raises(ReadError, match=r"r2\.txt: there is no r2\.con for it"):
+    with pytest.raises(ReadError, match=r"r2\.txt: there is no r2\.con beside it"):
         i2b2.build(path=tmp_path / "a", data=tmp_path)
     (tmp_path / "a" / "con" / "r2.con").write_text("")
     (tmp_path / "a" / "con" / "r3.con").write_text("")
-    with pytest.raises(ReadError, match=r"r3\.con: there is no r3\.txt for it"):
+    with pytest.raises(ReadError, match=r"r3\.con: there is no r3\.txt beside it"):
         i2b2.build(path=tmp_path / "a", data=tmp_path)
     note(tmp_path / "a", "r1", where=("deeper", "con"))
     with pytest.raises(ReadError, match=r"r1\.txt has the same name"):

@@ -157,7 +157,7 @@ def test_an_empty_or_cut_file_is_refused(tmp_path: Path) -> None:
     ("old", "new", "line", "message"),
     [
         ("3.3", "2.0", 1, "expected `#FORMAT="),
-        ("\tZorvexan\t", "\tsecret\t", 8, "the token is not what lies at 0-8"),
+        ("\tZorvexan\t", "\tsecret\t", 8, r"the token is not what lies at 0\.\.8"),
         ("37-41", "37-99", 16, "the token is not what lies"),
         ("20-22", "20-21", 12, "the token is not what lies"),
         ("44-46", "40-42", 23, "the sentence does not begin after the one above"),

@@ -1,0 +1,182 @@
+"""What a file says of its mentions against what lies in its texts: one rule for every reader.
+
+A mention fits where its offsets lie in the text and its surface, if the file writes one, is what lies there. What does not fit
+is an error that says what it probably is. `mismatch = "repair"` takes the text's surface where the two differ only in case,
+Greek letters, quotes, dashes or blanks, and moves offsets that count UTF-16 units or UTF-8 bytes, if so *all* mentions of the
+file fit; nothing is guessed for a single line. `mismatch = "skip"` leaves out what does not fit. Both are counted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from experiments._errors import ReadError
+from experiments.corpora._base import entity_from
+from experiments.corpora._passages import UNITS, Passages, Unit
+from ner_programs.types import Document, Entity
+
+Mismatch = Literal["error", "repair", "skip"]
+Spans = Sequence[tuple[int, int]]
+_CALLED: dict[Unit, str] = {"utf-16": "UTF-16 units", "utf-8": "UTF-8 bytes"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A mention as a file has it: where it lies in the file's own count, and what its surface is said to be.
+
+    `where` makes the error for a message; `rest` is what else an entity carries. Without a label it only must fit.
+    A format with a rule of its own for surfaces has a class of its own.
+    """
+
+    where: Callable[[str], ReadError] = field(compare=False, repr=False)
+    spans: Spans
+    label: str
+    said: str | None = None
+    rest: Mapping[str, Any] = field(default_factory=dict)
+    what: str = "its text"
+    own: tuple[int, int] = (0, 0)  # the passages to look in first: from, to
+
+    def fits(self, text: str, spans: Spans) -> bool:
+        """Whether the surface is that of the pieces; blanks count unless a line end or a gap is among them."""
+        whole, pieces = text[spans[0][0] : spans[-1][1]], [text[start:end] for start, end in spans]
+        if self.said is None or self.said in (whole, " ".join(pieces)):
+            return True
+        if len(pieces) > 1:
+            return _solid(self.said) in (_solid("".join(pieces)), _solid(whole))
+        return re.search("[\r\n]", whole) is not None and self.said.split() == whole.split()
+
+    def shaped(self, text: str, spans: Spans, remarks: Counter[str]) -> Spans:
+        """Return the pieces of the entity."""
+        return spans
+
+    @property
+    def pardon(self) -> str:
+        """What to count a mention under that does not fit, where the format is known to have such."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A document as a file has it: passages `(offset, text)`, and what is claimed of them."""
+
+    id: str
+    passages: tuple[tuple[int, str], ...]
+    claims: tuple[Claim, ...] = ()
+    group: str = ""
+    related: tuple[str, ...] = ()
+
+
+def placed(found: Iterable[Found | Document], mismatch: Mismatch, remarks: Counter[str]) -> Iterator[Document]:
+    """Yield the documents of a file (or of a folder of notes) with their entities; ReadError for what does not fit."""
+    all_of_it = list(found)
+    unit = _unit([one for one in all_of_it if isinstance(one, Found)])
+    taken: Unit = unit if mismatch == "repair" else "characters"
+    for one in all_of_it:
+        if isinstance(one, Document):
+            yield one
+            continue
+        passages = Passages.of(one.passages, taken)
+        entities = (_entity(one, claim, passages, mismatch, unit, remarks) for claim in one.claims)
+        yield Document(one.id, passages.text, tuple(e for e in entities if e), one.group, one.related)
+        if taken != "characters" and any(place.wide for place in passages.places):
+            remarks[f"mentions whose offsets count {_CALLED[taken]}, moved"] += sum(bool(c.label) for c in one.claims)
+
+
+def _entity(
+    of: Found, claim: Claim, passages: Passages, mismatch: Mismatch, unit: Unit, remarks: Counter[str]
+) -> Entity | None:
+    text, differs = passages.text, ""
+    problem = f"{claim.what} is not what lies at {claim.spans[0][0]}..{claim.spans[-1][1]} of document {of.id}"
+    try:
+        spans = passages.fragments(claim.spans, claim.own)
+        entity_from(text, spans, claim.label)  # in order, one after the other
+        fits = claim.fits(text, spans)
+        differs = "" if fits else _difference(text, spans, claim.said or "")
+        if fits or (differs and mismatch == "repair"):
+            if differs and claim.label:
+                remarks[f"mentions that differ from the text in {differs}, taken as the text has them"] += 1
+            made = entity_from(text, claim.shaped(text, spans, remarks), claim.label, **claim.rest)
+            return made if claim.label else None
+        if claim.pardon:
+            remarks[claim.pardon] += 1
+            return None
+    except ValueError as error:
+        problem = f"{error}" if claim.said is None else f"{problem}: {error}"
+    if mismatch != "skip":
+        raise claim.where(f"{problem}; {_hint(differs, unit, mismatch)}") from None
+    if claim.label:
+        remarks["mentions that are not what the text has at their place, left out"] += 1
+    return None
+
+
+def _hint(differs: str, unit: Unit, mismatch: Mismatch) -> str:
+    if unit != "characters":
+        return f'all offsets of the file fit as {_CALLED[unit]}: mismatch = "repair" moves them'
+    if differs:
+        return f'they differ in {differs}: mismatch = "repair" takes it as the text has it'
+    return 'mismatch = "skip" leaves such mentions out' + (", this is none to repair" if mismatch == "repair" else "")
+
+
+def _unit(found: Sequence[Found]) -> Unit:
+    """Return what all offsets count: exactly, else but for letters that are written otherwise; else characters."""
+    if not any(claim.said for one in found for claim in one.claims):
+        return "characters"
+    for loosely in (False, True):
+        for unit in UNITS:
+            if all(_all_fit(one, unit, loosely) for one in found):
+                return unit
+    return "characters"
+
+
+def _all_fit(one: Found, unit: Unit, loosely: bool) -> bool:
+    passages = Passages.of(one.passages, unit)
+    try:
+        for claim in one.claims:
+            spans = passages.fragments(claim.spans, claim.own)
+            fits = claim.fits(passages.text, spans) or claim.pardon
+            if not fits and not (loosely and _difference(passages.text, spans, claim.said or "")):
+                return False
+    except ValueError:
+        return False
+    return True
+
+
+def _solid(text: str) -> str:
+    return "".join(text.split())
+
+
+def _greek(text: str) -> str:
+    """Return the text with Greek letters spelled out, in whatever type they are set."""
+    plain = unicodedata.normalize("NFKC", text)
+    named = (re.match("GREEK .*LETTER (?:FINAL )?([A-Z]+)", unicodedata.name(c, "")) for c in plain)
+    return "".join(
+        name[1].lower().replace("lamda", "lambda") if name else c for c, name in zip(plain, named, strict=True)
+    )
+
+
+_FOLDS: dict[str, Callable[[str], str]] = {
+    "Greek or other letter forms": _greek,
+    "case": str.casefold,
+    "quotes": lambda text: re.sub("''|``|[\"'`´‘’‚‛“”„‟«»‹›′″]", "'", text),
+    "dashes": lambda text: re.sub("[‐‑‒–—―−﹘﹣－\u00ad]", "-", text),
+    "blanks": lambda text: re.sub(r"[\s\u200b\ufeff]+", "", text),
+}
+
+
+def _difference(text: str, spans: Spans, said: str) -> str:
+    """Name what the surface differs in from the text, of what can be repaired; nothing where it is another one."""
+    found = " ".join(text[start:end] for start, end in spans)
+
+    def same(without: str = "") -> bool:
+        one, other = found, said
+        for name, fold in _FOLDS.items():
+            if name != without:
+                one, other = fold(one), fold(other)
+        return one == other and bool(one)
+
+    return " and ".join([name for name in _FOLDS if not same(name)] or ["several ways"]) if said and same() else ""
