@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 
 from experiments._errors import ReadError
@@ -74,8 +75,8 @@ class Found:
 def placed(found: Iterable[Found | Document], mismatch: Mismatch, remarks: Counter[str]) -> Iterator[Document]:
     """Yield the documents of a file (or of a folder of notes) with their entities; ReadError for what does not fit."""
     all_of_it = list(found)
-    unit = _unit([one for one in all_of_it if isinstance(one, Found)])
-    taken: Unit = unit if mismatch == "repair" else "characters"
+    unit = cache(lambda: _unit([one for one in all_of_it if isinstance(one, Found)]))
+    taken: Unit = unit() if mismatch == "repair" else "characters"
     for one in all_of_it:
         if isinstance(one, Document):
             yield one
@@ -88,13 +89,13 @@ def placed(found: Iterable[Found | Document], mismatch: Mismatch, remarks: Count
 
 
 def _entity(
-    of: Found, claim: Claim, passages: Passages, mismatch: Mismatch, unit: Unit, remarks: Counter[str]
+    of: Found, claim: Claim, passages: Passages, mismatch: Mismatch, unit: Callable[[], Unit], remarks: Counter[str]
 ) -> Entity | None:
-    text, differs = passages.text, ""
-    problem = f"{claim.what} is not what lies at {claim.spans[0][0]}..{claim.spans[-1][1]} of document {of.id}"
+    text, differs, problem = passages.text, "", ""
     try:
         spans = passages.fragments(claim.spans, claim.own)
-        entity_from(text, spans, claim.label)  # in order, one after the other
+        if len(spans) > 1:
+            entity_from(text, spans, claim.label)  # the pieces are in order
         fits = claim.fits(text, spans)
         differs = "" if fits else _difference(text, spans, claim.said or "")
         if fits or (differs and mismatch == "repair"):
@@ -106,9 +107,12 @@ def _entity(
             remarks[claim.pardon] += 1
             return None
     except ValueError as error:
-        problem = f"{error}" if claim.said is None else f"{problem}: {error}"
+        problem = str(error)
     if mismatch != "skip":
-        raise claim.where(f"{problem}; {_hint(differs, unit, mismatch)}") from None
+        if claim.said is not None:
+            place = f"{claim.what} is not what lies at {claim.spans[0][0]}..{claim.spans[-1][1]} of document {of.id}"
+            problem = f"{place}: {problem}" if problem else place
+        raise claim.where(f"{problem}; {_hint(differs, unit(), mismatch)}") from None
     if claim.label:
         remarks["mentions that are not what the text has at their place, left out"] += 1
     return None
@@ -172,11 +176,16 @@ def _difference(text: str, spans: Spans, said: str) -> str:
     """Name what the surface differs in from the text, of what can be repaired; nothing where it is another one."""
     found = " ".join(text[start:end] for start, end in spans)
 
-    def same(without: str = "") -> bool:
+    def same(names: Sequence[str]) -> bool:
         one, other = found, said
-        for name, fold in _FOLDS.items():
-            if name != without:
-                one, other = fold(one), fold(other)
+        for name in names:
+            one, other = _FOLDS[name](one), _FOLDS[name](other)
         return one == other and bool(one)
 
-    return " and ".join([name for name in _FOLDS if not same(name)] or ["several ways"]) if said and same() else ""
+    needed = list(_FOLDS)
+    if not same(needed):
+        return ""
+    for name in _FOLDS:
+        if same(without := [other for other in needed if other != name]):
+            needed = without
+    return " and ".join(needed)

@@ -87,10 +87,13 @@ def corpus_from(
     paths = [place for places in by_part.values() for place in places]
     name = getattr(find, "func", find).__module__.rpartition(".")[2]
     parts: dict[str, Documents] = {}
+    annotated = False
     for part, places in by_part.items():
-        batches = [places] if notes else [[place] for place in places]
-        parts[part] = tuple(d for batch in batches for d in _batch(find, batch, paths, options, remarks, name))
-    if not any(d.entities for documents in parts.values() for d in documents) and (other := hint(paths[0], name)):
+        found = [list(_found(find, place, paths, remarks, name)) for place in places]
+        annotated |= any(one.claims if isinstance(one, Found) else one.entities for file in found for one in file)
+        together = [[one for file in found for one in file]] if notes else found  # what counts offsets alike
+        parts[part] = tuple(d for batch in together for d in placed(batch, options.mismatch, remarks))
+    if not annotated and (other := hint(paths[0], name)):
         raise ReadError(f"{paths[0]}: no mention was found{other}")
     parts = options.parted(parts, path)
     grouped = not tokens or any(d.group != d.id for documents in parts.values() for d in documents)
@@ -104,15 +107,15 @@ def corpus_from(
     )
 
 
-def _batch(
-    find: Reads, places: Sequence[Path], paths: Sequence[Path], options: Options, remarks: Counter[str], name: str
-) -> Iterator[Document]:
-    """Yield the documents of files that count offsets alike; an error says what they look like instead."""
+def _found(
+    find: Reads, place: Path, paths: Sequence[Path], remarks: Counter[str], name: str
+) -> Iterator[Found | Document]:
+    """Yield what a file (or a folder of notes) has; an error says what it looks like instead."""
     try:
-        found = [_told_apart(one, place, paths) for place in places for one in find(place, remarks)]
-        yield from placed(found, options.mismatch, remarks)
+        for one in find(place, remarks):
+            yield _told_apart(one, place, paths)
     except ReadError as error:
-        raise ReadError(f"{error}{hint(places[0], name)}") from None
+        raise ReadError(f"{error}{hint(place, name)}") from None
 
 
 def _told_apart(one: Found | Document, place: Path, paths: Sequence[Path]) -> Found | Document:

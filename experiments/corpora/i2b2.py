@@ -90,6 +90,8 @@ def _claims(path: Path, text: str, remarks: Counter[str]) -> Iterator[Claim]:
     for number, line in lines(path):
         if not line.strip():
             continue
+        if form := _form(line):
+            raise ReadError.at(path, number, form)
         found = _SURFACE.fullmatch(line)
         fields = dict(_FIELD.findall(found[7])) if found else {}
         if found and found[1] == "SECTIME":
@@ -98,7 +100,7 @@ def _claims(path: Path, text: str, remarks: Counter[str]) -> Iterator[Claim]:
         label = fields.pop(_TYPE.get(found[1], ""), "") if found else ""
         if not found or not label or (found[1] == "c" and fields):
             expected = 'expected `c="<text>" <line>:<token> <line>:<token>||t="<type>"` or the like of EVENT and TIMEX3'
-            raise ReadError.at(path, number, _form(line) or expected)
+            raise ReadError.at(path, number, expected)
         first_line, first, last_line, last = map(int, found.groups()[2:6])
         try:
             span = _token(tokens, first_line, first)[0], _token(tokens, last_line, last)[1]
