@@ -21,7 +21,7 @@ from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from sqlalchemy.exc import SQLAlchemyError
 
-from experiments import views
+from experiments import stores, views
 from experiments._errors import TrackingError
 from experiments.curves import incumbents
 from experiments.scoring.significance import interval
@@ -52,13 +52,11 @@ def told() -> Iterator[None]:
 
 @told()
 def open_store(home: Path) -> mlflow.MlflowClient:
-    """Open the store, making it first where there is none; one process at a time, since its migrations race."""
+    """Open the store, making it first where there is none; one process at a time."""
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".store.lock"):
-        file = (
-            str(home / "mlflow.db").replace("%", "%25").replace("?", "%3F")
-        )  # all that a database URL gives a meaning
-        mlflow.set_tracking_uri(f"sqlite:///{file}")
+        stores.ready(home / "mlflow.db")
+        mlflow.set_tracking_uri(stores.url(home / "mlflow.db"))
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
     mlflow.tracing.disable()

@@ -23,6 +23,9 @@ from ner_programs.lms.price import Price, size, usage
 
 Cost = tuple[int, float]
 """Tokens in and out, and US dollars."""
+Sample = tuple[Any, int]
+"""Which answer to a request is asked for: its rollout, and its number among several."""
+PLAIN: Sample = (None, 0)
 _UNBOUNDED = "a limit in tokens or US dollars needs {}.max_tokens, the most that an answer may be"
 
 
@@ -129,12 +132,14 @@ class Account:
             with self.lock:
                 self._limits = [other for other in self._limits if other is not limit]
 
-    def reserve(self, key: str, tariff: Tariff, request: Request, kept: Response | None) -> Cost:
+    def reserve(
+        self, key: str, tariff: Tariff, request: Request, kept: Response | None, which: Sample = PLAIN
+    ) -> Cost:  # fmt: skip
         """Count a call that was not seen in this run before, if every limit allows it; `kept` is its answer, if there is one.
 
-        Returns what it reserves, to be given to `release`. An answer that this run sent for before it was killed costs what
-        it cost then: so a budget ends where it would have. Raises LMConfigurationError where a limit in tokens or money
-        stands and nothing bounds what an answer may cost.
+        Returns what it reserves, to be given to `release`; the ledger says where it is another sample of a request. An answer
+        that this run sent for before it was killed costs what it cost then: so a budget ends where it would have. Raises
+        LMConfigurationError where a limit in tokens or money stands and nothing bounds what an answer may cost.
         """
         new, ours = key not in self._seen, key in self._sent_before
         if kept is not None and not new:
@@ -145,7 +150,7 @@ class Account:
         self.spent.calls += new
         tariff.calls += new
         if kept is None:
-            self.ledger.write("reserved", key)
+            self.ledger.write("reserved", key, **({} if which == PLAIN else {"sample": which}))
             self._reserved[0] += tokens
             self._reserved[1] += cost
             return tokens, cost

@@ -24,7 +24,7 @@ from dspy.utils.exceptions import is_retryable_lm_error
 from ner_programs._errors import code_of
 from ner_programs.lms._engines import AsyncEngine, Engine
 from ner_programs.lms._ledger import Spent
-from ner_programs.lms.account import Account, Budget, BudgetSpent, RunStopped, Tariff
+from ner_programs.lms.account import PLAIN, Account, Budget, BudgetSpent, RunStopped, Sample, Tariff
 from ner_programs.lms.price import Price
 
 __all__ = [
@@ -61,10 +61,6 @@ class Backend(Protocol):
         """Answer one request or raise a `dspy.utils.exceptions.LMError`."""
 
 
-Sample = tuple[Any, int]
-"""Which answer to a request is asked for: its rollout, and its number among several."""
-
-
 class Tape(Protocol):
     """What is shown every answer that a run uses, sent for or kept from earlier."""
 
@@ -73,7 +69,7 @@ class Tape(Protocol):
 
 
 _sampling: ContextVar[tuple[Any, Iterator[int]] | None] = ContextVar("nerc_sampling", default=None)
-sample: ContextVar[Sample] = ContextVar("nerc_sample", default=(None, 0))
+sample: ContextVar[Sample] = ContextVar("nerc_sample", default=PLAIN)
 """Set while a backend answers."""
 
 
@@ -112,7 +108,7 @@ class Meter:
     def complete(self, request: Request) -> Response:
         """Answer a request: from an equal one under way, from the store, or from the backend."""
         drawn = _sampling.get()
-        which = (drawn[0], next(drawn[1])) if drawn else (None, 0)
+        which = (drawn[0], next(drawn[1])) if drawn and request.config.temperature != 0 else PLAIN
         response = self._answer(request, which)
         if self.tape is not None:
             self.tape.keep(request, which, response)
@@ -126,7 +122,7 @@ class Meter:
             if flight is None:
                 kept = account.store.get(key)
                 response = response_from_dict(kept) if kept is not None else None
-                reserved = account.reserve(key, self.tariff, request, response)
+                reserved = account.reserve(key, self.tariff, request, response, which)
                 if response is not None:
                     return response
                 flight = account.under_way[key] = Future()
@@ -146,7 +142,7 @@ class Meter:
                 del account.under_way[key]
                 account.release(reserved)
 
-    def key(self, request: Request, which: Sample = (None, 0)) -> str:
+    def key(self, request: Request, which: Sample = PLAIN) -> str:
         """Return what makes a request distinct: backend, messages, settings, rollout, and which sample of several."""
         parts = [self.backend.model, self.backend.identity, request_to_dict(request), list(which)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
@@ -217,7 +213,7 @@ class MeteredLM(dspy.LM):
         return self.meter.spent.as_dict() | own
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Ask; several samples of one request (`n=3`), and rollouts, are distinct calls."""
+        """Ask; several samples of one request (`n=3`), and rollouts, are distinct calls, but at temperature 0."""
         with self._sampling(kwargs):
             return super().__call__(*args, **kwargs)
 

@@ -88,10 +88,16 @@ class Lab:
 
     def events(self) -> list[tuple[str, str]]:
         """Return the ledger: what happened to which request."""
+        return [(row["event"], row["key"]) for row in self.ledger()]
+
+    def ledger(self) -> list[dict[str, Any]]:
         ledgers = list(self.home.glob("work/*/ledger.jsonl"))
         assert len(ledgers) <= 1
-        whole = [line for file in ledgers for line in file.read_text().rpartition("\n")[0].splitlines()]
-        return [(row["event"], row["key"]) for row in map(json.loads, whole)]
+        return [json.loads(line) for file in ledgers for line in file.read_text().rpartition("\n")[0].splitlines()]
+
+    def sampled(self) -> int:
+        """Return how many calls asked for another answer to words that were sent already, or may have been."""
+        return sum("sample" in row for row in self.ledger())
 
     def reserved(self) -> Counter[str]:
         """Return how often each call was about to be sent."""

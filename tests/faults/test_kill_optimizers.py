@@ -79,6 +79,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert ran.code == 0, ran.stderr
         assert ran.json["lm_calls"] == len(server.requests) == len(undisturbed.reserved()) > 10
         assert set(undisturbed.reserved().values()) == {1}
+        assert server.counts.total() - len(server.counts) <= undisturbed.sampled()
         return Whole(request.param, ran, compiled(ran.json["bundle"]), server.counts)
 
 

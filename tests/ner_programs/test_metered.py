@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -125,6 +125,25 @@ class TestCalls:
         copy = lm.copy(rollout_id=3, temperature=1.0)
         copy("question")
         assert copy.meter is lm.meter and lm.meter.spent.calls == 4
+
+    def test_at_temperature_0_a_request_is_sent_once_whatever_sample_is_asked_for(self) -> None:
+        """All its samples are the same: DSPy says of rollouts that they have no effect then."""
+        lm, backend = lm_of()
+        for rollout in (1, 2):
+            with pytest.warns(UserWarning, match="no effect") if rollout == 1 else nullcontext():
+                lm("question", temperature=0.0, rollout_id=rollout)
+        assert lm("question", n=3, temperature=0.0) == ["hello"] * 3
+        assert lm.meter.spent.calls == 1 == len(backend.requests)
+
+    def test_the_ledger_says_what_is_another_sample_of_the_same_words(self, tmp_path: Path) -> None:
+        """So whoever compares what was sent with what is distinct can account for the difference."""
+        ledger = tmp_path / "ledger.jsonl"
+        lm = MeteredLM(Meter(Scripted(), account=Account(ledger=Ledger(ledger))))
+        for rollout in (None, 7, 7, 8):
+            lm("question", temperature=1.0, **({} if rollout is None else {"rollout_id": rollout}))
+        lm.meter.account.ledger.close()
+        rows = [row for row in map(json.loads, ledger.read_text().splitlines()) if row["event"] == "reserved"]
+        assert [row.get("sample") for row in rows] == [None, [7, 0], [8, 0]] and len({row["key"] for row in rows}) == 3
 
     def test_settings_and_backends_make_requests_distinct(self) -> None:
         lm, backend = lm_of()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,7 +19,7 @@ from ner_programs import ComponentError, Document, LMSetupError, NERProgram
 from ner_programs.bundle import state_of
 from ner_programs.components import names
 from ner_programs.lms import open_lm
-from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped
+from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped, Sample, sample
 from optimizers._base import Trial, calls_for, score
 from optimizers._changes import nested
 from optimizers._errors import BudgetError
@@ -44,7 +46,12 @@ class Sure(Scripted):
 
     logprobs = True
 
+    def __init__(self, script: Callable[[Request], str]) -> None:
+        super().__init__(script)
+        self.sent: list[tuple[str, Sample]] = []
+
     def complete(self, request: Request) -> Response:
+        self.sent.append((json.dumps(request_to_dict(request), sort_keys=True), sample.get()))
         said = super().complete(request)
         return replace(said, logprobs=(TokenLogprob(said.message.text or "", -0.1),))
 
@@ -156,6 +163,13 @@ class TestEvery:
     def test_its_own_seed_goes_first(self, name: str) -> None:
         one, two = (Bench(learns(1)).compile({"name": name, "k": 3, "seed": 5}, seed=s) for s in (1, 2))
         assert state_of(one) == state_of(two)
+
+    @pytest.mark.parametrize("name", EVERY)
+    def test_sends_a_request_again_only_for_another_sample(self, name: str) -> None:
+        bench = Bench(helped(), concurrency=4)
+        bench.compile(asked(name, budget={"calls": 90}))
+        spent, sent = bench.lm.meter.spent, Counter(bench.backend.sent)
+        assert set(sent.values()) == {1} and len(sent) == spent.calls == spent.attempts
 
     @pytest.mark.parametrize("name", EVERY)
     def test_needs_a_metered_lm(self, name: str) -> None:
