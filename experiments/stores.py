@@ -6,9 +6,9 @@ What calls these holds the lock of the folder. MLflow makes its tables in dozens
 from __future__ import annotations
 
 import sqlite3
-import sys
 from pathlib import Path
 
+import typer
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 SIDES = ("", "-journal", "-wal", "-shm")
@@ -25,7 +25,7 @@ def ready(file: Path) -> None:
     """Have a whole store at `file`: one that an earlier version was killed in the middle of is set aside, and this is said."""
     if file.exists() and not is_whole(file):
         aside = _set_aside(file)
-        print(f"nerc: {file} was never made whole and holds no runs; it is now {aside.name}", file=sys.stderr)
+        typer.echo(f"nerc: {file} was never made whole and holds no runs; it is now {aside.name}", err=True)
     if not file.exists():
         _make(file)
 
