@@ -101,6 +101,7 @@ PLAIN = {
     "changes.json",
     "result.json",
     "report.html",
+    "spec.json",
 }
 
 
