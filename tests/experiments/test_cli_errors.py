@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from experiments import failures
+from experiments._errors import SpecError
 from tests.experiments.conftest import POTIONS, Place
 
 NERC = Path(sys.executable).with_name("nerc")
@@ -243,7 +244,7 @@ def test_a_refused_registration_leaves_no_model(place: Place, public: Any) -> No
 def test_faults_of_nerc_are_not_dressed_up() -> None:
     assert failures.said(ValueError("a bug")) is None
     assert failures.said(OSError("no file in it")) is None
-    assert failures.said(failures.SpecError("two\n lines")) == "two lines"
+    assert failures.said(SpecError("two\n lines")) == "two lines"
     assert failures.said(FileNotFoundError(2, "No such file", "x.txt")) == "x.txt: No such file"
 
 
