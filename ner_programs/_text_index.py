@@ -1,8 +1,9 @@
 """The letters and digits of a text, with the offsets they came from: where `alignment` looks for strings.
 
-Two strings are the same here when their letters and digits are, case-folded and without accents; blanks, hyphens and
-other symbols do not count. What is not found this way is looked for with a few typing errors, but numbers are never
-guessed: "type 2" is no typing error of "type 1".
+Two strings are the same here when their letters and digits are, in Unicode's compatibility form (full-width letters,
+ligatures, sub- and superscripts are plain ones), case-folded and without accents; blanks, hyphens and other symbols do not
+count. What is not found this way is looked for with Greek letters and HTML entities spelled out ("TNF-alpha" is "TNF-α"), then
+with a few typing errors, but numbers are never guessed: "type 2" is no typing error of "type 1".
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from typing import NamedTuple
 
 from rapidfuzz.distance import OSA
 
+from ner_programs._spelling import Spelled, spelled_out
+
 _WORD = re.compile(r"[^\W_]+")
 _IS_LETTER = bytes(chr(byte).isalnum() and byte < 128 for byte in range(256))
 _LOOSE = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 _NUMBER = re.compile(r"\d+")
+_RAISED = re.compile(r"[²³¹\u2070-\u2089]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _ROMAN = re.compile(r"\b(?:i{1,3}|iv|vi{0,3}|ix|x)\b")
 # Thai to Khmer, kana and ideographs are written without blanks: there every character may begin or end a word.
@@ -47,6 +51,7 @@ class TextIndex:
         self.text = text
         self._known: dict[str, list[Spot]] = {}
         self._edges: list[int] = []
+        self._spelled: tuple[Spelled, TextIndex] | None = None
         self._plain = text.isascii()
         if self._plain:
             self.letters = "".join(_WORD.findall(text)).lower()
@@ -102,6 +107,27 @@ class TextIndex:
         return self._known[surface]
 
     def _search(self, surface: str) -> list[Spot]:
+        if spots := self._same(surface):
+            return spots
+        other = spelled_out(surface)
+        wanted = other.text if other else surface
+        spots = self._same(wanted) if other else []
+        spots = spots or self._in_spelled(wanted, similar=False) or self._similar(surface, _letters(surface))
+        return spots or self._in_spelled(wanted, similar=True)
+
+    def _in_spelled(self, wanted: str, similar: bool) -> list[Spot]:
+        """Return the places that fit in the text as it is spelled out, by their offsets in the text itself."""
+        if self._spelled is None:
+            spelled = spelled_out(self.text)
+            if spelled is None:
+                return []
+            self._spelled = spelled, TextIndex(spelled.text)
+        spelled, index = self._spelled
+        spots = index._similar(wanted, _letters(wanted)) if similar else index._same(wanted)
+        return [Spot(s.cost, spelled.starts[s.start], spelled.ends[s.end - 1]) for s in spots]
+
+    def _same(self, surface: str) -> list[Spot]:
+        """Return the places of whole words with the letters of `surface`."""
         key = _letters(surface)
         if not key:
             places = re.finditer(re.escape(surface), self.text) if surface else ()
@@ -110,7 +136,7 @@ class TextIndex:
         for fits in (self._is_whole, self._is_beside_number):
             if spots := self._preferred(surface, key, [hit for hit in hits if fits(*hit)]):
                 return spots
-        return self._similar(surface, key)
+        return []
 
     def inside(self, surface: str) -> list[Spot]:
         """Return the places where the letters of `surface` stand, within longer words too."""
@@ -136,8 +162,7 @@ class TextIndex:
         if verbatim and len(key) <= _LONGEST_SHORT_FORM:  # "ALL" or "AS" are not the words all and as
             fits = [(spot, text) for spot, text in fits if text.isupper() == surface.isupper()]
         if _NUMBER.search(key):
-            numbers = _numbers(surface)
-            fits = [(spot, text) for spot, text in fits if _numbers(text) == numbers]
+            fits = [(spot, text) for spot, text in fits if _same_numbers(surface, text)]
         wanted = _squeezed(surface)
         return [spot for spot, text in fits if _squeezed(text) == wanted] or [spot for spot, _ in fits]
 
@@ -177,12 +202,12 @@ class TextIndex:
             last += 1
         for symbol in _edge(surface):
             before = len(text[:first].rstrip())
-            if not before or text[before - 1] != symbol:
+            if not before or _symbol(text[before - 1]) != symbol:
                 break
             first = before - 1
         for symbol in _edge(surface[::-1]):
             after = len(text) - len(text[last:].lstrip())
-            if after == len(text) or text[after] != symbol:
+            if after == len(text) or _symbol(text[after]) != symbol:
                 break
             last = after + 1
         return Spot(0.0, first, last)
@@ -193,7 +218,12 @@ def _edge(surface: str) -> str:
     at = 0
     while at < len(surface) and not surface[at].isalnum():
         at += 1
-    return "".join(c for c in reversed(surface[:at]) if not c.isspace() and not _is_mark(c)) if at else ""
+    return "".join(_symbol(c) for c in reversed(surface[:at]) if not c.isspace() and not _is_mark(c)) if at else ""
+
+
+def _symbol(character: str) -> str:
+    """Return a symbol in its compatibility form: a full-width or raised one is a plain one."""
+    return character if character.isascii() else unicodedata.normalize("NFKC", character)
 
 
 @lru_cache(maxsize=4096)
@@ -214,7 +244,13 @@ def _squeezed(surface: str) -> str:
 
 
 def _numbers(surface: str) -> list[str]:
-    return _NUMBER.findall(_THOUSANDS.sub("", surface))
+    return _NUMBER.findall(_THOUSANDS.sub("", unicodedata.normalize("NFKC", surface)))
+
+
+def _same_numbers(one: str, other: str) -> bool:
+    """Tell whether two strings have the same numbers; a superscript may be set apart or not ("10⁹", "10^9")."""
+    some, others = _numbers(one), _numbers(other)
+    return some == others or (bool(_RAISED.search(one + other)) and "".join(some) == "".join(others))
 
 
 def _differ(one: str, other: str) -> bool:

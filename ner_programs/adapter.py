@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Protocol
 
 import dspy
@@ -26,10 +25,8 @@ from dspy.utils.exceptions import (
 from ner_programs import prompt
 from ner_programs._errors import LMSetupError, code_of
 from ner_programs._likelihood import likelihoods
+from ner_programs.answers import Answers, Hearing, heard, hearing, said
 from ner_programs.types import Label
-
-_unreadable: ContextVar[list[int] | None] = ContextVar("nerc_unreadable", default=None)
-"""How many pieces of each answer could not be read: DSPy keeps nothing of an answer but its output fields."""
 
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
@@ -46,8 +43,8 @@ class Codec(Protocol):
     def decode(self, answer: str) -> dict[str, Any]:
         """Read an answer into output fields; never raises.
 
-        Beside them `unreadable` counts pieces; items of the output that are mappings may say in `place` where in the answer
-        they are written.
+        Beside them `unreadable` counts pieces, and `echo` is the text that the answer repeats, where its form is to repeat it;
+        items of the output that are mappings may say in `place` where in the answer they are written.
         """
 
     def schema(self) -> dict[str, Any] | None:
@@ -91,7 +88,8 @@ class StageAdapter(dspy.Adapter):
                 continue
             messages.append({"role": "user", "content": self._user(signature, demo)})
             messages.append({"role": "assistant", "content": self.codec.encode(demo)})
-        messages.append({"role": "user", "content": self._user(signature, inputs)})
+        heard().asked = self._user(signature, inputs)
+        messages.append({"role": "user", "content": heard().asked})
         return messages
 
     def system(self, signature: type[dspy.Signature]) -> str:
@@ -111,11 +109,17 @@ class StageAdapter(dspy.Adapter):
     def _call_postprocess(
         self, processed_signature: Any, original_signature: Any, outputs: list[Any], lm: Any, lm_kwargs: dict[str, Any]
     ) -> list[dict[str, Any]]:
-        """Read the answers, and score each mention or verdict by the tokens that write it where the LM reports them."""
+        """Read the answers, and score each mention or verdict by the tokens that write it where the LM reports them.
+
+        What the end of a cut answer may have lost a part of is left out.
+        """
+        outputs = [_answer(output) for output in outputs]
         given = (processed_signature, original_signature, outputs, lm, lm_kwargs)
         values: list[dict[str, Any]] = super()._call_postprocess(*given)
         (field,) = original_signature.output_fields  # every stage has one
         for value, output in zip(values, outputs, strict=True):
+            if heard().truncated:
+                value[field] = _complete(output["text"], value[field])
             placed = [item for item in value[field] or () if isinstance(item, dict) and "place" in item]
             places, logprobs = [item.pop("place") for item in placed], value.pop("logprobs", None)
             if logprobs and places:
@@ -127,10 +131,42 @@ class StageAdapter(dspy.Adapter):
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """Read one answer."""
         fields = self.codec.decode(completion)
-        counts = _unreadable.get()
-        if counts is not None:
-            counts.append(fields.get("unreadable", 0))
+        (field,) = signature.output_fields
+        mine, echo = heard(), fields.pop("echo", None)
+        mine.answer = completion
+        mine.found |= bool(fields[field])
+        mine.unreadable += fields.get("unreadable", 0)
+        if echo is not None and not fields[field] and not mine.unreadable and not _repeats(echo, mine.asked):
+            mine.unreadable = 1
         return fields
+
+
+def _answer(output: Any) -> dict[str, Any]:
+    """Return an output of DSPy with the answer proper as its text: the LM may be one without a meter.
+
+    Where a model has said all in its reasoning, and nothing after it, the answer is looked for there.
+    """
+    output = output if isinstance(output, dict) else {"text": output}
+    mine = heard()
+    text, cut = said(output.get("text") or "", mine.asked)
+    mine.truncated |= cut
+    if not text.strip() and not (mine.truncated or mine.refused):
+        text = said(output.get("reasoning_content") or "", mine.asked)[0]
+    return {**output, "text": text}
+
+
+def _complete(answer: str, items: Any) -> Any:
+    """Return the items that surely end before a cut answer does."""
+    answer = answer.rstrip()
+    if not answer[-1:].isalnum():
+        return items
+    return [item for item in items or () if not isinstance(item, dict) or item.get("place", (0, 0))[1] < len(answer)]
+
+
+def _repeats(echo: str, asked: str) -> bool:
+    """Tell whether an answer that marks nothing repeats the text, at least half of its words."""
+    words = set(dict(prompt.parse(asked)).get("text", "").casefold().split())
+    return len(words & set(echo.casefold().split())) * 2 >= len(words)
 
 
 def _tokens(logprobs: Any) -> list[tuple[bytes, float]]:
@@ -147,47 +183,53 @@ def _tokens(logprobs: Any) -> list[tuple[bytes, float]]:
 def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
     """Run a stage's predictor under its own adapter, and never fail because of one answer.
 
-    The prediction carries `unreadable` (pieces of the answer that could not be read) and `unanswered` (the call failed for
-    good, after retries); where either left nothing, its output fields are None. Raises LMSetupError when no call could
-    succeed: no key, an unknown model, an option that the provider refuses.
+    The prediction carries `answers` (how the answer ended), `unreadable` (pieces of it that could not be read) and
+    `unanswered` (the call failed for good, after retries, or its reply was empty); where nothing could be read its output
+    fields are None. Raises LMSetupError when no call could succeed: no key, an unknown model, an option that the provider
+    refuses.
     """
-    try:
-        with _reading(adapter) as unreadable:
-            said = predict(**fields)
-            return dspy.Prediction(**dict(said.items()), unreadable=sum(unreadable))
-    except AdapterParseError:
-        return dspy.Prediction(unreadable=1)
-    except LMError as error:
-        return _failed(error)
+    with _reading(adapter) as mine:
+        try:
+            return _read(mine, predict(**fields))
+        except AdapterParseError:
+            return _read(mine, {})
+        except LMError as error:
+            return _failed(error)
 
 
 async def aask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
     """Do what `ask` does, asynchronously."""
-    try:
-        with _reading(adapter) as unreadable:
-            said = await predict.acall(**fields)
-            return dspy.Prediction(**dict(said.items()), unreadable=sum(unreadable))
-    except AdapterParseError:
-        return dspy.Prediction(unreadable=1)
-    except LMError as error:
-        return _failed(error)
+    with _reading(adapter) as mine:
+        try:
+            return _read(mine, await predict.acall(**fields))
+        except AdapterParseError:
+            return _read(mine, {})
+        except LMError as error:
+            return _failed(error)
+
+
+def ended(prediction: dspy.Prediction) -> tuple[int, bool, Answers]:
+    """Return what a prediction of `ask` says of its answer: unreadable pieces, whether there was none, how it ended."""
+    return prediction.get("unreadable") or 0, bool(prediction.get("unanswered")), prediction.get("answers") or Answers()
 
 
 @contextmanager
-def _reading(adapter: StageAdapter) -> Iterator[list[int]]:
-    counts: list[int] = []
-    token = _unreadable.set(counts)
-    try:
-        with dspy.context(adapter=adapter):
-            yield counts
-    finally:
-        _unreadable.reset(token)
+def _reading(adapter: StageAdapter) -> Iterator[Hearing]:
+    with hearing() as mine, dspy.context(adapter=adapter):
+        yield mine
+
+
+def _read(mine: Hearing, found: Mapping[str, Any]) -> dspy.Prediction:
+    status = mine.status
+    unreadable = mine.unreadable if status in ("read", "truncated", "unreadable") else 0
+    ended = {"answers": Answers.of(status), "unreadable": unreadable, "unanswered": status == "unanswered"}
+    return dspy.Prediction(**dict(found.items()), **ended)
 
 
 def _failed(error: LMError) -> dspy.Prediction:
     if refused := refusal(error):
         raise refused from None
-    return dspy.Prediction(unanswered=True)
+    return dspy.Prediction(unanswered=True, answers=Answers.of("unanswered"))
 
 
 def refusal(error: LMError) -> LMSetupError | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import dspy
 
-from ner_programs.adapter import StageAdapter, aask, ask
+from ner_programs.adapter import StageAdapter, aask, ask, ended
+from ner_programs.answers import NO_ANSWERS, Answers
 from ner_programs.demos import Demonstration, Selector, permitted
 from ner_programs.formats import Format
 from ner_programs.retrieve import KnowledgeLines
@@ -25,11 +26,12 @@ class FindMentions(dspy.Signature):
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What one call said; `unreadable` pieces of its answer, `unanswered` when the call failed for good."""
+    """What one call said; `unreadable` pieces of its answer, `unanswered` when there was none, `answers` how it ended."""
 
     mentions: tuple[Mention, ...] = ()
     unreadable: int = 0
     unanswered: bool = False
+    answers: Answers = NO_ANSWERS
 
 
 class FormatCodec:
@@ -46,7 +48,7 @@ class FormatCodec:
     def decode(self, answer: str) -> dict[str, Any]:
         """Read an answer; what could not be read is counted."""
         reading = self.format.read(answer)
-        return {"mentions": reading.items(as_fields), "unreadable": reading.unreadable}
+        return {"mentions": reading.items(as_fields), "unreadable": reading.unreadable, "echo": reading.echo}
 
 
 class ExtractEntities(dspy.Module):
@@ -109,4 +111,4 @@ def as_mention(fields: Mapping[str, Any]) -> Mention:
 
 def _extraction(prediction: dspy.Prediction) -> Extraction:
     mentions = tuple(as_mention(m) for m in prediction.get("mentions") or ())
-    return Extraction(mentions, prediction.get("unreadable") or 0, bool(prediction.get("unanswered")))
+    return Extraction(mentions, *ended(prediction))

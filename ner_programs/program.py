@@ -12,6 +12,7 @@ import dspy
 from ner_programs._description import described
 from ner_programs._errors import ComponentError
 from ner_programs.alignment import Alignment, align_report
+from ner_programs.answers import Answers
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
 from ner_programs.link import linked
@@ -62,6 +63,7 @@ class NERProgram(dspy.Module):
         """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.
 
         `lost` are the mentions that a stage said and that became no entity: their text is not there, or others took its place.
+        `answers` counts how the answers of all stages ended.
         Demonstrations that were cut from the documents in `exclude` are not shown, nor knowledge that comes only from their
         mentions: so train is scored cross-fitted. Raises TypeError for a text that is no str.
         """
@@ -173,6 +175,7 @@ class _Said:
         self.entities: list[Entity] = []
         self.lost: list[Mention] = []
         self.unreadable = self.unanswered = 0
+        self.answers = Answers()
 
     def add(
         self, found: Sequence[Alignment], start: int, retrieval: Retrieval, extraction: Extraction, verification: Verification
@@ -184,6 +187,7 @@ class _Said:
         self.lost += [m if m.start is None else replace(m, start=m.start + start) for m in lost]
         self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable
         self.unanswered += retrieval.unanswered or extraction.unanswered or verification.unanswered
+        self.answers += retrieval.answers + extraction.answers + verification.answers
 
     def prediction(self, kb: KnowledgeBase | None) -> Found:
         """Return what was found in the whole text, linked to the concepts of `kb` where one is given."""
@@ -192,5 +196,5 @@ class _Said:
             entities = linked(self.text, entities, kb)
         return Found(
             entities=Entities(entities, self.text), lost=tuple(self.lost), unreadable=self.unreadable,
-            unanswered=self.unanswered,
+            unanswered=self.unanswered, answers=self.answers,
         )  # fmt: skip

@@ -12,7 +12,8 @@ import dspy
 
 from kb import Knowledge, Retriever
 from ner_programs._suggestions import Suggestions
-from ner_programs.adapter import StageAdapter, aask, ask
+from ner_programs.adapter import StageAdapter, aask, ask, ended
+from ner_programs.answers import NO_ANSWERS, Answers
 from ner_programs.prompt import render_knowledge
 from ner_programs.types import Label
 
@@ -32,6 +33,7 @@ class Retrieval:
     lines: str
     unreadable: int = 0
     unanswered: bool = False
+    answers: Answers = NO_ANSWERS
 
 
 class KnowledgeLines:
@@ -109,4 +111,4 @@ class RetrieveKnowledge(dspy.Module):
 
     def _looked_up(self, text: str, document: str, exclude: Sequence[str], said: dspy.Prediction) -> Retrieval:
         lines = self.lines(text, document, said.get("names") or (), exclude)
-        return Retrieval(lines, said.get("unreadable") or 0, bool(said.get("unanswered")))
+        return Retrieval(lines, *ended(said))

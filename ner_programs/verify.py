@@ -8,6 +8,7 @@ from typing import Protocol
 
 import dspy
 
+from ner_programs.answers import NO_ANSWERS, Answers
 from ner_programs.types import Entity, Mention, Verdict
 
 
@@ -25,6 +26,7 @@ class Verification:
     verdicts: tuple[Verdict, ...] = ()
     unreadable: int = 0
     unanswered: bool = False
+    answers: Answers = NO_ANSWERS
 
 
 class Verifier(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from ner_programs._likelihood import Place
-from ner_programs.types import Label, Mention
+from ner_programs.types import Mention
 
 Said = TypeVar("Said")
 Found = tuple[Mention, Place]
@@ -16,17 +16,24 @@ class Reading(list[Said], Generic[Said]):
     """What could be read from an answer (mentions, or verdicts); `unreadable` counts the pieces that could not.
 
     `places` says for each where it is written: offsets into the answer, surface and label between them where the form has
-    both in one place. A form that does not say has none, and its entities no score.
+    both in one place. A form that does not say has none, and its entities no score. `echo` is the text that the answer
+    repeats; None of a form that repeats none.
     """
 
-    def __init__(self, found: Iterable[Said] = (), unreadable: int = 0, places: Iterable[Place] = ()) -> None:
+    def __init__(
+        self,
+        found: Iterable[Said] = (),
+        unreadable: int = 0,
+        places: Iterable[Place] = (),
+        echo: str | None = None,
+    ) -> None:
         super().__init__(found)
-        self.unreadable, self.places = unreadable, tuple(places)
+        self.unreadable, self.places, self.echo = unreadable, tuple(places), echo
 
     @classmethod
-    def of(cls, found: Sequence[tuple[Said, Place]], unreadable: int) -> Reading[Said]:
+    def of(cls, found: Sequence[tuple[Said, Place]], unreadable: int, echo: str | None = None) -> Reading[Said]:
         """Build a reading from pairs of what was read and where it is written."""
-        return cls((said for said, _ in found), unreadable, (place for _, place in found))
+        return cls((said for said, _ in found), unreadable, (place for _, place in found), echo)
 
     def items(self, as_fields: Callable[[Said], dict[str, Any]]) -> list[dict[str, Any]]:
         """Return what was read as plain data, with the `place` of each where it is known."""
@@ -53,23 +60,6 @@ class Format(Protocol):
 
     def schema(self) -> dict[str, Any] | None:
         """Return a JSON schema of the answer for providers that can enforce one, else None."""
-
-
-class Labels:
-    """Recognises a label however a model spells it (case, blanks, underscores)."""
-
-    def __init__(self, labels: Sequence[Label]) -> None:
-        self.labels = tuple(labels)
-        self.names = tuple(label.name for label in labels)
-        self._spelled = {_plain(name): name for name in reversed(self.names)}
-
-    def recognise(self, said: str) -> str | None:
-        """Return the spec's spelling of the label that `said` means, or None."""
-        return said if said in self.names else self._spelled.get(_plain(said))
-
-
-def _plain(label: str) -> str:
-    return "".join(c for c in label.casefold() if c.isalnum())
 
 
 def without_fence(answer: str) -> tuple[str, int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ner_programs.formats._base import Found, Labels, Reading, in_order, without_fence
+from ner_programs.formats._base import Found, Reading, in_order, without_fence
+from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
 
 _NONE = "<entity>"
@@ -17,6 +18,10 @@ _CLAUSE = re.compile(r"(?<!\\)Entity type is\s+", re.IGNORECASE)
 _ENTITY_IS = re.compile(r"(?<!\\)Entity is\s*", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
 _SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|^<entity>\Z|^(?=\s)|(?<=\s)\Z", re.IGNORECASE)
+# The beginning of a clause that was cut off.
+_CUT = re.compile(r"(?<=\.)\s+E(?:n(?:t(?:i(?:t(?:y(?: (?:t(?:y(?:p(?:e(?: (?:is?)?)?)?)?)?)?)?)?)?)?)?)?\Z", re.IGNORECASE)
+# What models write where they find nothing; a mention that reads so is written with a backslash behind it.
+_NONES = re.compile(r"\W*(?:none|n/?a|nil|null|nothing|not applicable|no (?:mentions?|entit(?:y|ies)))\W*", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(n|.|\Z)", re.DOTALL)
 
 
@@ -56,9 +61,9 @@ class Dice:
                 unreadable += 1
                 continue
             line = clause[entity_is.end() :].partition("\n")[0]  # behind it is chatter
-            listed, first = line.strip().removesuffix("."), len(line) - len(line.lstrip())
+            listed, first = _CUT.sub("", line.strip()).removesuffix("."), len(line) - len(line.lstrip())
             for written, at in _listed(listed, shift + begin + entity_is.end() + first):
-                if written.strip() != _NONE and _unescape(written).strip():
+                if written.strip() != _NONE and not _is_none(written) and _unescape(written).strip():
                     found.append((Mention(_unescape(written), label.name), (at, at + len(written))))
         return Reading.of(found, unreadable)
 
@@ -97,8 +102,13 @@ def _definition(label: Label) -> str:
     return f"{_CLAUSE.sub('Entity type: ', text)}. " if text else ""
 
 
+def _is_none(written: str) -> bool:
+    return not written.endswith("\\") and bool(_NONES.fullmatch(written))
+
+
 def _escape(mention: str) -> str:
-    return _SPECIAL.sub(lambda m: "\\n" if m[0] == "\n" else f"\\{m[0]}", mention)
+    written = _SPECIAL.sub(lambda m: "\\n" if m[0] == "\n" else f"\\{m[0]}", mention)
+    return f"{written}\\" if _is_none(written) else written
 
 
 def _unescape(written: str) -> str:

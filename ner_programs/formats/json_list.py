@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from ner_programs._likelihood import Place
-from ner_programs.formats._base import Found, Labels, Reading, in_order
+from ner_programs.formats._base import Found, Reading, in_order
+from ner_programs.formats._json import Piece, decoded, pieces
+from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
 
-_DECODER = json.JSONDecoder(strict=False)
+_NOTHING = re.compile(
+    r"\W*(?:none|nothing|no (?:[\w-]+ ){0,4}?(?:mentions?|entit(?:y|ies)|labels?|terms?|results?|matches)\b|"
+    r"there (?:are|is|were) no(?:ne)?\b)",
+    re.IGNORECASE,
+)
 
 
 class JsonList:
@@ -31,20 +38,18 @@ class JsonList:
         return json.dumps([{"text": m.text, "label": m.label} for m in in_order(mentions)], ensure_ascii=False)
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read every object that names a text and a known label, wherever it stands in the answer."""
+        """Read every object that names a text and a known label, wherever it stands and however it is wrapped or keyed."""
         found: list[Found] = []
         unreadable = seen = 0
-        objects = list(_objects(answer))
-        for item, (start, end) in objects:
-            text, said = item.get("text"), item.get("label")
-            label = self.labels.recognise(said) if isinstance(said, str) else None
-            if isinstance(text, str) and text.strip() and label:
-                place = _place(answer, item, max(start, seen), end)
-                seen = place[0] + 1
-                found.append((Mention(text, label), place))
-            else:
+        said = pieces(answer, self.labels)
+        for piece in said or ():
+            if piece.surface is None or piece.label is None:
                 unreadable += 1
-        if not objects and "[]" not in "".join(answer.split()):
+                continue
+            place = _place(answer, piece, seen)
+            seen = place[0] + 1
+            found.append((Mention(piece.surface, piece.label), place))
+        if said is None and not _NOTHING.match(answer):
             unreadable += 1
         return Reading.of(found, unreadable)
 
@@ -64,43 +69,15 @@ class JsonList:
         }
 
 
-def _objects(answer: str) -> Iterator[tuple[dict[str, Any], Place]]:
-    """Yield the innermost JSON objects of an answer that may be fenced, echoed, wrapped or cut off, and where the outermost
-    around each stands.
-    """
-    at = 0
-    while (at := answer.find("{", at)) >= 0:
-        try:
-            value, end = _DECODER.raw_decode(answer, at)
-        except (ValueError, RecursionError):
-            at += 1
-            continue
-        yield from ((leaf, (at, end)) for leaf in _leaves(value))
-        at = end
-
-
-def _place(answer: str, item: dict[str, Any], start: int, end: int) -> Place:
-    """Return where in `answer[start:end]` the object `item` is written first; all of it if that cannot be told."""
-    at = start - 1
-    while (at := answer.find("{", at + 1, end)) >= 0:
-        try:
-            value, stop = _DECODER.raw_decode(answer, at)
-        except (ValueError, RecursionError):
-            continue
-        if all(value.get(key) == item[key] for key in ("text", "label")):
-            return at, stop
-    return start, end
-
-
-def _leaves(value: Any) -> Iterator[dict[str, Any]]:
-    waiting = [value]  # no recursion: a model may nest as deep as it likes
-    while waiting:
-        value = waiting.pop()
-        inner = list(value.values()) if isinstance(value, dict) else value
-        nested = [v for v in inner if isinstance(v, list | dict)]
-        if isinstance(value, dict) and ("text" in value or not nested) and value.keys() - {"mentions"}:
-            yield value
-        waiting += reversed(nested)
+def _place(answer: str, piece: Piece, seen: int) -> Place:
+    """Return where in `answer` a piece is written, not before `seen`: its object, else its surface, else what is around it."""
+    start, end = piece.place
+    at = max(start, seen) - 1
+    while piece.item is not None and (at := answer.find("{", at + 1, end)) >= 0:
+        if (whole := decoded(answer, at)) and whole[0] == piece.item:
+            return at, whole[1]
+    at = answer.find(piece.surface or "", max(start, seen), end)
+    return (at, at + len(piece.surface or "")) if at >= 0 else (min(start, len(answer)), min(end, len(answer)))
 
 
 def build(*, labels: Sequence[Label]) -> JsonList:

@@ -9,7 +9,8 @@ import html
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Found, Labels, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats._base import Found, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
 
 _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?([^"'<>]*)["']?)?\s*>""")
@@ -59,7 +60,7 @@ class Tagged:
                 written = (shift + first, shift + at)
                 unreadable += label is None
                 found += mention_in("".join(echo[place:]), label, start, written) if label else []
-        return Reading.of(found, unreadable + len(opened))
+        return Reading.of(found, unreadable + len(opened), "".join([*echo, _unescape(answer[at:])]))
 
     def schema(self) -> None:
         """Return None: the answer is text."""

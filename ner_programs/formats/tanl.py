@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Found, Labels, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats._base import Found, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
 
 _SPECIAL = re.compile(r"[\\\[\]|]")
@@ -66,7 +67,7 @@ class Tanl:
             piece = escaped or bracket or close or other
             echo.append(piece)
             length += len(piece)
-        return Reading.of(found, unreadable + bool(opened))
+        return Reading.of(found, unreadable + bool(opened), "".join(echo))
 
     def schema(self) -> None:
         """Return None: the answer is text."""

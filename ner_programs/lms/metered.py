@@ -22,6 +22,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from ner_programs._errors import code_of
+from ner_programs.answers import cleaned, heard
 from ner_programs.lms._engines import AsyncEngine, Engine
 from ner_programs.lms._ledger import Spent
 from ner_programs.lms.account import PLAIN, Account, Budget, BudgetSpent, RunStopped, Sample, Tariff
@@ -106,12 +107,14 @@ class Meter:
         return self.account.limited(budget, stop)
 
     def complete(self, request: Request) -> Response:
-        """Answer a request: from an equal one under way, from the store, or from the backend."""
+        """Answer a request: from an equal one under way, from the store, or from the backend; without its reasoning."""
         drawn = _sampling.get()
         which = (drawn[0], next(drawn[1])) if drawn and request.config.temperature != 0 else PLAIN
         response = self._answer(request, which)
         if self.tape is not None:
             self.tape.keep(request, which, response)
+        response = cleaned(request, response)
+        heard().hear(response)
         return response
 
     def _answer(self, request: Request, which: Sample) -> Response:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ner_programs._likelihood import Place
-from ner_programs.formats._base import Labels, Reading, without_fence
+from ner_programs.formats._base import Reading, without_fence
+from ner_programs.formats._labels import Labels
 from ner_programs.types import Decision, Entity, Label, Verdict
 
 Mode = Literal["reject", "full"]

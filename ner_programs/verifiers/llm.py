@@ -7,7 +7,7 @@ from typing import Any
 
 import dspy
 
-from ner_programs.adapter import StageAdapter, aask, ask
+from ner_programs.adapter import StageAdapter, aask, ask, ended
 from ner_programs.demos import permitted
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
@@ -72,7 +72,7 @@ class LLMVerifier(dspy.Module):
 
 def _verification(prediction: dspy.Prediction) -> Verification:
     verdicts = tuple(Verdict(**v) for v in prediction.get("verdicts") or ())
-    return Verification(verdicts, prediction.get("unreadable") or 0, bool(prediction.get("unanswered")))
+    return Verification(verdicts, *ended(prediction))
 
 
 def build(*, labels: Sequence[Label], guidelines: str = "", mode: Mode = "full", k: int = 12) -> LLMVerifier:

@@ -26,7 +26,7 @@ class Strong(dspy.Module):
     def forward(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
-        """Replace the candidates of `text`; where the call fails they stand."""
+        """Replace the candidates of `text`; where the call fails, or is refused, they stand."""
         with dspy.context(lm=self.lm()):
             return _instead(candidates, self.extract(text, knowledge, exclude))
 
@@ -58,8 +58,8 @@ def has_strong(lm: Any) -> bool:
 
 def _instead(candidates: Sequence[Entity], said: Extraction) -> Verification:
     """Return the verdicts that leave nothing of the candidates and add what was said, where it was said."""
-    if said.unanswered:
-        return Verification(unanswered=True)
+    if said.unanswered or said.answers.refused:
+        return Verification(unanswered=said.unanswered, answers=said.answers)
     gone = [Verdict("reject", n) for n, _ in enumerate(candidates, 1)]
     added = [
         Verdict("add", 0, m.label, m.text, m.score)
@@ -67,7 +67,7 @@ def _instead(candidates: Sequence[Entity], said: Extraction) -> Verification:
         else Placed("add", 0, m.label, m.text, m.score, m.start)
         for m in said.mentions
     ]
-    return Verification((*gone, *added), said.unreadable)
+    return Verification((*gone, *added), said.unreadable, answers=said.answers)
 
 
 def build(*, extract: ExtractEntities) -> Strong:

@@ -1,0 +1,224 @@
+"""What an LM's reply says, without its reasoning and marks, and how it ends: read, truncated, unreadable, refused, unanswered.
+
+Every reply goes through `cleaned`, whichever role its LM has, so that reasoning becomes no answer, instruction or
+demonstration. A mark that stands in what was asked is text: a note may say "<think>".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from dspy.lm15 import RefusalPart, Request, Response, TextPart
+
+Status = Literal["read", "truncated", "unreadable", "refused", "unanswered"]
+
+# Between a pair stands reasoning wherever it is, or (`_FIRST`) only at the beginning: these words are also names of labels.
+_ANYWHERE = r"(?:seed:)?think(?:ing)?|antthinking|inner_monologue|internal_monologue"
+_FIRST = r"thoughts?|reasoning|reflection|analysis|scratchpad|rationale|cot"
+_PAIRS = [
+    (rf"<(?:{_ANYWHERE})(?:\s[^<>]*)?>", rf"</(?:{_ANYWHERE})\s*>"),
+    (r"\[think\]", r"\[/think\]"),
+    (r"◁think▷", r"◁/think▷"),
+    (r"<\|(?:begin_of_|start_)?th(?:ink(?:ing)?|oughts?)\|>", r"<\|(?:/|end_(?:of_)?)th(?:ink(?:ing)?|oughts?)\|>"),
+    (r"<unused94>(?:thought)?", r"<unused95>"),
+    (r"<\|channel>thought", r"<channel\|>"),
+]
+_LEADING = [
+    *_PAIRS,
+    (rf"<(?:{_FIRST})(?:\s[^<>]*)?>", rf"</(?:{_FIRST})\s*>"),
+    (r"thinking\.\.\.\s*\n", r"\.\.\.\s*done thinking\.?"),
+    (r"analysis(?=[A-Z])", r"assistant\s*final"),
+]
+_OPENING, _BEGINNING = (
+    [(re.compile(a, re.IGNORECASE), re.compile(b, re.IGNORECASE)) for a, b in pairs] for pairs in (_PAIRS, _LEADING)
+)
+_CHANNEL = re.compile(r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(\w+)[^<>]*(?:<\|[a-z_]+\|>[^<>]*?)??<\|message\|>")
+_SPECIAL = r"<[|｜][^<>|｜\s]{1,40}[|｜]>"
+# What a template writes before an answer, with the role's name, and what ends it.
+_START = re.compile(
+    rf"\s*(?:(?:{_SPECIAL}|<s>|<bos>|<(?:start_of_turn|begin_of_solution)>|\[/INST\])\s*)+"
+    rf"(?:(?:assistant|model)\s*(?:\n|{_SPECIAL}))?\s*",
+    re.IGNORECASE,
+)
+_END = re.compile(
+    rf"{_SPECIAL}|</s>|<eos>|<(?:start|end)_of_turn>|<(?:pad|unk)>|\[EOS\]|\[/?INST\]|<end▁of▁sentence>", re.IGNORECASE
+)
+_WRAPPED = re.compile(r"\s*<(answer|final_answer|final|output|response|result|solution)>(.*?)(?:</\1>.*)?\Z", re.I | re.S)
+_BOXED = re.compile(r"\\boxed\s*\{(.*)\}", re.DOTALL)
+_REFUSAL = re.compile(
+    r"\b(?:i|we)(?:['’ ]?m|['’ ]?re| am| are)? (?:(?:very|really|so|truly|must|have to|unfortunately) )*"
+    r"(?:can['’]?t|cannot|can not|could ?n['’]?o?t|won['’]?t|will not|would not|unable to|not able to|not comfortable|"
+    r"not allowed|not permitted|decline|refuse|apologi[sz]e|sorry)\b"
+    r"|\A\W*(?:sorry\b|apologies\b|as an? (?:ai|language model)\b|i must (?:decline|refuse)|"
+    r"(?:this|the|your) (?:request|content|prompt|text)\b.{0,80}\b(?:violat|polic|not allowed|inappropriate|cannot|can['’]?t))"
+    r"|\b(?:can['’]?t|cannot|unable to|not able to) (?:help|assist|comply|fulfil?l|process|provide|answer)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How many answers ended in each way; every call of a stage ends in one.
+
+    `read`: understood, also where it found nothing. `truncated`: cut off, by a limit or within its reasoning; what is
+    complete was read. `unreadable`: nothing in it has the form asked for. `refused`: the LM would not answer. `unanswered`:
+    the call failed, or its reply was empty.
+    """
+
+    read: int = 0
+    truncated: int = 0
+    unreadable: int = 0
+    refused: int = 0
+    unanswered: int = 0
+
+    def __add__(self, other: Answers) -> Answers:
+        return Answers(*(a + b for a, b in zip(self.as_dict().values(), other.as_dict().values(), strict=True)))
+
+    @classmethod
+    def of(cls, status: Status) -> Answers:
+        """Return the count of one answer."""
+        return cls(**{status: 1})
+
+    @classmethod
+    def total(cls, counts: Iterable[Answers]) -> Answers:
+        """Return the sum of counts."""
+        return sum(counts, cls())
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by their names, in the order of the ways."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def troubles(self) -> str:
+        """Return what to tell people of the answers that were not simply read: "2 truncated, 1 refused"; "" without any."""
+        return ", ".join(f"{n} {name}" for name, n in self.as_dict().items() if n and name != "read")
+
+
+NO_ANSWERS = Answers()
+
+
+def said(answer: str, asked: str = "") -> tuple[str, bool]:
+    """Return the answer proper, and whether it was cut off within reasoning that never ends.
+
+    Reasoning, the marks of channels and turns, and what a model goes on with behind the end of its turn are left out.
+    """
+    answer, cut = _without_reasoning(answer, asked)
+    end = next((mark for mark in _END.finditer(answer) if mark[0] not in asked), None)
+    answer = answer[: end.start()] if end else answer
+    wrapped = _WRAPPED.match(answer)
+    if wrapped and f"<{wrapped[1]}>" not in asked:
+        answer = wrapped[2]
+    boxed = _BOXED.search(answer)
+    return boxed[1] if boxed and "\\boxed" not in asked else answer, cut
+
+
+def _without_reasoning(answer: str, asked: str) -> tuple[str, bool]:
+    channels = [] if "<|channel|>" in asked else list(_CHANNEL.finditer(answer))
+    if channels:
+        final = [mark for mark in channels if mark[1].lower() == "final"]
+        if not final:
+            return answer[: channels[0].start()], True
+        answer = answer[final[-1].end() :]
+    answer = _begun(answer, asked)
+    for opening, closing in _BEGINNING:
+        first = opening.match(answer, len(answer) - len(answer.lstrip()))
+        if first and not _begins_line(first[0], asked):
+            last = closing.search(answer, first.end())
+            if last is None and opening.pattern.startswith("analysis"):
+                continue  # a word, not a mark
+            return _without_reasoning(answer[last.end() :], asked) if last else ("", True)
+    return _without_blocks(answer, asked)
+
+
+def _without_blocks(answer: str, asked: str) -> tuple[str, bool]:
+    """Leave out reasoning within an answer, and before an end of reasoning that was begun in the prompt."""
+    for opening, closing in _OPENING:
+        kept, at = list[str](), 0
+        while last := next((m for m in closing.finditer(answer, at) if m[0] not in asked), None):
+            first = next((m for m in opening.finditer(answer, at, last.start()) if m[0] not in asked), None)
+            kept = [*kept, answer[at : first.start()]] if first else []
+            at = last.end()
+        first = next((m for m in opening.finditer(answer, at) if m[0] not in asked), None)
+        answer = "".join([*kept, answer[at : first.start() if first else None]])
+        if first:
+            return answer, True
+    return answer, False
+
+
+def _begun(answer: str, asked: str) -> str:
+    start = _START.match(answer)
+    return answer[start.end() :] if start and start[0].strip() not in asked else answer
+
+
+def _begins_line(mark: str, asked: str) -> bool:
+    return asked.startswith(mark) or f"\n{mark}" in asked
+
+
+def cleaned(request: Request, response: Response) -> Response:
+    """Return the response with the answer proper as its text; one that was cut off ends because of its length."""
+    asked = (request.messages[-1].text or "") if request.messages else ""
+    parts, cut = [], False
+    for part in response.message.parts:
+        if isinstance(part, TextPart):
+            text, unfinished = said(part.text, asked)
+            cut |= unfinished
+            part = part if text == part.text else replace(part, text=text)
+        parts.append(part)
+    if all(old is new for old, new in zip(response.message.parts, parts, strict=True)) and not cut:
+        return response
+    reason = "length" if cut else response.finish_reason
+    return replace(response, message=replace(response.message, parts=tuple(parts)), finish_reason=reason)
+
+
+@dataclass(slots=True)
+class Hearing:
+    """What one question of a stage heard: `asked` is its last message, `answer` what the adapter read.
+
+    DSPy hands an adapter the text of a reply and nothing of how it ended, so the meter says that here.
+    """
+
+    asked: str = ""
+    answer: str = ""
+    unreadable: int = 0
+    found: bool = False
+    truncated: bool = False
+    refused: bool = False
+
+    def hear(self, response: Response) -> None:
+        """Take note of how a reply ended."""
+        self.truncated |= response.finish_reason == "length"
+        self.refused |= any(isinstance(part, RefusalPart) for part in response.message.parts)
+
+    @property
+    def status(self) -> Status:
+        """How the answer ended."""
+        if self.truncated:
+            return "truncated"
+        if self.found or (self.answer.strip() and not self.unreadable):
+            return "read"
+        if self.refused or _REFUSAL.search(self.answer[:400]):
+            return "refused"
+        return "unreadable" if self.answer.strip() else "unanswered"
+
+
+_hearing: ContextVar[Hearing | None] = ContextVar("nerc_hearing", default=None)
+
+
+@contextmanager
+def hearing() -> Iterator[Hearing]:
+    """Take note of what is heard while a stage asks; adapter and meter find it through `heard`."""
+    mine = Hearing()
+    token = _hearing.set(mine)
+    try:
+        yield mine
+    finally:
+        _hearing.reset(token)
+
+
+def heard() -> Hearing:
+    """Return what takes note; outside a stage nobody reads it."""
+    return _hearing.get() or Hearing()

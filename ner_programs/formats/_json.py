@@ -1,0 +1,205 @@
+"""JSON as models write it: fenced, echoed, cut off, with comments, trailing commas or stray quotes, in one shape or another."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import json_repair
+
+from ner_programs._likelihood import Place
+from ner_programs.formats._labels import Labels
+
+_DECODER = json.JSONDecoder(strict=False)
+_LONGEST = 2000  # characters that are repaired at once: the repair's time grows with their square
+_COMMENT = r"(?:\s|//[^\n]*\n|\#[^\n]*\n|/\*.*?\*/)*"
+_STEP = 300  # openings that are passed over at once where they are too many to decode
+_DEEPEST = 20  # what is nested deeper is no answer to repair
+_BEGIN = re.compile(r"\{|\[(?=\s*[\[(]?\s*[\"'“‘\]])")
+_REPAIRABLE = re.compile(
+    rf"\{{{_COMMENT}[\"'“”‘’`]?\w[^:{{}}\[\]\n]{{0,60}}:|\[\s*[\[(]?\s*[\"'“‘]", re.DOTALL
+)
+_COMPLETE = re.compile(r"[\"'”’]\s*(?=[,\]}]|\Z)")
+_WIDE = str.maketrans("｛｝［］：，＂", '{}[]:,"')
+_TEXTS = (
+    "text", "mention", "mentiontext", "surface", "surfaceform", "span", "spantext", "entitytext", "word", "phrase", "term",
+    "string", "entity", "entityname", "name", "value", "quote", "matchedtext", "exacttext",
+)  # fmt: skip
+_LABELS = (
+    "label", "labels", "type", "types", "entitytype", "entitylabel", "entitygroup", "entityclass", "category", "categories",
+    "class", "tag", "tags", "nertag", "kind", "semantictype", "group", "entity", "name",
+)  # fmt: skip
+_NOTHING = ("", "none", "null", "na", "nil", "empty")
+
+
+class Piece(NamedTuple):
+    """What one object, string or pair of an answer says; `surface` and `label` are None where it cannot be understood.
+
+    `item` is the object itself where the answer has it in sound JSON, and `place` is around it.
+    """
+
+    surface: str | None
+    label: str | None
+    item: Mapping[str, Any] | None
+    place: Place
+
+
+def pieces(answer: str, labels: Labels) -> list[Piece] | None:
+    """Return all that an answer says, in its order; None where there is no JSON in it. Never raises."""
+    for text in _spellings(answer):
+        values = list(_values(text))
+        if values:
+            return [
+                Piece(surface, label, item if sound else None, place)
+                for value, place, sound in values
+                for surface, label, item in _said(value, labels)
+            ]
+    return None
+
+
+def _spellings(answer: str) -> Iterator[str]:
+    """Yield an answer, then what it may stand for if there is no JSON in it."""
+    yield answer
+    if "｛" in answer or "［" in answer:
+        yield answer.translate(_WIDE)
+    if "&quot;" in answer or "&#" in answer:
+        yield unescaped(answer)
+    if '\\"' in answer:
+        yield answer.replace('\\"', '"')
+
+
+def unescaped(text: str) -> str:
+    """Return text with HTML entities as what they stand for."""
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character number of thousands of digits
+        return text
+
+
+def decoded(answer: str, at: int) -> tuple[Any, int] | None:
+    """Return the sound JSON value that begins at `at`, and where it ends; None where there is none."""
+    try:
+        value, end = _DECODER.raw_decode(answer, at)
+    except (ValueError, RecursionError):
+        return None
+    return value, end
+
+
+def _values(answer: str) -> Iterator[tuple[Any, Place, bool]]:
+    """Yield the outermost objects and lists, where each stands, and whether it is sound JSON.
+
+    A list of objects that is not sound is read object by object, so that one that was cut off loses only its last.
+    """
+    at = 0
+    while begin := _BEGIN.search(answer, at):
+        start = begin.start()
+        try:
+            value, at = _DECODER.raw_decode(answer, start)
+            yield value, (start, at), True
+            continue
+        except RecursionError:  # what is less deep begins further in
+            at = max((b.end() for b in islice(_BEGIN.finditer(answer, start), _STEP)))
+        except ValueError:
+            at = start + 1
+        if _REPAIRABLE.match(answer, start, start + _LONGEST) and (end := _end(answer, start)):
+            value = _repaired(answer[start:end])
+            if isinstance(value, dict | list) and value:
+                at = end
+                yield value, (start, end), False
+
+
+def _end(answer: str, start: int) -> int | None:
+    """Return where the object or list that begins at `start` ends: at its last complete string if it was cut off."""
+    opening, closing = ("{", "}") if answer[start] == "{" else ("[", "]")
+    depth = 0
+    for bracket in re.finditer(rf"[{re.escape(opening + closing)}]", answer[start : start + _LONGEST]):
+        depth += 1 if bracket[0] == opening else -1
+        if depth == 0 or depth > _DEEPEST:
+            return start + bracket.end() if depth == 0 else None
+    if len(answer) > start + _LONGEST:
+        return None
+    return max((complete.end() for complete in _COMPLETE.finditer(answer, start)), default=None)
+
+
+def _repaired(piece: str) -> Any:
+    try:
+        return json_repair.repair_json(piece, return_objects=True, skip_json_loads=True)
+    except Exception:  # whatever a library makes of nonsense, it is an answer that cannot be read
+        return None
+
+
+_Said = tuple[str | None, str | None, Mapping[str, Any] | None]
+
+
+def _said(value: Any, labels: Labels) -> Iterator[_Said]:
+    """Yield the mentions in a value: objects, pairs of strings, or strings that stand under a label."""
+    waiting: list[tuple[Any, str | None]] = [(value, labels.names[0] if len(labels.names) == 1 else None)]
+    while waiting:  # no recursion: a model may nest as deep as it likes
+        value, label = waiting.pop()
+        if isinstance(value, str):
+            if _key(value) not in _NOTHING:
+                yield (value, label, None) if label else (None, None, None)
+        elif isinstance(value, list):
+            pair = _pair(value, labels)
+            if pair:
+                yield (*pair, None)
+            else:
+                waiting += [(v, label) for v in reversed(value) if isinstance(v, str | list | dict)]
+        elif isinstance(value, dict):
+            one = _mention(value, labels, label)
+            if one:
+                yield (*one, value)
+                continue
+            inner = list(_inner(value, labels, label))
+            waiting += reversed(inner)
+            if not inner and any(v not in (None, "", [], {}) for v in value.values()):
+                yield (None, None, value)
+
+
+def _mention(value: Mapping[str, Any], labels: Labels, above: str | None) -> tuple[str, str] | None:
+    """Return surface and label of an object that has both, or has a surface and stands under a label (`above`)."""
+    fields = {_key(key): v for key, v in value.items()}
+    known = next(((key, la) for key in _LABELS if (la := _label(fields.get(key), labels))), None)
+    by, label = known or (None, above if not any(key in fields for key in _LABELS[:-2]) else None)
+    texts = (v for key in _TEXTS if key != by and isinstance(v := fields.get(key), str) and v.strip())
+    surface = next(texts, None)
+    if surface is None or label is None:
+        return None
+    if known is None and any(isinstance(v, list | dict) and v for v in value.values()):
+        return None  # a text with its mentions below it
+    return surface, label
+
+
+def _label(said: Any, labels: Labels) -> str | None:
+    if isinstance(said, list):
+        return next((la for one in said if (la := _label(one, labels))), None)
+    return labels.recognise(said) if isinstance(said, str) else None
+
+
+def _pair(value: list[Any], labels: Labels) -> tuple[str, str] | None:
+    """Return surface and label of a list of these two."""
+    if len(value) != 2 or not all(isinstance(v, str) and v.strip() for v in value):
+        return None
+    label = None if labels.recognise(value[0]) else labels.recognise(value[1])
+    return (value[0], label) if label else None
+
+
+def _inner(value: Mapping[str, Any], labels: Labels, above: str | None) -> Iterator[tuple[Any, str | None]]:
+    """Yield what to look into of an object that is no mention: lists, objects, strings under a label, labels of strings."""
+    for key, v in value.items():
+        named = _key(key) in _TEXTS or _key(key) in _LABELS
+        label = None if named else labels.recognise(key)
+        if isinstance(v, list | dict):
+            yield v, label or above
+        elif isinstance(v, str) and label:
+            yield v, label
+        elif isinstance(v, str) and not named and (label := labels.recognise(v)):
+            yield key, label
+
+
+def _key(key: Any) -> str:
+    return "".join(c for c in str(key).casefold() if c.isalnum())

@@ -1,0 +1,58 @@
+"""Which label of the spec a model means, however it spells it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from ner_programs.types import Label
+
+_BETWEEN = re.compile(r"[,;/|]| and | or ")
+_BEFORE = re.compile(r"\s*(?:(?:entity\s*)?(?:label|type|class|category)\s*[:=]|[BIESLU][-_])\s*", re.IGNORECASE)
+
+
+class Labels:
+    """Recognises a label in other case, blanks, signs or number, or as the first one of a list that is known."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
+        self.labels = tuple(labels)
+        self.names = tuple(label.name for label in labels)
+        self._spelled = {_plain(name): name for name in reversed(self.names)}
+        self._numbered: dict[str, set[str]] = {}
+        for name in self.names:
+            for form in _forms(_plain(name)):
+                self._numbered.setdefault(form, set()).add(name)
+
+    def recognise(self, said: str) -> str | None:
+        """Return the spec's spelling of the label that `said` means, or None."""
+        if said in self.names:
+            return said
+        if len(said) > 200:
+            return None
+        bare = _BEFORE.sub("", said, count=1) if _BEFORE.match(said) else said
+        pieces = [said, bare, *(_BETWEEN.split(bare) if _BETWEEN.search(bare) else ())]
+        return next((name for piece in pieces if (name := self._meant(_plain(piece)))), None)
+
+    def _meant(self, plain: str) -> str | None:
+        if plain in self._spelled:
+            return self._spelled[plain]
+        meant = {name for form in _forms(plain) for name in self._numbered.get(form, ())}
+        return meant.pop() if len(meant) == 1 else None
+
+
+def _plain(label: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKC", label).casefold() if c.isalnum())
+
+
+def _forms(word: str) -> Iterator[str]:
+    """Yield a word and what it may be the plural of."""
+    yield word
+    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
+        return
+    yield word[:-1]
+    if word.endswith("es"):
+        yield word[:-2]
+        yield word[:-2] + "is"
+    if word.endswith("ies"):
+        yield word[:-3] + "y"
