@@ -11,6 +11,7 @@ from typing import IO, Literal
 
 from experiments._errors import ReadError
 from experiments.corpora import jsonl
+from ner_programs.answers import NO_ANSWERS, Answers
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document
 from optimizers._base import score
@@ -52,16 +53,18 @@ def _qualified(path: Path, document: Document) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A document with the entities that were found, and how many calls about it were not answered."""
+    """A document with the entities that were found, and how the LM's answers about it ended."""
 
     document: Document = field(repr=False)
-    unanswered: int = 0
+    answers: Answers = NO_ANSWERS
 
 
 def annotate(
     program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
 ) -> list[Annotated]:
     """Annotate documents, and write one JSON line for each to `out` as soon as its batch is done.
+
+    A document of which an answer was not simply read says so: `"answers": {"truncated": 1}`.
 
     Raises TypeError, before anything is asked, for what is no Document.
     """
@@ -72,10 +75,10 @@ def annotate(
     for first in range(0, len(documents), BATCH):
         batch = documents[first : first + BATCH]
         scored = score(program, batch, tick, cross_fit=False)
-        for document, entities, counts in zip(batch, scored.entities, scored.counts, strict=True):
-            done.append(Annotated(replace(document, entities=entities), counts.unanswered))
+        for document, entities, ended in zip(batch, scored.entities, scored.answers, strict=True):
+            done.append(Annotated(replace(document, entities=entities), ended))
             if out is not None:
-                missing = {"unanswered": counts.unanswered} if counts.unanswered else {}
+                missing = {"answers": {k: n for k, n in ended.as_dict().items() if n}} if ended.troubles() else {}
                 out.write(json.dumps(jsonl.dump(done[-1].document) | missing, ensure_ascii=False) + "\n")
         if out is not None:
             out.flush()

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bars
 
 from experiments.trial_runs import said, shown
+from ner_programs.answers import Answers
 from optimizers._base import Trial
 
 Tick = Callable[[], None]
@@ -64,7 +65,8 @@ class Progress:
         total = trial.scored.total
         changes = escape(said(shown(trial.changes, private=private)))
         f1 = f"{total.f1:.3f}" if trial.documents else "-"
-        failed = f", {total.unanswered} unanswered" if total.unanswered else ""
+        troubles = Answers.total(trial.scored.answers).troubles()
+        failed = f", answers: {troubles}" if troubles else ""
         self.console.print(
             f"  trial {trial.number}: F1 {f1} on {trial.documents} dev documents, {trial.calls} calls so far "
             f"[dim]({changes}{failed})[/dim]"

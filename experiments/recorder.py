@@ -161,6 +161,7 @@ def _metrics(part: str, evaluation: Evaluation) -> dict[str, float]:
         f"{part}_precision": said["precision"], f"{part}_recall": said["recall"], f"{part}_relaxed_f1": said["relaxed_f1"],
         f"{part}_seen_f1": said["seen_f1"], f"{part}_unseen_f1": said["unseen_f1"], f"{part}_unanswered": said["unanswered"],
         f"{part}_concept_accuracy": said["concept_accuracy"], f"{part}_macro_f1": said["macro_f1"],
+        **{f"{part}_answers_{name}": count for name, count in said["answers"].items()},
     }  # fmt: skip
     return {name: value for name, value in figures.items() if value is not None}
 

@@ -17,6 +17,7 @@ from experiments.scoring.breakdown import Breakdown
 from experiments.scoring.evaluation import Evaluation, evaluate
 from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
+from ner_programs.answers import Answers
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from optimizers._base import score
@@ -133,6 +134,7 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
         linked=sum(e.linked for e in evaluations),
         to_link=sum(e.to_link for e in evaluations),
         breakdown=_breakdown([e.breakdown for e in evaluations]),
+        answers=Answers.total(e.answers for e in evaluations),
     )
 
 

@@ -37,18 +37,22 @@ _LEADING = [
 _OPENING, _BEGINNING = (
     [(re.compile(a, re.IGNORECASE), re.compile(b, re.IGNORECASE)) for a, b in pairs] for pairs in (_PAIRS, _LEADING)
 )
-_CHANNEL = re.compile(r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(\w+)[^<>]*(?:<\|[a-z_]+\|>[^<>]*?)??<\|message\|>")
+_CHANNEL = re.compile(
+    r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(\w+)[^<>]*(?:<\|[a-z_]+\|>[^<>]*?)??<\|message\|>"
+)
 _SPECIAL = r"<[|｜][^<>|｜\s]{1,40}[|｜]>"
 # What a template writes before an answer, with the role's name, and what ends it.
 _START = re.compile(
-    rf"\s*(?:(?:{_SPECIAL}|<s>|<bos>|<(?:start_of_turn|begin_of_solution)>|\[/INST\])\s*)+"
+    rf"\s*(?:(?:(?!{_PAIRS[3][0]}){_SPECIAL}|<s>|<bos>|<(?:start_of_turn|begin_of_solution)>|\[/INST\])\s*)+"
     rf"(?:(?:assistant|model)\s*(?:\n|{_SPECIAL}))?\s*",
     re.IGNORECASE,
 )
 _END = re.compile(
     rf"{_SPECIAL}|</s>|<eos>|<(?:start|end)_of_turn>|<(?:pad|unk)>|\[EOS\]|\[/?INST\]|<end▁of▁sentence>", re.IGNORECASE
 )
-_WRAPPED = re.compile(r"\s*<(answer|final_answer|final|output|response|result|solution)>(.*?)(?:</\1>.*)?\Z", re.I | re.S)
+_WRAPPED = re.compile(
+    r"\s*<(answer|final_answer|final|output|response|result|solution)>(.*?)(?:</\1>.*)?\Z", re.I | re.S
+)
 _BOXED = re.compile(r"\\boxed\s*\{(.*)\}", re.DOTALL)
 _REFUSAL = re.compile(
     r"\b(?:i|we)(?:['’ ]?m|['’ ]?re| am| are)? (?:(?:very|really|so|truly|must|have to|unfortunately) )*"
@@ -93,6 +97,10 @@ class Answers:
         """Return the counts by their names, in the order of the ways."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def summary(self) -> str:
+        """Return every count that is not 0, and what was read even if it is: "98 read, 2 truncated"."""
+        return ", ".join(filter(None, [f"{self.read} read", self.troubles()]))
+
     def troubles(self) -> str:
         """Return what to tell people of the answers that were not simply read: "2 truncated, 1 refused"; "" without any."""
         return ", ".join(f"{n} {name}" for name, n in self.as_dict().items() if n and name != "read")
@@ -107,6 +115,7 @@ def said(answer: str, asked: str = "") -> tuple[str, bool]:
     Reasoning, the marks of channels and turns, and what a model goes on with behind the end of its turn are left out.
     """
     answer, cut = _without_reasoning(answer, asked)
+    answer = _begun(answer, asked)
     end = next((mark for mark in _END.finditer(answer) if mark[0] not in asked), None)
     answer = answer[: end.start()] if end else answer
     wrapped = _WRAPPED.match(answer)

@@ -5,7 +5,7 @@ A budget is enforced by the LM's meter, which refuses the call that would exceed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import dspy
 
+from ner_programs.answers import Answers
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
@@ -34,7 +35,8 @@ OUTAGE = 0.02
 class Scored:
     """A program's answers to documents, in their order; `counts` has one row for each document.
 
-    `lost` are, for each document, the mentions that the program said and that became no entity (none where it does not say).
+    `lost` are, for each document, the mentions that the program said and that became no entity (none where it does not say);
+    `answers` how the LM's answers about each document ended.
     """
 
     counts: tuple[Counts, ...]
@@ -42,6 +44,7 @@ class Scored:
     unreadable: int
     units: int
     lost: tuple[tuple[Mention, ...], ...] = ()
+    answers: tuple[Answers, ...] = ()
 
     @property
     def total(self) -> Counts:
@@ -113,7 +116,13 @@ def score(
     )
     unreadable = sum(a.get("unreadable") or 0 for a in answers)
     lost = tuple(tuple(a.get("lost") or ()) for a in answers)
-    return Scored(counts, tuple(a.entities for a in answers), unreadable, units_of(program, documents), lost)
+    found, units = tuple(a.entities for a in answers), units_of(program, documents)
+    return Scored(counts, found, unreadable, units, lost, ends_of(answers))
+
+
+def ends_of(predictions: Iterable[dspy.Prediction]) -> tuple[Answers, ...]:
+    """Return how the answers behind each prediction ended; nothing of a program that does not say."""
+    return tuple(p.get("answers") or Answers(unanswered=p.get("unanswered") or 0) for p in predictions)
 
 
 def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:

@@ -26,6 +26,7 @@ moves little (simulated races went best with .005 to .008)."""
 INTERPLAY = 0.004
 """How far a program is from the sum of what its values gain."""
 
+_PER_DOCUMENT = ("counts", "entities", "lost", "answers")
 Rows = Sequence[Counts]
 Floats = NDArray[np.float64]
 
@@ -43,9 +44,9 @@ class Runner:
     @property
     def scored(self) -> Scored:
         """All that it was scored on, as one."""
-        joined = [tuple(x for p in self.pieces for x in getattr(p, name)) for name in ("counts", "entities", "lost")]
+        joined = [tuple(x for p in self.pieces for x in getattr(p, name)) for name in _PER_DOCUMENT]
         unreadable, units = (sum(getattr(p, name) for p in self.pieces) for name in ("unreadable", "units"))
-        return Scored(joined[0], joined[1], unreadable, units, joined[2])
+        return Scored(joined[0], joined[1], unreadable, units, joined[2], joined[3])
 
     @property
     def rankable(self) -> bool:

@@ -29,7 +29,7 @@ from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import Document
-from optimizers._base import Scored, Trial, interleaved, paid, units_of
+from optimizers._base import Scored, Trial, ends_of, interleaved, paid, units_of
 from optimizers._changes import changed
 from optimizers._search import Contender, Search, identity
 
@@ -240,7 +240,7 @@ class Watch(BaseCallback):
         found = tuple(tuple(a.get("entities") or ()) for a in answers)
         lost = tuple(tuple(a.get("lost") or ()) for a in answers)
         unreadable, units = sum(a.get("unreadable") or 0 for a in answers), units_of(program, documents)
-        scored = Scored(counts, found, unreadable, units, lost)
+        scored = Scored(counts, found, unreadable, units, lost, ends_of(answers))
         known = self.search.contenders.get(identity(program))
         news = known is None or any(self.search.place[d.id] not in known.rows for d in documents)
         failed = EMPTY in changes and not self.failed

@@ -11,13 +11,16 @@ from experiments.compare import Comparison, Row
 from experiments.estimate import Estimate
 from experiments.scores import Result
 from experiments.scoring.evaluation import Evaluation
+from ner_programs.answers import NO_ANSWERS
 
 
 def result_table(result: Result, engine: str) -> Table:
     """Return the program and its floors on dev and test."""
     scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
     unit = next(iter(scored.values())).unit
-    table = Table(title="strict micro-F1", caption=f"95 % interval, bootstrap by {unit}", title_justify="left")
+    ended = [f"{part} answers: {e.answers.summary()}" for part, e in scored.items() if e.answers != NO_ANSWERS]
+    caption = "\n".join([f"95 % interval, bootstrap by {unit}", *ended])
+    table = Table(title="strict micro-F1", caption=caption, title_justify="left")
     table.add_column("")
     for part in scored:
         table.add_column(f"{part} F1 (interval)", justify="right")

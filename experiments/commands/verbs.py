@@ -119,6 +119,7 @@ def annotate(
     from experiments.annotate import read
     from experiments.progress import Progress
     from experiments.session import confine, session
+    from ner_programs.answers import Answers
 
     for option, path in (("--out", out), ("--html", html)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
@@ -145,8 +146,10 @@ def annotate(
 
         annotation.write(done, html, by=f"{Path(bundle).name}, {model.name}", kb=program.kb, private=not public)
         err.print(f"page: {html}", soft_wrap=True, markup=False)
-    if unanswered := sum(one.unanswered for one in done):
-        err.print(f"{unanswered} calls were not answered; what they would have found is missing (see `unanswered`)")
+    ended = Answers.total(one.answers for one in done)
+    if troubles := ended.troubles():
+        err.print(f"the LM's answers: {troubles}; what they would have found is missing (see `answers`)")
+    if ended.unanswered or ended.refused:
         raise SystemExit(1)
 
 

@@ -24,6 +24,7 @@ from experiments.pages import compiling
 from experiments.pages.chart import trial_chart
 from experiments.pages.errors import error_section
 from experiments.texts import texts_of
+from ner_programs.answers import NO_ANSWERS, Answers
 from ner_programs.highlight import STYLE
 
 PAGE = "report.html"
@@ -155,7 +156,9 @@ def _parts(files: Mapping[str, Any]) -> list[dict[str, Any]]:
             if f.get(name, {}).get("ci95")
         ]
         rows = [{"name": "program", "program": True, **said}, *sorted(beside, key=lambda r: -r["micro_f1"])]
-        parts.append({**said, "name": name, "rows": rows, "tables": _tables(said)})
+        ended = Answers(**said.get("answers", {}))
+        summary = ended.summary() if ended != NO_ANSWERS else ""
+        parts.append({**said, "name": name, "rows": rows, "tables": _tables(said), "ended": summary})
     return parts
 
 

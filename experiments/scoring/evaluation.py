@@ -12,6 +12,8 @@ from experiments.scoring.breakdown import Answers, Breakdown, break_down, counte
 from experiments.scoring.significance import interval, pooled
 from kb import KnowledgeBase
 from kb.merging import canonical
+from ner_programs.answers import NO_ANSWERS
+from ner_programs.answers import Answers as LMAnswers
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText
 from optimizers._base import Scored
@@ -21,7 +23,8 @@ from optimizers._base import Scored
 class Evaluation:
     """Scores of one program on one part of a corpus; `rows` are what a bootstrap resamples (documents, or sentences).
 
-    Of the entities that are right and whose gold has a concept (`to_link`), `linked` have that concept.
+    `answers` says how the LM's answers ended. Of the entities that are right and whose gold has a concept (`to_link`),
+    `linked` have that concept.
     """
 
     rows: tuple[Counts, ...]
@@ -33,12 +36,14 @@ class Evaluation:
     linked: int = 0
     to_link: int = 0
     breakdown: Breakdown = field(default_factory=Breakdown)
+    answers: LMAnswers = NO_ANSWERS
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> Evaluation:
         """Read what `dataclasses.asdict` made of an evaluation, also after a way through JSON."""
         counts = {"rows": tuple(Counts(**c) for c in said["rows"])} | {k: Counts(**said[k]) for k in ("seen", "unseen")}
-        return cls(**{**said, **counts, "breakdown": Breakdown.read(said["breakdown"])})
+        rest = {"breakdown": Breakdown.read(said["breakdown"]), "answers": LMAnswers(**said["answers"])}
+        return cls(**{**said, **counts, **rest})
 
     @property
     def total(self) -> Counts:
@@ -62,6 +67,7 @@ class Evaluation:
             "entities": total.gold,
             "unreadable": self.unreadable,
             "unanswered": total.unanswered,
+            "answers": self.answers.as_dict(),
             **self.breakdown.as_dict(),
         }
 
@@ -96,6 +102,7 @@ def evaluate(
     return Evaluation(
         tuple(pooled(counts, groups)), by_seen.get(True, Counts()), by_seen.get(False, Counts()), corpus.resampling,
         len(documents), scored.unreadable if scored else 0, linked, to_link, break_down(documents, said, lost, groups),
+        LMAnswers.total(scored.answers if scored else ()),
     )  # fmt: skip
 
 

@@ -20,9 +20,7 @@ _COMMENT = r"(?:\s|//[^\n]*\n|\#[^\n]*\n|/\*.*?\*/)*"
 _STEP = 300  # openings that are passed over at once where they are too many to decode
 _DEEPEST = 20  # what is nested deeper is no answer to repair
 _BEGIN = re.compile(r"\{|\[(?=\s*[\[(]?\s*[\"'“‘\]])")
-_REPAIRABLE = re.compile(
-    rf"\{{{_COMMENT}[\"'“”‘’`]?\w[^:{{}}\[\]\n]{{0,60}}:|\[\s*[\[(]?\s*[\"'“‘]", re.DOTALL
-)
+_REPAIRABLE = re.compile(rf"\{{{_COMMENT}[\"'“”‘’`]?\w[^:{{}}\[\]\n]{{0,60}}:|\[\s*[\[(]?\s*[\"'“‘]", re.DOTALL)
 _COMPLETE = re.compile(r"[\"'”’]\s*(?=[,\]}]|\Z)")
 _WIDE = str.maketrans("｛｝［］：，＂", '{}[]:,"')
 _TEXTS = (
@@ -102,7 +100,7 @@ def _values(answer: str) -> Iterator[tuple[Any, Place, bool]]:
             yield value, (start, at), True
             continue
         except RecursionError:  # what is less deep begins further in
-            at = max((b.end() for b in islice(_BEGIN.finditer(answer, start), _STEP)))
+            at = max(b.end() for b in islice(_BEGIN.finditer(answer, start), _STEP))
         except ValueError:
             at = start + 1
         if _REPAIRABLE.match(answer, start, start + _LONGEST) and (end := _end(answer, start)):

@@ -19,9 +19,13 @@ _ENTITY_IS = re.compile(r"(?<!\\)Entity is\s*", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
 _SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|^<entity>\Z|^(?=\s)|(?<=\s)\Z", re.IGNORECASE)
 # The beginning of a clause that was cut off.
-_CUT = re.compile(r"(?<=\.)\s+E(?:n(?:t(?:i(?:t(?:y(?: (?:t(?:y(?:p(?:e(?: (?:is?)?)?)?)?)?)?)?)?)?)?)?)?\Z", re.IGNORECASE)
+_CUT = re.compile(
+    r"(?<=\.)\s+E(?:n(?:t(?:i(?:t(?:y(?: (?:t(?:y(?:p(?:e(?: (?:is?)?)?)?)?)?)?)?)?)?)?)?)?\Z", re.IGNORECASE
+)
 # What models write where they find nothing; a mention that reads so is written with a backslash behind it.
-_NONES = re.compile(r"\W*(?:none|n/?a|nil|null|nothing|not applicable|no (?:mentions?|entit(?:y|ies)))\W*", re.IGNORECASE)
+_NONES = re.compile(
+    r"\W*(?:none|n/?a|nil|null|nothing|not applicable|no (?:mentions?|entit(?:y|ies)))\W*", re.IGNORECASE
+)
 _ESCAPE = re.compile(r"\\(n|.|\Z)", re.DOTALL)
 
 

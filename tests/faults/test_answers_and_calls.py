@@ -77,7 +77,7 @@ class TestAnswers:
         said = ask(program())
         assert said.entities == () and said.unreadable == 1 and said.unanswered == 0
 
-    @pytest.mark.parametrize("text", ["", " ", "I cannot help with that.", '{"mentions": ', "null", "[[[[[", "\ud83d"])
+    @pytest.mark.parametrize("text", ["hm", '{"mentions": ', "null", "[[[[[", "\ud83d"])
     def test_nonsense_is_unreadable(self, server: Loopback, lm: MeteredLM, ask: Ask, text: str) -> None:
         server.script = lambda body: text
         said = ask(program())

@@ -116,8 +116,8 @@ def test_bad_answers_are_counted(answer: str, verify: Any) -> None:
     spec = ProgramSpec(labels=PLAIN, unit="document", verify=verify)
     said = run(spec.build(), Scripted(lambda seen: answer))
     assert said.entities == ()
-    assert said.unreadable >= 1
-    assert said.unanswered == 0
+    assert said.answers.read == 0
+    assert said.answers.unreadable + said.answers.refused + said.answers.unanswered >= 1
 
 
 @pytest.mark.parametrize("name", names("ner_programs.formats"))
@@ -126,7 +126,7 @@ def test_no_answer_whatever_raises(name: str, answer: str) -> None:
     spec = ProgramSpec(labels=PLAIN, unit="document", format={"name": name}, verify={"name": "llm"})
     said = run(spec.build(), Scripted(lambda seen: answer))
     assert all(TEXT[e.start : e.end] == e.text and e.label in PLAIN for e in said.entities)
-    assert said.unanswered == 0
+    assert 1 <= sum(said.answers.as_dict().values()) <= 2
 
 
 FAILURES = [LMRateLimitError, LMServerError, LMTimeoutError, ContextWindowExceededError]
