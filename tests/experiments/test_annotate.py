@@ -228,7 +228,8 @@ def test_unanswered_calls_are_counted() -> None:
     documents = [Document("a", "abc"), replace(Document("b", "bcd"), group="g")]
     ticks: list[int] = []
     done = annotate.annotate(Answering(), documents, out, lambda: ticks.append(1))  # type: ignore[arg-type]
-    assert [one.unanswered for one in done] == [1, 1]
+    assert [one.answers for one in done] == [Answers(unanswered=1)] * 2
+    assert [row["answers"] for row in rows(out.getvalue())] == [{"unanswered": 1}] * 2
     assert [(row["id"], row["entities"]) for row in rows(out.getvalue())] == [
         ("a", [{"start": 0, "end": 1, "label": "x", "text": "a"}]),
         ("b", [{"start": 0, "end": 1, "label": "x", "text": "b"}]),
@@ -265,12 +266,12 @@ def test_a_page_escapes_and_names_concepts_and_failures() -> None:
     text = "<b>a & b</b>"
     entity = Entity.of(text, 3, 8, "x<y", concept="P:1", score=0.5)
     page = rendered(
-        [annotate.Annotated(Document("<i>", text, (entity,)), 2)], "by", KnowledgeBase.of([Concept("P:1", "ab")])
+        [annotate.Annotated(Document("<i>", text, (entity,)), Answers(refused=2))], "by", KnowledgeBase.of([Concept("P:1", "ab")])
     )
     assert (
         "&lt;b&gt;<mark" in page and "<i>" not in page and "<b>a" not in page and "x&lt;y · P:1 ab · score 0.50" in page
     )
-    assert "2 calls not answered" in page
+    assert "the LM&#39;s answers: 2 refused" in page or "the LM's answers: 2 refused" in page
 
 
 @pytest.mark.parametrize("bad", ["text", None, b"x"])

@@ -20,8 +20,8 @@ from optimizers._base import Scored
 
 KEYS = {
     "micro_f1", "precision", "recall", "ci95", "unit", "relaxed_f1", "seen_f1", "unseen_f1", "concept_accuracy", "documents",
-    "entities", "unreadable", "unanswered", "macro_f1", "schemes", "labels", "by_mention_length", "by_document_length",
-    "errors", "beyond_flat",
+    "entities", "unreadable", "unanswered", "answers", "macro_f1", "schemes", "labels", "by_mention_length",
+    "by_document_length", "errors", "beyond_flat",
 }  # fmt: skip
 
 

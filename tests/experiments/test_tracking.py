@@ -27,7 +27,8 @@ from optimizers._base import Scored, Trial
 from tests import tiny
 from tests.experiments.conftest import Place
 
-FINAL = ("f1", "f1_lo", "f1_hi", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "unanswered")
+FINAL = ("f1", "f1_lo", "f1_hi", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "unanswered", "answers_read",
+         "answers_truncated", "answers_unreadable", "answers_refused", "answers_unanswered")  # fmt: skip
 
 
 def run_of(place: Place, said: Any) -> Any:

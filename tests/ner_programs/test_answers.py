@@ -109,8 +109,10 @@ THOUGHTS: dict[str, Callable[[str, str], str]] = {
     "special tokens": lambda d, a: f"<|START_THINKING|>{d}<|END_THINKING|><|START_RESPONSE|>{a}<|END_RESPONSE|>",
     "begin of thought": lambda d, a: f"<|begin_of_thought|>{d}<|end_of_thought|>\n<|begin_of_solution|>{a}",
     "unused tokens": lambda d, a: f"<unused94>thought\n{d}<unused95>{a}",
-    "channels": lambda d, a: f"<|channel|>analysis<|message|>{d}<|end|><|start|>assistant<|channel|>final<|message|>{a}<|return|>",
-    "constrained": lambda d, a: f"<|channel|>analysis<|message|>{d}<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>{a}",
+    "channels": lambda d, a: f"<|channel|>analysis<|message|>{d}<|end|>"
+    f"<|start|>assistant<|channel|>final<|message|>{a}<|return|>",
+    "constrained": lambda d, a: f"<|channel|>analysis<|message|>{d}<|end|>"
+    f"<|start|>assistant<|channel|>final <|constrain|>json<|message|>{a}",
     "template": lambda d, a: f"<|im_start|>assistant\n<think>\n{d}\n</think>\n\n{a}<|im_end|>",
 }  # fmt: skip
 UNFINISHED: dict[str, Callable[[str], str]] = {
@@ -214,7 +216,8 @@ def test_marks_that_a_note_itself_has_are_text(name: str, pieces: list[str]) -> 
 SPELLED = [
     ("TNF-α and γδ cells", "TNF-alpha", "TNF-α"), ("TNF-alpha", "TNF-α", "TNF-alpha"),
     ("αβ T cells", "alpha-beta T cells", "αβ T cells"), ("5 µg Quxa", "5 ug Quxa", "5 µg Quxa"),
-    ("５ ｍｇ ＱＸ－７（＋）", "QX-7(+)", "ＱＸ－７（＋）"), ("low Ca²⁺ now", "Ca2+", "Ca²⁺"), ("10⁹/L cells", "10^9/L", "10⁹/L"),
+    ("５ ｍｇ ＱＸ－７（＋）", "QX-7(+)", "ＱＸ－７（＋）"), ("low Ca²⁺ now", "Ca2+", "Ca²⁺"),
+    ("10⁹/L cells", "10^9/L", "10⁹/L"),
     ("H₂O load", "H2O load", "H₂O load"), ("A&amp;B rash", "A&B rash", "A&amp;B rash"),
     ("A & B rash", "A &amp; B rash", "A & B rash"), ("x < 3 rash", "x &lt; 3 rash", "x < 3 rash"),
     ("type Ⅱ fever", "type II fever", "type Ⅱ fever"), ("κ-λ ratio", "kappa-lambda ratio", "κ-λ ratio"),
@@ -247,13 +250,18 @@ JSONS = [
     '[("sore hip", "problem"), ("Fooxil", "drug")]',
     '[{"entity": "sore hip", "type": "PROBLEM"}, {"word": "Fooxil", "entity_group": "B-drug"}]',
     '[{"mention": "sore hip", "category": ["problem"]}, {"span": "Fooxil", "labels": ["Drugs", "other"]}]',
-    '[{"text": "sore hip", "label": "problem", "why": {"text": "Ms Ode", "label": "drug"}}, {"text": "Fooxil", "label": "drug"}]',
-    '[{"text": "sore hip", "label": "problem", "why": {"text": "Ms Ode", "label": "drug"},}, {"text": "Fooxil", "label": "drug"}]',
-    '{"text": "Ms Ode has a sore hip", "mentions": [{"text": "sore hip", "label": "problem"}, {"text": "Fooxil", "label": "drug"}]}',
+    '[{"text": "sore hip", "label": "problem", "why": {"text": "Ms Ode", "label": "drug"}}, '
+    '{"text": "Fooxil", "label": "drug"}]',
+    '[{"text": "sore hip", "label": "problem", "why": {"text": "Ms Ode", "label": "drug"},}, '
+    '{"text": "Fooxil", "label": "drug"}]',
+    '{"text": "Ms Ode has a sore hip", "mentions": [{"text": "sore hip", "label": "problem"}, '
+    '{"text": "Fooxil", "label": "drug"}]}',
     '{"text": "sore hip", "label": "problem"}\n{"text": "Fooxil" "label": "drug"}',
-    '[{&quot;text&quot;: &quot;sore hip&quot;, &quot;label&quot;: &quot;problem&quot;}, {&quot;text&quot;: &quot;Fooxil&quot;, &quot;label&quot;: &quot;drug&quot;}]',
+    '[{&quot;text&quot;: &quot;sore hip&quot;, &quot;label&quot;: &quot;problem&quot;}, '
+    '{&quot;text&quot;: &quot;Fooxil&quot;, &quot;label&quot;: &quot;drug&quot;}]',
     '[{\\"text\\": \\"sore hip\\", \\"label\\": \\"problem\\"}, {\\"text\\": \\"Fooxil\\", \\"label\\": \\"drug\\"}]',
-    'In {brackets}:\n```json\n[{"text": "sore hip", "label": "problem"}, {"text": "Fooxil", "label": "drug",}]\n```\nMore {to} come!',
+    'In {brackets}:\n```json\n[{"text": "sore hip", "label": "problem"}, '
+    '{"text": "Fooxil", "label": "drug",}]\n```\nMore {to} come!',
 ]  # fmt: skip
 
 
