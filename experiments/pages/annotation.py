@@ -47,4 +47,10 @@ def _document(one: Annotated, names: Mapping[str, str], colours: Mapping[str, st
     ]  # fmt: skip
     marked = highlighted(document.text, entity_marks(document.entities, names, colours))
     shown = [name for name in ("concept", "score", "attributes") if any(row[name] not in ("", None) for row in rows)]
-    return {"id": document.id, "text": Markup(marked), "rows": rows, "columns": shown, "troubles": one.answers.troubles()}
+    return {
+        "id": document.id,
+        "text": Markup(marked),
+        "rows": rows,
+        "columns": shown,
+        "troubles": one.answers.troubles(),
+    }

@@ -18,6 +18,7 @@ from experiments import annotate
 from experiments._errors import ReadError
 from experiments.corpora import jsonl
 from ner_programs import Document, Entity
+from ner_programs.answers import Answers
 from tests.experiments.conftest import LABELS, Place
 
 TEXT = "Wenda took zorvexan before the ferry left.\nBy nightfall a pale hum had crept in again. Ünïcode 𝔘 zorvexan."
@@ -266,7 +267,9 @@ def test_a_page_escapes_and_names_concepts_and_failures() -> None:
     text = "<b>a & b</b>"
     entity = Entity.of(text, 3, 8, "x<y", concept="P:1", score=0.5)
     page = rendered(
-        [annotate.Annotated(Document("<i>", text, (entity,)), Answers(refused=2))], "by", KnowledgeBase.of([Concept("P:1", "ab")])
+        [annotate.Annotated(Document("<i>", text, (entity,)), Answers(refused=2))],
+        "by",
+        KnowledgeBase.of([Concept("P:1", "ab")]),
     )
     assert (
         "&lt;b&gt;<mark" in page and "<i>" not in page and "<b>a" not in page and "x&lt;y · P:1 ab · score 0.50" in page
