@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments import settings
 from experiments._errors import SpecError
+from ner_programs.components import check_name
 
 Component = dict[str, Any]
 
@@ -165,13 +166,34 @@ def with_lm(changes: Sequence[str], lm: str | None) -> list[str]:
 
 
 def checked(tables: settings.Tables, path: Path) -> RunSpec:
-    """Return the spec that these tables are; `path` is where they were read. Raises SpecError."""
+    """Return the spec that these tables are; `path` is where they were read.
+
+    Raises SpecError, and UnknownComponent for a name that there is not: the modules themselves are not imported.
+    """
     tables = settings.without_off(tables)
     settings.absolute(tables, path.parent.absolute())
     try:
-        return RunSpec.model_validate({"name": path.stem, **tables})
+        spec = RunSpec.model_validate({"name": path.stem, **tables})
     except ValidationError as error:
         raise SpecError(f"{path}: {explain(error)}") from error
+    for package, name in _named(spec):
+        check_name(package, name)
+    return spec
+
+
+def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
+    """Yield the components that a spec names, each with the package it is looked up in; a model of an API is none."""
+    program = spec.program
+    named = [
+        ("optimizers", spec.optimizer),
+        ("experiments.corpora", spec.corpus),
+        ("ner_programs.formats", program.format),
+    ]
+    named += [("ner_programs.demos", program.demos), ("ner_programs.verifiers", program.verify)]
+    named += [("kb.retrievers", program.retriever), *(("kb.sources", s) for s in (spec.kb.sources if spec.kb else ()))]
+    yield from ((package, c["name"]) for package, c in named if c and isinstance(c.get("name"), str))
+    models = [one.model for one in (spec.lm, *spec.lm.roles.values())]
+    yield from (("ner_programs.lms", model) for model in models if "/" not in model)
 
 
 def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:

@@ -271,21 +271,3 @@ def _experiment(client: mlflow.MlflowClient, home: Path, name: str) -> str:
             made = str(client.create_experiment(name, artifact_location=(home / "artifacts" / name).as_uri()))
         views.prepare(client, made)
         return made
-
-
-@told()
-def list_runs(home: Path) -> list[dict[str, Any]]:
-    """Return what there is to compare: the finished runs of all experiments, newest first."""
-    if not (home / "mlflow.db").is_file():
-        return []
-    client = open_store(home)
-    names = {e.experiment_id: e.name for e in client.search_experiments()}
-    order = ["attributes.start_time DESC"]
-    runs = client.search_runs(list(names), PROGRAMS, order_by=order, max_results=1000)
-    return [
-        {
-            "run_id": r.info.run_id, "experiment": names[r.info.experiment_id], "name": r.info.run_name,
-            "dev_f1": r.data.metrics.get("dev_f1"),
-        }
-        for r in runs
-    ]  # fmt: skip

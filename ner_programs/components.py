@@ -41,6 +41,12 @@ def _defines_build(file: Path) -> bool:
     return file.is_file() and bool(_BUILD.search(file.read_text(encoding="utf-8")))
 
 
+def check_name(package: str, name: str) -> None:
+    """Raise UnknownComponent where `package` has no component `name`; the dotted name of another package's is not looked up."""
+    if not _DOTTED.fullmatch(name) and name not in names(package):
+        raise UnknownComponent(f"{package} has no {name!r}; it has: {', '.join(names(package))}")
+
+
 def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> ModuleType:
     """Import the module that `name` means in `package`; `trust` lists the foreign packages that may be imported.
 
@@ -50,10 +56,9 @@ def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> Mo
         if trust is not None and name.split(".")[0] not in trust:
             raise ComponentError(f"{name} is code from outside nerc; allow it with trust=[{name.split('.')[0]!r}]")
         path = name
-    elif name in names(package):
-        path = f"{package}.{name}"
     else:
-        raise UnknownComponent(f"{package} has no {name!r}; it has: {', '.join(names(package))}")
+        check_name(package, name)
+        path = f"{package}.{name}"
     try:
         return import_module(path)
     except ModuleNotFoundError as error:

@@ -36,23 +36,24 @@ class Ran:
         return said
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a process that keeps its caches in `folder` and calls nobody."""
+    cache = folder / "cache"
+    own = {"NERC_CACHE": str(cache), "DSPY_CACHEDIR": str(cache / "dspy"), "PYTHONPATH": str(ROOT)}
+    return {**os.environ, **own, "LITELLM_LOCAL_MODEL_COST_MAP": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
 class Warm:
     """The client: `begin` forks a run, `end` waits for it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        env = {**os.environ, "NERC_CACHE": str(folder / "cache"), "LITELLM_LOCAL_MODEL_COST_MAP": "true"}
-        env |= {
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "DSPY_CACHEDIR": str(folder / "cache" / "dspy"),
-            "PYTHONPATH": str(ROOT),
-        }
         self.server = subprocess.Popen(
             [sys.executable, "-m", "tests.warm"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=env,
+            env=environment(folder),
             cwd=ROOT,
         )
         self.out = self.err = Path()

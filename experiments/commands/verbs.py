@@ -156,7 +156,7 @@ def annotate(
 def list_kind(kind: str, home: Path | None, *, json: bool) -> None:
     """List components, or runs."""
     if kind == "runs":
-        from experiments.tracking import list_runs
+        from experiments.run_list import list_runs
 
         rows = list_runs(places.home(home))
         if json:

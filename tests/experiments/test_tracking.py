@@ -16,6 +16,7 @@ from experiments import tracking
 from experiments._errors import TrackingError
 from experiments.corpora._base import Corpus
 from experiments.recorder import RunRecorder
+from experiments.run_list import list_runs
 from experiments.scoring.answers import read_answer
 from experiments.scoring.evaluation import evaluate
 from experiments.spec import load
@@ -197,7 +198,7 @@ def test_a_store_may_lie_anywhere(odd: Path, public: Any) -> None:
     assert (odd / "artifacts" / "odd" / tracker.run_id / "artifacts" / "some.json").is_file()
     client = tracking.existing_store(odd)
     assert tracking.read_file(client, tracker.run_id, "some.json") == {"é": 1}
-    listed = tracking.list_runs(odd)
+    listed = list_runs(odd)
     assert listed[0] == {"run_id": tracker.run_id, "experiment": "odd", "name": "a run", "dev_f1": 0.5}
     assert public["run_id"] in [run["run_id"] for run in listed]
     assert {path.name for path in odd.parent.iterdir()} == {odd.name}
@@ -207,7 +208,7 @@ def test_even_where_a_database_url_would_read_its_path_otherwise(odd: Path) -> N
     home = odd.rename(odd.with_name("100%25 sure?"))
     tracker = Tracker.start(home, "odd", "a run", {}, {"private": "false"})
     tracker.end()
-    assert tracker.run_id in [run["run_id"] for run in tracking.list_runs(home)]
+    assert tracker.run_id in [run["run_id"] for run in list_runs(home)]
 
 
 @pytest.mark.parametrize("private", [True, False])
@@ -293,7 +294,7 @@ def test_runs_are_found_by_their_first_characters(place: Place, private: Any, pu
 def test_reading_makes_no_store(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match=r"no runs in .*none; make some with `nerc run`"):
         tracking.existing_store(tmp_path / "none")
-    assert tracking.list_runs(tmp_path / "none") == []
+    assert list_runs(tmp_path / "none") == []
     assert list(tmp_path.iterdir()) == []
 
 

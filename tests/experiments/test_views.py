@@ -11,6 +11,7 @@ from rich.console import Console
 from experiments import tracking, views
 from experiments.commands import links
 from experiments.progress import Progress
+from experiments.run_list import list_runs
 from experiments.run_note import Tried, chosen, describe_cells
 from experiments.tracking import Tracker
 from optimizers._base import Scored, Trial
@@ -140,7 +141,7 @@ def test_trials_are_nested_and_say_what_they_changed_and_gained(place: Place, pu
 def test_trials_are_no_programs(place: Place, public: Any) -> None:
     client = tracking.open_store(place.home)
     inner = {run.info.run_id for run in trials(client, public["run_id"])}
-    assert not inner & {run["run_id"] for run in tracking.list_runs(place.home)}
+    assert not inner & {run["run_id"] for run in list_runs(place.home)}
     assert not inner & {run.info.run_id for run in tracking.find_runs(client, "open")}
     assert not inner & {run.info.run_id for run in tracking.children(client, public["run_id"])}
 
