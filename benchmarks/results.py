@@ -35,7 +35,7 @@ one. A learner without pretraining lives on words it has seen, so nearest and ra
 with an LLM; and it reads of a knowledge line only what is named and which label it says, so flat and graph knowledge are
 the same to it. Verification by the same engine has no evidence that extraction lacked, and does not pay.
 
-Differences are to the first row, paired over the same rows of the corpus; `*` means that the 95 % interval excludes 0.
+Differences are to the first row, paired over the same rows of the corpus; `*`: better or worse, as `nerc compare` says.
 They are not corrected for the number of rows."""
 
 
@@ -91,11 +91,8 @@ def _rows(table: dict[str, object]) -> list[str]:
     rows.append("|---|---|---|---|---|---|")
     for row in [*table["runs"], *table["floors"]]:  # type: ignore[misc]
         d, (lo, hi) = row["difference"], row["ci95"]
-        against = (
-            f"{d['delta']:+.3f} ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}){'*' if d['significant'] else ''}"
-            if d
-            else ""
-        )
+        star = "*" if d and d["verdict"] in ("better", "worse") else ""
+        against = f"{d['delta']:+.3f} ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}){star}" if d else ""
         rows.append(
             f"| {row['name']} | **{row['micro_f1']:.3f}** ({lo:.3f}–{hi:.3f}) | {row['precision']:.3f} / {row['recall']:.3f} "
             f"| {against} | {row['labelled']} | {row['lm_calls']} |"

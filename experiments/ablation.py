@@ -12,7 +12,7 @@ from experiments._errors import TrackingError
 from experiments.cells import Cell, Grid
 from experiments.grid import GridResult
 from experiments.scoring.evaluation import counts_of
-from experiments.scoring.significance import Difference, holm, interval, paired
+from experiments.scoring.significance import Difference, Verdict, holm, interval, paired, verdict
 from experiments.spec import RunSpec, checked
 from ner_programs.scoring import Counts
 
@@ -91,7 +91,10 @@ def _none(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Ablated:
-    """The program without one thing: its F1, what that loses (F1 of the whole less this), and what it costs."""
+    """The program without one thing: its F1, what that loses (F1 of the whole less this), and what it costs.
+
+    `verdict` says how the whole compares: "better" where the thing tells.
+    """
 
     name: str
     run_id: str
@@ -99,6 +102,7 @@ class Ablated:
     ci95: tuple[float, float]
     loss: Difference | None
     p_holm: float | None
+    verdict: Verdict | None
     cost: Mapping[str, float]
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,7 +112,7 @@ class Ablated:
             "name": self.name, "run_id": self.run_id, "micro_f1": round(self.f1, 4), "ci95": [round(x, 4) for x in self.ci95],
             "loss": None if loss is None else round(loss.delta, 4),
             "loss_ci95": None if loss is None else [round(loss.lo, 4), round(loss.hi, 4)],
-            "p_holm": None if self.p_holm is None else round(self.p_holm, 4),
+            "p_holm": None if self.p_holm is None else round(self.p_holm, 4), "verdict": self.verdict,
             **{k: round(v, 2) for k, v in self.cost.items()},
         }  # fmt: skip
 
@@ -130,5 +134,6 @@ def losses(home: Path, result: GridResult, part: str) -> list[Ablated]:
     for d, gap, p in zip(done, [None, *gaps], [None, *corrected], strict=True):
         total = sum(counts[d.run_id], Counts())
         cost = {name: d.metrics.get(name, 0.0) for name in ("lm_calls", "prompt_tokens", "answer_tokens", "seconds")}
-        rows.append(Ablated(d.cell.name, d.run_id, total.f1, interval(counts[d.run_id]), gap, p, cost))
+        said_of = None if gap is None or p is None else verdict(gap, p, len(whole))
+        rows.append(Ablated(d.cell.name, d.run_id, total.f1, interval(counts[d.run_id]), gap, p, said_of, cost))
     return rows

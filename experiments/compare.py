@@ -10,7 +10,7 @@ from typing import Any
 from experiments import tracking
 from experiments._errors import TrackingError
 from experiments.scoring.evaluation import counts_of
-from experiments.scoring.significance import Difference, holm, interval, paired, randomization
+from experiments.scoring.significance import Difference, Verdict, holm, interval, paired, randomization, verdict
 from ner_programs.scoring import Counts
 
 
@@ -32,6 +32,13 @@ class Row:
     p_randomization: float | None = None
     p_holm: float | None = None
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """What may be said of the difference to the first row; None for the first row itself."""
+        if self.against_first is None or self.p_holm is None:
+            return None
+        return verdict(self.against_first, self.p_holm, len(self.counts))
+
     def as_dict(self) -> dict[str, Any]:
         """Return every figure of the row."""
         total = sum(self.counts, Counts())
@@ -44,7 +51,7 @@ class Row:
             "difference": None if d is None else {
                 "delta": round(d.delta, 4), "ci95": [round(d.lo, 4), round(d.hi, 4)], "p": round(d.p, 4),
                 "p_randomization": _rounded(self.p_randomization), "p_holm": _rounded(self.p_holm),
-                "significant": d.significant,
+                "verdict": self.verdict,
             },
         }  # fmt: skip
 

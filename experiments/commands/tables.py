@@ -12,6 +12,7 @@ from experiments.estimate import Estimate
 from experiments.scores import Result
 from experiments.scoring.evaluation import Evaluation
 from ner_programs.answers import NO_ANSWERS
+from experiments.scoring.significance import Difference, Verdict
 
 
 def result_table(result: Result, engine: str) -> Table:
@@ -45,35 +46,40 @@ def _cells(evaluation: Evaluation) -> list[str]:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Return runs and floors with their differences to the first run; a star where the interval excludes 0."""
+    """Return runs and floors with their differences to the first run; a star where `verdict` is better or worse."""
     table = Table(
         title=f"{comparison.corpus}, {comparison.part}: strict micro-F1",
         caption=f"95 % intervals, bootstrap by {comparison.unit}; differences to the first row, paired; "
-        "* interval excludes 0, not corrected for the number of rows",
+        "* better or worse: the interval excludes 0, and p, Holm-corrected over these rows, is at most .05",
         title_justify="left",
     )
     table.add_column("")
     for column in ("F1 (interval)", "P / R", "difference (interval)", "labelled sentences", "LM calls", "run"):
         table.add_column(column, justify="right")
     for row in comparison.rows:
-        table.add_row(*_row(row))
+        table.add_row(*_row(row, comparison.unit))
     table.add_section()
     for row in comparison.floors:
-        table.add_row(*_row(row))
+        table.add_row(*_row(row, comparison.unit))
     return table
 
 
-def _row(row: Row) -> list[str]:
+def _row(row: Row, unit: str) -> list[str]:
     said = row.as_dict()
     lo, hi = said["ci95"]
-    against = ""
-    if d := said["difference"]:
-        low, high = d["ci95"]
-        against = f"{d['delta']:+.3f} ({low:+.3f} to {high:+.3f}){'*' if d['significant'] else ' '}"
+    against = _difference(row.against_first, row.verdict, unit)
     return [
         row.name, f"[bold]{said['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})", f"{said['precision']:.3f} / {said['recall']:.3f}",
         against, _known(row.labelled), _known(row.lm_calls), "" if row.name.startswith("floor: ") else row.run_id[:8],
     ]  # fmt: skip
+
+
+def _difference(d: Difference | None, verdict: Verdict | None, unit: str) -> str:
+    if d is None:
+        return ""
+    if verdict == "too few to tell":
+        return f"{d.delta:+.3f} (too few {unit}s to tell)"
+    return f"{d.delta:+.3f} ({d.lo:+.3f} to {d.hi:+.3f}){'*' if verdict in ('better', 'worse') else ' '}"
 
 
 def _known(number: int | None) -> str:
@@ -98,20 +104,19 @@ def estimate_table(plan: Estimate) -> Table:
 
 
 def ablation_table(rows: Sequence[Ablated], part: str) -> Table:
-    """Return what each thing that was switched off lost and cost; a star where the corrected p-value is below 0.05."""
+    """Return what each thing that was switched off lost and cost; a star where `verdict` is better or worse."""
     table = Table(
         title=f"{part}: what the program loses without each part", title_justify="left",
-        caption="F1 of the whole less this one's, paired, 95 % interval; * significant after Holm's correction",
+        caption="F1 of the whole less this one's, paired, 95 % interval; * the interval excludes 0, and p is at most .05",
     )  # fmt: skip
     table.add_column("")
     for column in ("F1 (interval)", "loss (interval)", "p (Holm)", "LM calls", "tokens in / out", "seconds"):
         table.add_column(column, justify="right")
     for row in rows:
-        d, (lo, hi) = row.loss, row.ci95
-        star = "*" if row.p_holm is not None and row.p_holm < 0.05 else " "
-        lost = "" if d is None else f"{d.delta:+.3f} ({d.lo:+.3f} to {d.hi:+.3f}){star}"
+        lo, hi = row.ci95
+        lost = _difference(row.loss, row.verdict, "text")
         tokens = f"{row.cost['prompt_tokens']:,.0f} / {row.cost['answer_tokens']:,.0f}"
-        p_value = "" if row.p_holm is None else f"{row.p_holm:.4f}"
+        p_value = "" if row.p_holm is None or row.verdict == "too few to tell" else f"{row.p_holm:.4f}"
         spent = (f"{row.cost['lm_calls']:.0f}", tokens, f"{row.cost['seconds']:.1f}")
         table.add_row(row.name, f"[bold]{row.f1:.3f}[/bold] ({lo:.3f}-{hi:.3f})", lost, p_value, *spent)
     return table

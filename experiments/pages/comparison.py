@@ -15,10 +15,10 @@ from experiments.pages.chart import legend, run_chart
 from experiments.pages.compiling import instruction
 from experiments.pages.errors import SHOWN, document
 from experiments.pages.report import private_folder, render, save, scale
+from experiments.scoring.significance import FEWEST
 from experiments.texts import Texts, texts_of
 
 PAGE = "comparison-{part}.html"
-ALPHA = 0.05
 
 
 def write(comparison: Comparison, home: Path, out: Path | None = None) -> Path:
@@ -61,6 +61,7 @@ def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: M
     floors = [{**row.as_dict(), "run": False} for row in comparison.floors]
     differences = [_difference(row) for row in (*runs, *floors) if row["difference"] is not None]
     bounds = [bound for row in (*runs, *floors) for bound in row["ci95"]]
+    shown = [bound for d in differences if d["told"] for bound in d["ci95"]]
     return render(
         "compare.html",
         corpus=comparison.corpus,
@@ -69,9 +70,9 @@ def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: M
         runs=runs,
         floors=floors,
         differences=differences,
-        holm=len(differences) > 1,
+        fewest=FEWEST,
         f1_scale=scale(bounds),
-        delta_scale=scale([0.0, *(bound for d in differences for bound in d["ci95"])]),
+        delta_scale=scale([0.0, *shown]),
         settings=_differing([run.data.params for run in found]),
         chart=run_chart(compiled) if compiled else "",
         legend=legend([name for name, _ in compiled]),
@@ -100,10 +101,7 @@ def side_by_side(names: Sequence[str], texts: Sequence[Texts]) -> dict[str, Any]
 
 def _difference(row: dict[str, Any]) -> dict[str, Any]:
     said = row["difference"]
-    p = said.get("p_holm") or said["p"]
-    told_apart = said["significant"] and p <= ALPHA
-    verdict = "" if not told_apart else "better" if said["delta"] > 0 else "worse"
-    return {**said, "name": row["name"], "p": p, "verdict": verdict}
+    return {**said, "name": row["name"], "told": said["verdict"] != "too few to tell"}
 
 
 def _differing(params: Sequence[dict[str, str]]) -> list[tuple[str, list[str]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from ner_programs.scoring import Counts
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+ALPHA = 0.05
+FEWEST = 10
+"""Rows that are resampled, at least: of fewer the bootstrap's interval is far too narrow, and nothing can be told."""
+Verdict = Literal["better", "worse", "not told apart", "too few to tell"]
 _CELLS = 1 << 22  # numbers drawn at once: 32 MB
 
 
@@ -31,8 +35,21 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval excludes 0: the only case in which one may say "better" or "worse"."""
+        """Whether the interval excludes 0; of several differences `verdict` says which are better or worse."""
         return self.lo > 0 or self.hi < 0
+
+
+def verdict(difference: Difference, p_holm: float, rows: int) -> Verdict:
+    """Say what may be said of a difference over so many `rows`: the one rule of every table and page.
+
+    It is "better" or "worse" where its interval excludes 0 and its p-value, corrected over all that it stands beside, is at
+    most ALPHA. Below FEWEST rows it is neither of these, nor "not told apart".
+    """
+    if rows < FEWEST:
+        return "too few to tell"
+    if not difference.significant or p_holm > ALPHA:
+        return "not told apart"
+    return "better" if difference.delta > 0 else "worse"
 
 
 def pooled(rows: Sequence[Counts], groups: Sequence[str]) -> list[Counts]:

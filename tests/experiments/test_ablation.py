@@ -81,7 +81,7 @@ def test_a_stage_that_helps_is_seen_to(tmp_path: Path) -> None:
     assert whole["loss"] is None and whole["lm_calls"] == 40 and whole["prompt_tokens"] > without["prompt_tokens"] > 0
     assert without["loss"] == pytest.approx(whole["micro_f1"] - without["micro_f1"], abs=1e-3)
     lo, hi = without["loss_ci95"]
-    assert 0 < lo <= without["loss"] <= hi and without["p_holm"] < 0.05
+    assert 0 < lo <= without["loss"] <= hi and without["p_holm"] < 0.05 and without["verdict"] == "better"
     assert all(row["p_holm"] >= without["p_holm"] for row in list(rows.values())[1:])
     kept = tracking.read_file(tracking.open_store(home), ran.json["run_id"], "ablation.json")
     assert kept["rows"] == json.loads(json.dumps(ran.json["rows"]))

@@ -6,10 +6,16 @@ import pytest
 
 from experiments import tracking
 from experiments._errors import TrackingError
-from experiments.compare import compare
-from experiments.scoring.significance import holm, interval, paired, randomization
+from experiments.ablation import Ablated
+from experiments.commands.console import err
+from experiments.commands.tables import ablation_table, comparison_table
+from experiments.compare import Comparison, Row, compare
+from experiments.pages import comparison as comparison_page
+from experiments.scoring.significance import FEWEST, holm, interval, paired, randomization, verdict
 from ner_programs.scoring import Counts
 from tests.experiments.conftest import Place
+
+COST = {"lm_calls": 1.0, "prompt_tokens": 1.0, "answer_tokens": 1.0, "seconds": 1.0}
 
 
 def rows(place: Place, run: Any, part: str, floor: str | None = None) -> list[Counts]:
@@ -42,7 +48,7 @@ def test_figures(place: Place, public: Any, weaker: Any, part: str) -> None:
         "p": round(expected.p, 4),
         "p_randomization": round(randomization(a, b), 4),
         "p_holm": second["difference"]["p_holm"],
-        "significant": expected.significant,
+        "verdict": verdict(expected, second["difference"]["p_holm"], len(a)),
     }
     assert second["difference"]["delta"] == pytest.approx(second["micro_f1"] - first["micro_f1"], abs=1e-4) != 0
 
@@ -57,7 +63,7 @@ def test_floors_stand_beside(place: Place, public: Any, weaker: Any) -> None:
         assert row["lm_calls"] == 0
         expected = paired(first, rows(place, weaker, "test", name))
         assert row["difference"]["delta"] == round(expected.delta, 4)
-        assert row["difference"]["significant"] == expected.significant
+        assert row["difference"]["verdict"] == verdict(expected, row["difference"]["p_holm"], len(first))
 
 
 def test_p_values_are_corrected_over_all_rows(place: Place, public: Any, weaker: Any) -> None:
@@ -68,6 +74,49 @@ def test_p_values_are_corrected_over_all_rows(place: Place, public: Any, weaker:
     assert [row.p_randomization for row in tested] == p_values
     assert [row.p_holm for row in tested] == holm(p_values)
     assert len(tested) == 1 + len(weaker["floors"])
+
+
+def compared(documents: int, wrong: int, p_holm: float) -> Comparison:
+    """The first run finds everything, the second nothing in `wrong` of the documents; `p_holm` is the corrected p-value."""
+    right, none = Counts(1, 1, 1, 1), Counts(0, 0, 1, 0)
+    a, b = (right,) * documents, (none,) * wrong + (right,) * (documents - wrong)
+    second = Row("other", "b" * 32, b, 1, 1, paired(a, b), p_holm, p_holm)
+    return Comparison("dev", "notes", "document", (Row("first", "a" * 32, a, 1, 1, None), second), ())
+
+
+def on_terminal(table: Any) -> str:
+    with err.capture() as said:
+        err.print(table)
+    return said.get()
+
+
+@pytest.mark.parametrize(
+    ("documents", "wrong", "p_holm", "said"),
+    [
+        (40, 20, 0.001, "worse"),
+        (40, 20, 0.06, "not told apart"),  # the interval excludes 0, the corrected p-value says nothing
+        (40, 1, 0.001, "not told apart"),  # the other way round
+        (FEWEST, FEWEST, 0.001, "worse"),
+        (FEWEST - 1, FEWEST - 1, 0.001, "too few to tell"),
+        (3, 1, 1.0, "too few to tell"),
+    ],
+)
+def test_terminal_page_and_json_say_the_same_of_a_difference(
+    documents: int, wrong: int, p_holm: float, said: str
+) -> None:
+    comparison = compared(documents, wrong, p_holm)
+    assert comparison.as_dict()["runs"][1]["difference"]["verdict"] == said
+    table, page = on_terminal(comparison_table(comparison)), comparison_page.rendered(comparison)
+    row = next(line for line in table.splitlines() if "other" in line)
+    assert ("*" in row) == ('<tr class="worse">' in page) == (said == "worse")
+    few = said == "too few to tell"
+    assert ("too few documents to tell" in row) == ("too few documents to tell" in page) == few
+    assert f'<td class="n">{p_holm:.4f}</td>' in page or few
+    ablated = Ablated(
+        "other", "b" * 32, 0.5, (0.4, 0.6), comparison.rows[1].against_first, p_holm, comparison.rows[1].verdict, COST
+    )
+    row = next(line for line in on_terminal(ablation_table([ablated], "dev")).splitlines() if "other" in line)
+    assert ("*" in row, "too few texts to tell" in row, f"{p_holm:.4f}" in row) == (said == "worse", few, not few)
 
 
 def test_order_turns_the_sign(place: Place, public: Any, weaker: Any) -> None:

@@ -112,7 +112,10 @@ def test_comparison_page(place: Place, public: Any, weaker: Any, tmp_path: Path)
     page = out.read_text(encoding="utf-8")
     delta = said["runs"][1]["difference"]["delta"]
     assert f"{delta:+.3f}".replace("-", "−") in page
-    assert page.count('class="track"') == 2 * (len(said["runs"]) + len(said["floors"])) - 1
+    rows = [*said["runs"], *said["floors"]]
+    assert {row["difference"]["verdict"] for row in rows[1:]} == {"too few to tell"}  # of six documents
+    assert page.count('class="track"') == len(rows)
+    assert page.count("too few documents to tell") == len(rows) - 1
     assert "program.demos.k" in page and "corpus.path" not in page  # only what differs
     assert page.count("best F1 so far on dev against LM calls") == 1  # of the one run that was compiled
     client = tracking.open_store(place.home)
