@@ -9,6 +9,7 @@ from typing import Any
 
 import optimizers
 from experiments import folds, setup
+from experiments.corpora._base import Corpus
 from experiments.guideline_lines import remarks
 from experiments.session import backend_of, check_host
 from experiments.spec import RunSpec
@@ -76,8 +77,7 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     parts = () if pieces else spec.parts  # what ends a run over folds is compiled, and not scored again
     dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
     characters_in, characters_out = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
-    each = (int(characters_in / 4) + 1, int(characters_out / 4) + 1)
-    compile_calls = _compile_calls(spec, program, calls_for(program, corpus.dev), each)
+    compile_calls = compiling(spec, corpus, program)
     calls = compile_calls + dev + test
     tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
     costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # who answers how many is not known
@@ -89,23 +89,25 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
 
 
-def _compile_calls(spec: RunSpec, program: NERProgram, dev: int, each: tuple[int, int]) -> int:
+def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:
     """Return how many calls compiling makes at most: what the budget allows, or without one what a search plans with.
 
-    `dev` is the calls of a pass over dev, `each` the tokens of one, in and out: a budget in tokens or money allows as many
-    calls as it would pay for.
+    A budget in tokens or money allows as many calls as it would pay for.
     """
     if spec.optimizer["name"] == "none":  # the program is scored on dev, which is counted there, or nowhere
         return 0
     _, budget = optimizers.opened(spec.optimizer)
-    price = backend_of(spec.lm).price
-    cost = price.cost(*each) if price else 0.0
     most = [] if budget.calls is None else [budget.calls]
-    most += [] if budget.tokens is None else [max(1, budget.tokens // sum(each))]
-    most += [max(1, int(budget.cost / cost))] if budget.cost is not None and cost else []
+    if budget.tokens is not None or budget.cost is not None:
+        sizes = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
+        tokens_in, tokens_out = (int(characters / 4) + 1 for characters in sizes)
+        price = backend_of(spec.lm).price
+        cost = price.cost(tokens_in, tokens_out) if price else 0.0
+        most += [] if budget.tokens is None else [max(1, budget.tokens // (tokens_in + tokens_out))]
+        most += [max(1, int(budget.cost / cost))] if budget.cost is not None and cost else []
     verifier = llm_verifier(program)
     taught = TRIES * verifier.k if verifier is not None else 0
-    return min(most) if most else WITHOUT_LIMIT * dev + taught
+    return min(most) if most else WITHOUT_LIMIT * calls_for(program, corpus.dev) + taught
 
 
 def prompt_size(program: NERProgram, documents: tuple[Document, ...]) -> tuple[float, float]:

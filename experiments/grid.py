@@ -20,6 +20,7 @@ from experiments import setup, tracking
 from experiments._errors import TrackingError
 from experiments.cells import Cell, Grid
 from experiments.failures import reason
+from experiments.progress import Progress
 from experiments.run import Within, key, run
 from experiments.run_note import describe_cells
 from experiments.session import CostLimit, shared_backend
@@ -84,8 +85,9 @@ OnCell = Callable[[Done, int], None]
 
 
 def run_grid(
-    grid: Grid, data: Path, home: Path, *, max_cost: float | None = None, on_cell: OnCell = lambda done, number: None
-) -> GridResult:
+    grid: Grid, data: Path, home: Path, *, max_cost: float | None = None, on_cell: OnCell = lambda done, number: None,
+    progress: Progress | None = None,
+) -> GridResult:  # fmt: skip
     """Run every cell that is not finished; `max_cost` (US dollars) is for all of them together.
 
     Raises TrackingError where another process runs this grid, CostLimit when the money is spent: what is done is kept.
@@ -101,7 +103,7 @@ def run_grid(
                 done = _kept(cell, finished.get(key(cell.spec, corpus, kb_folder, within)))
                 if done is None:
                     left = None if max_cost is None else max_cost - cost
-                    result = run(cell.spec, data, home, name=cell.name, max_cost=left, within=within)
+                    result = run(cell.spec, data, home, name=cell.name, max_cost=left, progress=progress, within=within)
                     calls, cost = calls + int(result.spent["calls"]), cost + result.spent["cost"]
                     done = Done(cell, result.run_id, tracker.client.get_run(result.run_id).data.metrics)
                     _forget(tracker, cell, before)

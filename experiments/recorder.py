@@ -72,6 +72,10 @@ class RunRecorder:
         tried = Tried(trial.number, changes, trial.documents, trial.scored.total.f1, calls=trial.calls)
         self._trials.append((tried, trial.program))
 
+    def why(self, sentence: str) -> None:
+        """Write why the optimizer chose the program that it ended with: figures, and no text."""
+        self.tracker.tag("why", sentence)
+
     def compiling(self, calls: int, seconds: float) -> None:
         """Write what compiling alone took: calls, and seconds since the run was begun or taken up."""
         self.tracker.metrics({"compile_calls": calls, "compile_seconds": round(seconds, 2)})

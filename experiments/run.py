@@ -10,16 +10,18 @@ from typing import Any
 import optimizers
 from experiments import folds, places, setup
 from experiments.corpora._base import Corpus
+from experiments.estimate import compiling
 from experiments.guideline_lines import remarks
-from experiments.progress import Progress
+from experiments.progress import Calls, Progress
+from experiments.recorder import RunRecorder
 from experiments.scores import Result, Scores, added, labelled, score_parts
 from experiments.session import answerer, at_most, session, wants
 from experiments.spec import RunSpec
 from experiments.work import Work
 from ner_programs import bundle
-from ner_programs.lms.metered import Backend
+from ner_programs.lms.metered import Backend, MeteredLM
 from ner_programs.program import NERProgram
-from optimizers._base import Trial
+from optimizers._base import Trial, calls_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +58,7 @@ def run(
     ):  # fmt: skip
         tracker.prompt("first", program)
 
-        def finished(trial: Trial) -> None:
-            tracker.trial(trial)
-            progress.trial(trial, private=tracker.tracker.private)
-
-        plain, started = spec.optimizer["name"] == "none", time.monotonic()
-        with progress.step("compiling"):
-            dev = corpus.dev if "dev" in spec.parts or not plain else ()
-            compiled = optimizers.compile(
-                program, spec.optimizer, train=corpus.train, dev=dev, seed=spec.seed, on_trial=finished
-            )
-            compiled.wants = dict(wants(spec.lm, compiled))
-        tracker.compiling(0 if plain else lm.meter.spent.calls, time.monotonic() - started)
+        compiled = _compiled(spec, corpus, program, tracker, progress, lm)
         if folds.number(spec):
 
             def fold(child: RunSpec, called: str, cost: float) -> Scores:
@@ -77,8 +68,8 @@ def run(
 
             scores = folds.scored(spec, compiled.spec.labels, work.folder, fold)
         else:
-            scores = score_parts(spec.parts, corpus, compiled, home, tracker, progress)
-        place = None if within and plain else work.bundle(home, spec)
+            scores = score_parts(spec.parts, corpus, compiled, home, tracker, progress, lm)
+        place = None if within and spec.optimizer["name"] == "none" else work.bundle(home, spec)
         folder = place and bundle.save(
             _for_use(spec, compiled), place, kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
         )
@@ -89,6 +80,30 @@ def run(
         result = Result(tracker.run_id, folder, dev_scores, test_scores, scores.floors, spent, used, seconds)
         tracker.result(result, compiled)
     return result
+
+
+def _compiled(
+    spec: RunSpec, corpus: Corpus, program: NERProgram, tracker: RunRecorder, progress: Progress, lm: MeteredLM
+) -> NERProgram:
+    """Return what the optimizer of the spec makes of a program; each trial is written and shown the moment it is finished."""
+
+    def finished(trial: Trial) -> None:
+        tracker.trial(trial)
+        progress.trial(trial, private=tracker.tracker.private)
+
+    plain, started = spec.optimizer["name"] == "none", time.monotonic()
+    dev = corpus.dev if "dev" in spec.parts or not plain else ()
+    planned = calls_for(program, dev) if plain else compiling(spec, corpus, program)
+    with progress.step("compiling", calls=Calls(lm.answered, planned)):
+        compiled = optimizers.compile(
+            program, spec.optimizer, train=corpus.train, dev=dev, seed=spec.seed, on_trial=finished
+        )
+        compiled.wants = dict(wants(spec.lm, compiled))
+    if compiled.why and not plain:
+        progress.remark(compiled.why)
+        tracker.why(compiled.why)
+    tracker.compiling(0 if plain else lm.meter.spent.calls, time.monotonic() - started)
+    return compiled
 
 
 def key(spec: RunSpec, corpus: Corpus, kb_folder: Path | None, within: Within | None = None) -> str:

@@ -47,6 +47,7 @@ def describe(run: Any, result: Result, trials: Sequence[Tried], changes: str = "
     if len(trials) > 1:
         rows.append(_choice(trials, params.get("optimizer.name", "")))
         rows.append(_way(trials))
+    rows += [f"**Why**: {tags['nerc.why']}"] if tags.get("nerc.why") else []
     rows += [f"**Compiled program**: {changes}"] if changes else []
     spent = result.spent
     cost = f", {spent['cost']:.2f} US dollars" if spent["cost"] else ""

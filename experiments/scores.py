@@ -11,16 +11,17 @@ from typing import Any
 
 from experiments.corpora._base import Corpus
 from experiments.knowledge import from_train
-from experiments.progress import Progress
+from experiments.progress import Calls, Progress
 from experiments.recorder import RunRecorder
 from experiments.scoring.breakdown import Breakdown
 from experiments.scoring.evaluation import Evaluation, evaluate
 from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
 from ner_programs.answers import Answers
+from ner_programs.lms.metered import MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
-from optimizers._base import score
+from optimizers._base import calls_for, score
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ class Result:
 
 
 def score_parts(
-    parts: Iterable[str], corpus: Corpus, program: NERProgram, home: Path, tracker: RunRecorder, progress: Progress
-) -> Scores:
+    parts: Iterable[str], corpus: Corpus, program: NERProgram, home: Path, tracker: RunRecorder, progress: Progress,
+    lm: MeteredLM,
+) -> Scores:  # fmt: skip
     """Score a compiled program and the floors on some parts of a corpus, in its order of documents.
 
     What a trial asked on dev is asked again, which is no new call: trials see dev in an order of their own.
@@ -86,7 +88,8 @@ def score_parts(
     scores = Scores()
     for part in parts:
         documents = corpus.part(part)
-        with progress.step(f"scoring {part}", len(documents)) as tick:
+        calls = Calls(lm.answered, calls_for(program, documents))
+        with progress.step(f"scoring {part}", len(documents), calls) as tick:
             scored = score(program, documents, tick)
             scores.parts[part] = evaluate(corpus, part, scored, kb=program.kb)
             tracker.answers(part, scored)

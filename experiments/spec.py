@@ -184,13 +184,11 @@ def checked(tables: settings.Tables, path: Path) -> RunSpec:
 def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
     """Yield the components that a spec names, each with the package it is looked up in; a model of an API is none."""
     program = spec.program
-    named = [
-        ("optimizers", spec.optimizer),
-        ("experiments.corpora", spec.corpus),
-        ("ner_programs.formats", program.format),
-    ]
-    named += [("ner_programs.demos", program.demos), ("ner_programs.verifiers", program.verify)]
-    named += [("kb.retrievers", program.retriever), *(("kb.sources", s) for s in (spec.kb.sources if spec.kb else ()))]
+    named: list[tuple[str, Component | None]] = [
+        ("optimizers", spec.optimizer), ("experiments.corpora", spec.corpus), ("ner_programs.formats", program.format),
+        ("ner_programs.demos", program.demos), ("ner_programs.verifiers", program.verify),
+        ("kb.retrievers", program.retriever), *(("kb.sources", source) for source in (spec.kb.sources if spec.kb else ())),
+    ]  # fmt: skip
     yield from ((package, c["name"]) for package, c in named if c and isinstance(c.get("name"), str))
     models = [one.model for one in (spec.lm, *spec.lm.roles.values())]
     yield from (("ner_programs.lms", model) for model in models if "/" not in model)

@@ -46,7 +46,7 @@ class NERProgram(dspy.Module):
     """Finds the entities of a text; an ordinary DSPy module, built from its `spec` (see `ProgramSpec.build`).
 
     `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`. A `private`
-    program was made from text that only its owner may read.
+    program was made from text that only its owner may read. `why` is one sentence of the optimizer that chose it.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class NERProgram(dspy.Module):
         self.retrieve, self.extract, self.verify = retrieve, extract, verify
         self.wants: dict[str, Any] = {"model": "offline"}
         self.private = False
+        self.why = ""
 
     def forward(self, text: str, exclude: Sequence[str] = ()) -> Found:
         """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.

@@ -29,6 +29,7 @@ from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_ma
 from optimizers._errors import BudgetError, OutageError
 from optimizers._purse import Purse, per_call
 from optimizers._racing import worse
+from optimizers._why import of_final
 
 FINALISTS = 2
 WITHOUT_LIMIT = 12
@@ -172,12 +173,21 @@ class Search:
         full = [c for c in tried if all(i in c.rows for i in places)]
         fit = [c for c in full if c.rankable]
         if not fit and (known := [c for c in self.best() if c.rows]):
-            return known[0].program  # tokens or money ended before the final choice
+            return self.won(known[0], "the budget ended before the final choice, and it was the best by then")
         if not fit:
             raise outage()
         top = max(c.f1(places) for c in fit)
         equal = [c for c in fit if c.f1(places) == top]
-        return min(equal, key=lambda c: (size_of(c.program, self.order) if len(equal) > 1 else 0, c.number)).program
+        winner = min(equal, key=lambda c: (size_of(c.program, self.order) if len(equal) > 1 else 0, c.number))
+        return self.won(winner, of_final(winner, fit, tried, places, len(self.order)))
+
+    def won(self, winner: Contender, why: str) -> NERProgram:
+        """Return the program that a search ends with, and have it say `why` in one sentence."""
+        start = identity(winner.program) == identity(self.program)
+        winner.program.why = (
+            f"{'The program that the search began with is kept' if start else f'Trial {winner.number} wins'}: {why}."
+        )
+        return winner.program
 
     def _clearly_worse(self, ours: Contender, theirs: Contender) -> bool:
         both = sorted(ours.rows.keys() & theirs.rows.keys())

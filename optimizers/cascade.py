@@ -107,7 +107,7 @@ class CascadeOptimizer:
                 step = search.finished(made, changes, documents, scored)
                 if step.rankable and gain > error:
                     taken = step
-        return taken.program
+        return search.won(taken, _why(taken))
 
     def _taught(self, program: NERProgram, train: Sequence[Document], most: int) -> NERProgram:
         """Return the program with demonstrations for the LM that judges candidates, if one does; for `most` calls at most."""
@@ -130,6 +130,14 @@ class CascadeOptimizer:
                 if (same := before.get(name.replace("verify.verifier.of.", "verify.verifier.", 1))) is not None:
                     predictor.signature, predictor.demos = same.signature, list(same.demos)
         return made
+
+
+def _why(taken: Contender) -> str:
+    """Say why a step was taken, or none."""
+    gain, error = (taken.changes.get(name) for name in ("gain", "standard_error"))
+    if gain is None:
+        return "no step of verification gained more than the standard error of its difference"
+    return f"it gains {gain:+.3f} F1 over the cheaper step before, more than the standard error of that, {error:.3f}"
 
 
 def confidences(program: NERProgram, documents: Sequence[Document], said: Scored) -> list[float]:

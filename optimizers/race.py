@@ -27,8 +27,9 @@ from optimizers._base import OnTrial, calls_a_unit, score, units_of, within
 from optimizers._conventions import Conventions
 from optimizers._instruct import improved
 from optimizers._racing import Beliefs, Runner, difference, worse
-from optimizers._search import Search, size_of
+from optimizers._search import Search, identity, size_of
 from optimizers._space import DIMENSIONS, Point, Space
+from optimizers._why import of_race
 
 SMALLEST, FEWEST = 30, 6
 """Units of text, and documents, in the first round, at least."""
@@ -69,7 +70,11 @@ class Course:
         if not self.best.rows or not self.best.rankable:
             return self.search.choose()
         self._tell(self.best)
-        return self.best.program
+        others = [r for r in self.all.values() if r.rows and r.rankable and r is not self.best]
+        most = max((self._expected(r) for r in others), default=0.0)
+        rows = [dict(enumerate(r.rows)) for r in (self.best, *others)]
+        winner = self.search.contenders[identity(self.best.program)]
+        return self.search.won(winner, of_race(rows[0], rows[1:], most, len(self.search.order)))
 
     def _sizes(self) -> list[int]:
         """Return how many documents each round has: each time twice as many, up to what two programs can be brought to."""

@@ -65,8 +65,9 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
     corpus = setup.open_corpus(spec, places.data_directory(data))
     with redirect_stdout(sys.stderr):
         from experiments import load as load_program
+        from experiments.progress import Calls, Progress
         from experiments.session import confine, session
-        from optimizers._base import score
+        from optimizers._base import calls_for, score
 
         program = load_program(what[0], home=places.home(home), trust=opened.trust)
         if strange := {e.label for d in corpus.part(part) for e in d.entities} - set(program.spec.labels):
@@ -74,8 +75,14 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
         model = bundle_model(opened.lm, opened.changes, program.wants)
         if corpus.private:
             confine(program, model)
-        with session(model, private=corpus.private):
-            found = evaluation.evaluate(corpus, part, score(program, corpus.part(part)), kb=program.kb)
+        documents = corpus.part(part)
+        planned = calls_for(program, documents)
+        with (
+            session(model, private=corpus.private) as lm,
+            Progress(err).step(f"scoring {part}", len(documents), Calls(lm.answered, planned)) as tick,
+        ):
+            scored = score(program, documents, tick)
+        found = evaluation.evaluate(corpus, part, scored, kb=program.kb)
     _tell(found.as_dict(), json=json)
 
 

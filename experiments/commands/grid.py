@@ -31,8 +31,9 @@ def run(grid: Grid, data: Path, home: Path, *, json: bool, dry_run: bool, max_co
 def ran(grid: Grid, data: Path, home: Path, max_cost: float | None = None) -> tuple[dict[str, Any], int]:
     """Run a grid with a line for each cell; return what `--json` prints, and how many cells failed."""
     from experiments.grid import run_grid
+    from experiments.progress import Progress
 
-    result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid))
+    result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False))
     kept = sum(done.kept for done in result.cells)
     err.print(
         f"grid {grid.name}: {len(result.cells)} cells, {kept} of them finished before, {result.lm_calls} calls; "
@@ -99,13 +100,16 @@ def ablate(
         from experiments.ablation import ablation_grid, losses
         from experiments.commands.tables import ablation_table
         from experiments.grid import run_grid
+        from experiments.progress import Progress
         from experiments.tracking import existing_store
 
         grid = ablation_grid(spec, path)
         if dry_run:
             said = estimated(grid, data, home)
         else:
-            result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid))
+            result = run_grid(
+                grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False)
+            )
             rows = losses(home, result, part)
             err.print(ablation_table(rows, part))
             tell_failures(result)

@@ -30,6 +30,7 @@ def paper(
         from experiments.commands.grid import estimated, tell_failures, teller
         from experiments.grid import run_grid
         from experiments.paper import tables
+        from experiments.progress import Progress
 
         chosen, left_out = tables.wanted(names)
         for name in left_out:
@@ -40,7 +41,9 @@ def paper(
                 said[name] = estimated(grid, data, home)
                 continue
             err.print(f"[bold]{name}[/bold]: {len(grid.cells)} cells")
-            result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid))
+            result = run_grid(
+                grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False)
+            )
             max_cost = None if max_cost is None else max_cost - result.cost
             tell_failures(result)
             written = tables.write(name, grid, result, out, data, home)

@@ -117,9 +117,10 @@ def annotate(
     from experiments import load as load_program
     from experiments.annotate import annotate as write
     from experiments.annotate import read
-    from experiments.progress import Progress
+    from experiments.progress import Calls, Progress
     from experiments.session import confine, session
     from ner_programs.answers import Answers
+    from optimizers._base import calls_for
 
     for option, path in (("--out", out), ("--html", html)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
@@ -129,7 +130,11 @@ def annotate(
     model = bundle_model(lm, changes, program.wants)
     if not public:
         confine(program, model)
-    with session(model, private=not public), Progress(err).step("annotating", len(documents)) as tick:
+    planned = calls_for(program, documents)
+    with (
+        session(model, private=not public) as asked,
+        Progress(err).step("annotating", len(documents), Calls(asked.answered, planned)) as tick,
+    ):
         if out is None:
             done = write(program, documents, sys.stdout if html is None else None, tick)
         else:

@@ -137,6 +137,7 @@ def _about(run: Any, client: Any) -> dict[str, Any]:
         "status": run.info.status, "private": tracking.is_private(run), "corpus": tags.get("nerc.corpus", ""),
         "engine": tags.get("nerc.engine", ""), "version": tags.get("nerc.version", ""), "bundle": tags.get("nerc.bundle"),
         "optimizer": (optimizer := run.data.params.get("optimizer.name", "scored only")),
+        "why": tags.get("nerc.why", ""),
         "compiled": optimizer not in ("none", "scored only"),
         "remarks": [r for r in tags.get("nerc.remarks", "").split("; ") if r],
     }  # fmt: skip

@@ -108,6 +108,12 @@ class Account:
     def __deepcopy__(self, memo: dict[int, Any]) -> Account:
         return self
 
+    @property
+    def answered(self) -> int:
+        """How many calls are no longer under way."""
+        with self.lock:
+            return max(self.spent.calls - len(self.under_way), 0)
+
     @contextmanager
     def limited(self, budget: Budget, stop: type[BaseException] = BudgetSpent) -> Iterator[None]:
         """Limit what may be spent from here on; the call that would exceed it raises `stop` instead of being sent.

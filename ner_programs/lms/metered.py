@@ -210,6 +210,10 @@ class MeteredLM(dspy.LM):
             raise ValueError(f"{name!r} is no role of an LM; there are: {', '.join(ROLES)}")
         return name in self.roles
 
+    def answered(self) -> int:
+        """Return how many calls from the account were answered, or have failed for good."""
+        return self.meter.account.answered
+
     def spent(self) -> dict[str, float]:
         """Return what was spent from the account as plain data, with the calls to each role's own LM."""
         own = {f"calls_{name}": lm.meter.tariff.calls for name, lm in self.roles.items()}

@@ -1,0 +1,63 @@
+"""Why a compilation ends with the program that it ends with, in one sentence of figures for the log and the page of a run.
+
+Trials are named by their numbers: a sentence quotes no instruction and no other text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ner_programs.scoring import Counts
+
+if TYPE_CHECKING:
+    from optimizers._search import Contender
+
+Rows = Mapping[int, Counts]
+"""The counts of documents, by their place in the order of dev."""
+
+
+def of_final(
+    winner: Contender, final: Sequence[Contender], tried: Sequence[Contender], places: Sequence[int], dev: int
+) -> str:
+    """Say how the winner of the final choice stands on the documents at `places`, which all of `final` were scored on."""
+    f1, rivals = winner.f1(places), [c for c in final if c is not winner]
+    equals = [c.number for c in rivals if c.f1(places) == f1]
+    if not rivals:
+        stands = "and no other was scored on as many" if len(tried) > 1 else "and nothing else was tried"
+    elif equals:
+        stands = f"as high as {_trials(equals)}; of equals the cheaper, then the earlier wins"
+    else:
+        best = max(rivals, key=lambda c: c.f1(places))
+        stands = f"the highest of {len(final)} finalists (next: trial {best.number}, F1 {best.f1(places):.3f})"
+    out = [c for c in tried if all(c is not one for one in final)]
+    count = higher(winner.rows, [c.rows for c in out])
+    early = f"; higher on fewer documents, but no finalists: {count} of {len(out)} others" if count else ""
+    return f"{_score(f1, len(places), dev)}, {stands}{early}"
+
+
+def of_race(ours: Rows, others: Sequence[Rows], expected: float, dev: int) -> str:
+    """Say how the winner of a race stands; `expected` is the most that any other is expected to gain over it, in F1."""
+    count = higher(ours, others)
+    stands = f"{count or 'none'} of {len(others)} others scored higher on the documents that both saw"
+    if count:
+        stands += f", but by all comparisons together none of the others is expected to gain more than {expected:+.3f}"
+    return f"{_score(sum(ours.values(), Counts()).f1, len(ours), dev)}, {stands if others else 'and nothing else was tried'}"
+
+
+def higher(ours: Rows, others: Sequence[Rows]) -> int:
+    """Count the others that scored higher than the winner on the documents that both saw."""
+    return sum(_f1(rows, ours) > _f1(ours, rows) for rows in others)
+
+
+def _f1(of: Rows, shared: Rows) -> float:
+    return sum((counts for place, counts in of.items() if place in shared), Counts()).f1
+
+
+def _score(f1: float, documents: int, dev: int) -> str:
+    return f"F1 {f1:.3f} on {f'all {dev}' if documents == dev else f'{documents} of {dev}'} dev documents"
+
+
+def _trials(numbers: Sequence[int], most: int = 5) -> str:
+    shown = ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+    return f"trial {shown}" if len(numbers) == 1 else f"trials {shown}"
