@@ -57,12 +57,14 @@ class Warm:
             cwd=ROOT,
         )
         self.out = self.err = Path()
+        self.number = 0
 
     def begin(self, *argv: str, cwd: Path, env: dict[str, str] | None = None, before: str = "") -> int:
         """Start `nerc ARGV` in `cwd`; `before` is Python to run in its process first. Returns the process id."""
         self.out, self.err = (Path(tempfile.mkstemp(dir=self.folder)[1]) for _ in range(2))
         command = {"argv": argv, "cwd": str(cwd), "env": env or {}, "before": before}
-        self._say(command | {"out": str(self.out), "err": str(self.err)})
+        self.number += 1
+        self._say(command | {"number": self.number, "out": str(self.out), "err": str(self.err)})
         return int(self._hear())
 
     def end(self) -> Ran:
@@ -78,7 +80,7 @@ class Warm:
         """End the server."""
         assert self.server.stdin is not None and self.server.stdout is not None
         self.server.stdin.close()
-        self.server.wait(30)
+        self.server.wait()
         self.server.stdout.close()
 
     def _say(self, command: dict[str, Any]) -> None:
@@ -87,8 +89,13 @@ class Warm:
         self.server.stdin.flush()
 
     def _hear(self) -> str:
+        """Return what is said next of the last run; a test that was broken off has left what was said of its own."""
         assert self.server.stdout is not None
-        return self.server.stdout.readline()
+        for line in self.server.stdout:
+            number, said = line.split()
+            if int(number) == self.number:
+                return said
+        raise AssertionError("the warmed process has ended")
 
 
 @cache
@@ -138,9 +145,9 @@ def serve() -> None:
             if pid == 0:
                 os.close(answers)
                 _child(command)
-            os.write(answers, f"{pid}\n".encode())
+            os.write(answers, f"{command['number']} {pid}\n".encode())
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            os.write(answers, f"{code}\n".encode())
+            os.write(answers, f"{command['number']} {code}\n".encode())
 
 
 def _child(command: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from ner_programs.scoring import Counts
 from ner_programs.taxonomy import errors
 from ner_programs.types import Document, Entity, Mention
 from optimizers._base import Scored
+from tests.effort import soon
 
 KEYS = {
     "micro_f1", "precision", "recall", "ci95", "unit", "relaxed_f1", "seen_f1", "unseen_f1", "concept_accuracy", "documents",
@@ -162,6 +162,5 @@ def test_a_thousand_sentences_are_evaluated_in_no_time() -> None:
 
     made: list[Any] = [document(i) for i in range(1000)]
     corpus = Corpus("many", dev=tuple(d for d, _ in made))
-    began = time.process_time()
-    evaluate(corpus, "dev", answers=[a for _, a in made]).as_dict()
-    assert time.process_time() - began < 2, "a quarter of a second is usual; two, for a loaded machine"
+    with soon():
+        evaluate(corpus, "dev", answers=[a for _, a in made]).as_dict()

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +79,10 @@ def test_a_grid_is_a_run_with_nested_runs_and_is_not_run_twice(lab: Lab) -> None
     assert [r.info.run_name for r in tracking.find_runs(client, "tiny")] == NAMES
     assert len(list_runs(lab.home)) == 5
 
-    began = time.monotonic()
     again = lab.run()
-    took = time.monotonic() - began
     assert again.code == 0 and again.json["lm_calls"] == 0 and again.json["run_id"] == said["run_id"]
     assert all(cell["kept"] for cell in again.json["cells"])
     assert [{**c, "kept": False} for c in again.json["cells"]] == said["cells"]
-    assert took < 5 * len(NAMES)
     assert len(lab.children(said["run_id"])) == 5
 
     lab.write(k="4, 6")  # one cell more: the others are as they were

@@ -79,7 +79,7 @@ def test_every_fault_is_tested() -> None:
 @pytest.fixture(params=["sync", "async"])
 def ask(request: pytest.FixtureRequest, server: Loopback) -> Ask:
     """Asks a program over HTTP."""
-    lm = open_lm("hosted_vllm/in-context-crf", api_base=server.base, timeout=30.0)
+    lm = open_lm("hosted_vllm/in-context-crf", api_base=server.base, timeout=3600.0)
 
     def asked(made: Any) -> dspy.Prediction:
         with dspy.context(lm=lm, disable_history=True):
@@ -123,9 +123,10 @@ class TestPrograms:
         assert server.tally == {name: 1, "answered": 1} and naps == [1.0]
 
     def test_a_client_gives_up_sooner_than_a_server_that_says_nothing(self, server: Loopback) -> None:
-        server.queue = [replace(FAULTS["timeout"], delay=0.6)]
-        made = tiny_program()
-        with dspy.context(lm=open_lm("hosted_vllm/x", api_base=server.base, timeout=0.2), disable_history=True):
+        server.queue = [replace(FAULTS["timeout"], delay=3600.0)]
+        made, lm = tiny_program(), open_lm("hosted_vllm/x", api_base=server.base, timeout=0.2)
+        lm.meter.retries = 100_000  # a busy machine may be too slow for the first answers, too
+        with dspy.context(lm=lm, disable_history=True):
             assert made(DOCUMENT.text).entities == in_process(made).entities
 
     @pytest.mark.parametrize("name", [*RETRIED, *UNANSWERED])
@@ -184,7 +185,7 @@ def random_prompt(rng: random.Random) -> Body:
 
 def test_two_hundred_prompts_over_http_get_the_same_text(server: Loopback) -> None:
     rng, said = random.Random(5), set()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
     for _ in range(200):
         body = random_prompt(rng)
         connection.request("POST", "/v1/chat/completions", json.dumps(body | {"logprobs": True}))
@@ -318,7 +319,7 @@ class TestOpenAI:
         assert "not a language model" in str(model.model_extra)
         with pytest.raises(openai.NotFoundError):
             client.models.retrieve("gpt-4o")
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
         connection.request("GET", "/health")
         assert json.loads(connection.getresponse().read()) == {"status": "ok", "model": MODEL}
         connection.close()
@@ -384,7 +385,7 @@ BAD: dict[str, tuple[bytes, str | None]] = {
 class TestBadRequests:
     def send(self, server: Loopback, raw: bytes) -> tuple[int, Body]:
         """Send bytes as they are."""
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(raw)
             reply = http.client.HTTPResponse(connection)
             reply.begin()
@@ -429,7 +430,7 @@ class TestBadRequests:
     def test_a_client_that_waits_to_be_let_go_on(self, server: Loopback) -> None:
         body = json.dumps(ASKED).encode()
         head = b"POST /v1/chat/completions HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body)
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(head)
             assert connection.recv(99).startswith(b"HTTP/1.1 100")
             connection.sendall(body)
@@ -533,7 +534,7 @@ def test_the_command_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
         process = warm.shared().begin(*words, "--processes", processes, cwd=tmp_path)
         try:
             base = None
-            for _ in range(400):
+            for _ in range(60_000):
                 if (
                     found := re.search(r"^(http://127\.0\.0\.1:\d+/v1) answers", warm.shared().err.read_text())
                 ) is not None:

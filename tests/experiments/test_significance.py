@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from experiments.scoring import significance
 from experiments.scoring.significance import holm, interval, paired, pooled, randomization
 from ner_programs.scoring import Counts
+from tests.effort import soon
 
 
 def rows(n: int, seed: int, right: float = 0.7) -> list[Counts]:
@@ -64,15 +64,14 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, sample
     assert 0 < randomization(sample, other, n=300) == pytest.approx(whole[2], abs=0.05)
 
 
-def test_ten_thousand_resamples_of_a_thousand_rows_take_about_a_second() -> None:
+def test_ten_thousand_resamples_of_a_thousand_rows_are_soon_drawn() -> None:
     a, b = (
         [Counts(c := rng.randint(0, 40), c + rng.randint(0, 90), 60) for _ in range(1000)]
         for rng in map(random.Random, (1, 2))
     )
     for work in (lambda: interval(a), lambda: paired(a, b), lambda: randomization(a, b)):
-        began = time.process_time()
-        work()
-        assert time.process_time() - began < 3, "a second is the aim; three, for a loaded machine"
+        with soon():
+            work()
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=20))

@@ -1,4 +1,3 @@
-import time
 from itertools import pairwise
 
 import pytest
@@ -7,6 +6,7 @@ from hypothesis import strategies as st
 
 from ner_programs.alignment import Alignment, TextIndex, align, align_report, stands_in
 from ner_programs.types import Entity, Mention
+from tests.effort import soon
 
 # Characters that break aligners: brackets and pipes of inline formats, folds that change length, marks, odd blanks.
 ODD = "aAbB12 -+().,|[]<>{}_%\n\t\u00a0\u00df\u0130\u0131\ufb01\u0301\u20dd\u00b2\u00bd\u212b"
@@ -244,7 +244,6 @@ def test_an_lm_in_a_loop_takes_no_more_memory_than_its_text(monkeypatch):
 def test_long_texts_with_many_repeats_stay_fast():
     text = "Pain and more pain in the left knee; no painful hip. " * 200
     said = [Mention(s, "X") for s in ("pain", "left knee", "left kne", "painfull hip", "a") * 60]
-    began = time.process_time()
-    align(text, said, policy="ordered")
-    align(text, said)
-    assert time.process_time() - began < 10
+    with soon():
+        align(text, said, policy="ordered")
+        align(text, said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -107,9 +108,14 @@ class TestEndpoints:
         assert tracked.get_total_tokens()[model]["total_tokens"] == 18
 
     def test_sixteen_at_a_time(self, server: Loopback, model: str) -> None:
-        server.latency = 0.1
-        lm = open_at(server, model)
+        lm = open_at(server, model, timeout=3600)
         lm("warm")
+
+        def all_there(number: int) -> None:  # hangs where fewer are asked at once
+            while server.most_at_once < 16:
+                time.sleep(0.001)
+
+        server.on_request = all_there
 
         async def ask() -> list[Any]:
             return await asyncio.gather(*(lm.acall(f"q{n}") for n in range(24)))
@@ -119,10 +125,10 @@ class TestEndpoints:
             [(lambda question: wide(question), {"question": f"p{n}"}) for n in range(24)]
         )
         assert [s[0] for s in said] == [f"said p{n}" for n in range(24)]
-        assert 12 <= server.most_at_once <= 16
+        assert server.most_at_once == 16
         lm = wide
         assert [s[0] for s in asyncio.run(ask())] == [f"said q{n}" for n in range(24)]
-        assert server.most_at_once <= 16
+        assert server.most_at_once == 16
         assert lm.meter.spent.calls == 49 == len(server.requests)
 
     def test_history_keeps_no_prompt_of_the_client_inside(self, server: Loopback, model: str) -> None:
@@ -176,10 +182,11 @@ class TestEndpoints:
 
     def test_a_time_out_is_retried(self, server: Loopback, model: str) -> None:
         lm = open_at(server, model, timeout=0.15)
-        server.queue = [loopback.slow(0.4)]
-        assert lm("q") == ["said q"] and len(server.requests) == 2
+        lm.meter.retries = 100_000  # a busy machine may be too slow for the first answers, too
+        server.queue = [loopback.slow(3600)]
+        assert lm("q") == ["said q"] and len(server.requests) >= 2
         lm.meter.retries = 0
-        server.queue = [loopback.slow(0.4)]
+        server.queue = [loopback.slow(3600)]
         with pytest.raises((LMTimeoutError, LMTransportError)):
             lm("other")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ from ner_programs.scoring import Counts
 from ner_programs.types import Verdict
 from ner_programs.verifiers.boundary import BoundaryVerifier, build
 from ner_programs.verify import Placed, apply
+from tests.effort import soon
 from tests.ner_programs.drifting import mended, units, verifier
 from tests.ner_programs.support import NASTY, NOTES, PLAIN, annotated, knows, note
 
@@ -66,16 +66,11 @@ DATA = Path(os.environ.get("NERC_DATA") or Path(__file__).parents[3] / "shared" 
 
 @pytest.mark.data
 @pytest.mark.skipif(not (DATA / "corpora").is_dir(), reason=f"no corpora in {DATA}; set NERC_DATA")
-def test_what_it_mends_on_real_abstracts_and_how_fast() -> None:
+def test_what_it_mends_on_real_abstracts() -> None:
     corpus = without_shared(ncbi_disease.build(data=DATA))
     verify = verifier(Pool.of(corpus.train, corpus.unit), ["Disease"])
-    begin = time.thread_time()
-    verify("A disease of the skin.", "", (at("A disease of the skin.", "disease", "Disease"),))
-    assert time.thread_time() - begin < 3
-    texts = units(corpus.dev)
-    begin = time.thread_time()
-    after = [Counts.of(gold, align(text, verify(text, "", gold)[0])) for text, gold in texts]
-    assert (time.thread_time() - begin) / len(texts) < 0.001
+    with soon():
+        after = [Counts.of(gold, align(text, verify(text, "", gold)[0])) for text, gold in units(corpus.dev)]
     assert sum(after, Counts()).f1 >= 0.98
     found, aligned, verified = mended(corpus.dev, verify, seeds=[1])
     assert aligned - found >= 0.05

@@ -89,7 +89,7 @@ def test_a_fresh_process_in_another_folder_finds_the_same(tmp_path: Path) -> Non
     env = {**os.environ, "PYTHONPATH": str(Path(ner_programs.__file__).parents[1])}
     run = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", ELSEWHERE, str(folder)], cwd=elsewhere, env=env, input=text,
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == here

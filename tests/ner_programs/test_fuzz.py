@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections import Counter
 from typing import Any
 
@@ -19,6 +18,7 @@ from ner_programs._suggestions import Suggestions
 from ner_programs.lms._answer import Answer
 from ner_programs.lms._incontext import answer
 from ner_programs.spec import ProgramSpec
+from tests.effort import soon
 from tests.ner_programs.fuzzed import (
     ADAPTERS,
     FORMATS,
@@ -34,7 +34,6 @@ from tests.ner_programs.fuzzed import (
 )
 
 PROMPTS = int(os.environ.get("NERC_FUZZ", "600"))
-pytestmark = pytest.mark.timeout(120 + PROMPTS // 2)
 BULKY = 200  # one prompt in so many has a line of up to a megabyte
 
 
@@ -102,7 +101,6 @@ def ask_engine(ask: Ask) -> Answer | None:
 def test_prompts_of_every_sort_are_answered(stage: str) -> None:
     rng = random.Random(stage)
     counts: Counter[str] = Counter()
-    slowest = (0.0, 0)
     for number in range(max(20, PROMPTS // len(STAGES))):
         ask = well_formed(stage, rng)
         whole = rng.random() < 0.4
@@ -110,10 +108,8 @@ def test_prompts_of_every_sort_are_answered(stage: str) -> None:
             ask = damaged(ask, well_formed(rng.choice(STAGES), rng), rng)
             if rng.randrange(BULKY) == 0:
                 ask = bulky(ask, rng, 10 ** rng.choice((4, 5, 6)))
-        began = time.perf_counter()
         try:
             said = ask_engine(ask)
-            slowest = max(slowest, (time.perf_counter() - began, number))
             if whole and stage in PROPOSALS:
                 assert said is not None and isinstance(proposed(ask, said.text), str)
                 counts["said"] += bool(proposed(ask, said.text))
@@ -124,17 +120,16 @@ def test_prompts_of_every_sort_are_answered(stage: str) -> None:
         except Exception as error:
             raise AssertionError(f"prompt {number} of {stage}{'' if whole else ', damaged'}: {error!r}") from error
         counts["whole" if whole else "damaged"] += 1
-    print(f"{stage}: {dict(counts)}, the slowest {slowest[0]:.2f} s (prompt {slowest[1]})")
     assert counts["whole"] and counts["damaged"] and counts["said"] > counts["whole"] / 5
     assert stage in PROPOSALS or counts["damaged, and still asked"]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("word", ["x ", "pain-"])
 def test_a_mention_of_thousands_of_words_takes_no_time_by_their_square(word: str) -> None:
     labels, text = (Label("problem"),), (word * 15_000).strip()
     form = codec_of("tagged", labels)
     system = prompt.render([("", "Find."), ("labels", prompt.render_labels(labels)), ("answer", form.describe())])
     asked = prompt.render([("text", text)])
-    said = ask_engine(Ask("tagged", system, (asked, form.write(text, [Mention(text, "problem", 0)]), asked)))
+    with soon():
+        said = ask_engine(Ask("tagged", system, (asked, form.write(text, [Mention(text, "problem", 0)]), asked)))
     assert said is not None and form.read(said.text).unreadable == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -22,6 +21,7 @@ from ner_programs.lms._crf import Span
 from ner_programs.lms._guidance import obey
 from ner_programs.lms._incontext import answer
 from ner_programs.types import Label
+from tests.effort import soon
 from tests.ner_programs.support import LABELS, NASTY, TEXTS
 
 NAMES = (*LABELS, "name", "end of", "a. b", "part", "Article", "start")
@@ -245,20 +245,19 @@ def test_the_next_line_may_take_a_rule_back() -> None:
 
 def test_a_page_of_nonsense_is_read_in_no_time() -> None:
     """What a note or an optimizer puts into an instruction must not hang the engine."""
-    began = time.process_time()
-    for text in (
-        '"' * 20_000,
-        "problem " * 3000,
-        "leave out " + "what that which is " * 3000,
-        "' a" * 7000,
-        "- x\n" * 5000,
-        "mark 'a " * 5000,
-        'as "problem" ' * 5000,
-    ):
-        assert parse(text, ("problem",)).rules == ()
-    span = "severe" + " , ," * 3000 + " severe"
-    obey(span, [Span(0, len(span), "problem", 0.5)], parse('Leave out "severe" at the start and end of a mention.'))
-    assert time.process_time() - began < 5
+    with soon():
+        for text in (
+            '"' * 20_000,
+            "problem " * 3000,
+            "leave out " + "what that which is " * 3000,
+            "' a" * 7000,
+            "- x\n" * 5000,
+            "mark 'a " * 5000,
+            'as "problem" ' * 5000,
+        ):
+            assert parse(text, ("problem",)).rules == ()
+        span = "severe" + " , ," * 3000 + " severe"
+        obey(span, [Span(0, len(span), "problem", 0.5)], parse('Leave out "severe" at the start and end of a mention.'))
 
 
 def test_the_built_in_instruction_and_prose_count_as_nothing() -> None:

@@ -87,10 +87,16 @@ class TestCalls:
         failing = True
 
         def script(request: Request) -> str:
-            time.sleep(0.05)
+            while failing and waiting() < 7:
+                time.sleep(0.001)
             if failing:
                 raise LMInvalidRequestError("no", model="m")
             return "now"
+
+        def waiting() -> int:
+            """Return how many others wait for the answer that is under way."""
+            (flight,) = lm.meter.account.under_way.values()
+            return len(flight._condition._waiters)
 
         lm, backend = lm_of(script)
         said = at_once([lambda: lm("question")] * 8)
@@ -240,11 +246,13 @@ class TestBudgets:
         self, budget: Budget, stop: type[BaseException]
     ) -> None:
         """Eight at once, before any answer is seen: nothing but max_tokens says how long they will be."""
-        together = threading.Barrier(2)  # breaks if only one request is under way at a time
+        together = threading.Barrier(2)  # hangs if only one request is under way at a time
 
         def script(request: Request) -> str:
+            if backend.requests[2:]:
+                together.abort()  # a third request is one too many, and finds no other to wait with
             with suppress(threading.BrokenBarrierError):
-                together.wait(0.5)
+                together.wait()
             return "x" * 20_000
 
         lm, backend = lm_of(script, max_tokens=5000)

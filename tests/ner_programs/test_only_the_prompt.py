@@ -194,9 +194,7 @@ def fresh() -> tuple[list[Any], dict[str, str | None]]:
     lines = "".join(json.dumps([p.system, p.turns]) + "\n" for p in PROMPTS)
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", CHILD]
-    run = subprocess.run(
-        command, env=env, cwd="/", input=lines, capture_output=True, text=True, timeout=60, check=False
-    )
+    run = subprocess.run(command, env=env, cwd="/", input=lines, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     *said, loaded = (json.loads(line) for line in run.stdout.splitlines())
     return said, loaded

@@ -1,4 +1,3 @@
-import time
 from itertools import pairwise
 
 import pytest
@@ -98,8 +97,7 @@ def test_a_window_is_within_its_size_or_one_sentence(text, size):
     assert all(u.end - u.start <= size or u in sentences for u in split(text, "window", size=size))
 
 
-def test_single_sentences_are_fast():
+def test_single_sentences_are_not_shown_to_the_splitter(monkeypatch):
     lines = [f"Mutation {i} of the gene causes a disease of the liver in 3.5 % of cases ." for i in range(2000)]
-    began = time.process_time()
+    monkeypatch.setattr("ner_programs.units.segmenter", None)
     assert all(len(split(line)) == 1 for line in lines)
-    assert (time.process_time() - began) / len(lines) < 200e-6  # about 5 µs; the bound leaves room for busy machines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +25,7 @@ from ner_programs.types import HeldOut
 from optimizers._conventions import Conventions, Use
 from optimizers._feedback import LIMIT, feedback, gepa_metric, simba_metric
 from tests import tiny
+from tests.effort import soon
 from tests.ner_programs.support import Prompt, Scripted
 
 TEXT = "Since Tuesday severe chest pain; aspirin for the cold, no fever of unknown origin."
@@ -229,15 +229,13 @@ def test_it_is_short_and_quick_and_always_the_same() -> None:
     told = [
         feedback(text, g, said(*a), conventions=known, exclude=("d0",)) for g, a in halves
     ]  # counts every string once
-    start = time.process_time()
-    again = [feedback(text, g, said(*a), conventions=known, exclude=("d0",)) for g, a in halves]
-    seconds = time.process_time() - start
+    with soon():
+        again = [feedback(text, g, said(*a), conventions=known, exclude=("d0",)) for g, a in halves]
     assert again == told
     assert [
         feedback(text, g, said(*a), conventions=Conventions.of(train), exclude=("d0",)) for g, a in halves[:2]
     ] == told[:2]
     assert sum(map(len, told)) / len(told) < 1000
-    assert seconds / len(halves) < 0.005, "measured: below a millisecond"
 
 
 # The metrics
