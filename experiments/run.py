@@ -40,7 +40,6 @@ def run(
     """Compile a program as `spec` says, score it, track it in MLflow (as `name`) and save its bundle under `home`.
 
     `within` makes it a part of another run; a part has a bundle only where it was compiled.
-
     A run that was killed goes on where it stopped: the same spec, corpus, knowledge base and version find its work again, and
     no call that was answered is sent a second time.
     """
