@@ -1,5 +1,6 @@
 """Runs side by side: the figures are those of the paired bootstrap on the stored rows."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from experiments.scoring.significance import FEWEST, holm, interval, paired, ran
 from ner_programs.scoring import Counts
 from tests.experiments.conftest import Place
 
+BARE = SimpleNamespace(data=SimpleNamespace(metrics={}, params={}))
 COST = {"lm_calls": 1.0, "prompt_tokens": 1.0, "answer_tokens": 1.0, "seconds": 1.0}
 
 
@@ -106,7 +108,7 @@ def test_terminal_page_and_json_say_the_same_of_a_difference(
 ) -> None:
     comparison = compared(documents, wrong, p_holm)
     assert comparison.as_dict()["runs"][1]["difference"]["verdict"] == said
-    table, page = on_terminal(comparison_table(comparison)), comparison_page.rendered(comparison)
+    table, page = on_terminal(comparison_table(comparison)), comparison_page.rendered(comparison, None, [BARE, BARE])
     row = next(line for line in table.splitlines() if "other" in line)
     assert ("*" in row) == ('<tr class="worse">' in page) == (said == "worse")
     few = said == "too few to tell"
