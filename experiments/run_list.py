@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments._errors import TrackingError
+from experiments.stores import is_whole
 
 _FINISHED = """
 SELECT runs.run_uuid AS run_id, experiments.name AS experiment, runs.name AS name, metric.value AS dev_f1
@@ -24,10 +25,15 @@ LIMIT 1000
 def list_runs(home: Path) -> list[dict[str, Any]]:
     """Return the finished programs of all experiments, newest first; `tracking.find_runs` finds those of one.
 
-    Raises TrackingError where the database cannot be read.
+    Half a store, which holds none, is set aside as whoever opens it does. Raises TrackingError where the database cannot be read.
     """
     file = home / "mlflow.db"
     if not file.is_file():
+        return []
+    if not is_whole(file):
+        from experiments.tracking import open_store
+
+        open_store(home)
         return []
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as store:

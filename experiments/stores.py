@@ -9,7 +9,6 @@ import sqlite3
 from pathlib import Path
 
 import typer
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 SIDES = ("", "-journal", "-wal", "-shm")
 """What sqlite adds to the name of a file for the files beside it."""
@@ -47,6 +46,10 @@ def is_whole(file: Path) -> bool:
 
 
 def _make(file: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import (
+        SqlAlchemyStore,
+    )  # it takes seconds, and a whole store needs none of it
+
     beside = file.with_name(f".{file.name}.new")
     for side in SIDES:
         beside.with_name(beside.name + side).unlink(missing_ok=True)  # of one that was killed
