@@ -25,7 +25,7 @@ LIMIT 1000
 def list_runs(home: Path) -> list[dict[str, Any]]:
     """Return the finished programs of all experiments, newest first; `tracking.find_runs` finds those of one.
 
-    Half a store, which holds none, is set aside as whoever opens it does. Raises TrackingError where the database cannot be read.
+    Half a store, which holds none, is set aside. Raises TrackingError where the database cannot be read.
     """
     file = home / "mlflow.db"
     if not file.is_file():

@@ -7,8 +7,8 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 BACKSTOP = 1800
-MEASURES = re.compile(r"\b(perf_counter|process_time|thread_time|monotonic)(_ns)?\(|mark\.timeout")
-PATIENCE = re.compile(r"\btimeout=(\d[\d_.]*)|\.(?:wait|join|result)\((\d[\d_.]*)\)")
+MEASURES = re.compile(r"\b(perf_counter|process_time|thread_time|monotonic)(_ns)?\(")
+PATIENCE = re.compile(r"\btimeout[=(](\d[\d_.]*)|\.(?:wait|join|result)\((\d[\d_.]*)\)")
 ASKS = re.compile(r"\bopen_(?:lm|at)\(")  # how long an LM is waited for is what such a test is about
 
 
