@@ -11,8 +11,8 @@ from experiments.compare import Comparison, Row
 from experiments.estimate import Estimate
 from experiments.scores import Result
 from experiments.scoring.evaluation import Evaluation
-from ner_programs.answers import NO_ANSWERS
 from experiments.scoring.significance import Difference, Verdict
+from ner_programs.answers import NO_ANSWERS
 
 
 def result_table(result: Result, engine: str) -> Table:
