@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from experiments._errors import SpecError
 from experiments.corpora._base import Corpus, flatten
 from experiments.spec import Knowledge
 from kb import Concept, KnowledgeBase, Relation, Source, open_kb, write_kb
-from kb._errors import KnowledgeError
 from kb.merging import merge
 from kb.sources import gazetteer
 from kb.store import VERSION
@@ -29,6 +29,7 @@ from ner_programs.components import module, resolve
 
 Surfaces = Sequence[tuple[str, str]]  # mentions and their labels
 FROM_TRAIN = "concepts that are mentions of train"
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
 _OF_TRAIN = {"name": "gazetteer"}  # without a path: of the train documents of the run itself
 
 
@@ -60,9 +61,9 @@ def knowledge_base(spec: Knowledge, corpus: Corpus, data: Path, home: Path) -> t
     known = store / f"{_key(opened, spec.merge)}.source"
     with FileLock(store / ".lock"):
         try:
-            folder = store / known.read_text().strip()
+            folder = store / _FINGERPRINT.fullmatch(known.read_text().strip())[0]  # type: ignore[index]
             return open_kb(folder), folder
-        except (OSError, KnowledgeError):  # not built yet, or damaged since
+        except (OSError, TypeError, ValueError):  # not built yet, or damaged since
             kb = build(opened, spec.merge)
         folder = write_kb(kb, store / kb.fingerprint)
         known.write_text(f"{kb.fingerprint}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
+from kb import _cache
 
 
 def data_directory(given: Path | None = None) -> Path:
@@ -16,9 +16,7 @@ def data_directory(given: Path | None = None) -> Path:
 
 def cache() -> Path:
     """Return nerc's folder in the user's cache (NERC_CACHE moves it); only the user can read what is in it."""
-    folder = Path(os.environ.get("NERC_CACHE") or platformdirs.user_cache_dir("nerc")).absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
+    return _cache.folder()
 
 
 def answers(corpus: str, fingerprint: str) -> Path:

@@ -6,19 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments import settings
 from experiments._errors import SpecError
 from ner_programs.components import check_name
-
-Component = dict[str, Any]
+from ner_programs.spec import Component
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Task(_Table):
@@ -64,9 +63,9 @@ class Answering(_Table):
     model: str
     api_base: str | None = None
     api_version: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    timeout: float | None = None
+    temperature: float | None = Field(default=None, ge=0, le=10)
+    max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
+    timeout: float | None = Field(default=None, gt=0, le=86_400)
     price: dict[str, float] | None = None
     logprobs: bool | None = None
     path: Path | None = None
@@ -85,8 +84,8 @@ class Model(Answering):
     """
 
     model: str = "offline"
-    concurrency: int | None = Field(default=None, ge=1)
-    retries: int = Field(default=4, ge=0)
+    concurrency: int | None = Field(default=None, ge=1, le=10_000)
+    retries: int = Field(default=4, ge=0, le=1000)
     allow_hosts: list[str] = []
     record: Path | None = None
     prompt: Role | None = None
@@ -114,7 +113,7 @@ class RunSpec(_Table):
     """
 
     name: str = Field(min_length=1, pattern=r"^\w[\w.-]*$")
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=1 << 32)
     corpus: Component
     labels: dict[str, str] = {}
     task: Task = Task()

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from mmap import mmap
 
 from kb._pack import Pack
 from kb.names import Filter
 
-# The other sections (names, ways from strings to numbers, relations backwards) follow from these and the filter.
-CONTENT = (
-    "ids.text", "ids.starts", "titles.text", "titles.starts", "types.text", "types.starts", "type", "details.text",
-    "details.starts", "kinds.text", "kinds.starts", "out.starts", "out.kind", "out.end",
-)  # fmt: skip
-WHOLE = 1 << 25  # bytes: a file up to this size is read throughout when it is opened, which takes less than 0.1 s
-_BLOCK, _BLOCKS = 1 << 12, 1 << 8  # of a larger one so many blocks, evenly spread, the first and the last among them
+
+def fingerprint(pack: Pack, keep: Filter, block: str | None = None) -> str:
+    """16 hexadecimal digits over all that a knowledge base answers from; `block` is the digest of its block, if known."""
+    return sealed({
+        "block": block or digest(pack.block), "sections": sections(pack), "filter": filter_options(keep),
+    })  # fmt: skip
 
 
-def fingerprint(pack: Pack, keep: Filter) -> str:
-    """16 hexadecimal digits over everything that changes what a knowledge base answers."""
-    return sealed({"content": [digest(pack.section(name)) for name in CONTENT], "filter": filter_options(keep)})
+def sections(pack: Pack) -> list[list[object]]:
+    """Name, kind, begin and size of every section, as JSON can hold them."""
+    return [[name, kind, begin, size] for name, (begin, size, kind) in pack.places.items()]
 
 
 def filter_options(keep: Filter) -> dict[str, object]:
@@ -33,14 +32,6 @@ def sealed(data: object) -> str:
     return digest(json.dumps(data, sort_keys=True).encode())[:16]
 
 
-def digest(content: bytes | memoryview) -> str:
+def digest(content: bytes | mmap) -> str:
     """SHA-256, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
-
-
-def probe(read: Callable[[int, int], bytes], size: int) -> str:
-    """A digest of what `read(begin, end)` gives: of all up to `WHOLE` bytes, else of blocks that show most damage."""
-    if size <= WHOLE:
-        return digest(read(0, size))
-    begins = (number * (size - _BLOCK) // (_BLOCKS - 1) for number in range(_BLOCKS))
-    return digest(b"".join(read(begin, begin + _BLOCK) for begin in begins))

@@ -63,4 +63,6 @@ def walk(ways: Sequence[tuple[bool, Edges]], start: int, hops: int, kinds: Seque
                         seen.add(end)
                         further.append((end, (*path, (kind, end, out))))
         yield from (path for _, path in further)
+        if not further:
+            return
         level = further

@@ -8,7 +8,7 @@ import numpy as np
 
 from kb._packing import Numbers, Packer, starts_of
 from kb._tokens import normalise, spelling
-from kb.names import FREE, UNSOUGHT, Filter
+from kb.names import FREE, LONGEST, UNSOUGHT, Filter
 
 
 class Naming:
@@ -34,7 +34,7 @@ class Naming:
         short = sum(map(str.isalnum, normal)) <= keep.own_case
         own = spelling(name) if short else ""
         general = normal in self._stop and not own.isupper()
-        if general or len(normal) < keep.shortest or not any(map(str.isalpha, normal)):
+        if general or len(normal) < keep.shortest or not any(map(str.isalpha, normal)) or normal.count(" ") >= LONGEST:
             return UNSOUGHT
         return 1 + self._spellings.setdefault(own, len(self._spellings)) if short else FREE
 

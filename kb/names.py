@@ -23,6 +23,7 @@ GENERAL = frozenset(
     was""".split()  # noqa: SIM905 - fifty lines otherwise
 )
 FREE, UNSOUGHT = 0, 0xFFFF_FFFF  # how an entry is found; see NameIndex
+LONGEST = 200  # tokens of a name that is looked for: nobody writes a longer one word for word
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A knowledge base as a folder: a header to read and one file to map into memory. No pickle, same bytes for same content.
 
-`kb.json` says what there is and where in `kb.bin` each section lies (`kb/_pack.py`), with digests. Opening checks the header
-against itself, the size of `kb.bin`, and a probe of its content: all of it up to 32 MiB, else 256 blocks of 4 KiB spread
-over it. `check` reads everything.
+`kb.json` says what there is and where in `kb.bin` each section lies (`kb/_pack.py`), with the digest of that file. A folder may
+come from anybody: the header is held against a schema (`kb/_schema.py`), and `kb.bin` against its digest and for sections that
+fit together (`kb/_sections.py`), once; then the file is remembered (`kb/_verified.py`) and opens in milliseconds.
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ import shutil
 import uuid
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from kb._digest import digest, filter_options, probe, sealed
+from kb import _verified
+from kb._digest import digest, filter_options, fingerprint, sealed, sections
 from kb._errors import KnowledgeError
+from kb._files import content, opened
 from kb._pack import Pack
 from kb.graph import KnowledgeBase
 from kb.names import Filter
 
+if TYPE_CHECKING:
+    from kb._schema import Header
+
 FORMAT = "nerc knowledge base"
-VERSION = 2  # of the files here and of the normal forms in them (kb/_tokens.py)
+VERSION = 3  # of the files, of the sections in them, and of the normal forms in those (kb/_tokens.py)
 HEADER, DATA = "kb.json", "kb.bin"
+_LONGEST = 1 << 24  # bytes of a header
 
 
 def write(kb: KnowledgeBase, folder: str | Path) -> Path:
@@ -50,39 +56,49 @@ def write(kb: KnowledgeBase, folder: str | Path) -> Path:
 def open_kb(folder: str | Path) -> KnowledgeBase:
     """Open what `write` wrote; it is mapped into memory, so that many processes share it and only what is used is read.
 
-    Raises KnowledgeError if the folder is missing, of another version, or damaged as far as a look at it can tell; the
-    head of this file says which look, and `check` takes a longer one.
+    The first time all of it is read and checked. Raises KnowledgeError if the folder is missing, of another version,
+    damaged, or holds what no knowledge base can.
     """
-    folder = Path(folder)
-    header = _header(folder)
-    try:
-        options = header["filter"]
-        keep = Filter(frozenset(options["stop"]), options["shortest"], options["own_case"])
-        with (folder / DATA).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != header["size"]:
-                raise KnowledgeError(f"{DATA} has {size} bytes, not {header['size']}")
-            if probe(lambda begin, end: _read(file, begin, end), size) != header["probe"]:
-                raise KnowledgeError(f"{DATA} is not what was written")
-            block = mmap(file.fileno(), 0, access=ACCESS_READ)
-        pack = Pack(block, {name: (begin, length, kind) for name, kind, begin, length, _ in header["sections"]})
-        return KnowledgeBase.read(pack, keep, header["report"], header["fingerprint"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise KnowledgeError(f"{folder}: damaged knowledge base ({error}); build it again") from None
-
-
-def _read(file: BinaryIO, begin: int, end: int) -> bytes:
-    """Read, not through the map: a look at one page of it maps those around it too, a hundred megabytes in all."""
-    file.seek(begin)
-    return file.read(end - begin)
+    return _opened(Path(folder), anew=False)
 
 
 def check(folder: str | Path) -> None:
-    """Read all of a folder and raise KnowledgeError if any of it is not as it was written; a second per gigabyte or two."""
-    pack = open_kb(folder).pack
-    for name, *_, written in _header(Path(folder))["sections"]:
-        if digest(pack.section(name)) != written:
-            raise KnowledgeError(f"{folder}: damaged knowledge base ({name} is not what was written); build it again")
+    """Read all of a folder, remembered or not, and raise KnowledgeError if any of it is not as it was written."""
+    _opened(Path(folder), anew=True)
+
+
+def digest_of(folder: Path) -> str:
+    """The digest of `kb.bin`, as the header has it; raises KnowledgeError where there is no header that fits."""
+    return _header(folder)[0].sha256
+
+
+def _opened(folder: Path, *, anew: bool) -> KnowledgeBase:
+    header, written = _header(folder)
+    keep = Filter(frozenset(header.filter.stop), header.filter.shortest, header.filter.own_case)
+    try:
+        with opened(folder / DATA, header.size) as file:
+            about = os.fstat(file.fileno())
+            if about.st_size != header.size:
+                raise KnowledgeError(f"{DATA} has {about.st_size} bytes, not {header.size}")
+            block = mmap(file.fileno(), 0, access=ACCESS_READ)
+        pack = Pack(block, {name: (begin, size, kind) for name, kind, begin, size in header.sections})
+        if fingerprint(pack, keep, header.sha256) != header.fingerprint:
+            raise KnowledgeError(f"the fingerprint in {HEADER} is not that of its content")
+        if anew or not _verified.is_known(about, written):
+            _verify(pack, header)
+            _verified.remember(about, written)
+        return KnowledgeBase.read(pack, keep, header.report, header.fingerprint)
+    except (OSError, ValueError) as error:
+        message = str(error) if isinstance(error, KnowledgeError) else f"{DATA}: {error}"
+        raise KnowledgeError(f"{folder}: damaged knowledge base ({message}); build it again") from None
+
+
+def _verify(pack: Pack, header: Header) -> None:
+    if digest(pack.block) != header.sha256:
+        raise KnowledgeError(f"{DATA} is not what was written")
+    from kb._sections import check_sections  # imports numpy: a third of a second that a remembered file does without
+
+    check_sections(pack)
 
 
 def _holds(folder: Path, header: bytes) -> bool:
@@ -100,9 +116,12 @@ def _holds(folder: Path, header: bytes) -> bool:
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder has the header of a knowledge base, of whatever version."""
+    from kb._schema import Head
+
     try:
-        return bool(json.loads((folder / HEADER).read_bytes())["format"] == FORMAT)
-    except (OSError, ValueError, LookupError, TypeError):
+        Head.model_validate_json(content(folder / HEADER, _LONGEST))
+        return True
+    except ValueError:
         return False
 
 
@@ -120,36 +139,39 @@ def _put(temporary: Path, folder: Path, header: bytes) -> None:
 
 
 def _made(kb: KnowledgeBase) -> bytes:
-    """The header of a knowledge base. Its seal is over all the rest, its fingerprint over digests that stand in it."""
-    pack = kb.pack
-    rows = [[name, kind, begin, size, digest(pack.section(name))] for name, (begin, size, kind) in pack.places.items()]
+    """The header of a knowledge base. Its seal is over all the rest."""
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "fingerprint": kb.fingerprint,
         "filter": filter_options(kb.filter),
         "report": dict(kb.report),
-        "size": len(pack.block),
-        "probe": probe(lambda begin, end: pack.block[begin:end], len(pack.block)),
-        "sections": rows,
+        "size": len(kb.pack.block),
+        "sha256": digest(kb.pack.block),
+        "sections": sections(kb.pack),
     }
     header["seal"] = sealed(header)
     return (json.dumps(header, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _header(folder: Path) -> Any:
-    """The header of a folder, checked against itself."""
-    path = folder / HEADER
-    if not path.is_file():
+def _header(folder: Path) -> tuple[Header, bytes]:
+    """The header of a folder, checked against the schema and against itself, and its bytes."""
+    from kb._schema import Head, Header, problem  # imports pydantic, which importing kb does without
+
+    if not (folder / HEADER).is_file():
         raise KnowledgeError(f"{folder}: no knowledge base is here ({HEADER} is missing)")
     try:
-        header = json.loads(path.read_bytes())
-        version = header["version"]
-    except (OSError, ValueError, LookupError, TypeError):
-        raise KnowledgeError(f"{folder}: damaged knowledge base ({HEADER} cannot be read); build it again") from None
-    if version != VERSION:
-        message = f"{folder}: knowledge base of version {version!r}, this nerc reads {VERSION}; build it again"
-        raise KnowledgeError(message)
-    if header.get("seal") != sealed({key: value for key, value in header.items() if key != "seal"}):
+        written = content(folder / HEADER, _LONGEST)
+        version = Head.model_validate_json(written).version
+        if version != VERSION:
+            raise KnowledgeError(
+                f"{folder}: knowledge base of version {version}, this nerc reads {VERSION}; build it again"
+            )
+        header = Header.model_validate_json(written)
+    except KnowledgeError:
+        raise
+    except ValueError as error:
+        raise KnowledgeError(f"{folder}: damaged knowledge base ({HEADER}: {problem(error)}); build it again") from None
+    if header.seal != sealed(header.model_dump(mode="json", exclude={"seal"})):
         raise KnowledgeError(f"{folder}: damaged knowledge base ({HEADER} is not what was written); build it again")
-    return header
+    return header, written

@@ -2,7 +2,8 @@
 
 `program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
 `pool.jsonl` the labelled texts that its selector shows or its verifier learns from, `index/` their vectors where a neural
-encoder made some, `kb/` the knowledge base (or only its fingerprint, for licensed sources).
+encoder made some, `kb/` the knowledge base (or only its fingerprint, for licensed sources), `manifest.json` the digest of
+every file. A bundle may come from anybody: no other file is read, and what a file says must fit `_bundle_schema`.
 """
 
 from __future__ import annotations
@@ -11,26 +12,28 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import dspy
-from pydantic import ValidationError
 
 from kb import KnowledgeBase, open_kb, write_kb
+from kb._schema import problem
+from ner_programs import _bundle_schema as schema
+from ner_programs._bundle_files import MANIFEST, Files, read, write, write_manifest
 from ner_programs._errors import BundleError, ComponentError, LMSetupError
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.demos._arrays import read as read_array
 from ner_programs.demos._arrays import write as write_arrays
 from ner_programs.program import NERProgram
-from ner_programs.spec import ProgramSpec
 from ner_programs.types import Mention
 
-LAYOUT = 1
-PARTS = {"program.json", "state.json", "pool.jsonl", "index", "kb"}
+LAYOUT = 2
+PARTS = {MANIFEST, "program.json", "state.json", "pool.jsonl", "index", "kb"}
+ORIGIN = frozenset({"id", "document", "group"})  # of a demonstration, beside the fields of its predictor
 
 
 def save(
@@ -46,7 +49,8 @@ def save(
     `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
     `kb="reference"` leaves the knowledge base out and records its fingerprint only. A `private`
     bundle can be opened by its owner alone (default: as `program.private` says). Raises BundleError where anything but
-    a bundle is in `folder`, and for a verify stage that the spec does not name, since nothing could build it again.
+    a bundle is in `folder`, for a verify stage that the spec does not name, since nothing could build it again, and for what
+    could not be loaded again.
     """
     folder = Path(folder).absolute()
     if program.verify is not None and program.spec.verify is None:
@@ -57,7 +61,7 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        manifest = {
+        about = {
             "layout": LAYOUT,
             "nerc": version("nerc"),
             "dspy": version("dspy"),
@@ -66,8 +70,8 @@ def save(
             "kb": None if program.kb is None else {"fingerprint": program.kb.fingerprint, "carried": kb == "carry"},
             "spec": program.spec.model_dump(),
         }
-        _write(draft / "program.json", manifest)
-        _write(draft / "state.json", state_of(program))
+        write(draft / "program.json", about)
+        write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
             needed = program.spec.demos or _learns(getattr(program.verify, "verifier", None))
             lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
@@ -76,7 +80,9 @@ def save(
             write_arrays({index: program.pool.arrays[index]}, draft / "index")
         if program.kb is not None and kb == "carry":
             _carry(program.kb, kb_folder, draft / "kb")
-        if not manifest["private"]:
+        write_manifest(draft)
+        _contents(draft)
+        if not about["private"]:
             draft.chmod(0o777 & ~_umask())
         _replace(draft, folder)
     finally:
@@ -92,50 +98,47 @@ def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence
     """
     folder = Path(folder)
     trust = (trust,) if isinstance(trust, str) else trust
-    manifest = _read(folder / "program.json")
-    if manifest.get("layout") != LAYOUT:
-        raise BundleError(
-            f"{folder}: written by nerc {manifest.get('nerc')} in layout {manifest.get('layout')}, not {LAYOUT}"
-        )
+    about, files, state, pool = _contents(folder)
     try:
-        spec, wants, known = ProgramSpec.model_validate(manifest["spec"]), dict(manifest["lm"]), manifest["kb"]
-        wanted = None if known is None else str(known["fingerprint"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"{folder / 'program.json'}: not a program that this version of nerc can build: {_line(error)}"
-        ) from error
-    try:
-        program = spec.build(_knowledge(folder, wanted, kb), _pool(folder), trust=trust)
-        set_state(program, _read(folder / "state.json"))
-    except (BundleError, ComponentError, LMSetupError):
+        program = about.spec.build(_knowledge(files, about.kb, kb), pool, trust=trust)
+        set_state(program, state)
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error}") from None
+    except (ComponentError, LMSetupError):
         raise
     except ValueError as error:  # what kb has to say
         raise BundleError(f"{folder}: {_line(error)}") from error
-    program.wants, program.private = wants, bool(manifest.get("private"))
+    program.wants, program.private = about.lm.model_dump(exclude_unset=True), about.private
     return program
+
+
+def lacks(folder: Path) -> str | None:
+    """Return the fingerprint of the knowledge base that a bundle needs and that is not in its folder, if there is one."""
+    known = _about(folder).kb
+    return None if known is None or (known.carried and (folder / "kb").exists()) else known.fingerprint
 
 
 def state_of(program: dspy.Module) -> dict[str, Any]:
     """Return what optimizers change: each predictor's instructions and demonstrations, as plain data."""
     return {
-        name: {"instructions": p.signature.instructions, "demos": [_plain(d) for d in p.demos]}
+        name: {"instructions": p.signature.instructions, "demos": [_plain(d, p) for d in p.demos]}
         for name, p in program.named_predictors()
     }
 
 
 def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
-    """Put back what `state_of` returned; raises BundleError if the predictors are not the same."""
+    """Put back what `state_of` returned; raises BundleError if the predictors, or their fields, are not the same."""
     predictors = dict(program.named_predictors())
     if predictors.keys() != state.keys():
         raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
-    try:
-        for name, predictor in predictors.items():
-            predictor.signature = predictor.signature.with_instructions(str(state[name]["instructions"]))
-            demos = [dspy.Example(**d) for d in state[name]["demos"]]
-            filled = isinstance(program, NERProgram)
-            predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
-    except (KeyError, TypeError) as error:
-        raise BundleError(f"the state of predictor {name!r} is damaged: {_line(error)}") from error
+    for name, predictor in predictors.items():
+        predictor.signature = predictor.signature.with_instructions(state[name]["instructions"])
+        known = ORIGIN.union(predictor.signature.fields)
+        if odd := [field for d in state[name]["demos"] for field in d if field not in known]:
+            raise BundleError(f"the state of predictor {name!r}: it has no field {odd[0][:100]!r}")
+        demos = [dspy.Example(**d) for d in state[name]["demos"]]
+        filled = isinstance(program, NERProgram)
+        predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
 
 
 def _learns(verifier: Any) -> bool:
@@ -143,22 +146,67 @@ def _learns(verifier: Any) -> bool:
     return verifier is not None and (hasattr(verifier, "pool") or _learns(getattr(verifier, "of", None)))
 
 
-def _plain(demo: Any) -> dict[str, Any]:
+def _plain(demo: Any, predictor: dspy.Predict) -> dict[str, Any]:
     """Return a demonstration's fields, but for what only training needs and what can be made again.
 
-    Knowledge lines are made again when a bundle is loaded: they may be strings of a licensed knowledge base.
+    Knowledge lines are made again when a bundle is loaded: they may be strings of a licensed knowledge base. The place of a
+    mention is left out where the text does not have it there, as a model's answer may say.
     """
-    return {k: v for k, v in dict(demo).items() if k not in ("entities", "exclude", "augmented", "knowledge")}
+    known = ORIGIN.union(predictor.signature.fields) - {"knowledge"}
+    fields = {k: v for k, v in dict(demo).items() if k in known}
+    text, mentions = fields.get("text"), fields.get("mentions")
+    if isinstance(text, str) and isinstance(mentions, list):
+        fields["mentions"] = [_placed(m, text) for m in mentions]
+    return fields
 
 
-def _knowledge(folder: Path, wanted: str | None, given: KnowledgeBase | None) -> KnowledgeBase | None:
+def _placed(mention: Any, text: str) -> Any:
+    start = mention.get("start") if isinstance(mention, dict) else None
+    stands = start is None or (start >= 0 and text.startswith(str(mention.get("text")), start))
+    return mention if stands else {k: v for k, v in mention.items() if k != "start"}
+
+
+def _about(folder: Path) -> schema.ProgramFile:
+    """Return what `program.json` says, if it is of this layout."""
+    file = folder / "program.json"
+    try:
+        said = schema.plain(read(folder, "program.json"))
+        layout = said.get("layout") if isinstance(said, dict) else None
+        if isinstance(layout, int) and layout != LAYOUT:
+            raise BundleError(f"{folder}: written by nerc {said.get('nerc')!s:.40} in layout {layout}, not {LAYOUT}")
+        return schema.checked(schema.ProgramFile, said)
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{file}: not a program that this version of nerc can build: {problem(error)}") from None
+
+
+def _contents(folder: Path) -> tuple[schema.ProgramFile, Files, dict[str, Any], Pool]:
+    """Return all that a bundle says but its knowledge base; BundleError names the first file that is not right."""
+    about = _about(folder)
+    files, labels = Files(folder), about.spec.labels
+    files.content("program.json")
+    if (about.kb is not None and about.kb.carried) != ("kb/kb.bin" in files.digests):
+        raise BundleError(f"{folder / MANIFEST}: program.json says otherwise whether a knowledge base is carried")
+    try:
+        state = schema.plain(files.content("state.json"))
+        schema.checked(schema.StateFile, {"predictors": state}, labels)
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{folder / 'state.json'}: {problem(error)}") from None
+    return about, files, state, _pool(files, labels)
+
+
+def _knowledge(files: Files, wanted: schema.KnowledgeRef | None, given: KnowledgeBase | None) -> KnowledgeBase | None:
     if wanted is None:
         return None
-    kb = open_kb(folder / "kb") if given is None and (folder / "kb").is_dir() else given
+    carried = files.knowledge() if given is None else None
+    kb = open_kb(carried) if carried is not None else given
     if kb is None:
-        raise BundleError(f"{folder} does not carry its knowledge base {wanted}; give it with load(..., kb=)")
-    if kb.fingerprint != wanted:
-        raise BundleError(f"{folder} was compiled with knowledge base {wanted}, not {kb.fingerprint}")
+        raise BundleError(f"it does not carry its knowledge base {wanted.fingerprint}; give it with load(..., kb=)")
+    if kb.fingerprint != wanted.fingerprint:
+        raise BundleError(f"it was compiled with knowledge base {wanted.fingerprint}, not {kb.fingerprint}")
     return kb
 
 
@@ -173,44 +221,28 @@ def _carry(kb: KnowledgeBase, written: Path | None, to: Path) -> None:
         shutil.copytree(written, to)
 
 
-def _pool(folder: Path) -> Pool:
-    file = folder / "pool.jsonl"
+def _pool(files: Files, labels: Collection[str]) -> Pool:
+    file, shown = files.folder / "pool.jsonl", list[Demonstration]()
     try:
-        with file.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines]
-        shown = [Demonstration(**{**r, "mentions": tuple(Mention(**m) for m in r["mentions"])}) for r in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{file}: not a pool of demonstrations: {_line(error)}") from error
+        for line in files.content("pool.jsonl").splitlines():
+            r = schema.checked(schema.PoolRow, schema.plain(line), labels)
+            mentions = tuple(Mention(m.text, m.label, m.start, m.score) for m in r.mentions)
+            shown.append(Demonstration(r.id, r.document, r.group, r.text, mentions))
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{file}:{len(shown) + 1}: not a demonstration: {problem(error)}") from None
     arrays = {}
-    for file in sorted((folder / "index").glob("*.npy")):
+    for index in files.indexes():
         try:
-            arrays[file.stem] = read_array(file, len(shown))
+            arrays[index.stem] = read_array(index, len(shown))
         except (OSError, ValueError) as error:
-            raise BundleError(f"{file}: not the vectors of this pool") from error
+            raise BundleError(f"{index}: not the vectors of this pool") from error
     return Pool(shown, arrays)
-
-
-def _write(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{file}: not part of a bundle: {_line(error)}") from error
-    if not isinstance(content, dict):
-        raise BundleError(f"{file}: not part of a bundle")
-    return content
 
 
 def _line(error: Exception) -> str:
     """Return what an error says, in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    if isinstance(error, KeyError):
-        return f"it has no {error}"
     return " ".join(str(error).split())
 
 

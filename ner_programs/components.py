@@ -23,6 +23,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from ner_programs._errors import ComponentError, UnknownComponent
 
+LONGEST_NAME = 200
 _CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _BUILD = re.compile(r"^def build\(", re.MULTILINE)
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
@@ -78,7 +79,7 @@ def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | Non
     """
     options = dict(spec)
     name = options.pop("name", None)
-    if not isinstance(name, str):
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
         raise ComponentError(f"{package}: a component needs a name; there are: {', '.join(names(package))}")
     build = getattr(module(package, name, trust=trust), "build", None)
     if build is None:
@@ -97,11 +98,13 @@ def _checked(name: str, build: Any, options: dict[str, Any]) -> dict[str, Any]:
     annotations = {o: build.__annotations__.get(o, Any) for o in options}  # those of the context may be unknown here
     hints = typing.get_type_hints(SimpleNamespace(__annotations__=annotations), build.__globals__, include_extras=True)
     fields: dict[str, Any] = {o: (hints[o], ...) for o in options}
-    config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", allow_inf_nan=False)
     try:
         model = create_model("Options", __config__=config, **fields)(**options)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ComponentError(f"{name}: option {where!r}: {first['msg']} (given: {first['input']!r})") from error
+        given = repr(first["input"])
+        given = given if len(given) <= 100 else f"{given[:90]} ..."
+        raise ComponentError(f"{name}: option {where!r}: {first['msg']} (given: {given})") from error
     return {o: getattr(model, o) for o in options}

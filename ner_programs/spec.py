@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ner_programs._errors import ComponentError
 from ner_programs.components import resolve
@@ -18,8 +19,31 @@ if TYPE_CHECKING:
     from ner_programs.demos import Pool
     from ner_programs.program import NERProgram
 
-Component = dict[str, Any]
+NARROWEST = 16
+"""So many characters a window must be able to have: below that, there is no context to speak of."""
+DEEPEST = 8
+
+
+def plain_data(value: Any, depth: int = 0) -> Any:
+    """Return plain data as it is; ValueError where it nests too deep or has a number that is not finite or too large."""
+    if depth > DEEPEST:
+        raise ValueError(f"it nests deeper than {DEEPEST}")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str) or len(key) > 200:
+                raise ValueError("a key is a string of at most 200 characters")
+            plain_data(inner, depth + 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            plain_data(inner, depth + 1)
+    elif isinstance(value, int | float) and not (isfinite(value) and abs(value) < 1 << 53):
+        raise ValueError("a number is not finite, or too large")
+    return value
+
+
+Component = Annotated[dict[str, Any], AfterValidator(plain_data)]
 """`{"name": "walk", "hops": 1}`: the module that builds it, and its options."""
+Text = Annotated[str, Field(max_length=1_000_000)]
 
 _LABEL = re.compile(r"[^\W_](?:[\w .+/&()-]{0,58}[\w+)])?")
 
@@ -35,10 +59,10 @@ class ProgramSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    labels: dict[str, str] = Field(min_length=1)
-    guidelines: str = ""
+    labels: dict[str, Text] = Field(min_length=1, max_length=10_000)
+    guidelines: Text = ""
     unit: UnitKind = "sentence"
-    window: int = Field(default=WINDOW, ge=1)
+    window: int = Field(default=WINDOW, ge=NARROWEST, le=10_000_000)
     format: Component = {"name": "json_list"}
     demos: Component | None = None
     retriever: Component = {"name": "none"}
@@ -47,7 +71,7 @@ class ProgramSpec(BaseModel):
     verify: Component | None = None
     occurrences: Literal["all", "ordered"] = "all"
     types: dict[str, str] = {}
-    knowledge_size: int = Field(default=1500, ge=0)
+    knowledge_size: int = Field(default=1500, ge=0, le=1_000_000)
 
     @field_validator("labels")
     @classmethod
@@ -58,6 +82,12 @@ class ProgramSpec(BaseModel):
                     f"a label is at most 60 letters, digits, blanks and . + / & ( ) - _, a letter or digit first, not {name!r}"
                 )
         return labels
+
+    @model_validator(mode="after")
+    def _types(self) -> Self:
+        if odd := [label for label in self.types.values() if label and label not in self.labels]:
+            raise ValueError(f"types: there is no label {odd[0][:60]!r}; there are: {', '.join(self.labels)}")
+        return self
 
     def build(
         self, kb: KnowledgeBase | None = None, pool: Pool | None = None, *, trust: Sequence[str] | None = None

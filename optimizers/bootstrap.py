@@ -65,7 +65,10 @@ def with_bootstrapped(
 
 
 def build(
-    *, k: Annotated[int, Field(ge=1)] = 16, bootstrapped: Annotated[int, Field(ge=1)] = 4, seed: int = 1
+    *,
+    k: Annotated[int, Field(ge=1, le=10_000)] = 16,
+    bootstrapped: Annotated[int, Field(ge=1, le=10_000)] = 4,
+    seed: int = 1,
 ) -> Bootstrap:
     """Build it."""
     return Bootstrap(k, bootstrapped, seed)

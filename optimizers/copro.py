@@ -47,6 +47,11 @@ class Copro:
         return run(search, make)
 
 
-def build(*, breadth: Annotated[int, Field(ge=2)] = 4, depth: Annotated[int, Field(ge=1)] = 8, seed: int = 1) -> Copro:
+def build(
+    *,
+    breadth: Annotated[int, Field(ge=2, le=10_000)] = 4,
+    depth: Annotated[int, Field(ge=1, le=10_000)] = 8,
+    seed: int = 1,
+) -> Copro:
     """Build it."""
     return Copro(breadth, depth, seed)

@@ -32,7 +32,7 @@ STEPS = (0.01, 0.03, 0.06)
 ON_TRAIN = 0.2
 """The share of a search's calls that goes to answers on train."""
 Share = Annotated[float, Field(ge=0, lt=1)]
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1)]
 
 
 class Coverage:

@@ -84,6 +84,6 @@ def documents(search: Search) -> int:
     return documents_for(search, max(3, min(TRIALS, most // (UNITS * len(search.program.predictors())))), most)
 
 
-def build(*, minibatch: Annotated[int, Field(ge=1)] = 8, seed: int = 1) -> Gepa:
+def build(*, minibatch: Annotated[int, Field(ge=1, le=10_000)] = 8, seed: int = 1) -> Gepa:
     """Build it: `minibatch` units of train, with and without mentions in their shares, are reflected on at a time."""
     return Gepa(minibatch, seed)

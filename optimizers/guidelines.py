@@ -167,6 +167,6 @@ def paying(lines: Sequence[Line], gains: Credits) -> list[Rule]:
     return kept
 
 
-def build(*, words: Annotated[int, Field(ge=1)] = 1500, seed: int = 1) -> GuidelineLines:
+def build(*, words: Annotated[int, Field(ge=1, le=10_000)] = 1500, seed: int = 1) -> GuidelineLines:
     """Build it; `words` are the strings that all lists together may have."""
     return GuidelineLines(words, seed)

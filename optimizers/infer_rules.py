@@ -119,7 +119,10 @@ class InferRules:
 
 
 def build(
-    *, rules: Annotated[int, Field(ge=1)] = 10, bootstrapped: Annotated[int, Field(ge=0)] = 4, seed: int = 1
+    *,
+    rules: Annotated[int, Field(ge=1, le=10_000)] = 10,
+    bootstrapped: Annotated[int, Field(ge=0, le=10_000)] = 4,
+    seed: int = 1,
 ) -> InferRules:
     """Build it: up to `rules` rules a candidate, and up to `bootstrapped` own right answers as demonstrations."""
     return InferRules(rules, bootstrapped, seed)

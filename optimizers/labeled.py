@@ -40,6 +40,6 @@ def with_labeled(program: NERProgram, examples: Sequence[dspy.Example], k: int, 
     return mended(made, program)
 
 
-def build(*, k: Annotated[int, Field(ge=1)] = 16, seed: int = 1) -> Labeled:
+def build(*, k: Annotated[int, Field(ge=1, le=10_000)] = 16, seed: int = 1) -> Labeled:
     """Build it."""
     return Labeled(k, seed)

@@ -99,7 +99,10 @@ class Mipro:
 
 
 def build(
-    *, bootstrapped: Annotated[int, Field(ge=1)] = 4, labeled: Annotated[int, Field(ge=0)] = 16, seed: int = 1
+    *,
+    bootstrapped: Annotated[int, Field(ge=1, le=10_000)] = 4,
+    labeled: Annotated[int, Field(ge=0, le=10_000)] = 16,
+    seed: int = 1,
 ) -> Mipro:
     """Build it: sets of up to `bootstrapped` own right answers, filled up with examples of train to `labeled` in all."""
     return Mipro(bootstrapped, labeled, seed)

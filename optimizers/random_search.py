@@ -108,7 +108,7 @@ class RandomSearch:
 
 
 def build(
-    *, candidates: Annotated[int, Field(ge=1)] | None = None, k: Annotated[int, Field(ge=1)] = 16,
+    *, candidates: Annotated[int, Field(ge=1, le=10_000)] | None = None, k: Annotated[int, Field(ge=1, le=10_000)] = 16,
     search: dict[str, list[Any]] | None = None, seed: int = 1,
 ) -> RandomSearch:  # fmt: skip
     """Build it; `k` is the size of a demonstration set."""

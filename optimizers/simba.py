@@ -123,6 +123,6 @@ def known(strategy: Callable[..., bool]) -> Callable[..., bool]:
     return append_a_demo
 
 
-def build(*, demos: Annotated[int, Field(ge=0)] = 4, seed: int = 1) -> Simba:
+def build(*, demos: Annotated[int, Field(ge=0, le=10_000)] = 4, seed: int = 1) -> Simba:
     """Build it: up to `demos` demonstrations are kept beside the program's own."""
     return Simba(demos, seed)

@@ -107,7 +107,7 @@ def found(name: str) -> type[Teleprompter]:
 
 def build(
     *, of: str, options: dict[str, Any] | None = None, compile: dict[str, Any] | None = None,
-    documents: Annotated[int, Field(ge=1)] | None = None, seed: int = 1,
+    documents: Annotated[int, Field(ge=1, le=10_000)] | None = None, seed: int = 1,
 ) -> Other:  # fmt: skip
     """Build it; `documents` is the size of the validation set. Raises ComponentError for a name or an option there is not."""
     made = found(of)

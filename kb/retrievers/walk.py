@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Annotated
+
+from annotated_types import Interval, Len
 
 from kb._edges import Direction
 from kb._errors import KnowledgeError
@@ -21,11 +24,11 @@ FAN = 50  # of one kind; a hub has 100,000 relations, and after the first few of
 def build(
     *,
     kb: KnowledgeBase | None,
-    hops: int = 1,
-    relations: tuple[str, ...] = (IS_A,),
+    hops: Annotated[int, Interval(ge=1, le=10)] = 1,
+    relations: Annotated[tuple[str, ...], Len(0, 1000)] = (IS_A,),
     direction: Direction = "out",
-    facts: int = 3,
-    limit: int = 8,
+    facts: Annotated[int, Interval(ge=0, le=100)] = 3,
+    limit: Annotated[int, Interval(ge=1, le=1000)] = 8,
 ) -> Retriever:
     """A retriever that walks at most `hops` steps along `relations`, away from what the text names.
 
@@ -35,10 +38,6 @@ def build(
     50 are followed. Raises KnowledgeError without a knowledge base and for options that mean nothing in it.
     """
     kb = required(kb, "walk")
-    if hops < 1 or limit < 1 or facts < 0:
-        raise KnowledgeError(
-            f"retriever 'walk': hops and limit are 1 or more, facts 0 or more, not {hops}, {limit} and {facts}"
-        )
     unknown = [name for name in relations if name not in kb.relation_names]
     if unknown and kb.relation_names:  # a plain lexicon has none: there is nothing to walk, and nothing wrong
         known = ", ".join(kb.relation_names)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MOST = 1 << 15  # numbers of one vector
+
 
 def kept(folder: Path | None, name: str, rows: int, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """Return the array of so many rows that lies in `folder`, else make it and leave it there; only its owner can read it."""
@@ -41,7 +43,8 @@ def read(file: Path, rows: int) -> NDArray[Any]:
         raise
     except Exception as error:  # NumPy reads the head of a file as Python: a damaged one raises whatever that does
         raise ValueError("no array") from error
-    if array.ndim != 2 or len(array) != rows or array.dtype != np.float32 or not np.isfinite(array).all():
+    shaped = array.ndim == 2 and len(array) == rows and 0 < array.shape[1] <= MOST and array.dtype == np.float32
+    if not shaped or not np.isfinite(array).all():
         raise ValueError(f"not {rows} rows of numbers")
     return np.array(array)
 

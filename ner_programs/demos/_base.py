@@ -8,13 +8,17 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from annotated_types import Interval
 from numpy.typing import NDArray
 
 from ner_programs.demos._arrays import kept as kept_array
 from ner_programs.types import Document, Mention, learnable
 from ner_programs.units import WINDOW, UnitKind, split
+
+Shown = Annotated[int, Interval(ge=0, le=1000)]
+"""How many demonstrations a selector shows: with more, no text is left to be asked about."""
 
 
 @dataclass(frozen=True, slots=True)

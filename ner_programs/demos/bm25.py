@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 from sklearn.feature_extraction.text import CountVectorizer
 
-from ner_programs.demos._base import Pool
+from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._ranking import Nearest, Scores
 from ner_programs.demos._sparse import Postings, words
 
@@ -44,8 +44,8 @@ def postings(texts: list[str], k1: float, b: float) -> Postings:
 def build(
     *,
     pool: Pool,
-    k: Annotated[int, Field(ge=0)] = 8,
-    k1: Annotated[float, Field(ge=0)] = 1.5,
+    k: Shown = 8,
+    k1: Annotated[float, Field(ge=0, le=100)] = 1.5,
     b: Annotated[float, Field(ge=0, le=1)] = 0.75,
 ) -> Bm25:
     """Build the index over `pool`; `k1` says how much a repeated word adds, `b` how much a long text is held back."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from ner_programs.demos._base import Demonstration, Pool
+from ner_programs.demos._base import Demonstration, Pool, Shown
 from ner_programs.demos._ranking import nearest
 from ner_programs.demos._sparse import TfidfIndex, tfidf
 
@@ -58,7 +58,7 @@ def _marginal(relevance: Any, alike: Any, k: int, weight: float) -> list[int]:
 def build(
     *,
     pool: Pool,
-    k: Annotated[int, Field(ge=0)] = 8,
+    k: Shown = 8,
     relevance: Annotated[float, Field(ge=0, le=1)] = 0.7,
 ) -> Diverse:
     """Build the index over `pool`; `relevance` weighs nearness to the text against difference from what is shown."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ner_programs._errors import ComponentError
-from ner_programs.demos._base import Pool
+from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._encoders import Encoder, Pooling
 from ner_programs.demos._ranking import Nearest, Scores
 
@@ -66,7 +66,7 @@ def build(
     model: Annotated[str, Field(min_length=1)],
     pooling: Pooling | None = None,
     api_base: str | None = None,
-    k: Annotated[int, Field(ge=0)] = 8,
+    k: Shown = 8,
 ) -> Embedding:
     """Build the selector over `pool`.
 

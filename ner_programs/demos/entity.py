@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from kb import KnowledgeBase
 from kb.names import normalise
 from ner_programs._contributions import Contributions
-from ner_programs.demos._base import Demonstration, Pool, plain
+from ner_programs.demos._base import Demonstration, Pool, Shown, plain
 from ner_programs.demos._ranking import Nearest, Scores
 from ner_programs.demos._sparse import TfidfIndex, tfidf
 
@@ -121,6 +119,6 @@ def _names(demonstration: Demonstration) -> Counter[str]:
     return Counter(name for m in demonstration.mentions if (name := normalise(m.text)))
 
 
-def build(*, pool: Pool, kb: KnowledgeBase | None = None, k: Annotated[int, Field(ge=0)] = 8) -> ByMentions:
+def build(*, pool: Pool, kb: KnowledgeBase | None = None, k: Shown = 8) -> ByMentions:
     """Build the index over `pool`; names of `kb`, where there is one, are looked for too."""
     return ByMentions(pool, kb, k)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from ner_programs.demos._base import Demonstration, Pool, allowed
+from ner_programs.demos._base import Demonstration, Pool, Shown, allowed
 
 
 class Random:
@@ -32,6 +30,6 @@ class Random:
         return chosen
 
 
-def build(*, pool: Pool, k: Annotated[int, Field(ge=0)] = 8, seed: int = 1) -> Random:
+def build(*, pool: Pool, k: Shown = 8, seed: int = 1) -> Random:
     """Build the selector over `pool`."""
     return Random(pool, k, seed)

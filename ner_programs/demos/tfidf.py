@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
-from ner_programs.demos._base import Pool
+from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._ranking import Nearest, Scores
 from ner_programs.demos._sparse import tfidf
 
@@ -25,6 +23,6 @@ class Tfidf(Nearest):
         return np.zeros(len(self.pool), np.float32) if self._index is None else self._index.scores(text)
 
 
-def build(*, pool: Pool, k: Annotated[int, Field(ge=0)] = 8) -> Tfidf:
+def build(*, pool: Pool, k: Shown = 8) -> Tfidf:
     """Build the index over `pool`."""
     return Tfidf(pool, k)

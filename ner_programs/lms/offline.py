@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Interval
 from dspy.lm15 import Message, Request, Response, TextPart, TokenLogprob, Usage
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
@@ -100,6 +101,6 @@ def instructions(source: str) -> str:
     return ast.dump(tree)
 
 
-def build(*, processes: int = 0) -> Offline:
+def build(*, processes: Annotated[int, Interval(ge=0, le=1000)] = 0) -> Offline:
     """Build the engine; 0 processes answers inside this one."""
     return Offline(processes)

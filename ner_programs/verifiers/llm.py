@@ -9,6 +9,7 @@ import dspy
 
 from ner_programs.adapter import StageAdapter, aask, ask, ended
 from ner_programs.demos import permitted
+from ner_programs.demos._base import Shown
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
 from ner_programs.verify import Verification, verdicts_for
@@ -75,6 +76,6 @@ def _verification(prediction: dspy.Prediction) -> Verification:
     return Verification(verdicts, *ended(prediction))
 
 
-def build(*, labels: Sequence[Label], guidelines: str = "", mode: Mode = "full", k: int = 12) -> LLMVerifier:
+def build(*, labels: Sequence[Label], guidelines: str = "", mode: Mode = "full", k: Shown = 12) -> LLMVerifier:
     """Build the verifier; `k` demonstrations are made from train when the program is compiled."""
     return LLMVerifier(labels, guidelines, mode, k)

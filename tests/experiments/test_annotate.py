@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -201,7 +202,7 @@ def test_an_exported_bundle_stands_alone(
 ) -> None:
     out = tmp_path / "exported"
     assert place.nerc("export", private["run_id"], "--out", out).code == 0
-    assert {file.name for file in out.iterdir()} == {"program.json", "state.json", "pool.jsonl", "kb"}
+    assert {file.name for file in out.iterdir()} == {"manifest.json", "program.json", "state.json", "pool.jsonl", "kb"}
     program = experiments.load(f"runs:/{private['run_id']}", home=place.home)
     told = [(e.start, e.end, e.label) for e in program(TEXT).entities]
     assert told
@@ -281,3 +282,32 @@ def test_a_page_escapes_and_names_concepts_and_failures() -> None:
 def test_what_is_no_document_is_refused_before_anything_is_asked(bad: Any) -> None:
     with pytest.raises(TypeError, match="annotate takes Documents, not "):
         annotate.annotate(Answering(), [Document("a", "b"), bad], io.StringIO(), lambda: None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name, text, line",
+    [
+        (
+            "state.json",
+            '{"extract.predict": {"instructions": ["a"], "demos": []}}',
+            "state.json: it is not what was written",
+        ),
+        ("pool.jsonl", "[" * 9000, "pool.jsonl: it is not what was written"),
+        ("program.json", "[" * 9000, "program.json: not a program that this version of nerc can build: "),
+        ("program.json", '{"layout": 1, "nerc": "0.1"}', "bundle: written by nerc 0.1 in layout 1, not 2"),
+        ("manifest.json", '{"files": {"../x": ""}}', "manifest.json: files."),
+    ],
+)
+def test_a_damaged_bundle_is_one_line_that_names_its_file(
+    place: Place, public: Any, tmp_path: Path, name: str, text: str, line: str
+) -> None:
+    folder = shutil.copytree(public["bundle"], tmp_path / "bundle")
+    (folder / name).write_text(text)
+    assert line in place.nerc("annotate", str(folder), str(folder / "program.json")).error
+
+
+def test_a_damaged_knowledge_base_is_one_line_too(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "kb"
+    folder.mkdir()
+    (folder / "kb.json").write_text("{" * 9000)
+    assert "damaged knowledge base (kb.json: Invalid JSON" in place.nerc("kb", "info", str(folder)).error

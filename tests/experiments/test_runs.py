@@ -62,7 +62,13 @@ def test_the_floor_of_the_dictionary_knows_only_its_own_words(private: Any) -> N
 def test_the_bundle_is_compiled(place: Place, private: Any) -> None:
     folder = Path(private["bundle"])
     assert folder.parent == place.home / "bundles"
-    assert {file.name for file in folder.iterdir()} == {"program.json", "state.json", "pool.jsonl", "kb"}
+    assert {file.name for file in folder.iterdir()} == {
+        "manifest.json",
+        "program.json",
+        "state.json",
+        "pool.jsonl",
+        "kb",
+    }
     program = ner_programs.load(folder)
     assert dict(program.spec.labels) == LABELS
     assert GUIDELINES in program.extract.predict.signature.instructions

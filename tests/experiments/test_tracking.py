@@ -109,7 +109,7 @@ PLAIN = {
 
 def test_artifacts(place: Place, private: Any, public: Any) -> None:
     trials = {f"trials/{number:04}.json" for number in (1, 2, 3)}
-    bundle = {f"bundle/{name}" for name in ("program.json", "state.json", "pool.jsonl")}
+    bundle = {f"bundle/{name}" for name in ("manifest.json", "program.json", "state.json", "pool.jsonl")}
     assert artifacts(place, private) == PLAIN | trials
     answers = {"answers/dev.jsonl", "answers/test.jsonl"}
     assert artifacts(place, public) == PLAIN | {"trials/0001.json", "trials/0002.json"} | bundle | answers

@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb import Concept, KnowledgeBase, Relation, _digest, check_kb, open_kb, write_kb
+from kb import Concept, KnowledgeBase, Relation, check_kb, open_kb, store, write_kb
 from kb._errors import KnowledgeError
 from kb.names import Filter
 from kb.store import DATA, HEADER
@@ -54,9 +56,9 @@ def test_the_folder_is_a_header_and_a_file_of_arrays_and_alone(birds: KnowledgeB
     files = content(write_kb(birds, tmp_path / "deep" / "kb"))
     assert os.listdir(tmp_path / "deep") == ["kb"]
     assert files.keys() == {HEADER, DATA}
-    for name, _, begin, size, written in json.loads(files[HEADER])["sections"]:
-        assert begin % 64 == 0
-        assert hashlib.sha256(files[DATA][begin : begin + size]).hexdigest() == written, name
+    header = json.loads(files[HEADER])
+    assert all(begin % 64 == 0 for _, _, begin, _ in header["sections"])
+    assert hashlib.sha256(files[DATA]).hexdigest() == header["sha256"]
 
 
 def test_the_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
@@ -162,32 +164,44 @@ def test_damage_is_one_clear_error(birds: KnowledgeBase, tmp_path: Path, file: s
     assert "\n" not in str(error.value)
 
 
-def test_a_large_file_is_probed_at_opening_and_read_throughout_by_check(
+def test_a_file_is_read_throughout_once_and_then_remembered(
     birds: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = [Concept(f"M:{n}", f"moth {n}", definition="It flies by night. " * 50) for n in range(5_000)]
-    monkeypatch.setattr(_digest, "WHOLE", 1 << 20)
-    monkeypatch.setattr(_digest, "_BLOCK", 64)
-    folder = write_kb(KnowledgeBase.of([*birds.concepts, *birds.relations(), *more]), tmp_path / "kb")
-    check_kb(folder)
-    whole = (folder / DATA).read_bytes()
-    assert len(whole) > 4 << 20
-    (folder / DATA).write_bytes(whole.replace(b"M:4567", b"N:4567"))
+    read: list[str] = []
+    whole = store._verify
+    monkeypatch.setattr(store, "_verify", lambda pack, header: (read.append(header.fingerprint), whole(pack, header)))
+    folder = write_kb(birds, tmp_path / "kb")
     open_kb(folder)
-    with pytest.raises(
-        KnowledgeError, match=r"damaged knowledge base \(ids.text is not what was written\); build it again"
-    ):
-        check_kb(folder)
-    for damaged in (
-        whole[:-1],
-        whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),
-        whole[64:] + whole[:64],
-    ):
-        (folder / DATA).write_bytes(damaged)
-        with pytest.raises(KnowledgeError, match="damaged knowledge base"):
-            open_kb(folder)
-    write_kb(open_kb(write_kb(birds, tmp_path / "birds")), folder)  # a damaged one is replaced too
+    open_kb(folder)
+    assert len(read) == 2, "the time of a file that was just written says too little"
+    before = time.time_ns() - 10**10
+    os.utime(folder / DATA, ns=(before, before))
+    for _ in range(3):
+        assert open_kb(folder).fingerprint == birds.fingerprint
+    assert len(read) == 3
     check_kb(folder)
+    assert len(read) == 4, "a check reads it whatever is remembered"
+    shutil.copytree(folder, tmp_path / "linked", copy_function=os.link)
+    open_kb(tmp_path / "linked")
+    assert len(read) == 4, "a link is the same file"
+    written = (folder / DATA).read_bytes()
+    (folder / DATA).write_bytes(written.replace(b"blue", b"grey"))
+    with pytest.raises(
+        KnowledgeError, match=r"damaged knowledge base \(kb.bin is not what was written\); build it again"
+    ):
+        open_kb(folder)
+    write_kb(birds, folder)  # a damaged one is replaced
+    check_kb(folder)
+
+
+def test_without_a_cache_it_opens_all_the_same(
+    birds: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_kb(birds, tmp_path / "kb")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NERC_CACHE", str(tmp_path / "file"))
+    os.utime(folder / DATA, (1, 1))
+    assert open_kb(folder).fingerprint == birds.fingerprint
 
 
 @pytest.mark.parametrize("change", [{"filter": None}, {"fingerprint": "0"}, {"report": 3}, {"filter": {"stop": []}}])
@@ -200,8 +214,8 @@ def test_a_header_that_lies_is_damage(birds: KnowledgeBase, tmp_path: Path, chan
 
 def test_another_version_says_so(birds: KnowledgeBase, tmp_path: Path) -> None:
     path = write_kb(birds, tmp_path / "kb") / HEADER
-    path.write_text(path.read_text().replace('"version": 2', '"version": 99'))
-    with pytest.raises(KnowledgeError, match="of version 99, this nerc reads 2; build it again"):
+    path.write_text(path.read_text().replace('"version": 3', '"version": 99'))
+    with pytest.raises(KnowledgeError, match="of version 99, this nerc reads 3; build it again"):
         open_kb(tmp_path / "kb")
     with pytest.raises(KnowledgeError, match="no knowledge base is here"):
         open_kb(tmp_path / "nowhere")

@@ -103,7 +103,7 @@ def test_a_bundle_is_plain_text_without_pickle_key_or_leftovers(bundle: Path, mo
     program.set_lm(dspy.LM("openai/x", api_key="sk-SECRET"))
     ner_programs.save(program, bundle)
     files = [p for p in bundle.rglob("*") if p.is_file()]
-    assert {p.name for p in bundle.iterdir()} == {"program.json", "state.json", "pool.jsonl", "kb"}
+    assert {p.name for p in bundle.iterdir()} == {"manifest.json", "program.json", "state.json", "pool.jsonl", "kb"}
     for file in files:
         assert file.suffix in (".json", ".jsonl") or file.name == "kb.bin"
         assert b"SECRET" not in file.read_bytes()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ner_programs import BundleError, ComponentError, Pool, ProgramSpec, bundle
+from ner_programs._bundle_files import write_manifest
 from ner_programs.components import resolve
 from ner_programs.demos._encoders import PRESETS, is_hosted
 from tests.ner_programs.support import NOTES, PLAIN, knows
@@ -127,6 +128,8 @@ def test_damaged_vectors_in_a_bundle_are_an_error(damage: Any, tmp_path: Path) -
         (tmp_path / "several.npz").replace(file)
     else:
         np.save(file, arrays[damage], allow_pickle=True)
+    (tmp_path / "bundle" / "manifest.json").unlink()
+    write_manifest(tmp_path / "bundle")
     with pytest.raises(BundleError, match="not the vectors of this pool"):
         bundle.load(tmp_path / "bundle")
 

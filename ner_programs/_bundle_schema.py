@@ -1,0 +1,175 @@
+"""What the files of a bundle may say. A bundle may come from anybody, so nothing of it is used that does not fit here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import from_json
+
+from kb._schema import Digest, Digits
+from ner_programs.spec import ProgramSpec, plain_data
+
+M = TypeVar("M", bound=BaseModel)
+FILES = r"^(program\.json|state\.json|pool\.jsonl|index/[\w-]{1,100}\.npy|kb/kb\.(json|bin))$"
+NEEDED = ("program.json", "state.json", "pool.jsonl")
+
+Name = Annotated[str, Field(max_length=10_000)]
+Version = Annotated[str, Field(max_length=100)]
+Scalar = str | int | float | bool | None
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Manifest(_Strict):
+    """The digest (SHA-256) of every file."""
+
+    files: dict[Annotated[str, Field(pattern=FILES)], Digest]
+
+    @field_validator("files")
+    @classmethod
+    def _complete(cls, files: dict[str, str]) -> dict[str, str]:
+        if missing := [name for name in NEEDED if name not in files]:
+            raise ValueError(f"it does not list {missing[0]}")
+        if ("kb/kb.json" in files) != ("kb/kb.bin" in files):
+            raise ValueError("it lists half of a knowledge base")
+        return files
+
+
+class KnowledgeRef(_Strict):
+    """Which knowledge base the program was compiled with, and whether the bundle has it."""
+
+    fingerprint: Digits
+    carried: bool
+
+
+class Asked(BaseModel):
+    """A language model and the settings that it was asked with."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Scalar] = Field(init=False)
+
+    model: Name
+
+
+class Wanted(Asked):
+    """The language models that the program was compiled with."""
+
+    strong: Asked | None = None
+
+
+class ProgramFile(_Strict):
+    """`program.json`."""
+
+    layout: int
+    nerc: Version
+    dspy: Version
+    lm: Wanted
+    private: bool
+    kb: KnowledgeRef | None
+    spec: ProgramSpec
+
+
+class MentionRow(_Strict):
+    """A mention; where it has a `start`, the text has it there."""
+
+    text: str
+    label: str
+    start: int | None = Field(default=None, ge=0)
+    score: Share | None = None
+
+    @field_validator("label")
+    @classmethod
+    def _known(cls, label: str, info: ValidationInfo) -> str:
+        return known_label(label, info)
+
+    def inside(self, text: str) -> bool:
+        """Say whether the mention stands where it says that it does."""
+        return self.start is None or text.startswith(self.text, self.start)
+
+
+class VerdictRow(_Strict):
+    """A verdict of a demonstration."""
+
+    kind: Literal["keep", "reject", "label", "span", "add"]
+    number: int = Field(default=0, ge=0, le=10**6)
+    label: str = ""
+    text: str = ""
+    score: Share | None = None
+
+    @field_validator("label")
+    @classmethod
+    def _known(cls, label: str, info: ValidationInfo) -> str:
+        return known_label(label, info) if label else label
+
+
+class PoolRow(_Strict):
+    """A line of `pool.jsonl`: a labelled unit of text."""
+
+    id: Name
+    document: Name
+    group: Name
+    text: str
+    mentions: list[MentionRow]
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if not all(m.inside(self.text) and m.text in self.text for m in self.mentions):
+            raise ValueError("a mention does not stand in the text where it says")
+        return self
+
+
+class Demo(BaseModel):
+    """A demonstration of a predictor: the fields of nerc's own stages, and those of other ones as plain data."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    id: Name = ""
+    document: Name = ""
+    group: Name = ""
+    text: str = ""
+    candidates: str = ""
+    mentions: list[MentionRow] = []
+    verdicts: list[VerdictRow] = []
+    names: list[str] = []
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if not all(m.inside(self.text) for m in self.mentions):
+            raise ValueError("a mention does not stand in the text where it says")
+        plain_data(self.__pydantic_extra__)
+        return self
+
+
+class PredictorState(_Strict):
+    """What an optimizer put into one predictor."""
+
+    instructions: Annotated[str, Field(max_length=1_000_000)]
+    demos: Annotated[list[Demo], Field(max_length=10_000)]
+
+
+class StateFile(_Strict):
+    """`state.json`: the predictors by name."""
+
+    predictors: dict[Annotated[str, Field(max_length=200)], PredictorState]
+
+
+def known_label(label: str, info: ValidationInfo) -> str:
+    """Return a label that the task has; ValueError for another."""
+    if label not in (info.context or {}).get("labels", ()):
+        raise ValueError("the task has no such label")
+    return label
+
+
+def plain(content: bytes) -> Any:
+    """Return what JSON says; ValueError for what is none, for numbers that are not finite, and for too deep nesting."""
+    return from_json(content, allow_inf_nan=False)
+
+
+def checked(model: type[M], said: Any, labels: Collection[str] = ()) -> M:
+    """Return what `said` is as a `model`; ValidationError where it does not fit."""
+    return model.model_validate(said, strict=True, context={"labels": labels})
