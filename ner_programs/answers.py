@@ -53,7 +53,7 @@ _END = re.compile(
 _WRAPPED = re.compile(
     r"\s*<(answer|final_answer|final|output|response|result|solution)>(.*?)(?:</\1>.*)?\Z", re.I | re.S
 )
-_BOXED = re.compile(r"\\boxed\s*\{(.*)\}", re.DOTALL)
+_BOX = "\\boxed{"
 _REFUSAL = re.compile(
     r"\b(?:i|we)(?:['’ ]?m|['’ ]?re| am| are)? (?:(?:very|really|so|truly|must|have to|unfortunately) )*"
     r"(?:can['’]?t|cannot|can not|could ?n['’]?o?t|won['’]?t|will not|would not|unable to|not able to|not comfortable|"
@@ -121,8 +121,9 @@ def said(answer: str, asked: str = "") -> tuple[str, bool]:
     wrapped = _WRAPPED.match(answer)
     if wrapped and f"<{wrapped[1]}>" not in asked:
         answer = wrapped[2]
-    boxed = _BOXED.search(answer)
-    return boxed[1] if boxed and "\\boxed" not in asked else answer, cut
+    box, end_of_box = answer.find(_BOX), answer.rfind("}")
+    boxed = 0 <= box < end_of_box and _BOX not in asked
+    return answer[box + len(_BOX) : end_of_box] if boxed else answer, cut
 
 
 def _without_reasoning(answer: str, asked: str) -> tuple[str, bool]:
@@ -132,14 +133,18 @@ def _without_reasoning(answer: str, asked: str) -> tuple[str, bool]:
         if not final:
             return answer[: channels[0].start()], True
         answer = answer[final[-1].end() :]
-    answer = _begun(answer, asked)
-    for opening, closing in _BEGINNING:
-        first = opening.match(answer, len(answer) - len(answer.lstrip()))
-        if first and not _begins_line(first[0], asked):
+    answer, more = _begun(answer, asked), True
+    while more:
+        more = False
+        for opening, closing in _BEGINNING:
+            first = opening.match(answer, len(answer) - len(answer.lstrip()))
+            if not first or _begins_line(first[0], asked):
+                continue
             last = closing.search(answer, first.end())
-            if last is None and opening.pattern.startswith("analysis"):
-                continue  # a word, not a mark
-            return _without_reasoning(answer[last.end() :], asked) if last else ("", True)
+            if last:
+                answer, more = _begun(answer[last.end() :], asked), True
+            elif not opening.pattern.startswith("analysis"):  # which is a word, not a mark
+                return "", True
     return _without_blocks(answer, asked)
 
 

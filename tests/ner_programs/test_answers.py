@@ -22,6 +22,7 @@ from ner_programs import Mention, ProgramSpec, align
 from ner_programs.answers import said
 from ner_programs.components import names, resolve
 from ner_programs.lms.metered import Meter, MeteredLM
+from tests.effort import soon
 from tests.ner_programs.support import labels_of
 
 FORMATS = names("ner_programs.formats")
@@ -271,6 +272,14 @@ def test_json_that_is_nearly_json_or_of_another_shape_is_read(answer: str) -> No
     assert found(prediction) == sorted(TWO) and prediction.unreadable == 0
 
 
+@pytest.mark.parametrize(
+    "piece", ['[{"text":"x" y" ', '{"text": "a', '["a", ', '{"a": [{"b": ', '["', '{a:"', '{"x": “”"\'']
+)
+def test_hostile_json_neither_raises_nor_hangs(piece: str) -> None:
+    with soon():
+        assert found(told(piece * 5000, "json_list")) == []
+
+
 def test_unescaped_quotes_are_read() -> None:
     text = 'She has a "bad" hip and 5" scars.'
     answer = '[{"text": "a "bad" hip", "label": "problem"}, {"text": "5" scars", "label": "problem"}]'
@@ -317,3 +326,18 @@ def test_labels_that_differ_in_number_stay_apart() -> None:
 def test_an_answer_without_marks_stays_as_it_is(text: str) -> None:
     text = text.replace("<", "").replace("\\", "").replace("[", "").replace("◁", "").replace("nalysis", "")
     assert said(text) == (text, False)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<think>", "</think>", "<think></think>", "<think>a</think>b", "<|a|>", "<answer>", "\\boxed{", "<think ",
+        "<|channel|>", "<|channel|>x<|message|>", "<|start|> assistant", "I cannot ", "[/INST] ", "analysis",
+        "analysisA assistantfinal",
+        "I very ", "<", "thinking...\n", "<|channel|>a", "<|im_start|>assistant\n",
+    ],
+)  # fmt: skip
+def test_marks_without_end_neither_raise_nor_hang(piece: str) -> None:
+    with soon():
+        text, _ = said(piece * 5000)
+    assert len(text) <= len(piece) * 5000
