@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ner_programs.privacy import Privacy
     from ner_programs.program import NERProgram
 
 __all__ = ["load"]
 
 
-def load(where: str | Path, *, home: Path | None = None, trust: Sequence[str] = ()) -> NERProgram:
+def load(
+    where: str | Path,
+    *,
+    home: Path | None = None,
+    trust: Sequence[str] = (),
+    lm: Any = None,
+    privacy: Privacy | None = None,
+) -> NERProgram:
     """Load a compiled program: a bundle folder, `runs:/<run id>`, or `models:/<name>@<alias>`.
 
     `home` is the `mlruns` folder (by default NERC_HOME, else `mlruns` here), `trust` lists foreign packages whose components
-    may be imported. Raises TrackingError or BundleError.
+    may be imported; `lm` and `privacy` are as for `ner_programs.load`. Raises TrackingError or BundleError.
     """
     text = str(where)
     if text.startswith(("runs:/", "models:/")):
         from experiments.registry import fetch
 
-        return fetch(text, home, trust)
-    from experiments.bundles import open_bundle
+        program = fetch(text, home, trust, privacy)
+    else:
+        from experiments.bundles import open_bundle
 
-    return open_bundle(Path(where), home, trust)
+        program = open_bundle(Path(where), home, trust, privacy)
+    program.lm = lm
+    return program

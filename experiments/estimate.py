@@ -11,7 +11,7 @@ import optimizers
 from experiments import folds, setup
 from experiments.corpora._base import Corpus
 from experiments.guideline_lines import remarks
-from experiments.session import backend_of, check_host
+from experiments.session import backend_of
 from experiments.spec import RunSpec
 from ner_programs.demos.embedding import Embedding
 from ner_programs.program import NERProgram
@@ -69,8 +69,6 @@ def total(plans: Sequence[Estimate]) -> Estimate:
 def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None = None) -> Estimate:
     """Render the prompts of a few dev texts and multiply; add up the folds, if it runs over folds. Sends nothing."""
     corpus, program, _ = setup.build(spec, data, home, shared)
-    if corpus.private:
-        check_host(spec.lm)
     lms = (spec.lm, *spec.lm.roles.values())
     prices = [backend_of(one).price for one in lms]
     pieces = [child for _, child in folds.children(spec, program.spec.labels)]

@@ -12,18 +12,21 @@ from experiments import places, tracking
 from experiments._errors import TrackingError
 from experiments.bundles import open_bundle
 from ner_programs import bundle
+from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
 
 
 @tracking.told()
-def fetch(where: str, home: Path | None = None, trust: Sequence[str] = ()) -> NERProgram:
+def fetch(
+    where: str, home: Path | None = None, trust: Sequence[str] = (), privacy: Privacy | None = None
+) -> NERProgram:
     """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
     home = places.home(home)
     client = tracking.existing_store(home)
     run_id = (
         where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
     )
-    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home, trust)
+    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home, trust, privacy)
 
 
 @tracking.told()

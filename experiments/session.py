@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMInvalidRequestError
 
-from experiments._errors import SpecError
-from experiments.spec import Answering, Model
-from ner_programs._errors import ComponentError
-from ner_programs.demos.embedding import Embedding
+from experiments.spec import Answering, Encoder, Model
 from ner_programs.lms import open_backend
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped
 from ner_programs.lms.replay import Recorder
+from ner_programs.privacy import Privacy, confined
 from ner_programs.program import NERProgram
 from ner_programs.verifiers.strong import Strong
 from optimizers._errors import BudgetError
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _API = ("api_base", "api_version", "timeout", "price", "logprobs")
 _OPTIONS: dict[str, tuple[str, ...]] = {"offline": (), "replay": ("path",)}
 """What of [lm] a backend takes; the rest belongs to another one, which `--lm` has replaced."""
@@ -49,12 +45,10 @@ def session(
     Answers are kept in `answers`, what is spent is written to `ledger`. A `backend` that is given (`shared_backend`)
     answers the task, and is left open. Without `send` nothing is asked: what `answers` does not hold stays unanswered.
 
-    Raises SpecError, before anything is sent, when private text would go to a host that is not allowed (design D16).
+    Raises PrivacyError, before anything is sent, when private text would go to a host that is not allowed (design D16). What is
+    set for a private session is afterwards as it was before.
     """
-    if private:
-        check_host(model)
-        for one in (model, *model.roles.values()):
-            _past_proxies(_host(one))
+    check_hosts(model, private=private)
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     with ExitStack() as closing:
 
@@ -74,8 +68,9 @@ def session(
             meter = Meter(answers_it, account=account, retries=model.retries, table=f"lm.{name}")
             roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role))
         lm = MeteredLM(own, roles=roles, **_asked(model, model))
-        if private:  # DSPy logs the whole example when one fails
-            logging.getLogger("dspy").setLevel(logging.CRITICAL)
+        if private:
+            closing.enter_context(confined(_allowed(model)))
+            closing.enter_context(_quiet())
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
             yield lm
 
@@ -95,6 +90,18 @@ class Kept:
     def complete(self, request: Request) -> Response:
         """Fail: the answer is not kept."""
         raise LMInvalidRequestError("the answer is not kept", model=self.model)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep DSPy from logging: it logs the whole example when one fails."""
+    log = logging.getLogger("dspy")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _open(backend: Backend, closing: ExitStack) -> Backend:
@@ -126,9 +133,8 @@ def backend_of(model: Answering, *, processes: int = 0) -> Backend:
     """Build what answers for a spec's [lm], or for a role of it; the offline engine in so many processes of its own."""
     names = _OPTIONS.get(model.model, _API if "/" in model.model else (*_API, "path"))
     options: dict[str, Any] = {k: getattr(model, k) for k in names if getattr(model, k) is not None}
-    return open_backend(
-        {"model": model.model} | options | ({"processes": processes} if model.model == "offline" else {})
-    )
+    more = {"processes": processes} if model.model == "offline" else {}
+    return open_backend({"model": model.model} | options | more, Privacy(allow_hosts=tuple(model.allow_hosts or ())))
 
 
 def answerer(model: Model) -> tuple[str, ...]:
@@ -137,63 +143,28 @@ def answerer(model: Model) -> tuple[str, ...]:
     return *sum(said, ()), version("nerc"), version("dspy")
 
 
-def check_host(model: Model) -> None:
-    """Refuse to send private text anywhere but to loopback or to a host that is allowed, for [lm] and each of its roles.
+def check_hosts(model: Model, *, private: bool) -> None:
+    """Raise PrivacyError where [lm] or one of its roles would be sent text that may not go there, or has no usual address.
 
     The host of a role must be in the role's own `allow_hosts`; a role without has those of [lm].
     """
-    _check_host(model, "lm", model.allow_hosts)
-    for name, role in model.roles.items():
-        _check_host(role, f"lm.{name}", model.allow_hosts if role.allow_hosts is None else role.allow_hosts)
+    for table, one in {"lm": model, **{f"lm.{name}": role for name, role in model.roles.items()}}.items():
+        if "/" in one.model:
+            allowed = model.allow_hosts if one.allow_hosts is None else one.allow_hosts
+            Privacy(private, tuple(allowed)).reach(one.model, one.api_base, table)
 
 
-def _check_host(one: Answering, table: str, allowed: Sequence[str]) -> None:
-    if "/" not in one.model:
-        return
-    host = _host(one)
-    if host is None:
-        raise SpecError(
-            f"the corpus is private and {table}.model {one.model} has no {table}.api_base: its text goes only to a "
-            f"host that is named there and is loopback or in {table}.allow_hosts (corpus.private = false, or annotate "
-            "--public, if the text is public)"
-        )
-    if host not in _hosts(allowed):
-        raise SpecError(
-            f"the corpus is private and may not be sent to {host}: allow it with {table}.allow_hosts = [{host!r}], "
-            "or say corpus.private = false (annotate --public), if the text is public"
-        )
+def encoding(model: Model, *, private: bool, bundle: bool = False) -> Privacy:
+    """Return where text may go to be encoded, as [lm] says; a `bundle` has its encoder asked only at an address named there."""
+    said = model.encoder or Encoder()
+    allowed = model.allow_hosts if said.allow_hosts is None else said.allow_hosts
+    return Privacy(private, tuple(allowed), said.api_base, named_only=bundle)
 
 
-def confine(program: NERProgram, model: Model) -> None:
-    """Let no encoder of demonstrations send private text anywhere but to where `check_host` lets the LM have it.
-
-    An encoder on this machine asks no hub for its model. Raises SpecError where the program's own would; what `with_settings`
-    makes of the program is held to it too.
-    """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    program.pool.hosts = _hosts(model.allow_hosts)
-    select = program.extract.select
-    try:
-        if isinstance(select, Embedding):
-            select.check()
-            _past_proxies(select.encoder.host)
-    except ComponentError as error:
-        raise SpecError(str(error)) from None
-
-
-def _host(one: Answering) -> str | None:
-    return urlsplit(one.api_base).hostname if one.api_base else None
-
-
-def _hosts(allowed: Sequence[str]) -> tuple[str, ...]:
-    """Return where private text may go."""
-    return (*LOOPBACK, *(host.lower() for host in allowed))
-
-
-def _past_proxies(host: str | None) -> None:
-    """Keep HTTP clients from taking private text to a host by way of a proxy that the environment names."""
-    for variable in ("no_proxy", "NO_PROXY") if host else ():
-        os.environ[variable] = ",".join(filter(None, (os.environ.get(variable), host)))
+def _allowed(model: Model) -> list[str]:
+    """Return every host that the user allows."""
+    lists = [one.allow_hosts for one in (model, *model.roles.values())] + [(model.encoder or Encoder()).allow_hosts]
+    return [host for hosts in lists for host in hosts or ()]
 
 
 class CostLimit(BudgetError):

@@ -19,7 +19,7 @@ from experiments.corpora._base import PARTS, Corpus, flatten, label_names
 from experiments.corpora._leaks import without_shared
 from experiments.knowledge import knowledge_base, needs_train
 from experiments.scoring.evaluation import with_labels
-from experiments.session import backend_of, check_host, confine
+from experiments.session import backend_of, check_hosts, encoding
 from experiments.spec import RunSpec, explain
 from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
@@ -72,8 +72,7 @@ def build(
     shared = shared or Shared()
     optimizers.opened(spec.optimizer)
     corpus, kb, folder = sources(spec, data, home, shared)
-    if corpus.private:
-        check_host(spec.lm)
+    check_hosts(spec.lm, private=corpus.private)
     for one in (spec.lm, *spec.lm.roles.values()):
         backend_of(one)
     program_spec = _program_spec(spec, corpus)
@@ -81,13 +80,12 @@ def build(
         _check_types(program_spec, kb)
     unit, window = program_spec.unit, program_spec.window
     pool = shared.once(lambda: Pool.of(corpus.train, unit, window), "pool", spec.corpus, spec.labels, unit, window)
+    pool.privacy = encoding(spec.lm, private=corpus.private)
     program = program_spec.build(kb, pool)
     if spec.lm.strong is None and any(program.named_sub_modules(Strong)):
         raise SpecError("program.verify asks a strong LM: say which in [lm.strong]")
     optimizers.check(program, spec.optimizer)
     pool.cache = places.answers(corpus.name, corpus.fingerprint).parent / "embeddings"
-    if corpus.private:
-        confine(program, spec.lm)
     return corpus, program, folder
 
 

@@ -69,11 +69,17 @@ class Answering(_Table):
     price: dict[str, float] | None = None
     logprobs: bool | None = None
     path: Path | None = None
+    allow_hosts: list[str] | None = None
 
 
 class Role(Answering):
     """A language model that is asked beside that of the task; without `allow_hosts` it has those of [lm]."""
 
+
+class Encoder(_Table):
+    """Where a model behind an API is that encodes demonstrations; without `allow_hosts` it has those of [lm]."""
+
+    api_base: str | None = None
     allow_hosts: list[str] | None = None
 
 
@@ -81,6 +87,7 @@ class Model(Answering):
     """The language model of the task; without a `model` the offline engine.
 
     `prompt` writes instructions, `strong` answers hard documents; without them this one does. `record` keeps its own answers.
+    `encoder` says where the model of an embedding selector is.
     """
 
     model: str = "offline"
@@ -90,6 +97,7 @@ class Model(Answering):
     record: Path | None = None
     prompt: Role | None = None
     strong: Role | None = None
+    encoder: Encoder | None = None
 
     @property
     def roles(self) -> dict[str, Role]:
@@ -200,6 +208,7 @@ def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
     fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm": Model}
-    fields |= {f"{above}{role}": Role for above in ("lm.", "") for role in ("prompt", "strong")}
+    below: dict[str, type[BaseModel]] = {"prompt": Role, "strong": Role, "encoder": Encoder}
+    fields |= {f"{above}{name}": kind for above in ("lm.", "") for name, kind in below.items()}
     known = fields.get(where.rpartition(".")[0], table)
     return f"{where}: there is no such key; there are: {', '.join(known.model_fields)}"

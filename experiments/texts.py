@@ -20,7 +20,7 @@ from experiments.corpora._base import Corpus
 from experiments.program_changes import program_changes
 from experiments.recorder import SPEC, instruction_digest, prompt_of
 from experiments.scoring.answers import dump
-from experiments.session import confine, session
+from experiments.session import encoding, session
 from experiments.spec import RunSpec, explain
 from ner_programs import NercError
 from ner_programs.bundle import state_of
@@ -69,8 +69,7 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
 
 def _answered(spec: RunSpec, corpus: Corpus, program: NERProgram) -> tuple[dict[str, Any], list[str]]:
     """Return what the compiled program is and what it said of dev, as a public run keeps it; and what is to be said of that."""
-    if corpus.private:
-        confine(program, spec.lm)
+    program.pool.privacy = encoding(spec.lm, private=corpus.private)
     answers = places.answers(corpus.name, corpus.fingerprint)
     with session(spec.lm, private=corpus.private, answers=answers, send=False):
         scored = score(program, corpus.dev)

@@ -56,8 +56,8 @@ def open_store(home: Path) -> mlflow.MlflowClient:
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".store.lock"):
         stores.ready(home / "mlflow.db")
-        mlflow.set_tracking_uri(stores.url(home / "mlflow.db"))
-        client = mlflow.MlflowClient()
+        store = stores.url(home / "mlflow.db")  # the only address there is: those of the environment are not asked
+        client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
         client.search_experiments(max_results=1)
     mlflow.tracing.disable()
     return client

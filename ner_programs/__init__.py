@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ner_programs.bundle import load, save
     from ner_programs.demos import Pool
     from ner_programs.lms import open_lm
+    from ner_programs.privacy import Privacy
     from ner_programs.program import NERProgram
     from ner_programs.scoring import Counts, metric
     from ner_programs.spec import ProgramSpec
@@ -31,6 +32,7 @@ __all__ = [
     "NERProgram",
     "NercError",
     "Pool",
+    "Privacy",
     "ProgramSpec",
     "align",
     "load",
@@ -43,7 +45,7 @@ _HOME = {
     "BundleError": "_errors", "ComponentError": "_errors", "LMSetupError": "_errors", "NercError": "_errors",
     "Counts": "scoring", "metric": "scoring", "Document": "types", "Entity": "types", "Label": "types", "Mention": "types",
     "NERProgram": "program", "Pool": "demos", "ProgramSpec": "spec", "align": "alignment", "load": "bundle", "save": "bundle",
-    "open_lm": "lms",
+    "open_lm": "lms", "Privacy": "privacy",
 }  # fmt: skip
 
 

@@ -17,7 +17,6 @@ NEEDED = ("program.json", "state.json", "pool.jsonl")
 
 Name = Annotated[str, Field(max_length=10_000)]
 Version = Annotated[str, Field(max_length=100)]
-Scalar = str | int | float | bool | None
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -47,13 +46,23 @@ class KnowledgeRef(_Strict):
     carried: bool
 
 
-class Asked(BaseModel):
-    """A language model and the settings that it was asked with."""
+class Asked(_Strict):
+    """Which language model was asked, and how it answered: never where it is, and nothing that is written or sent."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, Scalar] = Field(init=False)
+    model: Annotated[Name, Field(min_length=1)]
+    temperature: float | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
 
-    model: Name
+    @model_validator(mode="before")
+    @classmethod
+    def _no_address(cls, said: Any) -> Any:
+        odd = [key for key in said if key not in cls.model_fields] if isinstance(said, dict) else []
+        if odd or (isinstance(said, dict) and "://" in str(said.get("model"))):
+            raise ValueError(
+                f"{str(odd[0])[:40] if odd else 'model'}: of its LM a bundle says only {', '.join(cls.model_fields)}; whoever "
+                "loads it says where it is"
+            )
+        return said
 
 
 class Wanted(Asked):

@@ -28,6 +28,7 @@ from ner_programs._errors import BundleError, ComponentError, LMSetupError
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.demos._arrays import read as read_array
 from ner_programs.demos._arrays import write as write_arrays
+from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
 from ner_programs.types import Mention
 
@@ -90,17 +91,25 @@ def save(
     return folder
 
 
-def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence[str] = ()) -> NERProgram:
+def load(
+    folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence[str] = (), lm: Any = None,
+    privacy: Privacy | None = None,
+) -> NERProgram:  # fmt: skip
     """Load a bundle; `kb` supplies a knowledge base that it does not carry, `trust` allows components of other packages.
 
-    Raises BundleError where the folder is no bundle, or where the knowledge base is missing or is another one, and
-    ComponentError for a component that does not exist here or is not trusted.
+    `lm` is asked whatever DSPy has set (`lm=open_lm("openai/x", api_base=...)`); `privacy` says where a model behind an API
+    encodes demonstrations, and where its text may go. The bundle decides neither.
+
+    Raises BundleError where the folder is no bundle, says more of its LM than which it was, or lacks its knowledge base or
+    has another one, and ComponentError for a component that does not exist here or is not trusted.
     """
     folder = Path(folder)
     trust = (trust,) if isinstance(trust, str) else trust
     about, files, state, pool = _contents(folder)
     try:
+        pool.privacy = privacy or Privacy()  # without one a bundle may be looked at; it encodes nothing
         program = about.spec.build(_knowledge(files, about.kb, kb), pool, trust=trust)
+        pool.privacy = privacy or Privacy(named_only=True)
         set_state(program, state)
     except BundleError as error:
         raise BundleError(f"{folder}: {error}") from None
@@ -108,7 +117,7 @@ def load(folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence
         raise
     except ValueError as error:  # what kb has to say
         raise BundleError(f"{folder}: {_line(error)}") from error
-    program.wants, program.private = about.lm.model_dump(exclude_unset=True), about.private
+    program.wants, program.private, program.lm = about.lm.model_dump(exclude_unset=True), about.private, lm
     return program
 
 

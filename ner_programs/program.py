@@ -45,8 +45,9 @@ class Found(dspy.Prediction):
 class NERProgram(dspy.Module):
     """Finds the entities of a text; an ordinary DSPy module, built from its `spec` (see `ProgramSpec.build`).
 
-    `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`. A `private`
-    program was made from text that only its owner may read. `why` is one sentence of the optimizer that chose it.
+    `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`, or as `lm`,
+    which is then asked whatever DSPy has set. A `private` program was made from text that only its owner may read. `why` is
+    one sentence of the optimizer that chose it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class NERProgram(dspy.Module):
         self.wants: dict[str, Any] = {"model": "offline"}
         self.private = False
         self.why = ""
+        self.lm: Any = None
 
     def forward(self, text: str, exclude: Sequence[str] = ()) -> Found:
         """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.
@@ -138,7 +140,7 @@ class NERProgram(dspy.Module):
                 if name not in given or said != given[name].signature.instructions:
                     predictor.signature = predictor.signature.with_instructions(said)
                 predictor.demos = [program.refilled(predictor, d) for d in ours[name].demos]
-        program.wants, program.private = self.wants, self.private
+        program.wants, program.private, program.lm = self.wants, self.private, self.lm
         return program
 
     def refilled(self, predictor: dspy.Predict, demo: Any) -> Any:
@@ -152,7 +154,7 @@ class NERProgram(dspy.Module):
     def _lm(self) -> Any:
         """Return the LM to run under; predictors that have one of their own (`set_lm`) need none."""
         alone = all(p.lm is not None for p in self.predictors())
-        return dspy.settings.lm if alone else default_lm(self.wants)
+        return self.lm or (dspy.settings.lm if alone else default_lm(self.wants))
 
     def examples(self, documents: Iterable[Document]) -> list[dspy.Example]:
         """Cut labelled documents into the examples that optimizers train on: every field of the extractor, and gold.

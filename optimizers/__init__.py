@@ -17,13 +17,15 @@ def compile(
     program: NERProgram, optimizer: Mapping[str, Any], *, train: Sequence[Document], dev: Sequence[Document],
     seed: int = 1, on_trial: OnTrial = lambda trial: None,
 ) -> NERProgram:  # fmt: skip
-    """Compile `program` with the optimizer that a spec names, under the LM that is set in DSPy.
+    """Compile `program` with the optimizer that a spec names, under its own LM, else under the one that is set in DSPy.
 
     `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations gets them
     first, from train; that is part of the budget. `seed` is for an optimizer that draws and is given no seed of its own.
     Raises ComponentError for a wrong option, BudgetError and OutageError when no candidate could be scored, and TypeError for
     documents that are held out: neither train nor dev can be test.
     """
+    import dspy
+
     from ner_programs.lms.metered import BudgetSpent
     from ner_programs.types import learnable
     from optimizers._base import within
@@ -33,7 +35,7 @@ def compile(
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
     try:
-        with within(budget) as left:
+        with dspy.context(lm=program.lm or dspy.settings.lm), within(budget) as left:
             ready = taught(program, program.examples(train), seed) if program.verify and train else program
             compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=left(), on_trial=on_trial)
     except BudgetSpent:

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from experiments import places
 from experiments._errors import SpecError
+from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
-from experiments.commands.verbs import KINDS, bundle_model, check_part
+from experiments.commands.verbs import KINDS, check_part
 from experiments.settings import change
 from experiments.spec import Model, RunSpec, checked, explain, load
 
@@ -66,15 +67,14 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
     with redirect_stdout(sys.stderr):
         from experiments import load as load_program
         from experiments.progress import Calls, Progress
-        from experiments.session import confine, session
+        from experiments.session import encoding, session
         from optimizers._base import calls_for, score
 
-        program = load_program(what[0], home=places.home(home), trust=opened.trust)
+        where = encoding(bundle_options(opened.lm, opened.changes), private=corpus.private, bundle=True)
+        program = load_program(what[0], home=places.home(home), trust=opened.trust, privacy=where)
         if strange := {e.label for d in corpus.part(part) for e in d.entities} - set(program.spec.labels):
             raise SpecError(f"{what[0]} knows no label {min(strange)!r}; it has: {', '.join(program.spec.labels)}")
-        model = bundle_model(opened.lm, opened.changes, program.wants)
-        if corpus.private:
-            confine(program, model)
+        model = bundle_model(opened.lm, opened.changes, program.wants, opened.trust)
         documents = corpus.part(part)
         planned = calls_for(program, documents)
         with (

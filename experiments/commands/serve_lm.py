@@ -29,11 +29,12 @@ def serve_lm(
     with redirect_stdout(sys.stderr):
         from experiments.serving.engine import answers_of
         from experiments.serving.server import Server
-        from experiments.session import LOOPBACK, backend_of, shared_backend
+        from experiments.session import backend_of, shared_backend
         from experiments.spec import Model
+        from ner_programs.privacy import is_loopback
 
         backend: Any = shared_backend(Model()) if processes is None else backend_of(Model(), processes=processes)
-        if address.host not in LOOPBACK:
+        if not is_loopback(address.host):
             err.print(
                 f"warning: {address.host} is not loopback: whoever reaches it may ask, without a key or encryption"
             )

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from experiments import places, settings
+from experiments import places
 from experiments._errors import ReadError, SpecError
 from experiments.cells import load_grid
+from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
-from experiments.spec import Model, explain, load
+from experiments.spec import load
 
 KINDS = {
     "corpora": "experiments.corpora", "formats": "ner_programs.formats", "demos": "ner_programs.demos",
@@ -118,7 +114,7 @@ def annotate(
     from experiments.annotate import annotate as write
     from experiments.annotate import read
     from experiments.progress import Calls, Progress
-    from experiments.session import confine, session
+    from experiments.session import encoding, session
     from ner_programs.answers import Answers
     from optimizers._base import calls_for
 
@@ -126,10 +122,9 @@ def annotate(
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise SpecError(f"{option} {path}: it is a folder, or lies in one that is not there; name a file")
     documents = read(inputs, format)  # type: ignore[arg-type]
-    program = load_program(bundle, home=places.home(home), trust=trust)
-    model = bundle_model(lm, changes, program.wants)
-    if not public:
-        confine(program, model)
+    where = encoding(bundle_options(lm, changes), private=not public, bundle=True)
+    program = load_program(bundle, home=places.home(home), trust=trust, privacy=where)
+    model = bundle_model(lm, changes, program.wants, trust)
     planned = calls_for(program, documents)
     with (
         session(model, private=not public) as asked,
@@ -233,25 +228,6 @@ def export(run: str, out: Path | None, register: str | None, home: Path | None) 
     if register is not None:
         version = registry.register(run, name, alias, home)
         err.print(f"models:/{name}@{alias} is version {version}", markup=False)
-
-
-def bundle_model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any]) -> Model:
-    """Return the LM of the command line, else the one a bundle was compiled with."""
-    strong = {k: v for k, v in wanted.items() if k == "strong"}
-    options: dict[str, Any] = {"lm": deepcopy(wanted if lm is None else {"model": lm, **strong})}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not (equals and key.startswith("lm.")):
-            raise SpecError(f"--set {change}: here only lm.<option>=value can be set")
-        try:
-            said = jsonlib.loads(value)
-        except ValueError:
-            said = value
-        settings.put(options, key, said, f"--set {change}")
-    try:
-        return Model.model_validate(options["lm"])
-    except ValidationError as error:
-        raise SpecError(f"--set lm.{explain(error, Model)}") from error
 
 
 def check_part(part: str) -> None:

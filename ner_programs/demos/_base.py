@@ -14,6 +14,7 @@ from annotated_types import Interval
 from numpy.typing import NDArray
 
 from ner_programs.demos._arrays import kept as kept_array
+from ner_programs.privacy import Privacy
 from ner_programs.types import Document, Mention, learnable
 from ner_programs.units import WINDOW, UnitKind, split
 
@@ -36,9 +37,8 @@ class Pool(Sequence[Demonstration]):
     """The labelled units a program may show; shared, never copied, never changed.
 
     `arrays` are indexes that took a neural encoder to make, by name: a bundle stores and brings those of its selector. In the
-    folder `cache`, if there is one, those made here are kept. `hosts` are those that private text may be sent to, to be
-    encoded (None: the text is public). Whoever opens the pool sets both. `origin` is the pool that this one is a part of, and
-    the rows of it that it has.
+    folder `cache`, if there is one, those made here are kept. `privacy` says where text may be sent to be encoded. Whoever
+    opens the pool sets both. `origin` is the pool that this one is a part of, and the rows of it that it has.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Pool(Sequence[Demonstration]):
         self.origin: tuple[Pool, list[int]] | None = None
         self.arrays: dict[str, NDArray[Any]] = dict(arrays or {})
         self.cache: Path | None = None
-        self.hosts: Collection[str] | None = None
+        self._privacy = Privacy()
         self._lock = Lock()
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
@@ -77,13 +77,22 @@ class Pool(Sequence[Demonstration]):
         """Return the pool less the demonstrations of these ids; vectors that the whole pool has are not made again."""
         rows = [row for row, d in enumerate(self._all) if d.id not in ids]
         part = Pool(self._all[row] for row in rows)
-        part.origin, part.cache, part.hosts = (self, rows), self.cache, self.hosts
+        part.origin, part.cache = (self, rows), self.cache
         return part
 
     @property
     def whole(self) -> Pool:
         """The pool that this one is a part of; itself, where it is whole."""
         return self if self.origin is None else self.origin[0].whole
+
+    @property
+    def privacy(self) -> Privacy:
+        """Where text may be sent to be encoded: one for all parts of a pool."""
+        return self.whole._privacy
+
+    @privacy.setter
+    def privacy(self, said: Privacy) -> None:
+        self.whole._privacy = said
 
     @property
     def fingerprint(self) -> str:

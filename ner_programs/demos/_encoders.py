@@ -9,18 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ner_programs._errors import ComponentError
+from ner_programs.privacy import Privacy, PrivacyError, Reach, connecting
 
 Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Any]
@@ -49,50 +48,61 @@ BATCH = 32
 REMEMBERED = 20_000
 
 
-def is_hosted(model: str, api_base: str | None) -> bool:
+def is_hosted(model: str) -> bool:
     """Say whether texts leave the process to be encoded."""
     provider, slash, _ = model.partition("/")
-    return api_base is not None or bool(slash and provider in PROVIDERS and not Path(model).is_dir())
+    return bool(slash and provider in PROVIDERS and not Path(model).is_dir())
 
 
 class Encoder:
     """Texts to vectors of length 1; opened when first used, one batch of texts at a time.
 
-    `identity` changes with everything that decides the vectors. Raises ComponentError where the model cannot be had.
+    `identity` changes with everything that decides the vectors. `privacy` says, whenever texts are encoded, where they may go.
+    Raises ComponentError where the model cannot be had.
     """
 
-    def __init__(self, model: str, pooling: Pooling | None, api_base: str | None) -> None:
+    def __init__(self, model: str, pooling: Pooling | None, privacy: Callable[[], Privacy]) -> None:
         if model == "biolm":
             raise ComponentError(f"embedding: {BIO_LM}")
         name, usual = PRESETS.get(model, (model, "own"))
         self.model, self.pooling = name, pooling or usual
-        self.hosted = is_hosted(name, api_base)
-        self.host = urlsplit(api_base).hostname if api_base else None
+        self.hosted, self._privacy = is_hosted(name), privacy
         if self.hosted and pooling is not None:
             raise ComponentError(f"embedding: {name} is behind an API, which pools as it likes; leave pooling out")
         if not self.hosted and find_spec("sentence_transformers") is None:
             raise ComponentError(f"embedding: {name} needs sentence-transformers: pip install nerc[encoders]")
-        self.identity = _digest(name, self.pooling, api_base)
-        self._open: Callable[[], Encode] = lambda: (
-            _behind_api(name, api_base) if self.hosted else _on_this_machine(name, self.pooling)
-        )
+        self.identity = _digest(name, self.pooling)
         self._encode: Encode | None = None
         self._lock = Lock()
         self._one = lru_cache(maxsize=REMEMBERED)(lambda text: self([text])[0])  # every candidate asks for dev again
+
+    def reach(self) -> Reach | None:
+        """Return what may be connected to; raises PrivacyError where the text may not go to the model's API."""
+        said = self._privacy()
+        return said.reach(self.model, said.encoder, "lm.encoder") if self.hosted else None
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
         """Return an array (len(texts), dimensions)."""
         clean = [text.encode("utf-8", "replace").decode() if text.strip() else "-" for text in texts]
         try:
-            with self._lock:
-                encode = self._encode = self._encode or self._open()
-            with nullcontext() if self.hosted else self._lock:  # tokenizers are not safe in threads
-                vectors = np.asarray(encode(clean), np.float32).reshape(len(texts), -1)
+            said = self._hosted(clean) if self.hosted else self._here(clean)
+            vectors = np.asarray(said, np.float32).reshape(len(texts), -1)
+        except PrivacyError:
+            raise
         except Exception as error:  # what it says may hold the text
             raise ComponentError(f"embedding: {self.model} cannot encode: {_reason(error)}") from None
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         normal: Vectors = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
         return normal
+
+    def _hosted(self, texts: list[str]) -> Any:
+        with connecting(self.reach()):
+            return _behind_api(self.model, self._privacy().encoder)(texts)
+
+    def _here(self, texts: list[str]) -> Any:
+        with self._lock:  # tokenizers are not safe in threads
+            self._encode = self._encode or _on_this_machine(self.model, self.pooling, self._privacy().private)
+            return self._encode(texts)
 
     def one(self, text: str) -> Vectors:
         """Return the vector of one text, shape (dimensions,); texts asked for lately are remembered."""
@@ -128,8 +138,8 @@ def _behind_api(model: str, api_base: str | None) -> Encode:
     return encode
 
 
-def _on_this_machine(model: str, pooling: Pooling) -> Encode:
-    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+def _on_this_machine(model: str, pooling: Pooling, private: bool) -> Encode:
+    offline = private or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     if pooling == "own":
         from sentence_transformers import SentenceTransformer
 

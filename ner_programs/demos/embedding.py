@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ner_programs._errors import ComponentError
 from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._encoders import Encoder, Pooling
 from ner_programs.demos._ranking import Nearest, Scores
@@ -25,17 +24,7 @@ class Embedding(Nearest):
         super().__init__(pool, k)
         self.encoder = encoder
         self.index = self._name(pool)
-        self.check()
-
-    def check(self) -> None:
-        """Raise ComponentError where private text would be sent to a host that it may not be sent to."""
-        host, hosts = self.encoder.host, self.pool.hosts
-        if self.encoder.hosted and hosts is not None and host not in hosts:
-            where = f"sent to {host}" if host else "encoded behind an API without an api_base that is named"
-            raise ComponentError(
-                f"demos.model {self.encoder.model}: the text is private and may not be {where}: use a model on this machine, "
-                "or an api_base whose host is loopback or in lm.allow_hosts"
-            )
+        encoder.reach()  # text that may not go there is refused now, before anything is spent
 
     def scores(self, text: str, exclude: Collection[str]) -> Scores:
         """Return cosines."""
@@ -65,16 +54,15 @@ def build(
     pool: Pool,
     model: Annotated[str, Field(min_length=1)],
     pooling: Pooling | None = None,
-    api_base: str | None = None,
     k: Shown = 8,
 ) -> Embedding:
     """Build the selector over `pool`.
 
     `model`: `bioclinicalbert`, `sapbert`, `mpnet` or `simcse` (encoders of KATE), a folder or a name on the Hugging Face hub
-    (both need `nerc[encoders]`), or a model behind an API as DSPy's Embedder names it (`openai/text-embedding-3-small`, at
-    `api_base`). `pooling`: how token vectors become one; `own` is what the model's sentence-transformers configuration says.
-    Raises ComponentError where the extra is not installed.
+    (both need `nerc[encoders]`), or a model behind an API as DSPy's Embedder names it (`openai/text-embedding-3-small`; the
+    pool's `privacy` says at which address). `pooling`: how token vectors become one; `own` is what the model's
+    sentence-transformers configuration says. Raises ComponentError where the extra is not installed.
     """
-    key = f"encoder {model} {pooling} {api_base}"
-    encoder: Any = pool.whole.once(key, lambda: Encoder(model, pooling, api_base))
+    whole = pool.whole
+    encoder: Any = whole.once(f"encoder {model} {pooling}", lambda: Encoder(model, pooling, lambda: whole.privacy))
     return Embedding(pool, k, encoder)

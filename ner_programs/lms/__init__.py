@@ -13,15 +13,20 @@ from ner_programs._errors import LMSetupError
 
 if TYPE_CHECKING:
     from ner_programs.lms.metered import Backend, MeteredLM
+    from ner_programs.privacy import Privacy
 
 
-def open_backend(options: Mapping[str, Any]) -> Backend:
-    """Build the backend that `options["model"]` means; raises ComponentError for an unknown one or a wrong option."""
+def open_backend(options: Mapping[str, Any], privacy: Privacy | None = None) -> Backend:
+    """Build the backend that `options["model"]` means, which asks `privacy` before it connects.
+
+    Raises ComponentError for an unknown one or a wrong option, PrivacyError for an address that is none or not allowed.
+    """
     from ner_programs.components import resolve
+    from ner_programs.privacy import Privacy
 
     model, rest = options["model"], {k: v for k, v in options.items() if k != "model"}
     spec = {"name": "api", "model": model, **rest} if "/" in model else {"name": model, **rest}
-    backend: Backend = resolve("ner_programs.lms", spec)
+    backend: Backend = resolve("ner_programs.lms", spec, privacy=privacy or Privacy())
     return backend
 
 
@@ -48,7 +53,12 @@ def open_lm(model: str = "offline", **options: Any) -> MeteredLM:
 
 @cache
 def _offline() -> MeteredLM:
-    return open_lm()
+    """Return the offline engine for the whole process; it remembers the last answers only."""
+    from ner_programs.lms._store import LastAnswers
+    from ner_programs.lms.metered import Account, Meter, MeteredLM
+
+    account = Account(store=LastAnswers())
+    return MeteredLM(Meter(open_backend({"model": "offline"}), account=account))
 
 
 def default_lm(wants: Mapping[str, Any]) -> Any:
@@ -66,5 +76,5 @@ def default_lm(wants: Mapping[str, Any]) -> Any:
     said = f'"{names[0]}"' + (f', strong="{names[1]}"' if names[1] else "")
     raise LMSetupError(
         f"this program was compiled with {' and '.join(filter(None, names))}; run it inside "
-        f"dspy.context(lm=ner_programs.open_lm({said}))"
+        f"dspy.context(lm=ner_programs.open_lm({said})), or load it with lm="
     )

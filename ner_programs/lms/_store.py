@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +49,36 @@ class AnswerStore:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+class LastAnswers:
+    """The `most` answers that were asked for last, in memory; `dropped` hears of the others' keys as they go."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self.most = most
+        self.dropped: Callable[[str], None] = lambda key: None
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[str, str] = OrderedDict()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return the answer to the request `key`, or None."""
+        with self._lock:
+            if key not in self._answers:
+                return None
+            self._answers.move_to_end(key)
+            answer: dict[str, Any] = json.loads(self._answers[key])
+            return answer
+
+    def put(self, key: str, answer: dict[str, Any]) -> None:
+        """Keep an answer; the first one for a key stays."""
+        with self._lock:
+            self._answers.setdefault(key, json.dumps(answer))
+            while len(self._answers) > self.most:
+                self.dropped(self._answers.popitem(last=False)[0])
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def close(self) -> None:
+        """Forget all."""
+        self._answers.clear()

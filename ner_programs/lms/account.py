@@ -18,7 +18,7 @@ from dspy.utils.exceptions import LMConfigurationError
 
 from ner_programs._errors import LMSetupError
 from ner_programs.lms._ledger import Ledger, Spent
-from ner_programs.lms._store import AnswerStore
+from ner_programs.lms._store import AnswerStore, LastAnswers
 from ner_programs.lms.price import Price, size, usage
 
 Cost = tuple[int, float]
@@ -92,8 +92,8 @@ class Tariff:
 class Account:
     """Counts and limits what several LMs spend together. Whoever calls `reserve` or `count` holds its `lock`."""
 
-    def __init__(self, *, store: AnswerStore | None = None, ledger: Ledger | None = None) -> None:
-        self.store = store if store is not None else AnswerStore()  # an empty one is false
+    def __init__(self, *, store: AnswerStore | LastAnswers | None = None, ledger: Ledger | None = None) -> None:
+        self.store: AnswerStore | LastAnswers = store if store is not None else AnswerStore()  # an empty one is false
         self.ledger = ledger or Ledger()
         self.spent = Spent()
         self.last_failure = ""
@@ -102,6 +102,8 @@ class Account:
         self.lock = threading.RLock()
         self._sent_before = self.ledger.sent()  # by this run, before it was killed: paid for, and counted again
         self._seen: set[str] = set()
+        if isinstance(self.store, LastAnswers):  # a request whose answer is forgotten is a new one
+            self.store.dropped = self._seen.discard
         self._limits: list[tuple[Budget, Spent, type[BaseException]]] = []
         self._reserved = [0, 0.0]  # tokens and cost of requests that are under way
 

@@ -1,6 +1,7 @@
 """Any model behind an API that DSPy can reach: `openai/...`, `hosted_vllm/...`, `azure/<deployment>` and others.
 
-Keys come from the environment only. Ollama wants an `api_base` that ends in /v1 and the prefix openai/.
+Keys come from the environment only, and go to `api_base` or, without one, to the provider.
+Ollama wants an `api_base` that ends in /v1 and the prefix openai/.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import (
     LMBillingError,
+    LMConfigurationError,
     LMError,
     LMInvalidRequestError,
     LMNotConfiguredError,
@@ -23,14 +25,18 @@ from dspy.utils.exceptions import (
 
 from ner_programs._errors import LMSetupError
 from ner_programs.lms.price import Price, known_price
+from ner_programs.privacy import Privacy, PrivacyError, base_from_environment, connecting
 
 
 class Api:
-    """One attempt at a time through DSPy's own client."""
+    """One attempt at a time through DSPy's own client; it connects to where `privacy` lets it, and to nothing else."""
 
-    def __init__(self, model: str, client: dict[str, Any], price: Price | None, logprobs: bool) -> None:
+    def __init__(
+        self, model: str, client: dict[str, Any], price: Price | None, logprobs: bool, privacy: Privacy
+    ) -> None:
         self.model, self.logprobs = model, logprobs
-        self.identity = str(client.get("api_base") or "")
+        self._reach = privacy.reach(model, client.get("api_base"))
+        self.identity = str(client.get("api_base") or base_from_environment(model) or "")
         self._lm = dspy.LM(model, cache=False, num_retries=0, **client)
         self.price = price or known_price(model)
 
@@ -43,8 +49,10 @@ class Api:
         """Send one request; an answer that a filter withheld, or that is none, is raised as the failure that it is."""
         try:
             # The metered LM in front reports to history, usage and callbacks; this one would report everything twice.
-            with dspy.context(disable_history=True, usage_tracker=None, callbacks=[]):
+            with dspy.context(disable_history=True, usage_tracker=None, callbacks=[]), connecting(self._reach):
                 response: Response = self._lm(request)
+        except PrivacyError as error:
+            raise LMConfigurationError(str(error), model=self.model) from None
         except LMError as error:
             better = _classified(error)
             if better is error:
@@ -88,7 +96,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def build(
     *, model: str, api_base: str | None = None, api_version: str | None = None, timeout: float = 120.0,
-    price: dict[str, float] | None = None, logprobs: bool = False,
+    price: dict[str, float] | None = None, logprobs: bool = False, privacy: Privacy = Privacy(),  # noqa: B008  # frozen
 ) -> Api:  # fmt: skip
     """Build the client; `price` gives US dollars for a million tokens: {"input": 0.4, "output": 1.6}.
 
@@ -101,4 +109,4 @@ def build(
         cost = Price(**price) if price else None
     except TypeError as error:
         raise LMSetupError('lm.price needs "input" and "output": US dollars for a million tokens') from error
-    return Api(model, {k: v for k, v in client.items() if v is not None}, cost, logprobs)
+    return Api(model, {k: v for k, v in client.items() if v is not None}, cost, logprobs, privacy)

@@ -72,14 +72,14 @@ SPECS: dict[str, tuple[str, str]] = {
     "wrong budget": (CORPUS + "[optimizer]\nname = 'none'\nbudget = 3", "optimizer.budget is a table"),
     "unknown backend": (CORPUS + "[lm]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api, offline, replay"),
     "no cassette": (CORPUS + "[lm]\nmodel = 'replay'", "replay needs the cassette to answer from: lm.path"),
-    "host unnamed": (CORPUS + "[lm]\nmodel = 'openai/x'", "lm.model openai/x has no lm.api_base"),
+    "host unnamed": (CORPUS + "[lm]\nmodel = 'openai/x'", "lm (openai/x) has no lm.api_base"),
     "host not allowed": (
         CORPUS + "[lm]\nmodel = 'openai/x'\napi_base = 'http://llm.example/v1'",
         "may not be sent to llm.example: allow it with lm.allow_hosts = ['llm.example']",
     ),
     "host of a role unnamed": (
         CORPUS + "[lm.prompt]\nmodel = 'openai/x'",
-        "lm.prompt.model openai/x has no lm.prompt.api_base",
+        "lm.prompt (openai/x) has no lm.prompt.api_base",
     ),
     "host of a role not allowed": (
         CORPUS + "[lm.strong]\nmodel = 'openai/x'\napi_base = 'http://llm.example/v1'",
@@ -200,7 +200,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "private text to a role's host": (
         ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=openai/x"),
-        "lm.strong.model openai/x has no lm.strong.api_base",
+        "lm.strong (openai/x) has no lm.strong.api_base",
     ),
     "private text to a host": (("annotate", "BUNDLE", "open.toml", "--lm", "openai/x"), "has no lm.api_base"),
     "nothing to evaluate": (("evaluate", "open.toml"), "evaluate wants BUNDLE CORPUS, or --predictions FILE CORPUS"),

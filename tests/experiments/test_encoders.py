@@ -1,6 +1,5 @@
 """Encoders of demonstrations in runs: where vectors are kept, and that private text goes to no host that is not named."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,10 @@ import dspy
 import pytest
 
 from experiments import estimate, finetuning, places, setup
-from experiments._errors import SpecError
 from experiments.session import session
-from experiments.spec import Program, RunSpec
-from ner_programs import ComponentError, bundle
+from experiments.spec import RunSpec
+from ner_programs import bundle
+from ner_programs.privacy import PrivacyError
 from optimizers._base import score
 from tests import tiny
 from tests.experiments.conftest import Place
@@ -31,36 +30,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def spec(folder: Path, private: bool, **demos: Any) -> RunSpec:
+def spec(folder: Path, private: bool, **encoder: Any) -> RunSpec:
     return RunSpec.model_validate(
         {
             "name": "notes",
             "corpus": {"name": "jsonl", "path": str(tiny.write_corpus(folder / "notes")), "private": private},
-            "program": {"demos": {**HOSTED, **demos}},
-            "lm": {"allow_hosts": ["llm.Hospital.example"]},
+            "program": {"demos": HOSTED},
+            "lm": {"allow_hosts": ["llm.Hospital.example"], "encoder": encoder},
         }
     )
 
 
 def test_private_text_is_refused_before_a_run_begins(tmp_path: Path, asked: list[str]) -> None:
     for wrong in ({}, {"api_base": "https://api.example/v1"}):
-        with pytest.raises(SpecError, match="the text is private"):
+        with pytest.raises(PrivacyError, match="the text is private"):
             setup.build(spec(tmp_path, True, **wrong), tmp_path, tmp_path / "home")
     allowed = spec(tmp_path, True, api_base="https://llm.hospital.example/v1")
     _, program, _ = setup.build(allowed, tmp_path, tmp_path / "home")
-    with pytest.raises(ComponentError, match="the text is private"):  # a candidate of a search
-        program.with_settings(demos={"api_base": "https://api.example/v1"})
-    assert not asked
-
-
-@pytest.mark.parametrize("private", [True, False])
-def test_what_is_built_on_private_text_asks_no_hub(
-    tmp_path: Path, private: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    plain = spec(tmp_path, private).model_copy(update={"program": Program()})
-    setup.build(plain, tmp_path, tmp_path / "mlruns")
-    assert os.environ["HF_HUB_OFFLINE"] == ("1" if private else "0")
+    assert program.with_settings(demos={"k": 3}) and not asked
 
 
 def test_vectors_are_kept_with_the_corpus(tmp_path: Path, asked: list[str]) -> None:
@@ -98,9 +85,14 @@ def test_annotate_sends_private_text_to_no_encoder(bare: Place, asked: list[str]
     bundle.save(program, bare.root / "made")
     (bare.root / "note.txt").write_text("Visit 3: given aspirin because of gout.")
     asked.clear()
-    assert "the text is private" in bare.nerc("annotate", "made", "note.txt").error
+    where = ("--set", "lm.encoder.api_base=https://api.example/v1")
+    for words in ((), ("--public",)):
+        assert (
+            "the bundle asks openai/text-embedding-3-small" in bare.nerc("annotate", "made", "note.txt", *words).error
+        )
+    assert "may not be sent to api.example" in bare.nerc("annotate", "made", "note.txt", *where).error
     assert not asked
-    said = bare.nerc("annotate", "made", "note.txt", "--public")
+    said = bare.nerc("annotate", "made", "note.txt", "--public", *where)
     assert said.code == 0, said.err
     assert asked == ["Visit 3: given aspirin because of gout."], "the bundle brings the vectors of its pool"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from pydantic import ValidationError
 
 from experiments._errors import SpecError
-from experiments.commands.verbs import bundle_model
-from experiments.session import CostLimit, answerer, at_most, check_host, session, wants
+from experiments.commands.bundle_lm import bundle_model
+from experiments.session import CostLimit, answerer, at_most, check_hosts, session, wants
 from experiments.spec import Model
 from ner_programs.lms.metered import Budget, BudgetSpent
+from ner_programs.privacy import PrivacyError
 from ner_programs.spec import ProgramSpec
 from tests.loopback import Loopback
 
@@ -103,23 +105,28 @@ class TestPrivate:
     @pytest.mark.parametrize(
         ("own", "lm", "message"),
         [
-            ({}, {}, r"lm\.ROLE\.model openai/x has no lm\.ROLE\.api_base: .* in lm\.ROLE\.allow_hosts"),
+            ({}, {}, r"lm\.ROLE \(openai/x\) has no lm\.ROLE\.api_base: .* in lm\.ROLE\.allow_hosts"),
             ({"api_base": "http://b.example/v1"}, {}, r"sent to b\.example: allow it with lm\.ROLE\.allow_hosts"),
             ({"api_base": "http://b.example/v1"}, {"allow_hosts": ["a.example"]}, r"may not be sent to b\.example"),
             ({"api_base": "http://a.example/v1", "allow_hosts": []}, {"allow_hosts": ["a.example"]}, r"a\.example"),
-            ({"api_base": "http://127.0.0.1@b.example/v1"}, {}, r"may not be sent to b\.example"),
+            (
+                {"api_base": "http://127.0.0.1@b.example/v1"},
+                {},
+                r"lm\.ROLE\.api_base is refused: a user name before b\.ex",
+            ),
         ],
     )
     def test_another_host_is_refused(self, role: str, own: Any, lm: Any, message: str, tmp_path: Path) -> None:
         model = Model.model_validate({**lm, role: {"model": "openai/x", **own}})
         said = message.replace("ROLE", role)
-        with pytest.raises(SpecError, match=said):
-            check_host(model)
-        with pytest.raises(SpecError, match=said), session(model, private=True, ledger=tmp_path / "ledger.jsonl"):
+        with pytest.raises(PrivacyError, match=said):
+            check_hosts(model, private=True)
+        with pytest.raises(PrivacyError, match=said), session(model, private=True, ledger=tmp_path / "ledger.jsonl"):
             pass
         assert not [*tmp_path.iterdir()]
-        with session(model, private=False):
-            pass
+        if "@" not in str(own):
+            with session(model, private=False):
+                pass
 
     @pytest.mark.parametrize(
         ("own", "lm"),
@@ -130,19 +137,24 @@ class TestPrivate:
         ],
     )
     def test_what_is_allowed_is_not(self, own: Any, lm: Any) -> None:
-        check_host(Model.model_validate({**lm, "strong": {"model": "openai/x", **own}}))
+        check_hosts(Model.model_validate({**lm, "strong": {"model": "openai/x", **own}}), private=True)
 
     def test_what_a_role_may_be_sent_is_not_what_the_task_may(self) -> None:
         own = {"model": "openai/x", "api_base": "http://a.example/v1", "allow_hosts": ["a.example"]}
-        with pytest.raises(SpecError, match=r"allow it with lm\.allow_hosts"):
-            check_host(Model.model_validate({"model": "openai/y", "api_base": "http://a.example/v1", "prompt": own}))
+        model = Model.model_validate({"model": "openai/y", "api_base": "http://a.example/v1", "prompt": own})
+        with pytest.raises(PrivacyError, match=r"allow it with lm\.allow_hosts"):
+            check_hosts(model, private=True)
 
-    def test_no_proxy_takes_it_there(self, servers: dict[str, Loopback], monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("no_proxy", "NO_PROXY"):
-            monkeypatch.setenv(name, "")
-        own = {"model": "openai/x", "api_base": "http://a.example/v1", "allow_hosts": ["a.example"]}
-        with session(model_of(servers, strong=own), private=True):
-            assert "a.example" in os.environ["no_proxy"].split(",") and "a.example" in os.environ["NO_PROXY"].split(",")
+    def test_what_a_session_sets_is_afterwards_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NO_PROXY", "b.example")
+        log, before = logging.getLogger("dspy"), dict(os.environ)
+        level = log.level
+        for _ in range(2):
+            with session(Model(), private=True):
+                with session(Model(), private=True):
+                    assert log.level == logging.CRITICAL and os.environ["HF_HUB_OFFLINE"] == "1"
+                assert log.level == logging.CRITICAL and os.environ["HF_HUB_OFFLINE"] == "1"
+            assert log.level == level and dict(os.environ) == before
 
     def test_no_text_is_in_the_ledger(self, servers: dict[str, Loopback], tmp_path: Path) -> None:
         with session(model_of(servers), private=True, ledger=tmp_path / "ledger.jsonl") as lm:
@@ -166,7 +178,9 @@ class TestBundles:
         wanted = {"model": "offline", "strong": {"model": "openai/big"}}
         model = bundle_model(None, ["lm.strong.api_base=http://127.0.0.1:1/v1", "lm.retries=1"], wanted)
         assert (model.model, model.retries, model.roles["strong"].api_base) == ("offline", 1, "http://127.0.0.1:1/v1")
-        other = bundle_model("openai/y", [], wanted)
+        with pytest.raises(SpecError, match=r"compiled with openai/big .* --set lm\.strong\.model=openai/big"):
+            bundle_model("openai/y", [], wanted)
+        other = bundle_model("openai/y", ["lm.strong.model=openai/big"], wanted)
         assert (other.model, other.roles["strong"].model) == ("openai/y", "openai/big"), "--lm is the task's LM"
         assert wanted == {"model": "offline", "strong": {"model": "openai/big"}}
         with pytest.raises(SpecError, match=r"--set lm\.strong\.zz: there is no such key; there are: model, api_base"):

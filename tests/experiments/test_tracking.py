@@ -317,3 +317,10 @@ def test_trials_of_a_private_corpus_name_their_demonstrations(place: Place, priv
     assert names == [demo["id"] for demo in state["demos"]]
     assert len(names) == 3
     assert set(kept["state"]["extract.predict"]) == {"demos"}
+
+
+def test_the_store_is_a_file_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, "http://mlflow.example:5000")
+    client = tracking.open_store(tmp_path / "mlruns")
+    assert client.tracking_uri.startswith("sqlite:") and client._registry_uri.startswith("sqlite:")

@@ -15,6 +15,7 @@ from ner_programs import BundleError, ComponentError, Pool, ProgramSpec, bundle
 from ner_programs._bundle_files import write_manifest
 from ner_programs.components import resolve
 from ner_programs.demos._encoders import PRESETS, is_hosted
+from ner_programs.privacy import Privacy, PrivacyError
 from tests.ner_programs.support import NOTES, PLAIN, knows
 
 TEXT = "Fever since yesterday, no cough."
@@ -200,39 +201,51 @@ def embedder(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_provider_before_the_slash_means_an_api(embedder: Any, tmp_path: Path) -> None:
-    select = build(Pool.of(NOTES), model="hosted_vllm/e5", api_base="http://127.0.0.1:9/v1", k=2)
+    pool = Pool.of(NOTES)
+    pool.privacy = Privacy(encoder="http://127.0.0.1:9/v1")
+    select = build(pool, model="hosted_vllm/e5", k=2)
     assert len(select(TEXT)) == 2
-    ((model, options),) = embedder.made
-    assert (model, options["api_base"], options["caching"]) == ("hosted_vllm/e5", "http://127.0.0.1:9/v1", False)
+    for model, options in embedder.made:
+        assert (model, options["api_base"], options["caching"]) == ("hosted_vllm/e5", "http://127.0.0.1:9/v1", False)
     assert embedder.asked == [[d.text for d in select.pool], [TEXT]]
-    assert is_hosted("openai/text-embedding-3-small", None)
-    assert is_hosted("any/name", "http://localhost/v1")
-    assert not any(is_hosted(name, None) for name, _ in PRESETS.values())
+    assert is_hosted("openai/text-embedding-3-small")
+    assert not any(is_hosted(name) for name, _ in PRESETS.values())
     (tmp_path / "openai" / "mine").mkdir(parents=True)
-    assert not is_hosted(str(tmp_path / "openai" / "mine"), None)
+    assert not is_hosted(str(tmp_path / "openai" / "mine"))
 
 
 def test_private_text_goes_to_no_host_that_is_not_named(embedder: Any) -> None:
     pool = Pool.of(NOTES)
-    pool.hosts = ("localhost", "llm.hospital.example")
-    with pytest.raises(ComponentError, match="without an api_base"):
+    hosts = ("localhost", "llm.hospital.example")
+    pool.privacy = Privacy(True, hosts)
+    with pytest.raises(PrivacyError, match=r"\(openai/text-embedding-3-small\) has no lm\.encoder\.api_base"):
         build(pool, model="openai/text-embedding-3-small")
-    with pytest.raises(ComponentError, match=r"sent to llm\.example:"):
-        build(pool, model="openai/x", api_base="https://llm.example/v1")
     program = ProgramSpec(labels=PLAIN, demos={"name": "random"}).build(pool=pool)
-    with pytest.raises(ComponentError, match="is private"):
+    with pytest.raises(PrivacyError, match="is private"):
         program.with_settings(demos={"name": "embedding", "model": "openai/x"})
+    pool.privacy = Privacy(True, hosts, "https://llm.example/v1")
+    for part in (pool, pool.without([pool[0].id])):
+        with pytest.raises(PrivacyError, match=r"sent to llm\.example:"):
+            build(part, model="openai/x")
     assert not embedder.asked
-    assert build(pool, model="openai/x", api_base="https://LLM.hospital.example/v1")(TEXT)
-    assert build(pool, model="some/encoder")(TEXT)
+    pool.privacy = Privacy(True, hosts, "https://LLM.hospital.example/v1")
+    asked = build(pool, model="openai/x")
+    assert asked(TEXT)
+    pool.privacy = Privacy(True)
+    with pytest.raises(PrivacyError, match="is private"):
+        asked("Another text.")
 
 
-@pytest.mark.parametrize(("set_to", "offline"), [("1", True), ("0", False), (None, False)])
-def test_a_private_session_loads_no_model_from_the_hub(
-    set_to: str | None, offline: bool, encoder: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("set_to", "private", "offline"), [("1", False, True), ("0", False, False), (None, False, False), ("0", True, True)]
+)
+def test_private_text_loads_no_model_from_the_hub(
+    set_to: str | None, private: bool, offline: bool, encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     if set_to is not None:
         monkeypatch.setenv("HF_HUB_OFFLINE", set_to)
-    build(Pool.of(NOTES), model="some/encoder")(TEXT)
+    pool = Pool.of(NOTES)
+    pool.privacy = Privacy(private)
+    build(pool, model="some/encoder")(TEXT)
     assert encoder.opened == [("some/encoder", offline)]

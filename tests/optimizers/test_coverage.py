@@ -20,6 +20,7 @@ from ner_programs import ComponentError, Document, NERProgram, load, save
 from ner_programs.bundle import state_of
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.privacy import Privacy
 from ner_programs.types import Entity, Mention
 from optimizers._base import Trial, score
 from optimizers._cover import Features, greedy, shape, value
@@ -250,11 +251,14 @@ class TestPool:
     def test_a_program_over_a_smaller_pool_is_another_and_keeps_its_state(self, tmp_path: Path) -> None:
         given = program(TRAIN, demos={"name": "tfidf", "k": 50})
         given.extract.predict.demos = [dspy.Example(**given.extract.as_demo(given.pool[0]))]
-        given.pool.hosts, given.pool.cache = ("localhost",), tmp_path
+        given.pool.privacy, given.pool.cache = Privacy(True, ("localhost",)), tmp_path
         gone = {given.pool[1].id, given.pool[4].id}
         made = given.with_pool(given.pool.without(gone))
         assert state_of(made) == state_of(given) and made.spec == given.spec and made.kb is given.kb
-        assert len(made.pool) == len(TRAIN) - 2 and (made.pool.hosts, made.pool.cache) == (("localhost",), tmp_path)
+        assert len(made.pool) == len(TRAIN) - 2 and (made.pool.privacy, made.pool.cache) == (
+            given.pool.privacy,
+            tmp_path,
+        )
         assert identity(made) != identity(given) == identity(given.deepcopy())
         again = load(save(made, tmp_path / "bundle"))
         for one in (made, made.deepcopy(), made.with_settings(retriever={"name": "none"}), again):

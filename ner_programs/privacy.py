@@ -1,0 +1,224 @@
+"""Where text, and the keys that go with it, may be sent: every client asks here before it connects.
+
+Allowed are loopback, the provider's own address (not for private text), and what the user names: `api_base` says where a
+model is, `allow_hosts` where private text may go beside loopback. A bundle names neither. While a client is asked, another
+name is not even looked up: no redirect and no proxy takes text or key elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+from urllib.request import getproxies
+
+from ner_programs._errors import LMSetupError
+
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?(?:/[\w.~%/:=+,-]*)?", re.A | re.I
+)
+
+
+class PrivacyError(LMSetupError):
+    """Text or a key would go where it may not; nothing was sent there."""
+
+
+class Address(NamedTuple):
+    """What a client connects to."""
+
+    host: str
+    port: int
+
+
+def address_of(api_base: str, option: str = "lm.api_base") -> Address:
+    """Return what an `api_base` connects to; PrivacyError for one that two programs could read in two ways.
+
+    A user name, a query, and a number that is not an IP address in its usual form are none that a server needs.
+    """
+    found = _ADDRESS.fullmatch(api_base)
+    if found is None:
+        hosts = re.findall(r"@([\w.-]+)", api_base)
+        why = f"a user name before {hosts[-1]}" if hosts else "it is not of the form http://host:port/path"
+        raise PrivacyError(f"{option} is refused: {why}; write only scheme, host, port and path (keys: environment)")
+    host = normal(found["host"])
+    if host is None:
+        raise PrivacyError(f"{option} is refused: {found['host']} is no usual form of an IP address")
+    return Address(host, int(found["port"] or (443 if found["scheme"].lower() == "https" else 80)))
+
+
+def normal(host: str) -> str | None:
+    """Return the one form of a host: lower case, without a final dot; None for a number that is no IP address as usual."""
+    plain = host.strip("[]").lower().removesuffix(".")
+    try:
+        ip = ip_address(plain)
+    except ValueError:
+        last = plain.rpartition(".")[2]
+        return None if not last or ":" in plain or re.fullmatch(r"\d+|0x[0-9a-f]*", last) else plain
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine."""
+    plain = normal(host)
+    if plain is None or plain == "localhost":
+        return plain is not None
+    try:
+        return ip_address(plain).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What may be connected to: one address, some hosts at any port, this machine at any port."""
+
+    address: Address | None = None
+    hosts: frozenset[str] = frozenset()
+    loopback: bool = False
+
+    def allows(self, host: str, port: Any) -> bool:
+        """Say whether a name may be looked up to connect to a port of it."""
+        plain = normal(host)
+        if plain in self.hosts or (self.loopback and is_loopback(host)):
+            return True
+        return self.address is not None and (plain, str(port)) == (self.address.host, str(self.address.port))
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """What the user says of some text: whether it is private, and where it may go.
+
+    `encoder` is the `api_base` of a model behind an API that encodes demonstrations. With `named_only` a model is asked only
+    where the user says, not even at its provider's own address: for what a bundle brings.
+    """
+
+    private: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    encoder: str | None = None
+    named_only: bool = False
+
+    def reach(self, model: str, api_base: str | None, table: str = "lm") -> Reach | None:
+        """Return what a client of `model` may connect to, None for whatever is the provider's own.
+
+        Without an `api_base` the environment's is meant (OPENAI_API_BASE and the like). `table` is where a spec describes the
+        client. Raises PrivacyError where the text may not go there.
+        """
+        if "://" in model:
+            raise PrivacyError(f"{table}: the name of a model holds no address; give {table}.api_base")
+        base = api_base or base_from_environment(model)
+        if base is None:
+            if self.named_only:
+                raise PrivacyError(
+                    f"the bundle asks {model}: say where that is with {table}.api_base (--set {table}.api_base=http://..., in "
+                    "code load(..., privacy=Privacy(encoder=...)))"
+                )
+            if not self.private:
+                return None
+            raise PrivacyError(
+                f"the text is private and {table} ({model}) has no {table}.api_base: it goes only to a host that is named "
+                f"there and is loopback or in {table}.allow_hosts (corpus.private = false, or annotate --public with --lm, "
+                "if the text is public)"
+            )
+        address = address_of(base, f"{table}.api_base")
+        allowed = frozenset(filter(None, map(normal, self.allow_hosts)))
+        if self.private and address.host not in allowed and not is_loopback(address.host):
+            raise PrivacyError(
+                f"the text is private and may not be sent to {address.host}: allow it with {table}.allow_hosts = "
+                f"[{address.host!r}], or say corpus.private = false (annotate --public), if the text is public"
+            )
+        return Reach(address, allowed | _proxies())
+
+
+def base_from_environment(model: str) -> str | None:
+    """Return the address that the environment gives the provider of a model; PrivacyError where it gives two."""
+    provider = re.sub(r"\W", "_", model.partition("/")[0]).upper()
+    names = [f"{provider}_API_BASE", f"{provider}_BASE_URL"]
+    said = {os.environ[name] for name in names if os.environ.get(name)}
+    if len(said) > 1:
+        raise PrivacyError(f"{' and '.join(names)} name two addresses: unset one of them")
+    return said.pop() if said else None
+
+
+_AWAY = (
+    "the server sends requests on to another address, or a proxy should; nothing was sent there (what else may be connected "
+    "to is named in lm.allow_hosts)"
+)
+_ELSEWHERE = "a private run connects to nothing but loopback and lm.allow_hosts; something else was to be asked"
+_asked: ContextVar[tuple[Reach | None, list[PrivacyError]] | None] = ContextVar("nerc_reach", default=None)
+_confined: list[Reach] = []
+
+
+@contextmanager
+def connecting(reach: Reach | None) -> Iterator[None]:
+    """Let the client that is asked in the block connect to `reach` alone; None limits nothing.
+
+    What was refused is raised, whatever the client made of it.
+    """
+    _watch()
+    refused: list[PrivacyError] = []
+    token = _asked.set((reach, refused))
+    try:
+        yield
+    except Exception:
+        if refused:
+            raise refused[0] from None
+        raise
+    finally:
+        _asked.reset(token)
+
+
+@contextmanager
+def confined(hosts: Iterable[str]) -> Iterator[None]:
+    """Keep the whole process to this machine and `hosts` while the block runs, and off the model hub (design D16).
+
+    A proxy of the environment is passed by, unless its own host is in `hosts`. All is afterwards as it was before.
+    """
+    _watch()
+    reach = Reach(hosts=frozenset(filter(None, map(normal, hosts))), loopback=True)
+    past = "127.0.0.1,::1,localhost" if _proxies() & reach.hosts else "*"
+    changed = {"HF_HUB_OFFLINE": "1", "no_proxy": past, "NO_PROXY": past}
+    before = {name: os.environ.get(name) for name in changed}
+    _confined.append(reach)
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        del _confined[next(n for n, other in enumerate(_confined) if other is reach)]
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _proxies() -> frozenset[str]:
+    """Return the hosts of the proxies that the environment names."""
+    urls = (
+        re.match(r"(?:\w+://)?(?:[^@/]*@)?(\[[^]]*\]|[^:/]+)", url)
+        for kind, url in getproxies().items()
+        if kind != "no"
+    )
+    return frozenset(filter(None, (normal(found[1]) for found in urls if found)))
+
+
+def _watch() -> None:
+    """Put the check in front of the look-up of names, which every connection by name or number begins with."""
+    real = socket.getaddrinfo
+    if hasattr(real, "asks_privacy"):
+        return
+
+    @wraps(real)
+    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode("ascii", "replace") if isinstance(host, bytes | bytearray) else host
+        reach, refused = _asked.get() or (None, [])
+        if name is not None and any(one is not None and not one.allows(name, port) for one in (reach, *_confined)):
+            refused.append(PrivacyError(_AWAY if reach else _ELSEWHERE))
+            raise refused[-1]
+        return real(host, port, *args, **options)
+
+    getaddrinfo.asks_privacy = True  # type: ignore[attr-defined]
+    socket.getaddrinfo = getaddrinfo
