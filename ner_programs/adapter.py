@@ -88,8 +88,9 @@ class StageAdapter(dspy.Adapter):
                 continue
             messages.append({"role": "user", "content": self._user(signature, demo)})
             messages.append({"role": "assistant", "content": self.codec.encode(demo)})
-        heard().asked = self._user(signature, inputs)
-        messages.append({"role": "user", "content": heard().asked})
+        asked = self._user(signature, inputs)
+        heard().asked = asked
+        messages.append({"role": "user", "content": asked})
         return messages
 
     def system(self, signature: type[dspy.Signature]) -> str:
