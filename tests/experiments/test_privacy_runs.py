@@ -127,7 +127,6 @@ class Ward:
         return {str(f.relative_to(self.folder)) for f in files}
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_of_a_private_run_text_and_key_stand_where_they_may(optimizer: str, tmp_path: Path) -> None:
     with Loopback() as server:

@@ -16,7 +16,6 @@ import pytest
 from tests import warm
 
 KILLS = int(os.environ.get("NERC_KILLS", "2"))
-pytestmark = pytest.mark.timeout(3600)
 COUNTED = """
 import os, pathlib, signal
 import sqlalchemy
