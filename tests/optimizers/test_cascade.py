@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, Document, LMSetupError, NERProgram, load, save
+from ner_programs._bundle_files import write_manifest
 from ner_programs._likelihood import tokens_of
 from ner_programs.bundle import state_of
 from ner_programs.lms.metered import Account, Meter, MeteredLM
@@ -183,6 +184,8 @@ class TestComponent:
         manifest = json.loads((tmp_path / "bundle/program.json").read_text())
         manifest["spec"]["verify"] = {"name": "cascade", "of": {"name": "lab.mine"}}
         (tmp_path / "bundle/program.json").write_text(json.dumps(manifest))
+        (tmp_path / "bundle/manifest.json").unlink()
+        write_manifest(tmp_path / "bundle")
         with pytest.raises(ComponentError, match=r"trust=\['lab'\]"):
             load(tmp_path / "bundle")
 
