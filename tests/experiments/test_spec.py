@@ -211,7 +211,10 @@ def test_flat(write: Write) -> None:
         ("name = ''\n" + BASE, r"name: String should"),
         (BASE + "[lm]\nconcurrency = 0", r"lm\.concurrency: Input should be greater than or equal to 1"),
         (BASE + "[labels]\nx = 3", r"labels\.x: Input should be a valid string"),
-        (BASE + "[lm.prompts]\nmodel = 'openai/x'", r"lm\.prompts: there is no such key; there are: .*prompt, strong$"),
+        (
+            BASE + "[lm.prompts]\nmodel = 'openai/x'",
+            r"lm\.prompts: there is no such key; there are: .*prompt, strong, encoder$",
+        ),
         (BASE + "[lm.prompt]\ntemperature = 1.0", r"lm\.prompt\.model: Field required"),
         (BASE + "[lm]\nstrong = 'openai/x'", r"lm\.strong: Input should be"),
         *(
