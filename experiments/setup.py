@@ -154,6 +154,10 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
         "demos": spec.program.demos and optimizers.seeded(spec.program.demos, spec.seed, "ner_programs.demos"),
         "retriever": spec.retriever,
     }
+    for kind, label in settings["types"].items():
+        if label and label not in settings["labels"]:
+            known = ", ".join(settings["labels"])
+            raise SpecError(f"kb.labels.{kind}: there is no label {label!r}; there are: {known}")
     try:
         return ProgramSpec.model_validate(settings)
     except ValidationError as error:
@@ -161,11 +165,9 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
 
 
 def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:
-    """Refuse a [kb] `labels` that maps from a semantic type, or to a label, that does not exist ("" is none of them)."""
+    """Refuse a [kb] `labels` that maps from a semantic type that does not exist."""
     types = {kind.casefold(): kind for kind in kb.types}
-    for kind, label in program.types.items():
-        if label and label not in program.labels:
-            raise SpecError(f"kb.labels.{kind}: there is no label {label!r}; there are: {', '.join(program.labels)}")
+    for kind in program.types:
         if kind.casefold() not in types:
             raise SpecError(
                 f"kb.labels: no concept is of type {kind!r}; there are: {', '.join(sorted(types.values()))}"

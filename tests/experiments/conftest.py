@@ -110,8 +110,9 @@ class Place:
         return said.json
 
     def files(self) -> set[Path]:
-        """Everything that lies here, but for locks."""
-        return {path for path in self.root.rglob("*") if not path.name.endswith(".lock")}
+        """Everything that lies here, but for locks, and for which knowledge bases were read throughout."""
+        there = (path for path in self.root.rglob("*") if not path.name.endswith(".lock"))
+        return {path for path in there if "verified" not in path.parts}
 
 
 def notes(number: int = 10) -> Iterator[tuple[str, str, list[tuple[int, int, str]]]]:
