@@ -155,12 +155,13 @@ def test_of_a_private_run_text_and_key_stand_where_they_may(optimizer: str, tmp_
             ("annotate", made, "note.txt", "--lm", "openai/x", *ward.where),
             ("annotate", made, "note.txt"),
             ("report", run_id), ("compare", run_id, other.json["run_id"]), ("list", "runs"),
+            ("report", run_id, "--texts"), ("compare", run_id, other.json["run_id"], "--texts"),
         ):  # fmt: skip
             assert ward.nerc(*words).code == (2 if words == ("annotate", made, "note.txt") else 0), ward.said[-2000:]
     ward.said += killed.stderr + killed.stdout
     assert CANARY not in ward.said and KEY not in ward.said and not ward.holders(KEY)
     mine = {name for name in ward.holders(CANARY) if not name.startswith("notes/") and name != "note.txt"}
-    allowed = ("mlruns/bundles/", "cache/answers/", "tape.jsonl")
+    allowed = ("mlruns/bundles/", "mlruns/reports/texts/", "cache/answers/", "tape.jsonl")
     assert any(name.startswith("mlruns/bundles/") for name in mine)
     assert not [name for name in mine if not name.startswith(allowed)]
 
