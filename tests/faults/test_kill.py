@@ -141,7 +141,7 @@ class Lab:
 def compiled(bundle: str | Path) -> dict[str, Any]:
     """Return everything of a bundle that decides what it does."""
     files = {f.name: json.loads(f.read_text()) for f in Path(bundle).glob("*.json")}
-    assert files.keys() == {"program.json", "state.json"}
+    assert files.keys() == {"manifest.json", "program.json", "state.json"}
     return files
 
 
@@ -202,13 +202,13 @@ def test_killed_three_times_while_compiling_or_scoring(
 KILL_AT_STATE = """
 import os, signal
 from ner_programs import bundle
-write = bundle._write
+write = bundle.write
 def dies(file, content):
     if file.name == "state.json":
         file.write_text("{")
         os.kill(os.getpid(), signal.SIGKILL)
     write(file, content)
-bundle._write = dies
+bundle.write = dies
 """
 
 KILL_BEFORE_SETTLED = """
