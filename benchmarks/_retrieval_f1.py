@@ -1,4 +1,4 @@
-"""What each kind of knowledge is worth to the offline engine, in F1 on dev, for `kb_retrieval.py`."""
+"""What each kind of knowledge is worth to the in-context CRF, in F1 on dev, for `kb_retrieval.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the offline engine takes, and where its time goes.
+"""How long the in-context CRF takes, and where its time goes.
 
     OMP_NUM_THREADS=1 python benchmarks/engine.py --data ../shared/data [--sentences 300] [--k 4 16 32 64] [--json]
 
@@ -124,7 +124,7 @@ def plainly(asked: Asked) -> None:
 
 def through(program: NERProgram, documents: Sequence[Document], processes: int) -> float:
     """Wall-clock milliseconds of a sentence through the whole program."""
-    lm = open_lm("offline", processes=processes)
+    lm = open_lm("crf", processes=processes)
     lm.concurrency = 2 * processes or 1
     forget()
     with dspy.context(lm=lm, disable_history=True):

@@ -5,7 +5,7 @@
 The knowledge base is DOID, MONDO, HPO and MeSH C and F03, merged through their cross references. `gold`: the share of the
 gold concepts of a sentence (NCBI-disease dev, distinct in a sentence, of those that the knowledge base has or refers to)
 that are among the first eight items retrieved for it, its abstract being known. `walk_us`: a 2-hop walk along is_a from a
-gold concept; `retrieval_us`: a whole retrieval of a sentence; medians. `f1`: the offline engine with each kind of knowledge
+gold concept; `retrieval_us`: a whole retrieval of a sentence; medians. `f1`: the in-context CRF with each kind of knowledge
 (`_retrieval_f1.py`); it writes docs/results/knowledge.md, and takes some minutes.
 """
 
@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the data directory")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--no-f1", action="store_true", help="without the offline engine; writes no page")
+    parser.add_argument("--no-f1", action="store_true", help="without the in-context CRF; writes no page")
     options = parser.parse_args()
     result = run(options.data, not options.no_f1)
     if options.json:

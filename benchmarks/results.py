@@ -1,4 +1,4 @@
-"""Regenerate docs/results/: what demonstrations, knowledge and verification bring, on the sample and on NCBI-disease.
+"""Regenerate docs/results/: what demonstrations and knowledge bring, on the sample and on NCBI-disease.
 
     python -m benchmarks.results --data DIR [--json] [--only wardnotes]
 
@@ -24,8 +24,6 @@ VARIANTS = {
         for seed in (1, 2, 3)
     },
     "zero-shot, knowledge": [NOTHING, "program.demos.k=0"],
-    "nearest, knowledge, verify reject": [NOTHING, 'program.verify={name="llm", mode="reject"}'],
-    "nearest, knowledge, verify full": [NOTHING, 'program.verify={name="llm", mode="full"}'],
     "compiled (random_search)": [],
 }
 K = {"wardnotes": 64, "ncbi": 32}
@@ -33,7 +31,7 @@ READING = """\
 Rows are the in-context CRF, not a language model: what it shows about demonstrations or knowledge need not hold for
 one. A learner without pretraining lives on words it has seen, so nearest and random demonstrations differ far more than
 with an LLM; and it reads of a knowledge line only what is named and which label it says, so flat and graph knowledge are
-the same to it. Verification by the same engine has no evidence that extraction lacked, and does not pay.
+the same to it.
 
 Differences are to the first row, paired over the same rows of the corpus; `*`: better or worse, as `nerc compare` says.
 They are not corrected for the number of rows."""

@@ -11,7 +11,6 @@ import typer
 
 from experiments.commands import cli_corpora, cli_kb
 from experiments.commands.options import BundleLm, Data, Home, Json, Lm, Set, SetLm, Trust
-from experiments.serving.faults import described as faults_described
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -188,25 +187,6 @@ def finetune(
     from experiments.commands import finetune as finetuning_verbs
 
     finetuning_verbs.finetune(spec, out, set, data, home, json=json)
-
-
-@app.command("serve-lm", epilog=faults_described())
-def serve_lm(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
-    host: Annotated[
-        str, typer.Option(help="Another address than loopback is open to whoever reaches it.")
-    ] = "127.0.0.1",
-    processes: Annotated[int | None, typer.Option(min=0, help="That answer (else one a core; 0: this one).")] = None,
-    fault: Annotated[list[str], typer.Option(help="NAME=SHARE of requests, e.g. 429=0.1; names are below.")] = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Decides, with content and attempt, which request gets which fault.")] = 1,
-    latency_ms: Annotated[float, typer.Option(min=0, help="Wait before each answer.")] = 0.0,
-    json: Json = False,
-) -> None:
-    """Serve the offline engine (an in-context CRF, not a language model) to OpenAI clients, with faults on demand."""
-    from experiments.commands import serve_lm as serving_verbs
-
-    address = serving_verbs.Address(host, port)
-    serving_verbs.serve_lm(address, processes, fault, seed, latency_ms, json=json)
 
 
 @app.command("list")

@@ -34,9 +34,7 @@ def main() -> None:
     from experiments.spec import load
 
     home, data = places.home(), places.data_directory()
-    err.print(
-        "[bold]nerc demo[/bold]: synthetic ward notes, the offline engine (an in-context CRF, not a language model)\n"
-    )
+    err.print("[bold]nerc demo[/bold]: synthetic ward notes, an in-context CRF (not a language model)\n")
     results = {}
     for name, changes in STEPS.items():
         err.print(f"[bold]{name}[/bold]")

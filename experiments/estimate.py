@@ -10,7 +10,6 @@ from typing import Any
 import optimizers
 from experiments import folds, setup
 from experiments.corpora._base import Corpus
-from experiments.guideline_lines import remarks
 from experiments.session import backend_of
 from experiments.spec import RunSpec
 from ner_programs.demos.embedding import Embedding
@@ -22,14 +21,13 @@ from optimizers._search import WITHOUT_LIMIT
 from optimizers._verifier import TRIES, llm_verifier
 
 SAMPLE = 20
-CALL, TOKEN = 0.003, 1.2e-5  # seconds of the offline engine, on two cores
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """Calls at most, and what they would take in tokens and money; `cost` is None where the price is not known.
 
-    `seconds` is for the offline engine on two cores, from what a call and a token of its prompt were measured to take.
+    `seconds` is on two cores, where the backend says what a call and a token of its prompt take (`pace`).
 
     `compile_calls` is the optimizer's budget, or without one what a search plans with.
     """
@@ -42,7 +40,6 @@ class Estimate:
     tokens_out: int
     cost: float | None
     seconds: float | None = None
-    remarks: tuple[str, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -61,16 +58,16 @@ def total(plans: Sequence[Estimate]) -> Estimate:
     costs = [p.cost for p in plans if p.cost is not None]
     models = ", ".join(dict.fromkeys(p.model for p in plans))
     seconds = None if any(p.seconds is None for p in plans) else sum(p.seconds or 0 for p in plans)
-    said = tuple(dict.fromkeys(remark for p in plans for remark in p.remarks))
     cost = round(sum(costs), 4) if len(costs) == len(plans) else None
-    return Estimate(models, cost=cost, seconds=seconds, remarks=said, **sums)
+    return Estimate(models, cost=cost, seconds=seconds, **sums)
 
 
 def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None = None) -> Estimate:
     """Render the prompts of a few dev texts and multiply; add up the folds, if it runs over folds. Sends nothing."""
     corpus, program, _ = setup.build(spec, data, home, shared)
     lms = (spec.lm, *spec.lm.roles.values())
-    prices = [backend_of(one).price for one in lms]
+    backends = [backend_of(one) for one in lms]
+    prices = [backend.price for backend in backends]
     pieces = [child for _, child in folds.children(spec, program.spec.labels)]
     parts = () if pieces else spec.parts  # what ends a run over folds is compiled, and not scored again
     dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
@@ -80,10 +77,9 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
     tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
     costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # who answers how many is not known
     cost = round(max(costs), 4) if len(costs) == len(prices) else None
-    offline = all(one.model == "offline" for one in lms)
-    seconds = round(calls * CALL + tokens_in * TOKEN, 1) if offline else None
-    said = remarks(spec, program)
-    whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds, said)
+    paces = [getattr(backend, "pace", None) for backend in backends]
+    seconds = None if None in paces else round(max(calls * a + tokens_in * b for a, b in filter(None, paces)), 1)
+    whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds)
     return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
 
 

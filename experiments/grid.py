@@ -1,7 +1,7 @@
 """A grid under way: a parent run in MLflow, and each cell an ordinary run nested in it.
 
 A cell that is finished (same settings, data, knowledge base and versions) is not run again; one that failed is kept with its
-reason and tried anew the next time, and the others go on. Cells share what they read, and the offline engine's processes.
+reason and tried anew the next time, and the others go on. Cells share what they read, and who answers.
 """
 
 from __future__ import annotations

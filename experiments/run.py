@@ -11,7 +11,6 @@ import optimizers
 from experiments import folds, places, setup
 from experiments.corpora._base import Corpus
 from experiments.estimate import compiling
-from experiments.guideline_lines import remarks
 from experiments.progress import Calls, Progress
 from experiments.recorder import RunRecorder
 from experiments.scores import Result, Scores, added, labelled, score_parts
@@ -46,8 +45,8 @@ def run(
     progress, began = progress or Progress.silent(), time.monotonic()
     with progress.step("corpus and knowledge base"):
         corpus, program, kb_folder = setup.build(spec, data, home, within.shared if within else None)
-    for remark in (*(f"{corpus.name}: {said}" for said in corpus.remarks), *remarks(spec, program)):
-        progress.remark(remark)
+    for said in corpus.remarks:
+        progress.remark(f"{corpus.name}: {said}")
     with (
         Work.open(home, key(spec, corpus, kb_folder, within)) as work,
         session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),
@@ -56,7 +55,8 @@ def run(
         at_most(lm, max_cost),
     ):  # fmt: skip
         tracker.prompt("first", program)
-
+        if program.spec.guidelines and not lm.writes:
+            progress.remark(f"guidelines: the {spec.engine} reads no instruction; they are for a language model")
         compiled = _compiled(spec, corpus, program, tracker, progress, lm)
         if folds.number(spec):
 

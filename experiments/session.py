@@ -14,7 +14,9 @@ import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMInvalidRequestError
 
+from experiments._errors import SpecError
 from experiments.spec import Answering, Encoder, Model
+from ner_programs._errors import ComponentError
 from ner_programs.lms import open_backend
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
@@ -25,9 +27,8 @@ from ner_programs.program import NERProgram
 from ner_programs.verifiers.strong import Strong
 from optimizers._errors import BudgetError
 
-_API = ("api_base", "api_version", "timeout", "price", "logprobs")
-_OPTIONS: dict[str, tuple[str, ...]] = {"offline": (), "replay": ("path",)}
-"""What of [lm] a backend takes; the rest belongs to another one, which `--lm` has replaced."""
+CONCURRENCY = 8
+"""How many calls are under way at once, where neither [lm] nor the backend says it."""
 
 
 @contextmanager
@@ -53,7 +54,8 @@ def session(
     with ExitStack() as closing:
 
         def opened(one: Answering) -> Backend:
-            return _open(shared_backend(one), closing) if send else Kept(backend_of(one))
+            table = next((f"lm.{name}" for name, role in model.roles.items() if role is one), "lm")
+            return _open(shared_backend(one, table), closing) if send else Kept(backend_of(one, table=table))
 
         task = backend or opened(model)
         tape = Recorder(task, model.record) if model.record is not None else None
@@ -63,11 +65,11 @@ def session(
         account = Account(store=store, ledger=book)
         own, roles = Meter(task, account=account, tape=tape, retries=model.retries), dict[str, MeteredLM]()
         for name, role in model.roles.items():
-            both = role.model == model.model == "offline"
+            both = (role.model, role.options) == (model.model, model.options)
             answers_it = task if both else opened(role)
             meter = Meter(answers_it, account=account, retries=model.retries, table=f"lm.{name}")
-            roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role))
-        lm = MeteredLM(own, roles=roles, **_asked(model, model))
+            roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role, answers_it))
+        lm = MeteredLM(own, roles=roles, **_asked(model, model, task))
         if private:
             closing.enter_context(confined(_allowed(model)))
             closing.enter_context(_quiet())
@@ -79,13 +81,9 @@ class Kept:
     """A backend that asks nobody: behind a store of answers it gives those that are there, and fails for every other."""
 
     def __init__(self, of: Backend) -> None:
-        self.model, self.identity, self.price, self.supports_schema = (
-            of.model,
-            of.identity,
-            of.price,
-            of.supports_schema,
-        )
-        self.logprobs = bool(getattr(of, "logprobs", False))  # it changes what is asked
+        self.model, self.identity, self.price, self.local = of.model, of.identity, of.price, of.local
+        # These change what is asked.
+        self.supports_schema, self.logprobs, self.writes = of.supports_schema, of.logprobs, of.writes
 
     def complete(self, request: Request) -> Response:
         """Fail: the answer is not kept."""
@@ -110,9 +108,9 @@ def _open(backend: Backend, closing: ExitStack) -> Backend:
     return backend
 
 
-def _asked(model: Model, one: Answering) -> dict[str, Any]:
-    """Return how one of a spec's LMs is asked: as many at a time as [lm] says, and with its own settings."""
-    threads = model.concurrency or (2 * _cores() if model.model == "offline" else 8)
+def _asked(model: Model, one: Answering, backend: Backend) -> dict[str, Any]:
+    """Return how one of a spec's LMs is asked: as many at a time as [lm] or the backend says, and with its own settings."""
+    threads = model.concurrency or getattr(backend, "concurrency", CONCURRENCY)
     return {"concurrency": threads, **_generation(one)}
 
 
@@ -120,21 +118,23 @@ def _generation(one: Answering) -> dict[str, Any]:
     return {k: v for k in ("temperature", "max_tokens") if (v := getattr(one, k)) is not None}
 
 
-def shared_backend(model: Answering) -> Backend:
-    """Build what answers, to be used by several sessions and then closed; the offline engine has a process for each core."""
-    return backend_of(model, processes=_cores() if _cores() > 1 else 0)
+def shared_backend(model: Answering, table: str = "lm") -> Backend:
+    """Build what answers, to be used by several sessions and then closed; one that takes processes has one for each core."""
+    return backend_of(model, processes=_cores() if _cores() > 1 else 0, table=table)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def backend_of(model: Answering, *, processes: int = 0) -> Backend:
-    """Build what answers for a spec's [lm], or for a role of it; the offline engine in so many processes of its own."""
-    names = _OPTIONS.get(model.model, _API if "/" in model.model else (*_API, "path"))
-    options: dict[str, Any] = {k: getattr(model, k) for k in names if getattr(model, k) is not None}
-    more = {"processes": processes} if model.model == "offline" else {}
-    return open_backend({"model": model.model} | options | more, Privacy(allow_hosts=tuple(model.allow_hosts or ())))
+def backend_of(model: Answering, *, processes: int = 0, table: str = "lm") -> Backend:
+    """Build what answers for a spec's [lm], or for a role of it. Raises SpecError for an option that the backend has not."""
+    privacy = Privacy(allow_hosts=tuple(model.allow_hosts or ()))
+    try:
+        return open_backend({"model": model.model, **model.options}, privacy, processes=processes)
+    except ComponentError as error:
+        own = [name for name in type(model).model_fields if name != "model"]
+        raise SpecError(f"{table}: {error}; of any model: {', '.join(own)}") from None
 
 
 def answerer(model: Model) -> tuple[str, ...]:

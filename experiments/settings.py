@@ -10,10 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from experiments._errors import SpecError
+from ner_programs.lms import component
 
 Tables = dict[str, Any]
 OFF = ("kb", "program.demos", "program.verify", "task.guidelines", "lm.prompt", "lm.strong")
 """What `false` switches off, where a spec that is built upon has it."""
+OF_ANY_LM = (
+    "concurrency",
+    "retries",
+    "record",
+    "allow_hosts",
+    "temperature",
+    "max_tokens",
+    "prompt",
+    "strong",
+    "encoder",
+)
+"""What [lm] says whoever answers; the rest are options of the backend."""
 
 
 def read(path: Path, above: tuple[Path, ...] = ()) -> Tables:
@@ -73,14 +86,26 @@ def change(tables: Tables, said: str) -> str:
 
 
 def put(tables: Tables, key: str, value: Any, where: str, *, merge: bool = False) -> None:
-    """Set `a.b.c` in place; with `merge` a table is laid over the one that is there. `where` begins the error."""
+    """Set `a.b.c` in place; with `merge` a table is laid over the one that is there. `where` begins the error.
+
+    Where `lm.model` means another backend, the options of the one before go.
+    """
     *path, last = key.split(".")
     table = tables
     for name in path:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             raise SpecError(f"{where}: {name} is no table")
+    if key == "lm.model" and isinstance(value, str) and component(value)["name"] != _backend(table, value):
+        for option in [name for name in table if name not in OF_ANY_LM]:
+            del table[option]
     table[last] = _over(table.get(last), value) if merge else deepcopy(value)
+
+
+def _backend(lm: Tables, model: str) -> str:
+    """Return the backend of the model that a table names; where it names none, its options are those of `model`."""
+    said = lm.get("model", model)
+    return str(component(said)["name"]) if isinstance(said, str) else ""
 
 
 def without_off(tables: Tables) -> Tables:
@@ -104,10 +129,10 @@ def absolute(tables: Tables, folder: Path) -> None:
         if isinstance(table.get(key), str):
             table[key] = str(folder / table[key])
     sources = given.get("kb", {}).get("sources", [])
-    for component in [given.get("corpus"), *(sources if isinstance(sources, list) else [])]:
-        if isinstance(component, dict) and isinstance(component.get("path"), str):
-            here = folder / component["path"]
-            component["path"] = str(here if here.exists() else component["path"])
+    for part in [given.get("corpus"), *(sources if isinstance(sources, list) else [])]:
+        if isinstance(part, dict) and isinstance(part.get("path"), str):
+            here = folder / part["path"]
+            part["path"] = str(here if here.exists() else part["path"])
     demos = given.get("program", {}).get("demos")
     if isinstance(demos, dict) and isinstance(demos.get("model"), str) and (folder / demos["model"]).is_dir():
         demos["model"] = str(folder / demos["model"])

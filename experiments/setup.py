@@ -25,6 +25,7 @@ from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
 from ner_programs.components import resolve
 from ner_programs.verifiers.strong import Strong
+from optimizers._verifier import llm_verifier
 
 T = TypeVar("T")
 
@@ -73,8 +74,10 @@ def build(
     optimizers.opened(spec.optimizer)
     corpus, kb, folder = sources(spec, data, home, shared)
     check_hosts(spec.lm, private=corpus.private)
-    for one in (spec.lm, *spec.lm.roles.values()):
-        backend_of(one)
+    task, writer = backend_of(spec.lm), backend_of(spec.lm)
+    for role, one in spec.lm.roles.items():
+        made = backend_of(one, table=f"lm.{role}")
+        writer = made if role == "prompt" else writer
     program_spec = _program_spec(spec, corpus)
     if kb is not None:
         _check_types(program_spec, kb)
@@ -84,9 +87,19 @@ def build(
     program = program_spec.build(kb, pool)
     if spec.lm.strong is None and any(program.named_sub_modules(Strong)):
         raise SpecError("program.verify asks a strong LM: say which in [lm.strong]")
-    optimizers.check(program, spec.optimizer)
+    if not task.writes:
+        _refuse_stages(program, spec.engine)
+    optimizers.check(program, spec.optimizer, writes=writer.writes)
     pool.cache = places.answers(corpus.name, corpus.fingerprint).parent / "embeddings"
     return corpus, program, folder
+
+
+def _refuse_stages(program: NERProgram, who: str) -> None:
+    """Refuse the stages that only a language model answers; raises SpecError."""
+    asks = {'seeds = "lm"': program.retrieve.suggest is not None, "verify llm": llm_verifier(program) is not None}
+    for stage, asked in asks.items():
+        if asked:
+            raise SpecError(f"program: {stage} needs a language model, and {who} is none: name one in [lm]")
 
 
 def read_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corpus:

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments import settings
 from experiments._errors import SpecError
 from ner_programs.components import check_name
+from ner_programs.lms import STAND_IN, title
 from ner_programs.spec import Component
 
 
@@ -58,18 +59,28 @@ class Program(_Table):
 
 
 class Answering(_Table):
-    """What answers, and how it is asked. Keys come from the environment, never from a spec."""
+    """What answers, and how it is asked; every other key is an option of the backend that `model` means.
+
+    Keys of an API come from the environment, never from a spec.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
-    api_base: str | None = None
-    api_version: str | None = None
     temperature: float | None = Field(default=None, ge=0, le=10)
     max_tokens: int | None = Field(default=None, ge=1, le=10_000_000)
-    timeout: float | None = Field(default=None, gt=0, le=86_400)
-    price: dict[str, float] | None = None
-    logprobs: bool | None = None
-    path: Path | None = None
     allow_hosts: list[str] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the backend, as its `build` takes them."""
+        return dict(self.model_extra or {})
+
+    @property
+    def api_base(self) -> str | None:
+        """Where a backend behind an API is reached, if it is said."""
+        said = self.options.get("api_base")
+        return said if isinstance(said, str) else None
 
 
 class Role(Answering):
@@ -84,13 +95,13 @@ class Encoder(_Table):
 
 
 class Model(Answering):
-    """The language model of the task; without a `model` the offline engine.
+    """The language model of the task; without a `model` the stand-in, an in-context CRF.
 
     `prompt` writes instructions, `strong` answers hard documents; without them this one does. `record` keeps its own answers.
     `encoder` says where the model of an embedding selector is.
     """
 
-    model: str = "offline"
+    model: str = STAND_IN
     concurrency: int | None = Field(default=None, ge=1, le=10_000)
     retries: int = Field(default=4, ge=0, le=1000)
     allow_hosts: list[str] = []
@@ -106,10 +117,8 @@ class Model(Answering):
 
     @property
     def name(self) -> str:
-        """Who answers, as tables and tags say it: the offline engine is no language model."""
-        own, *others = (
-            "in-context CRF" if one.model == "offline" else one.model for one in (self, *self.roles.values())
-        )
+        """Who answers, as tables and tags say it: the stand-in is no language model."""
+        own, *others = (title(one.model) for one in (self, *self.roles.values()))
         said = ", ".join(f"{role}: {other}" for role, other in zip(self.roles, others, strict=True))
         return f"{own} ({said})" if said else own
 
@@ -168,8 +177,8 @@ def load(path: Path, changes: Sequence[str] = (), lm: str | None = None) -> RunS
 
 
 def with_lm(changes: Sequence[str], lm: str | None) -> list[str]:
-    """Return the changes of the command line with those of `--lm`."""
-    return [*changes, *([f'lm.model="{lm}"'] if lm else [])]
+    """Return the changes of the command line with that of `--lm`: the model first, for the options are its backend's."""
+    return sorted([*changes, *([f'lm.model="{lm}"'] if lm else [])], key=lambda said: not said.startswith("lm.model"))
 
 
 def checked(tables: settings.Tables, path: Path) -> RunSpec:
@@ -207,8 +216,7 @@ def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
-    fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm": Model}
-    below: dict[str, type[BaseModel]] = {"prompt": Role, "strong": Role, "encoder": Encoder}
-    fields |= {f"{above}{name}": kind for above in ("lm.", "") for name, kind in below.items()}
+    fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm.encoder": Encoder}
+    fields["encoder"] = Encoder
     known = fields.get(where.rpartition(".")[0], table)
     return f"{where}: there is no such key; there are: {', '.join(known.model_fields)}"

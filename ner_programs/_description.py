@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ner_programs.lms import title
+
 if TYPE_CHECKING:
     from ner_programs.program import NERProgram
 
@@ -57,8 +59,8 @@ def _value(value: Any) -> str:
 
 
 def _lm(wants: Mapping[str, Any]) -> str:
-    """Return the LM of a bundle: the offline engine by what it is, which is no language model."""
-    name = "the offline engine (in-context CRF)" if wants.get("model") == "offline" else str(wants.get("model"))
+    """Return the LM of a bundle; the stand-in by what it is, which is no language model."""
+    name = title(str(wants.get("model")))
     options = [f"{k} = {v}" for k, v in wants.items() if k not in ("model", "strong")]
     strong = [f"hard texts: {_lm(wants['strong'])}"] if wants.get("strong") else []
     return ", ".join([name, *options, *strong])

@@ -1,7 +1,7 @@
 """How likely the parts of an answer are: what the log-probabilities of its tokens say of a place in it, and the inverse.
 
 A place is a pair of offsets into the answer (characters, end exclusive). This is the one path to `Entity.score`: an LM that
-reports log-probabilities and the offline engine, which writes its own, go the same way.
+reports log-probabilities and the in-context CRF, which writes its own, go the same way.
 """
 
 from __future__ import annotations

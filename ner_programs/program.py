@@ -16,7 +16,7 @@ from ner_programs.answers import Answers
 from ner_programs.demos import Pool
 from ner_programs.extract import ExtractEntities, Extraction
 from ner_programs.link import linked
-from ner_programs.lms import default_lm
+from ner_programs.lms import STAND_IN, default_lm
 from ner_programs.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.types import Document, Entities, Entity, Mention, checked_text
 from ner_programs.units import split
@@ -57,7 +57,7 @@ class NERProgram(dspy.Module):
         super().__init__()
         self.spec, self.kb, self.pool = spec, kb, pool if pool is not None else Pool(())
         self.retrieve, self.extract, self.verify = retrieve, extract, verify
-        self.wants: dict[str, Any] = {"model": "offline"}
+        self.wants: dict[str, Any] = {"model": STAND_IN}
         self.private = False
         self.why = ""
         self.lm: Any = None

@@ -7,10 +7,21 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ner_programs._errors import ComponentError
 from ner_programs.components import resolve
+from ner_programs.guidelines import Rule
+from ner_programs.guidelines import plain as plain_rule
 from ner_programs.types import Label
 from ner_programs.units import WINDOW, UnitKind
 
@@ -44,6 +55,7 @@ def plain_data(value: Any, depth: int = 0) -> Any:
 Component = Annotated[dict[str, Any], AfterValidator(plain_data)]
 """`{"name": "walk", "hops": 1}`: the module that builds it, and its options."""
 Text = Annotated[str, Field(max_length=1_000_000)]
+_RULE = TypeAdapter(Rule)
 
 _LABEL = re.compile(r"[^\W_](?:[\w .+/&()-]{0,58}[\w+)])?")
 
@@ -55,6 +67,7 @@ class ProgramSpec(BaseModel):
     semantic types of the knowledge base to labels, or to "" where they have none. `seeds` says who finds the names to look up:
     the dictionary, or the LM too. With `link` every entity gets the concept that it most likely means.
     `occurrences` says what a mention without a position marks: all occurrences of its surface, or the next one.
+    `rules` are what an optimizer has added to the instruction, as data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +85,12 @@ class ProgramSpec(BaseModel):
     occurrences: Literal["all", "ordered"] = "all"
     types: dict[str, str] = {}
     knowledge_size: int = Field(default=1500, ge=0, le=1_000_000)
+    rules: list[Component] = []
+
+    @field_validator("rules")
+    @classmethod
+    def _rules(cls, rules: list[Component]) -> list[Component]:
+        return [plain_rule(_RULE.validate_python(rule)) for rule in rules]
 
     @field_validator("labels")
     @classmethod

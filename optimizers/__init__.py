@@ -21,19 +21,20 @@ def compile(
 
     `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations gets them
     first, from train; that is part of the budget. `seed` is for an optimizer that draws and is given no seed of its own.
-    Raises ComponentError for a wrong option, BudgetError and OutageError when no candidate could be scored, and TypeError for
-    documents that are held out: neither train nor dev can be test.
+    Raises ComponentError for a wrong option, LMSetupError where it needs another LM, BudgetError and OutageError when no
+    candidate could be scored, and TypeError for documents that are held out: neither train nor dev can be test.
     """
     import dspy
 
     from ner_programs.lms.metered import BudgetSpent
     from ner_programs.types import learnable
-    from optimizers._base import within
+    from optimizers._base import role, within, writes
     from optimizers._errors import BudgetError
     from optimizers._verifier import taught
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
+    _refuse(optimizer, chosen, writes=writes(role("prompt")))
     try:
         with dspy.context(lm=program.lm or dspy.settings.lm), within(budget) as left:
             ready = taught(program, program.examples(train), seed) if program.verify and train else program
@@ -53,13 +54,25 @@ def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budg
     return resolve("optimizers", seeded(options, seed)), budget
 
 
-def check(program: NERProgram, optimizer: Mapping[str, Any]) -> None:
-    """Raise ComponentError, before anything is spent, if the optimizer would ask for settings that the program has not."""
+def check(program: NERProgram, optimizer: Mapping[str, Any], *, writes: bool = True) -> None:
+    """Raise an error, before anything is spent, if the optimizer cannot do what it is asked for.
+
+    ComponentError, if it would ask for settings that the program has not; LMSetupError, if it has instructions written and
+    who is to do that, as `writes` says, is no language model.
+    """
     from optimizers._base import Checked
 
     chosen, _ = opened(optimizer)
+    _refuse(optimizer, chosen, writes=writes)
     if isinstance(chosen, Checked):
         chosen.check(program)
+
+
+def _refuse(optimizer: Mapping[str, Any], chosen: Optimizer, *, writes: bool) -> None:
+    from ner_programs._errors import LMSetupError
+
+    if getattr(chosen, "needs_writer", False) and not writes:
+        raise LMSetupError(f"optimizer {optimizer['name']} needs a language model that writes: give [lm.prompt]")
 
 
 def seeded(options: Mapping[str, Any], seed: int, package: str = "optimizers") -> dict[str, Any]:

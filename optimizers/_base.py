@@ -73,7 +73,10 @@ OnTrial = Callable[[Trial], None]
 
 
 class Optimizer(Protocol):
-    """From a program, train and dev documents to a better program; never changes the program it is given."""
+    """From a program, train and dev documents to a better program; never changes the program it is given.
+
+    One that only works with instructions that an LM writes says so: `needs_writer = True`.
+    """
 
     def compile(
         self,
@@ -85,6 +88,17 @@ class Optimizer(Protocol):
         on_trial: OnTrial,
     ) -> NERProgram:
         """Return the best program found within `budget`; every finished trial is reported to `on_trial`."""
+
+
+def writes(lm: Any = None) -> bool:
+    """Say whether an LM (by default the one in use) is a language model, which follows instructions and writes them."""
+    return bool(getattr(dspy.settings.lm if lm is None else lm, "writes", True))
+
+
+def role(name: str) -> Any:
+    """Return the LM that takes a role, "prompt" or "strong": its own, where the one in use has it, else that one."""
+    lm = dspy.settings.lm
+    return lm.role(name) if isinstance(lm, MeteredLM) else lm
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 Strings that train marks wherever they stand become "always" lines, strings that the program marks and train never does
 "never" lines, words that mentions nearly always take in (leave out) at an edge boundary lines; conventions about abbreviations,
-lists and classes of words come from `ner_programs.induction`. A string that is marked in one document alone says little by
+lists and classes of words come from `_induction`. A string that is marked in one document alone says little by
 itself: such strings are listed where leaving one document out shows that their sort (one word, several) can be trusted.
 Rules that mend the errors of what is already there, found by counting on train: Brill (1995), transformation-based learning.
 """
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ner_programs.guidelines import CLASSES, Kind, Rule
-from ner_programs.induction import Shown, contradict, conventions, said_already, without
+from ner_programs.guidelines import Kind, Rule, meaning
 from ner_programs.types import Document, Entity
+from optimizers._induction import contradict, conventions, said_already, without
 
 CONSISTENT = 0.8
 """A string is listed as always marked if at least this share of its uses is."""
@@ -26,9 +26,7 @@ TRUSTED = 0.6
 LISTED = 100
 """Words in a line, at most."""
 _CLEAR, _GROUPS = 0.95, 4  # an edge word: the share of mentions that treat it so, and how many documents do at least
-_SHORT = (
-    5  # so short, and without a small letter, a string of a list is only found in its own case (docs/guidelines.md)
-)
+_SHORT = 5  # so short, and without a small letter, a string of a list is only found in its own case (docs/rules.md)
 _LONGEST = 60  # characters of a word that is listed
 _NEAR = 60  # how far from an answer, in characters, a line that is no list can have a say
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -81,8 +79,7 @@ def candidates(
     """
     wrong = {fold(e.text) for d in train for e in set(answered.get(d.id, ())) - set(d.entities)}
     found = uses(train, wrong)
-    shown = [Shown(d.text, d.entities, tuple(answered[d.id]) if d.id in answered else None) for d in train]
-    lines = [Line(rule, f"convention {n}") for n, rule in enumerate(conventions(shown))]
+    lines = [Line(rule, f"convention {n}") for n, rule in enumerate(conventions(train))]
     lines += [Line(rule, rule.kind) for rule in _edges(train, answered)]
     lines += _never(found, wrong)
     lines += _always(found, words)
@@ -230,8 +227,6 @@ def matters(rule: Rule, text: str, entities: Iterable[Entity]) -> bool:
     """Say whether a line can change an answer: a list, where its strings stand; another, where an answer gives it cause."""
     if rule.kind in _LISTS:
         return bool(_pattern(rule).search(text))
-    if rule.kind in ("longest", "shortest"):
-        return bool(tuple(entities))
     return any(_pattern(rule).search(text, max(e.start - _NEAR, 0), e.end + _NEAR) for e in entities)
 
 
@@ -244,8 +239,6 @@ def explains(rule: Rule, text: str, before: Sequence[Entity], after: Sequence[En
     if rule.kind in _LISTS:
         return any(_pattern(rule).search(text, e.start, e.end) for e in (after if rule.kind == "always" else before))
     pairs = [(b, a) for b in before for a in after if b.start < a.end and a.start < b.end]
-    if rule.kind in ("longest", "shortest"):
-        return bool(pairs)
     if rule.kind.startswith(("keep", "drop")):
         wide, narrow = (1, 0) if rule.kind.startswith("keep") else (0, 1)
         start = rule.kind.endswith("start")
@@ -260,7 +253,7 @@ def _pattern(rule: Rule) -> re.Pattern[str]:
     """Match what a line is about: its words and those of its classes as whole words, or a parenthesis."""
     if rule.kind.startswith("short_"):
         return re.compile(r"\(")
-    words = sorted({*rule.words, *(w for name in rule.classes for w in CLASSES[name])}, key=len, reverse=True)
+    words = sorted({*rule.words, *meaning((), rule.classes)}, key=lambda w: (-len(w), w))
     return re.compile(rf"(?<!\w)(?:{'|'.join(_said(w, rule.kind in _LISTS) for w in words)})(?!\w)")
 
 

@@ -22,7 +22,7 @@ from ner_programs._errors import ComponentError
 from ner_programs.components import names
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import calls_a_unit, in_threads
+from optimizers._base import calls_a_unit, in_threads, writes
 from optimizers._changes import nested
 from optimizers._verifier import TRIES, taught
 
@@ -211,7 +211,7 @@ class Space:
             return
         if "boundary" in names("ner_programs.verifiers") and self.program.pool:
             yield Value({"verify.name": "boundary"}, 0.004, {"verify.name": "boundary"})
-        if self.examples:
+        if self.examples and writes():
             how = {"verify.name": "llm", "verify.mode": "reject"}
             yield Value(how, -0.01, how | {"verify.k": VERDICTS}, self._taught_by_train, TRIES * VERDICTS)
 

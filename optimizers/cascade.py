@@ -24,7 +24,7 @@ from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
-from optimizers._base import OnTrial, Scored, calls_for, calls_made, paid, score, units_of, within
+from optimizers._base import OnTrial, Scored, calls_for, calls_made, paid, score, units_of, within, writes
 from optimizers._search import Contender, Search
 from optimizers._verifier import llm_verifier, taught
 
@@ -39,7 +39,8 @@ FIRST = 8
 class CascadeOptimizer:
     """Finds the threshold of the verifier `cascade`; `target` is how many extra calls a unit of text may cost on average.
 
-    What it asks is `of`; without, what the program verifies with; else the strong LM, where there is one, or the LM itself.
+    What it asks is `of`; without, what the program verifies with; else the strong LM, where there is one, or the LM itself;
+    where that is no language model, `boundary`.
     """
 
     def __init__(self, target: float, of: Mapping[str, Any] | None, seed: int) -> None:
@@ -121,7 +122,7 @@ class CascadeOptimizer:
         """Return the program that asks its verifier, or the one that it is to have, up to a threshold; the state is kept."""
         own = program.spec.verify
         inside = own.get("of", {"name": "llm"}) if own and own["name"] == "cascade" else own
-        other = {"name": "strong" if has_strong(dspy.settings.lm) else "llm"}
+        other = {"name": "strong" if has_strong(dspy.settings.lm) else "llm" if writes() else "boundary"}
         of = dict(self.of or inside or other)
         made = program.with_settings(verify={"name": "cascade", "of": of, "threshold": threshold})
         if own == of:

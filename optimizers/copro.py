@@ -27,6 +27,8 @@ TRIALS = 12
 class Copro:
     """Asks for `breadth` instructions a round, until there are `depth` rounds or the budget is spent."""
 
+    needs_writer = True
+
     def __init__(self, breadth: int, depth: int, seed: int) -> None:
         self.breadth, self.depth, self.seed = breadth, depth, seed
 

@@ -35,6 +35,8 @@ SHARE = 0.6
 class Gepa:
     """Reflects on `minibatch` answers at a time."""
 
+    needs_writer = True
+
     def __init__(self, minibatch: int, seed: int) -> None:
         self.minibatch, self.seed = minibatch, seed
 

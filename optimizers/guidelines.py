@@ -1,10 +1,11 @@
-"""Guideline lines, induced from train and kept where they pay on dev. Our own; needs no LM that writes.
+"""Rules of annotation, induced from train and kept where they pay on dev. Our own; needs no LM that writes.
 
 The program answers some train documents without seeing them (design D8); `_lines` makes candidates of all gold of train and
 of these errors. On dev the program and the program with all candidates answer the documents that the lines can change; what
 changed is credited to the lines that speak of it, and a line stays if it gains. So one pass tests many lines: rules are mostly
-about different words. The rest is written into the instruction, and scored against the program on all of dev that can be paid
-for. Error-driven rules: Brill (1995), transformation-based learning; guidelines in the prompt: Sainz et al. (2024), GoLLIE.
+about different words. The rest is scored against the program on all of dev that can be paid for. A language model is told the
+rules at the end of its instruction; for one that follows no instruction the verifier `rules` does what they say.
+Error-driven rules: Brill (1995), transformation-based learning; guidelines in the prompt: Sainz et al. (2024), GoLLIE.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ner_programs.guidelines import Rule, parse, render
+from ner_programs._errors import ComponentError
+from ner_programs.guidelines import Rule, plain, render
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
-from optimizers._base import OnTrial, Scored, calls_for, interleaved, paid, score
+from optimizers._base import OnTrial, Scored, calls_for, interleaved, paid, score, writes
 from optimizers._lines import Line, candidates, explains, matters
 from optimizers._search import Contender, Search, identity
 
@@ -32,7 +34,7 @@ Credits = dict[Rule, list[float]]
 
 
 class GuidelineLines:
-    """Adds lines with at most `words` listed strings to the extractor's instruction."""
+    """Adds rules with at most `words` listed strings to a program."""
 
     def __init__(self, words: int, seed: int) -> None:
         self.words, self.seed = words, seed
@@ -46,7 +48,7 @@ class GuidelineLines:
         budget: Budget,
         on_trial: OnTrial,
     ) -> NERProgram:
-        """Return the program with the lines that pay on dev; the program itself where none does."""
+        """Return the program with the rules that pay on dev; the program itself where none does."""
         search = Search(program, dev, budget, on_trial, self.seed)
         rules: list[Rule] = []
         with search.spending():
@@ -64,8 +66,7 @@ class GuidelineLines:
         sample = paid(program, interleaved(mixed), search.left // TRAIN_SHARE)
         answers = score(program, sample).entities if sample else ()
         answered = {d.id: said for d, said in zip(sample, answers, strict=True)}
-        known = parse(program.extract.predict.signature.instructions, tuple(program.spec.labels)).rules
-        return candidates(train, answered, known, words=self.words)
+        return candidates(train, answered, known(program), words=self.words)
 
     def _tested(self, search: Search, lines: Sequence[Line]) -> list[Rule]:
         """Return the rules that pay on dev, as far as the search's share allows to see."""
@@ -95,13 +96,42 @@ class GuidelineLines:
         return paying(lines, credited(rules, answered, before))
 
 
-def told(program: NERProgram, rules: Iterable[Rule]) -> NERProgram:
-    """Return a copy of the program whose extractor's instruction ends with the lines of `rules`."""
-    made: NERProgram = program.deepcopy()
+def known(program: NERProgram) -> tuple[Rule, ...]:
+    """Return the rules that a program was given before: that its instruction still says, and those of its verifier."""
+    said = program.extract.predict.signature.instructions
+    own = program.spec.verify or {}
+    followed = (Rule(**rule) for rule in (own.get("rules", ()) if own.get("name") == "rules" else ()))
+    return (*(rule for rule in _told(program) if render(rule) in said), *followed)
+
+
+def _told(program: NERProgram) -> list[Rule]:
+    return [Rule(**rule) for rule in program.spec.rules]
+
+
+def told(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
+    """Return a copy of the program with `rules` added: to its instruction, or to what the verifier `rules` follows."""
+    if not writes():
+        return followed(program, rules)
+    kept = [rule for rule in known(program) if rule in _told(program)]
+    made: NERProgram = program.with_settings(rules=[plain(rule) for rule in (*kept, *rules)])
     signature = made.extract.predict.signature
     said = "\n".join([signature.instructions.rstrip(), "", *map(render, rules)])
     made.extract.predict.signature = signature.with_instructions(said)
     return made
+
+
+def followed(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
+    """Return a copy of the program whose last stage follows `rules`, after those that it follows and what else it verifies.
+
+    Raises ComponentError for a verify stage that the spec does not name.
+    """
+    own = program.spec.verify
+    if program.verify is not None and own is None:
+        raise ComponentError("guidelines: the spec does not name the program's verify stage; name it")
+    before = own.get("rules", []) if own and own["name"] == "rules" else []
+    of = own.get("of") if own and own["name"] == "rules" else own
+    both = [*before, *(plain(rule) for rule in rules)]
+    return program.with_settings(verify={"name": "rules", "rules": both, **({"of": of} if of else {})})
 
 
 def payable(search: Search, program: NERProgram, documents: Sequence[Document]) -> list[Document]:

@@ -88,6 +88,8 @@ class Inferring(dspy.InferRules):
 class InferRules:
     """Asks for up to `rules` rules at a time."""
 
+    needs_writer = True
+
     def __init__(self, rules: int, bootstrapped: int, seed: int) -> None:
         self.rules, self.bootstrapped, self.seed = rules, bootstrapped, seed
 

@@ -1,5 +1,7 @@
 """Instructions that an LM proposes and sets of demonstrations, chosen together by a Bayesian search (dspy.MIPROv2).
 
+Without an LM that writes it is a search among sets of demonstrations.
+
 Opsahl-Ong et al., Optimizing instructions and demonstrations for multi-stage language model programs, EMNLP 2024.
 """
 
@@ -15,7 +17,7 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
+from optimizers._base import OnTrial, role, writes
 from optimizers._search import Search
 from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
 
@@ -45,7 +47,8 @@ def plan(search: Search, bootstrapped: int) -> Plan:
     DSPy's small random batches would compare programs on different documents; the differences between instructions are
     smaller than those between batches. A combination that is drawn again costs nothing, so twice as many are drawn as paid for.
     """
-    stages, aware = len(search.program.predictors()), search.calls >= AWARE
+    stages = len(search.program.predictors()) if writes(role("prompt")) else 0
+    aware = search.calls >= AWARE and stages > 0
     each = stages * (PROPOSAL if aware else 1) + TRIES * bootstrapped
     summary = SUMMARY if aware else 0
     candidates = max(3, min(12, (search.calls // 8 - summary) // each))
@@ -55,13 +58,18 @@ def plan(search: Search, bootstrapped: int) -> Plan:
 
 
 class Proposing(dspy.MIPROv2):
-    """MIPROv2 that tries no empty instruction, and none twice; how many were empty it notes in `mark`."""
+    """MIPROv2 that tries no empty instruction, and none twice; how many were empty it notes in `mark`.
+
+    Where nobody writes instructions, there is the first one only.
+    """
 
     def __init__(self, mark: dict[str, Any], **options: Any) -> None:
         super().__init__(**options)
         self.mark = mark
 
     def _propose_instructions(self, program: Any, *args: Any, **kwargs: Any) -> dict[int, list[str]]:
+        if not writes(self.prompt_model):
+            return {n: [p.signature.instructions] for n, p in enumerate(program.predictors())}
         proposed = super()._propose_instructions(program, *args, **kwargs)
         if empty := sum(not said.strip() for many in proposed.values() for said in many):
             self.mark["empty proposals"] = empty

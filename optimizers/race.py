@@ -23,7 +23,7 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, calls_a_unit, score, units_of, within
+from optimizers._base import OnTrial, calls_a_unit, role, score, units_of, within, writes
 from optimizers._conventions import Conventions
 from optimizers._instruct import improved
 from optimizers._racing import Beliefs, Runner, difference, worse
@@ -221,8 +221,8 @@ class Course:
         return [self.best, *(r for _, r in sorted(others, key=lambda pair: -pair[0]))]
 
     def _instruct(self, floor: float) -> bool:
-        """Have an instruction written from what the incumbent gets wrong on train, if that can be paid for."""
-        known = self.space.values.get("instructions")
+        """Have an instruction written from what the incumbent gets wrong on train, if an LM writes and that can be paid for."""
+        known = self.space.values.get("instructions") if writes(role("prompt")) else None
         number = len(known) - 1 if known else 0
         examples = [e for e in self.space.mixed if e.entities][LEARNT * number : LEARNT * (number + 1)]
         units = calls_a_unit(self.best.program)

@@ -61,6 +61,8 @@ def plan(search: Search, examples: Sequence[dspy.Example]) -> Plan:
 class Simba:
     """Adds up to `demos` own answers, and rules."""
 
+    needs_writer = True
+
     def __init__(self, demos: int, seed: int) -> None:
         self.demos, self.seed = demos, seed
 

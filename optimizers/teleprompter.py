@@ -29,6 +29,8 @@ from optimizers._teleprompter import Right, documents_for, run, student, trainse
 
 PASSES = 8
 """How many evaluations on the validation set it is sized for, where no number of documents is given."""
+WRITERS = ("prompt_model", "reflection_lm")
+"""What Teleprompters call the LM that writes instructions; one that takes none writes none."""
 
 
 class Other:
@@ -39,6 +41,7 @@ class Other:
         seed: int,
     ) -> None:  # fmt: skip
         self.make, self.options, self.arguments, self.documents, self.seed = make, options, arguments, documents, seed
+        self.needs_writer = any(name in WRITERS for name in parameters(make.__init__))
 
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
@@ -49,7 +52,7 @@ class Other:
         supplied = {
             "metric": Right(examples), "trainset": examples, "seed": self.seed,
             "valset": valset(search, self.documents or documents_for(search, PASSES)),
-        } | dict.fromkeys(("prompt_model", "reflection_lm"), dspy.settings.lm.role("prompt"))  # fmt: skip
+        } | dict.fromkeys(WRITERS, dspy.settings.lm.role("prompt"))  # fmt: skip
 
         def make(start: NERProgram) -> NERProgram:
             began = calls_made()

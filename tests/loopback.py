@@ -1,4 +1,4 @@
-"""The server of `nerc serve-lm` as tests use it: answered by the engine in this process, or by a script, with scripted faults.
+"""A server on loopback, answered by the scripted LM of `tests.lms`, or by a script, with scripted faults.
 
 `with Loopback() as server:` gives `server.base` (for `openai/` and `hosted_vllm/`) and `server.root` (for `azure/`). Every
 request is kept in `server.requests`; `server.counts` says how often each content was asked for.
@@ -14,15 +14,15 @@ from types import SimpleNamespace
 import dspy
 import pytest
 
-from experiments.serving import wire
-from experiments.serving._http import Reply
-from experiments.serving.engine import answers_of
-from experiments.serving.faults import FAULTS, PROMPT, Fault
-from experiments.serving.server import Seen, Server
-from experiments.serving.wire import Answer, Body, Chat
-from ner_programs.lms import offline
+from tests.lms import Writer
+from tests.servers import wire
+from tests.servers._http import Reply
+from tests.servers.engine import answers_of
+from tests.servers.faults import FAULTS, PROMPT, Fault
+from tests.servers.server import Seen, Server
+from tests.servers.wire import Answer, Body, Chat
 
-ENGINE = offline.build()
+ENGINE = Writer()
 
 
 def rate_limited(retry_after: float | None = None) -> Fault:
@@ -64,7 +64,7 @@ class Loopback(Server):
     """`fault` maps a request to a Fault or None; an entry of `queue` is used for one request, before `fault` is asked."""
 
     def __init__(self, script: Callable[[Body], str] | None = None, latency: float = 0.0) -> None:
-        super().__init__(answers_of(ENGINE), ENGINE.model.removeprefix("offline/"), latency=latency)
+        super().__init__(answers_of(ENGINE), ENGINE.model.removeprefix("test/"), latency=latency)
         self.script = script
         self.fault: Callable[[Body], Fault | None] = lambda body: None
         self.queue: list[Fault | None] = []

@@ -68,7 +68,8 @@ def write_corpus(folder: Path, train: int = 10, dev: int = 6, test: int = 4) -> 
 class Scripted:
     """A backend that answers by a function of the request; it may raise, and counts how often it was asked."""
 
-    supports_schema = False
+    supports_schema = logprobs = local = False
+    writes = True
 
     def __init__(self, script: Callable[[Request], str] | None = None, model: str = "scripted/x") -> None:
         self.model, self.identity = model, ""

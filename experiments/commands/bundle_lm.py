@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from experiments import settings
 from experiments._errors import SpecError
 from experiments.spec import Model, explain
+from ner_programs.lms import STAND_IN
 
 
 def _told(lm: str | None, changes: Sequence[str]) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def bundle_options(lm: str | None, changes: Sequence[str]) -> Model:
 def bundle_model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any], trust: Sequence[str] = ()) -> Model:
     """Return the LM of the command line, else the one a bundle was compiled with, if the user says where that is.
 
-    Raises SpecError where neither command line nor environment do; the engine inside nerc is nowhere else.
+    Raises SpecError where neither command line nor environment do; the stand-in is nowhere else.
     """
     told = _told(lm, changes)
     own, theirs = {k: v for k, v in wanted.items() if k != "strong"}, wanted.get("strong", {})
@@ -71,6 +72,6 @@ def _says_where(name: str, said: dict[str, Any], trust: Sequence[str]) -> bool:
     """Say whether it is known where a bundle's LM is, or another one is named."""
     from ner_programs.privacy import base_from_environment
 
-    if name == "offline" or {"model", "path" if name == "replay" else "api_base"} & said.keys():
+    if name == STAND_IN or {"model", "path" if name == "replay" else "api_base"} & said.keys():
         return True
     return base_from_environment(name) is not None if "/" in name else name.partition(".")[0] in trust

@@ -49,8 +49,6 @@ def run(
         if dry_run:
             plan = estimate(spec, data, home)
             err.print(estimate_table(plan))
-            for remark in plan.remarks:
-                err.print(remark, soft_wrap=True, markup=False)
             said = plan.as_dict()
         else:
             result = run_spec(spec, data, home, max_cost=max_cost, progress=Progress(err))

@@ -29,7 +29,7 @@ class Layout:
     section: Callable[[Params], str] = lambda p: ""
     floors: str = "rows"
     crf: str = ""
-    """What the table cannot show where the offline engine answers."""
+    """What the table cannot show where the in-context CRF answers."""
     x: str = "demonstrations"
     """What the picture has on its horizontal axis: the columns, or with "pool" the rows."""
 
@@ -191,7 +191,7 @@ LAYOUTS = {
         Layout(
             "formats", "Output format", lambda p: p["program.format.name"], "json_list", _all(_best, _counted),
             "One set of demonstrations and one k.",
-            crf="An engine that writes every format without a slip cannot show which one a model writes best: what differs "
+            crf="A tagger that writes every format without a slip cannot show which one a model writes best: what differs "
             "here is alignment alone (which occurrence a listed mention means).",
         ),
         Layout(
@@ -220,7 +220,7 @@ LAYOUTS = {
                  _gaps("graph", "dictionary, type"), _counted),
             "One layout of the knowledge in the prompt.",
             crf="Without demonstrations the rows say what the knowledge names, nothing more; what is said about a name (its "
-            "definition, its neighbours) can help a model and not this engine.",
+            "definition, its neighbours) can help a model and not this one, which cannot propose names either.",
         ),
         Layout(
             "engine", "The in-context CRF on dev", engine, BEST_CRF,
@@ -255,8 +255,8 @@ LAYOUTS = {
             "One start, one budget, one proposer. A curve's points before its end are F1 on samples of dev, which differ from "
             "optimizer to optimizer. Runs on one corpus share the answers that are kept, so the seconds of a later one are "
             "less than it would take alone; those of an interrupted run count from where it was taken up. Calls are complete.",
-            crf="An instruction tells this engine what it obeys (guideline lines) and nothing else: optimizers of wording have "
-            "little to find here.",
+            crf="It reads no instruction and writes none: optimizers of wording are left out, and the others change "
+            "demonstrations, settings and rules.",
         ),
     )
 }  # fmt: skip

@@ -120,7 +120,7 @@ def markdown(layout: Layout, both: Compilings, failed: Sequence[str] = ()) -> st
 
 
 def _about(both: Compilings, who: str) -> Iterator[str]:
-    yield f"All but the floors: **{who}**{' (the offline engine: it is not a language model)' if who == CRF else ''}."
+    yield f"All but the floors: **{who}**{' (it is not a language model)' if who == CRF else ''}."
     sizes = []
     for corpus in both.test.corpora:
         cells = [next(c for c in made.cells if c.corpus == corpus) for made in (both.dev, both.test)]

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import optimizers
 from experiments._errors import SpecError, TrackingError
 from experiments.cells import Grid, load_grid
 from experiments.grid import GridResult
@@ -18,6 +19,9 @@ from experiments.paper.layouts import LAYOUTS
 from experiments.paper.plot import plot, plot_curves
 from experiments.paper.read import read_cells, table
 from experiments.paper.write import csv_text, markdown
+from experiments.session import backend_of
+from experiments.spec import RunSpec
+from ner_programs.lms import STAND_IN
 
 SPECS = Path(__file__).parents[1] / "specs" / "paper"
 NEEDS = {"encoders": "sentence_transformers"}
@@ -64,9 +68,21 @@ def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None, *,
     grid = load_grid(file, changes, lm)
     if grid is None:
         raise SpecError(f"{file} has no [grid]")
+    grid = replace(grid, cells=tuple(cell for cell in grid.cells if possible(cell.spec)))
+    if not grid.cells:
+        raise SpecError(f"the table {name} needs a language model: name one with --lm")
     if name == "optimizers" and any({"dev", "test"} - {*cell.spec.parts} for cell in grid.cells):
         raise SpecError(f"parts: the table {name} needs both dev and test")
     return grid
+
+
+def possible(spec: RunSpec) -> bool:
+    """Say whether who answers can do what a spec asks for: where that is no language model, some cells cannot be."""
+    task, writer = backend_of(spec.lm), backend_of(spec.lm.prompt or spec.lm)
+    optimizer, _ = optimizers.opened(spec.optimizer)
+    return (task.writes or spec.program.seeds == "text") and (
+        writer.writes or not getattr(optimizer, "needs_writer", False)
+    )
 
 
 def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home: Path) -> Written:
@@ -82,7 +98,7 @@ def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home
     model = grid.cells[0].spec.lm.model
     if grid.name.endswith(QUICK):
         layout = replace(layout, name=f"{name}{QUICK}", title=f"{layout.title} (quick form)")
-    if model != "offline":
+    if model != STAND_IN:
         layout = replace(layout, name=f"{layout.name}.{re.sub('[^A-Za-z0-9.-]+', '-', model)}")
     folder = out / "paper"
     folder.mkdir(parents=True, exist_ok=True)

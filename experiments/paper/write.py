@@ -45,7 +45,7 @@ def _wide(table: Table) -> bool:
 def _about(table: Table) -> Iterator[str]:
     who = engines(table)
     rows = "All but the floors" if any(FLOOR in (e.row[:5], e.column[:5]) for e in table.entries) else "All rows"
-    yield f"{rows}: **{who}**{' (the offline engine: it is not a language model)' if who == CRF else ''}."
+    yield f"{rows}: **{who}**{' (it is not a language model)' if who == CRF else ''}."
     sizes = []
     for corpus in table.corpora:
         cell = next(c for c in table.cells if c.corpus == corpus)

@@ -3,7 +3,7 @@
 All learn from the labelled pool of the run and from nothing else. `gazetteer`: its mentions by longest match, those dropped
 that are wrong more often than right (cross-fitted). `dictionary`: what the run's knowledge base names, under the label it says
 (by the retriever `flat`, whatever the program retrieves by). `both`: these two united. `copy`: the mentions of the nearest
-texts of the pool. `crf` and `crf+hints`: the offline engine's own features, fitted once on the pool, without and with what
+texts of the pool. `crf` and `crf+hints`: the in-context CRF's own features, fitted once on the pool, without and with what
 the knowledge base names.
 """
 

@@ -1,12 +1,14 @@
 """Language models: one module a backend (`build(**options) -> Backend`), all used through one metered `dspy.LM`.
 
-A model name with a "/" is an API model (`api`); any other names a backend here: `offline`, `replay`.
+A model name with a "/" is an API model (`api`); any other names a backend here, or a module of your own by its dotted name.
+A backend says of itself what it can (`metered.Backend`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ner_programs._errors import LMSetupError
@@ -15,22 +17,38 @@ if TYPE_CHECKING:
     from ner_programs.lms.metered import Backend, MeteredLM
     from ner_programs.privacy import Privacy
 
+STAND_IN = "crf"
+"""Who answers where no model is named: an in-context CRF, no language model."""
 
-def open_backend(options: Mapping[str, Any], privacy: Privacy | None = None) -> Backend:
+
+def component(model: str) -> dict[str, Any]:
+    """Return the backend that a model's name means, as a component with its options."""
+    return {"name": "api", "model": model} if "/" in model else {"name": model}
+
+
+def title(model: str) -> str:
+    """Return who answers as tables say it: the stand-in is no language model."""
+    return "in-context CRF" if model == STAND_IN else model
+
+
+def open_backend(options: Mapping[str, Any], privacy: Privacy | None = None, *, processes: int = 0) -> Backend:
     """Build the backend that `options["model"]` means, which asks `privacy` before it connects.
 
-    Raises ComponentError for an unknown one or a wrong option, PrivacyError for an address that is none or not allowed.
+    One that takes `processes`, and of which no option says how many, has so many. Raises ComponentError for an unknown backend
+    or a wrong option, PrivacyError for an address that is none or not allowed.
     """
-    from ner_programs.components import resolve
+    from ner_programs.components import module, resolve
     from ner_programs.privacy import Privacy
 
-    model, rest = options["model"], {k: v for k, v in options.items() if k != "model"}
-    spec = {"name": "api", "model": model, **rest} if "/" in model else {"name": model, **rest}
+    spec = component(options["model"])
+    build = getattr(module("ner_programs.lms", spec["name"]), "build", None)
+    takes = build is not None and "processes" in signature(build).parameters
+    spec |= ({"processes": processes} if takes else {}) | {k: v for k, v in options.items() if k != "model"}
     backend: Backend = resolve("ner_programs.lms", spec, privacy=privacy or Privacy())
     return backend
 
 
-def open_lm(model: str = "offline", **options: Any) -> MeteredLM:
+def open_lm(model: str = STAND_IN, **options: Any) -> MeteredLM:
     """Return an LM to use with `dspy.context(lm=...)`; API keys come from the environment.
 
     `open_lm("openai/gpt-4.1-mini")`, `open_lm("hosted_vllm/m", api_base="http://localhost:8000/v1")`, `open_lm()`.
@@ -52,17 +70,17 @@ def open_lm(model: str = "offline", **options: Any) -> MeteredLM:
 
 
 @cache
-def _offline() -> MeteredLM:
-    """Return the offline engine for the whole process; it remembers the last answers only."""
+def _stand_in() -> MeteredLM:
+    """Return the stand-in for the whole process; it remembers the last answers only."""
     from ner_programs.lms._store import LastAnswers
     from ner_programs.lms.metered import Account, Meter, MeteredLM
 
     account = Account(store=LastAnswers())
-    return MeteredLM(Meter(open_backend({"model": "offline"}), account=account))
+    return MeteredLM(Meter(open_backend({"model": STAND_IN}), account=account))
 
 
 def default_lm(wants: Mapping[str, Any]) -> Any:
-    """Return the LM that is set in DSPy; without one, the offline engine if the program was compiled with it.
+    """Return the LM that is set in DSPy; without one, the stand-in if the program was compiled with it.
 
     Raises LMSetupError when a program that wants another LM is run without any.
     """
@@ -71,8 +89,8 @@ def default_lm(wants: Mapping[str, Any]) -> Any:
     if dspy.settings.lm is not None:
         return dspy.settings.lm
     names = [wants.get("model"), wants.get("strong", {}).get("model")]
-    if names[0] == "offline" and names[1] in (None, "offline"):
-        return _offline()
+    if set(filter(None, names)) == {STAND_IN}:
+        return _stand_in()
     said = f'"{names[0]}"' + (f', strong="{names[1]}"' if names[1] else "")
     raise LMSetupError(
         f"this program was compiled with {' and '.join(filter(None, names))}; run it inside "

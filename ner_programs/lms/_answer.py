@@ -1,4 +1,4 @@
-"""What the engine answers: a text and, as an LM's API would report them, the log-probabilities of its tokens."""
+"""What the stand-in answers: a text and, as an LM's API would report them, the log-probabilities of its tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from ner_programs._likelihood import Token, tokens_of
 from ner_programs.formats import Format
-from ner_programs.types import Mention, Verdict
-from ner_programs.verifiers._verdicts import Verdicts
+from ner_programs.types import Mention
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +17,13 @@ class Answer:
 
     text: str
     logprobs: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a prompt gets no answer, in a line for people."""
+
+    reason: str
 
 
 def mentioning(form: Format, text: str, mentions: Sequence[Mention]) -> Answer:
@@ -30,12 +36,3 @@ def mentioning(form: Format, text: str, mentions: Sequence[Mention]) -> Answer:
     reading = form.read(said)
     places = zip(reading, reading.places, strict=False)
     return Answer(said, tokens_of(said, [(at, left.pop(0)) for m, at in places if (left := scores[m.text, m.label])]))
-
-
-def judging(form: Verdicts, verdicts: Sequence[Verdict]) -> Answer:
-    """Write scored `verdicts`; the probability of each stands on the token that writes it."""
-    said = form.write(verdicts)
-    scores = {v.number: v.score for v in verdicts}
-    reading = form.read(said)
-    found = [(at, scores.get(v.number)) for v, at in zip(reading, reading.places, strict=True)]
-    return Answer(said, tokens_of(said, [(at, score) for at, score in found if score is not None]))

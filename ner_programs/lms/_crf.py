@@ -1,4 +1,4 @@
-"""The learner of the offline engine: a linear-chain CRF fitted on the demonstrations of one prompt, and on nothing else.
+"""The learner of the stand-in: a linear-chain CRF fitted on the demonstrations of one prompt, and on nothing else.
 
 A sample is one text of the prompt; all offsets are character offsets, end exclusive. Labels are opaque: they become ids in
 order of appearance, so renaming them consistently renames the answers and changes nothing else.

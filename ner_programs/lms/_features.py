@@ -117,7 +117,7 @@ def features(words: Sequence[Word], places: Sequence[tuple[str, Hint] | None]) -
     """Return the features of every token: its own, its neighbours', and what the hints say here and beside it.
 
     Left out since they did not pay on dev: word pairs, concept types and paths, how a hint relates to its concept's name,
-    how often its name was right in train, how often names of the knowledge base have a word (docs/offline-engine.md).
+    how often its name was right in train, how often names of the knowledge base have a word (docs/in-context-crf.md).
     """
     low = ["", "", *(word.low for word in words), "", ""]
     hint = ["", *hint_tags(places), ""]

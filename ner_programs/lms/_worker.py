@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from ner_programs.lms._answer import Answer
+from ner_programs.lms._answer import Answer, Refused
 
 
 class Workers:
@@ -28,7 +28,7 @@ class Workers:
         self._lock = threading.Lock()
         self._closed = False
 
-    def answer(self, system: str, turns: Sequence[str]) -> Answer | None:
+    def answer(self, system: str, turns: Sequence[str]) -> Answer | Refused:
         """Let an idle process answer a prompt; one that has died is replaced, once.
 
         Raises RuntimeError when a fresh process dies over the prompt as well, and after `close`.
@@ -41,7 +41,7 @@ class Workers:
                 if said:
                     return said[0]
                 process = None
-            raise RuntimeError("a process of the offline engine died over a prompt, twice")
+            raise RuntimeError("a process of the in-context CRF died over a prompt, twice")
         finally:
             self._idle.put(process)
 
@@ -55,7 +55,7 @@ class Workers:
             self._all.append(process)
             if self._closed:
                 process.kill()
-                raise RuntimeError("the processes of the offline engine have been closed")
+                raise RuntimeError("the processes of the in-context CRF have been closed")
         return process
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class Workers:
             self._all.clear()
 
 
-def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> list[Answer | None]:
+def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> list[Answer | Refused]:
     """Return a list of the answer of a process, an empty one if it died."""
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -80,7 +80,7 @@ def _ask(process: subprocess.Popen[str], system: str, turns: Sequence[str]) -> l
     if not line.endswith("\n"):
         return []
     said = json.loads(line)
-    return [None if said is None else Answer(said[0], tuple((token, logprob) for token, logprob in said[1]))]
+    return [Refused(said) if isinstance(said, str) else Answer(said[0], tuple((t, p) for t, p in said[1]))]
 
 
 def main() -> None:
@@ -92,8 +92,8 @@ def main() -> None:
         try:
             said = answer(system, turns)
         except Exception as error:  # its message may quote a text, and this process writes to the user's terminal
-            sys.exit(f"the offline engine: {type(error).__name__}")
-        sys.stdout.write(json.dumps(said and [said.text, said.logprobs]) + "\n")
+            sys.exit(f"the in-context CRF: {type(error).__name__}")
+        sys.stdout.write(json.dumps(said.reason if isinstance(said, Refused) else [said.text, said.logprobs]) + "\n")
         sys.stdout.flush()
 
 

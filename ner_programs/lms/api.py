@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import dspy
+from annotated_types import Interval
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import (
     LMBillingError,
@@ -27,9 +28,14 @@ from ner_programs._errors import LMSetupError
 from ner_programs.lms.price import Price, known_price
 from ner_programs.privacy import Privacy, PrivacyError, base_from_environment, connecting
 
+Seconds = Annotated[float, Interval(gt=0, le=86_400)]
+
 
 class Api:
     """One attempt at a time through DSPy's own client; it connects to where `privacy` lets it, and to nothing else."""
+
+    local = False
+    writes = True
 
     def __init__(
         self, model: str, client: dict[str, Any], price: Price | None, logprobs: bool, privacy: Privacy
@@ -95,7 +101,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def build(
-    *, model: str, api_base: str | None = None, api_version: str | None = None, timeout: float = 120.0,
+    *, model: str, api_base: str | None = None, api_version: str | None = None, timeout: Seconds = 120.0,
     price: dict[str, float] | None = None, logprobs: bool = False, privacy: Privacy = Privacy(),  # noqa: B008  # frozen
 ) -> Api:  # fmt: skip
     """Build the client; `price` gives US dollars for a million tokens: {"input": 0.4, "output": 1.6}.

@@ -55,6 +55,12 @@ class Backend(Protocol):
     """What else an answer depends on besides model and request, for instance the host."""
     supports_schema: bool
     """Whether a JSON schema may be asked for."""
+    logprobs: bool
+    """Whether it reports the log-probabilities of its answers' tokens."""
+    local: bool
+    """Whether it answers inside this process or its children: no text leaves the machine."""
+    writes: bool
+    """Whether it is a language model: follows instructions, writes them, and answers any prompt."""
     price: Price | None
     """What tokens cost; None when it is not known."""
 
@@ -195,7 +201,8 @@ class MeteredLM(dspy.LM):
         # Of the task's LM the first call says so, and soon.
         meter.tariff.bounded = meter.tariff.table == "lm" or "max_tokens" in generation
         self.roles: Mapping[str, MeteredLM] = {} if roles is None else roles
-        self.reports_logprobs = bool(getattr(meter.backend, "logprobs", False))  # then stages ask for them
+        self.reports_logprobs = meter.backend.logprobs  # then stages ask for them
+        self.writes = meter.backend.writes
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MeteredLM:
         return self

@@ -25,11 +25,14 @@ from ner_programs.lms.price import Price
 class Replay:
     """Answers from a cassette; a request that is not in it is an error, not a guess."""
 
+    local = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         head, self._answers = _read(path)
         self.model, self.identity = f"replay/{head['model']}", hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.supports_schema, self.logprobs = bool(head.get("schema")), bool(head.get("logprobs"))
+        self.writes = bool(head.get("writes", True))
         self.price = Price(**head["price"]) if head.get("price") else None
 
     def complete(self, request: Request) -> Response:
@@ -57,7 +60,7 @@ class Recorder:
             self._known = set()
             price = asdict(backend.price) if backend.price else None
             head = {"cassette": 1, "model": backend.model, "schema": backend.supports_schema, "price": price}
-            head["logprobs"] = bool(getattr(backend, "logprobs", False))
+            head |= {"logprobs": backend.logprobs, "writes": backend.writes}
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             path.chmod(0o600)
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")

@@ -19,7 +19,6 @@ Mode = Literal["reject", "full"]
 
 _LINE = re.compile(r"""[-*\s]*\#?(\d{1,6})[.):\s]*["']?(keep|reject|label|span)\b["']?\s*[:=]?(.*)""", re.IGNORECASE)
 _ADD = re.compile(r"""[-*\s]*add\b(?=.*\|)\s*:?(.*)""", re.IGNORECASE)
-_CANDIDATE = re.compile(r'(\d+) ("(?:[^"\\]|\\.)*") \| (.+)')
 
 
 class Verdicts:
@@ -125,12 +124,6 @@ def render_candidates(candidates: Sequence[Entity]) -> str:
     """Write one numbered line for each candidate; `(none)` without any, so that the section is never left out."""
     rows = (f"{n} {json.dumps(e.text, ensure_ascii=False)} | {e.label}" for n, e in enumerate(candidates, 1))
     return "\n".join(rows) or "(none)"
-
-
-def parse_candidates(content: str) -> list[tuple[str, str]]:
-    """Return (text, label) of each numbered line, in order."""
-    rows = (_CANDIDATE.fullmatch(line) for line in content.split("\n"))
-    return [(_unquoted(row[2]), row[3]) for row in rows if row]
 
 
 def _unquoted(said: str) -> str:

@@ -30,7 +30,6 @@ OTHERS = {
     "experiments.tracking": "a file of sqlite, whatever address the environment names",
     "experiments.registry": "the same file",
     "experiments.stores": "the same file",
-    "experiments.serving._http": "is asked, and asks nobody",
 }
 ADDRESSES = ("api_base", "base_url", "url", "host", "port", "headers", "api_key", "proxy", "record", "out", "endpoint")
 

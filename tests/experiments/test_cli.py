@@ -73,7 +73,7 @@ KINDS = {
     "sources": {"obo", "tsv"},
     "verifiers": {"llm"},
     "optimizers": {"none", "labeled", "bootstrap", "random_search"},
-    "lms": {"api", "offline", "replay"},
+    "lms": {"api", "crf", "replay"},
 }
 
 

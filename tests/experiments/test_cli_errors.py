@@ -70,7 +70,7 @@ SPECS: dict[str, tuple[str, str]] = {
     ),
     "wrong limit": (CORPUS + "[optimizer]\nname = 'none'\nbudget = { calls = 'x' }", "optimizer.budget.calls: "),
     "wrong budget": (CORPUS + "[optimizer]\nname = 'none'\nbudget = 3", "optimizer.budget is a table"),
-    "unknown backend": (CORPUS + "[lm]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api, offline, replay"),
+    "unknown backend": (CORPUS + "[lm]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api, crf, replay"),
     "no cassette": (CORPUS + "[lm]\nmodel = 'replay'", "replay needs the cassette to answer from: lm.path"),
     "host unnamed": (CORPUS + "[lm]\nmodel = 'openai/x'", "lm (openai/x) has no lm.api_base"),
     "host not allowed": (
@@ -92,8 +92,8 @@ SPECS: dict[str, tuple[str, str]] = {
     ),
     "unknown backend of a role": (CORPUS + "[lm.prompt]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api,"),
     "unknown key of a role": (
-        CORPUS + "[lm.prompt]\nmodel = 'openai/x'\nretries = 1",
-        "lm.prompt.retries: there is no such key; there are: model, api_base",
+        CORPUS + "[lm.prompt]\nmodel = 'crf'\nretries = 1",
+        "lm.prompt: crf has no option 'retries'; it has: processes; of any model: temperature",
     ),
     "missing source": (
         CORPUS + "[kb]\nsources = [{ name = 'obo', path = 'zz.obo' }]",
@@ -188,15 +188,15 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "unknown LM setting": (
         ("annotate", "BUNDLE", "open.toml", "--set", "lm.zz=1"),
-        "lm.zz: there is no such key; there are: model",
+        "lm: crf has no option 'zz'; it has: processes; of any model: temperature",
     ),
     "wrong LM setting": (
         ("annotate", "BUNDLE", "open.toml", "--set", "lm.retries=-1"),
         "lm.retries: Input should be greater",
     ),
     "unknown setting of a role": (
-        ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=offline", "--set", "lm.strong.zz=1"),
-        "lm.strong.zz: there is no such key; there are: model",
+        ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=crf", "--set", "lm.strong.zz=1"),
+        "lm.strong: crf has no option 'zz'; it has: processes; of any model: temperature",
     ),
     "private text to a role's host": (
         ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=openai/x"),

@@ -35,6 +35,7 @@ candidates = 3
 search = { "demos.k" = [2, 6] }
 budget = { calls = 40 }
 [lm]
+model = "openai/x"
 price = { input = 100.0, output = 100.0 }
 retries = 0
 """
@@ -64,7 +65,7 @@ class Lab:
 
     def run(self, *arguments: str, model: str = "openai/x", before: str = "", **env: str) -> warm.Ran:
         base = self.server.root if model.startswith("azure/") else self.server.base
-        where = ("--lm", model, "--set", f"lm.api_base={base}") if model else ()
+        where = ("--lm", model, *(("--set", f"lm.api_base={base}") if "/" in model else ())) if model else ()
         return warm.shared().run(
             "run", "my.toml", *where, *arguments, "--json", cwd=self.folder, env=self.env | env, before=before
         )
@@ -214,8 +215,6 @@ class TestRecordAndReplay:
             "replay",
             "--set",
             "lm.path=tape.jsonl",
-            "--set",
-            f"lm.api_base={lab.server.base}",
             "--json",
         )
         again = warm.shared().run(*replay, cwd=lab.folder, env=lab.env)

@@ -33,14 +33,14 @@ def attacker() -> Iterator[Attacker]:
 BUNDLES: dict[str, tuple[dict[str, Any], str]] = {
     "api_base": ({"model": "openai/x", "api_base": "ROOT/v1"}, "of its LM a bundle says only"),
     "allow_hosts": ({"model": "openai/x", "allow_hosts": ["127.0.0.1"]}, "of its LM a bundle says only"),
-    "record": ({"model": "offline", "record": "FOLDER/evil"}, "of its LM a bundle says only"),
+    "record": ({"model": "crf", "record": "FOLDER/evil"}, "of its LM a bundle says only"),
     "replay": ({"model": "replay"}, "--lm replay .*, or --set lm.path=FILE"),
-    "a role": ({"model": "offline", "prompt": {"model": "openai/x", "api_base": "ROOT/v1"}}, "of its LM a bundle says"),
+    "a role": ({"model": "crf", "prompt": {"model": "openai/x", "api_base": "ROOT/v1"}}, "of its LM a bundle says"),
     "strong": (
-        {"model": "offline", "strong": {"model": "openai/x", "api_base": "ROOT"}},
+        {"model": "crf", "strong": {"model": "openai/x", "api_base": "ROOT"}},
         "of its LM a bundle says only",
     ),
-    "strong, by name": ({"model": "offline", "strong": {"model": "openai/x"}}, "--set lm.strong.model=openai/x"),
+    "strong, by name": ({"model": "crf", "strong": {"model": "openai/x"}}, "--set lm.strong.model=openai/x"),
     "by name": ({"model": "openai/x"}, "compiled with openai/x and does not say where that is: --lm openai/x"),
     "address as name": ({"model": "huggingface/ROOT"}, "of its LM a bundle says only"),
     "code": ({"model": "evil.backend"}, "compiled with evil.backend"),

@@ -75,14 +75,14 @@ class TestWhoIsAsked:
                 lm.role("strong")("another")
         assert [len(server.requests) for server in servers.values()] == [0, 1, 1]
 
-    def test_the_offline_engine_takes_a_role_in_the_same_processes(self) -> None:
-        model = Model.model_validate({"prompt": {"model": "offline", "temperature": 1.0}})
+    def test_the_stand_in_takes_a_role_in_the_same_processes(self) -> None:
+        model = Model.model_validate({"prompt": {"model": "crf", "temperature": 1.0}})
         with session(model, private=True) as lm:
             assert lm.role("prompt").meter.backend is lm.meter.backend and not lm.has_role("strong")
             assert lm.role("prompt").kwargs["temperature"] == 1.0
 
     def test_what_was_opened_is_closed(self, servers: dict[str, Loopback]) -> None:
-        model = model_of(servers, prompt={"model": "offline"})
+        model = model_of(servers, prompt={"model": "crf"})
         with session(model, private=False) as lm:
             engine: Any = lm.role("prompt").meter.backend
             if engine._workers is None:
@@ -172,18 +172,21 @@ class TestBundles:
         cascade = plain.with_settings(verify={"name": "cascade", "of": {"name": "strong"}, "threshold": 0.5})
         assert wants(model_of(servers), asking) == named == wants(model_of(servers), cascade)
         assert wants(model_of(servers), plain) == {"model": "openai/task", "max_tokens": 50}, "it asks no other LM"
-        assert wants(Model(), asking) == {"model": "offline"}
+        assert wants(Model(), asking) == {"model": "crf"}
 
     def test_the_command_line_says_where_it_is(self) -> None:
-        wanted = {"model": "offline", "strong": {"model": "openai/big"}}
+        wanted = {"model": "crf", "strong": {"model": "openai/big"}}
         model = bundle_model(None, ["lm.strong.api_base=http://127.0.0.1:1/v1", "lm.retries=1"], wanted)
-        assert (model.model, model.retries, model.roles["strong"].api_base) == ("offline", 1, "http://127.0.0.1:1/v1")
+        assert (model.model, model.retries, model.roles["strong"].api_base) == ("crf", 1, "http://127.0.0.1:1/v1")
         with pytest.raises(SpecError, match=r"compiled with openai/big .* --set lm\.strong\.model=openai/big"):
             bundle_model("openai/y", [], wanted)
         other = bundle_model("openai/y", ["lm.strong.model=openai/big"], wanted)
         assert (other.model, other.roles["strong"].model) == ("openai/y", "openai/big"), "--lm is the task's LM"
-        assert wanted == {"model": "offline", "strong": {"model": "openai/big"}}
-        with pytest.raises(SpecError, match=r"--set lm\.strong\.zz: there is no such key; there are: model, api_base"):
-            bundle_model(None, ["lm.strong.zz=1"], wanted)
+        assert wanted == {"model": "crf", "strong": {"model": "openai/big"}}
+        with (
+            pytest.raises(SpecError, match=r"lm\.strong: api has no option 'zz'; it has: model, api_base"),
+            session(bundle_model(None, ["lm.strong.model=openai/big", "lm.strong.zz=1"], wanted), private=False),
+        ):
+            raise AssertionError("nothing is asked")
         with pytest.raises(ValidationError):
             Model.model_validate({"strong": {}})

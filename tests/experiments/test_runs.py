@@ -73,7 +73,7 @@ def test_the_bundle_is_compiled(place: Place, private: Any) -> None:
     assert dict(program.spec.labels) == LABELS
     assert GUIDELINES in program.extract.predict.signature.instructions
     assert program.spec.demos["k"] in (2, 4, 6)
-    assert program.wants == {"model": "offline"}
+    assert program.wants == {"model": "crf"}
     text = "A traveller took zorvexan before the ferry left."
     assert [(e.start, e.end, e.label) for e in program(text).entities] == [(17, 25, "potion")]
 
@@ -148,7 +148,7 @@ def test_the_key_of_a_run_knows_engine_and_versions(place: Place, monkeypatch: p
         other.setattr("experiments.session.version", lambda package: "0.0.0")
         assert key() != first
     with monkeypatch.context() as other:
-        other.setattr("ner_programs.lms.offline.code_hash", lambda: "other")
+        other.setattr("ner_programs.lms.crf.code_hash", lambda: "other")
         assert key() != first
 
 
@@ -207,6 +207,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, place: Place, private: Any) 
         "run", "ward.toml", "--json", "--set", "name=alone"
     )  # the experiments there lie in their own place
     change = ["--set", "name=alone", "--set", "program.verify={name='llm',k=2}", "--set", "program.demos.k=0"]
+    change += ["--set", "lm.model=tests.lms"]  # who writes
     quoting = ("bootstrap',k=6,bootstrapped=2", "guidelines'", "mipro'", "gepa'", "race'")
     options = [f"optimizer={{name='{name},budget={{calls=120}}}}" for name in quoting]
     more = [here.nerc("run", "ward.toml", "--set", option, *change) for option in options]

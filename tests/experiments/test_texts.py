@@ -86,7 +86,7 @@ def test_no_lm_is_asked(place: Place, private: Any, tmp_path: Path) -> None:
         raise AssertionError("the page asked an LM")
 
     out = tmp_path / "again.html"
-    with patch("ner_programs.lms.offline.Offline.complete", asked):
+    with patch("ner_programs.lms.crf.Crf.complete", asked):
         assert place.nerc("report", private["run_id"], "--texts", "--out", out).code == 0
     assert "are not kept" not in out.read_text(encoding="utf-8")
 

@@ -12,7 +12,6 @@ import dspy
 import pytest
 
 import optimizers
-from experiments.serving.wire import Body
 from ner_programs import LMSetupError
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, MeteredLM
@@ -22,6 +21,7 @@ from optimizers._errors import OutageError
 from optimizers._search import Search
 from tests import loopback
 from tests.loopback import Loopback
+from tests.servers.wire import Body
 from tests.tiny import DEV, DRUGS, PROBLEMS, TRAIN, documents, program
 
 

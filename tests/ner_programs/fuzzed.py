@@ -1,4 +1,4 @@
-"""Prompts out of one seed: sound ones of every stage of the offline engine, over odd texts, and what damages them."""
+"""Prompts out of one seed: sound ones of every stage, over odd texts, and what damages them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
-
-import dspy
-from dspy.propose.grounded_proposer import generate_instruction_class
-from dspy.teleprompt.copro_optimizer import BasicGenerateInstruction, GenerateInstructionGivenAttempts
 
 from ner_programs import Entity, Label, Mention, prompt
 from ner_programs._suggestions import Suggestions
 from ner_programs.components import names, resolve
-from ner_programs.guidelines import render
-from ner_programs.lms._proposals import CONVENTIONS
 from ner_programs.types import Verdict
 from ner_programs.verifiers._verdicts import Verdicts, render_candidates
 from tests.ner_programs.support import NASTY
@@ -25,13 +18,7 @@ from tests.ner_programs.support import NASTY
 Random = random.Random
 FORMATS = names("ner_programs.formats")
 MODES = ("full", "reject")
-ADAPTERS = {
-    "chat": dspy.ChatAdapter(use_json_adapter_fallback=False),
-    "json": dspy.JSONAdapter(),
-    "xml": dspy.XMLAdapter(),
-}
-PROPOSALS = tuple(f"propose-{name}" for name in ADAPTERS)
-STAGES = (*FORMATS, *MODES, "seeds", *PROPOSALS)
+STAGES = (*FORMATS, *MODES, "seeds")
 
 _NOTE = (
     "Pt took Fooxil for severe head pain and the night cough (NC); no fever today, MRI of the left knee was odd. Given 5 mg "
@@ -54,13 +41,6 @@ GARBLED = [
     '- "": ', "- ; ; ;", "- a: b: c: d", "- knee pain; knee pain", '- "knee pain: test', "- (a+)+$: test",
     "- " + "( " * 200, "- pain:", "-pain: test", "- \ud800: test; \x00", "- pain: O; = " + "long " * 300,
     "- " + ";" * 2000, "- , not a , not a : , not an x", '- "\\ud800": test',
-]  # fmt: skip
-ORDERS = [
-    'Never mark "pain.', 'Always mark "" as .', "Leave out the first (.*) of a mention.", "Mark mark mark.",
-    "Always mark “x” as 42 as O.", 'Never mark ' + ", ".join(f'"{n}"' for n in range(300)) + ".",
-    "- " * 200 + "Keep articles", "Leave out " + "the " * 400 + ".",
-    'Mark names joined by "(" as one problem.', 'Always mark "(a+)+$", "knee" as problem.',
-    "Leave out articles at the start of a \x00.",
 ]  # fmt: skip
 NEW = [
     "", "-", "- : x", "- " + "x" * 500, '- a" | b ]: y', "- <b>", "- \ud800: \x00", "- problem\u2028: x",
@@ -119,16 +99,12 @@ def knowledge_of(text: str, labels: Sequence[Label], rng: Random) -> str:
 
 
 def instruction_of(rng: Random) -> str:
-    lines = rng.sample(ORDERS, rng.choice((0, 0, 1, 2))) + [
-        render(rule) for rule in rng.sample(CONVENTIONS, rng.choice((0, 1, 3)))
-    ]
-    return "\n".join(["Find every mention of the labels below in the text.", *lines])
+    more = [text_of(rng) for _ in range(rng.choice((0, 1, 3)))]
+    return "\n".join(["Find every mention of the labels below in the text.", *more])
 
 
 def well_formed(stage: str, rng: Random) -> Ask:
-    """Make a prompt as nerc or DSPy makes it for `stage`, over any texts."""
-    if stage in PROPOSALS:
-        return _proposal(stage, rng)
+    """Make a prompt as nerc makes it for `stage`, over any texts."""
     chosen = rng.sample(NAMES, rng.choice((1, 1, 2, 3, 5)))
     labels = tuple(Label(name, " ".join(text_of(rng).split()) if rng.random() < 0.4 else "") for name in chosen)
     codec = codec_of(stage, labels)
@@ -161,26 +137,6 @@ def _turn(codec: Any, stage: str, labels: Sequence[Label], text: str, rng: Rando
     ]
     verdicts += [Verdict("add", None, rng.choice(labels).name, m.text) for m in marks[:1]]
     return prompt.render([*fields, ("candidates", render_candidates(listed))]), codec.write(verdicts)
-
-
-@cache
-def signatures() -> dict[str, Any]:
-    ask = generate_instruction_class(program_aware=False, use_instruct_history=False, use_tip=False).signature
-    return {"basic": BasicGenerateInstruction, "attempts": GenerateInstructionGivenAttempts, "grounded": ask}
-
-
-def _proposal(stage: str, rng: Random) -> Ask:
-    kind = rng.choice(("basic", "attempts", "grounded"))
-    base, shown = instruction_of(rng), "\n".join(f"text: {text_of(rng)}\nmentions: []" for _ in range(3))
-    attempts = [f"Instruction #1: {base}", f"Resulting Score #1: {rng.random()}", text_of(rng)]
-    inputs = {
-        "basic": {"basic_instruction": base},
-        "attempts": {"attempted_instructions": attempts},
-        "grounded": {"dataset_description": shown, "task_demos": shown, "basic_instruction": base},
-    }  # fmt: skip
-    signature = signatures()[kind]
-    system, user = (m["content"] for m in ADAPTERS[stage.removeprefix("propose-")].format(signature, [], inputs[kind]))
-    return Ask(stage, system, (user,), text=kind)
 
 
 # Damage
@@ -259,9 +215,7 @@ def answers(ask: Ask, other: Ask, rng: Random) -> Ask:
 
 def lines(ask: Ask, other: Ask, rng: Random) -> Ask:
     """Add garbled knowledge, guideline or label lines, where they belong."""
-    where, pieces = rng.choice(
-        (("knowledge", GARBLED), ("", ORDERS), ("labels", NEW), ("candidates", ['1 "\\x" | a', '2 "', "9"]))
-    )
+    where, pieces = rng.choice((("knowledge", GARBLED), ("labels", NEW), ("candidates", ['1 "\\x" | a', '2 "', "9"])))
     line = rng.choice(pieces)
 
     def change(message: str) -> str:

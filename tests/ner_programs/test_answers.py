@@ -36,6 +36,7 @@ class Told:
     """A backend that replies with a message of an OpenAI-compatible API, as DSPy hands it on."""
 
     model, identity, supports_schema, price = "test/told", "", False, None
+    logprobs, local, writes = False, True, True
 
     def __init__(self, message: dict[str, Any] | str, finish: str = "stop") -> None:
         self.message = {"content": message} if isinstance(message, str) else message

@@ -28,12 +28,12 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
-from experiments.serving.faults import Fault
 from ner_programs import LMSetupError
 from ner_programs.lms import open_backend, open_lm
 from ner_programs.lms.metered import MeteredLM
 from tests import loopback, tiny
 from tests.loopback import Loopback
+from tests.servers.faults import Fault
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 MODELS = ("openai/x", "hosted_vllm/x", "azure/deployed")

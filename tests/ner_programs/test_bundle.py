@@ -78,7 +78,7 @@ print(json.dumps([[e.start, e.end, e.label, e.score] for e in said.entities]))
 
 def test_a_fresh_process_in_another_folder_finds_the_same(tmp_path: Path) -> None:
     spec = ProgramSpec(
-        labels=PLAIN, demos={"name": "tfidf", "k": 6}, retriever={"name": "walk"}, verify={"name": "llm"}
+        labels=PLAIN, demos={"name": "tfidf", "k": 6}, retriever={"name": "walk"}, verify={"name": "boundary"}
     )
     program = spec.build(ontology(), Pool.of(NOTES))
     folder = ner_programs.save(program, tmp_path / "bundle")

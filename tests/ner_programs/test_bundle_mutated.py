@@ -193,7 +193,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a long name": (put(*SPEC, "format", "name", "x" * 10**6), "needs a name"),
     "a line break in a label": (put(*SPEC, "labels", {"a\nb": "", "problem": ""}), "a label is at most"),
     "a fingerprint that is a path": (put("program.json", "kb", "fingerprint", "../../../etc"), "kb.fingerprint"),
-    "an lm that is a list": (put("program.json", "lm", ["offline"]), "program.json"),
+    "an lm that is a list": (put("program.json", "lm", ["crf"]), "program.json"),
     "an lm with a table of tables": (put("program.json", "lm", "strong", {"model": "x", "a": {"b": 1}}), "lm.strong"),
     "an lm at NaN": (put("program.json", "lm", "temperature", float("nan")), "program.json"),
     "private as a word": (put("program.json", "private", "no"), "private"),

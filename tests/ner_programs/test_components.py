@@ -50,7 +50,7 @@ def test_every_folder_has_components_and_no_helpers_among_them(package: str) -> 
 def test_known_components_are_there() -> None:
     assert {"json_list", "tanl", "dice", "tagged"} <= set(names("ner_programs.formats"))
     assert {"random", "tfidf"} <= set(names("ner_programs.demos"))
-    assert {"api", "offline", "replay"} <= set(names("ner_programs.lms"))
+    assert {"api", "crf", "replay"} <= set(names("ner_programs.lms"))
     assert "metered" not in names("ner_programs.lms"), "a module without build() is no component"
 
 

@@ -24,17 +24,16 @@ from ner_programs._likelihood import likelihoods, tokens_of
 from ner_programs.components import names, resolve
 from ner_programs.extract import FormatCodec
 from ner_programs.formats import Format
-from ner_programs.lms._answer import judging, mentioning
+from ner_programs.lms._answer import mentioning
 from ner_programs.lms._crf import Sample, tag_in_context
-from ner_programs.lms._judge import Candidate, judge
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.crf import Crf
 from ner_programs.lms.metered import Account, Backend, Meter, MeteredLM
-from ner_programs.lms.offline import Offline
 from ner_programs.lms.replay import Recorder, Replay
 from ner_programs.types import Document, Verdict
-from ner_programs.verifiers._verdicts import Verdicts
 from ner_programs.verify import apply
+from tests.lms import writer
 from tests.loopback import Loopback
 from tests.ner_programs.support import LABELS, NOTES, PLAIN, annotated, labels_of
 
@@ -160,7 +159,7 @@ def test_places_of_many_objects_are_found_in_time() -> None:
         assert len(reading) == 900
 
 
-# The offline engine, whichever way its answer takes
+# The stand-in, whichever way its answer takes
 
 
 def _marginals(text: str = TEXT) -> list[float]:
@@ -180,13 +179,13 @@ def _kept(tmp_path: Path, program: NERProgram) -> Iterator[tuple[str, dspy.Predi
     for way in ("sent", "kept"):
         store = AnswerStore(tmp_path / "answers.sqlite")
         account = Account(store=store, ledger=(ledger := Ledger(tmp_path / "ledger.jsonl")))
-        meter = Meter(Offline(0), account=account)
+        meter = Meter(Crf(0), account=account)
         yield way, _asked(program, MeteredLM(meter))
         assert (meter.spent.attempts, len(store)) == (1, 1), "a killed run that goes on counts what it had sent"
         store.close()
         ledger.close()
-    tape = Recorder(Offline(0), tmp_path / "tape.jsonl")
-    yield "recorded", _asked(program, MeteredLM(Meter(Offline(0), tape=tape)))
+    tape = Recorder(Crf(0), tmp_path / "tape.jsonl")
+    yield "recorded", _asked(program, MeteredLM(Meter(Crf(0), tape=tape)))
     yield "replayed", _asked(program, MeteredLM(Meter(Replay(tmp_path / "tape.jsonl"))))
 
 
@@ -201,10 +200,9 @@ def test_a_resumed_and_a_replayed_answer_are_as_sure_as_the_first(tmp_path: Path
 def test_workers_threads_tasks_and_copies_give_the_same_scores() -> None:
     program = _program("dice")
     first = _scores(program(TEXT))
-    engine = Offline(1)
+    engine = Crf(1)
     try:
         assert _scores(_asked(program, MeteredLM(Meter(engine)))) == first
-        assert engine.complete(Request(model="x", messages=(Message.user("hi"),))).logprobs is None
     finally:
         engine.close()
     with dspy.context(lm=deepcopy(open_lm())):
@@ -212,7 +210,7 @@ def test_workers_threads_tasks_and_copies_give_the_same_scores() -> None:
 
 
 def test_only_stages_ask_for_logprobs() -> None:
-    said = open_lm()("Your output fields are:\n1. `x`\nAll interactions")
+    said = writer()("Your output fields are:\n1. `x`\nAll interactions")
     assert [type(text) for text in said] == [str]
 
 
@@ -223,6 +221,7 @@ class Api:
     """A backend that writes what it is told, one token for three bytes, each with the probability 0.9, if it is asked to."""
 
     model, identity, supports_schema, price = "scripted/tokens", "", False, None
+    local, writes = True, True
 
     def __init__(self, said: str, logprobs: bool, change: Callable[[bytes], bytes] = bytes) -> None:
         self.said, self.logprobs, self.change = said, logprobs, change
@@ -265,7 +264,7 @@ def test_what_asks_for_logprobs_is_the_spec() -> None:
 
     assert reports(model="openai/x", logprobs=True) is True
     assert reports(model="openai/x") is False
-    assert reports() is True, "the offline engine gives them unasked"
+    assert reports() is True, "the stand-in gives them unasked"
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -315,29 +314,15 @@ def test_additions_and_candidates_without_a_score_take_the_verdicts() -> None:
     assert [m.score for m in apply([bare], said)] == [0.9, 0.3]
 
 
-def test_verdicts_say_how_sure_they_are() -> None:
-    shown = [(Candidate(s, "problem", f"x {s}", None), Verdict(k)) for s, k in (("pain", "keep"), ("MRI", "reject"))]
-    asked = [Candidate(s, "problem", f"x {s}", None) for s in ("pain", "MRI", "gout")]
-    kept, rejected, unsure = judge(shown * 8, asked)
-    assert (kept.kind, rejected.kind, unsure.kind) == ("keep", "reject", "keep")
-    assert kept.score is not None and rejected.score is not None and unsure.score is not None
-    assert min(kept.score, rejected.score) > unsure.score > 0.3
-    assert [v.score for v in judge([], asked)] == [0.5] * 3
-    form = Verdicts(labels_of(PLAIN), "full")
-    said = judging(form, [kept, rejected])
-    places = form.read(said.text).places
-    assert said.text == "1 keep\n2 reject"
-    assert likelihoods(said.text, _encoded(said.logprobs), places) == pytest.approx([kept.score, rejected.score])
-
-
 def test_the_scores_of_verdicts_reach_the_program() -> None:
     program = _program(verify={"name": "llm", "mode": "reject"})
     assert program.verify is not None
-    with dspy.context(lm=open_lm()):
-        found = program.extract(TEXT, "").mentions
-        _, said = program.verify(TEXT, "", align(TEXT, found))
-        assert [v.score for v in said.verdicts] == [0.5] * len(said.verdicts) != []
-        assert _scores(program(TEXT)) == _scores(_program()(TEXT)), "kept entities keep their scores"
+    keep = "1 keep\n2 reject"
+    with dspy.context(lm=MeteredLM(Meter(Api(keep, True)))):
+        found = align(TEXT, [Mention(word, "problem") for word in TEXT.split()[:2]])
+        mentions, said = program.verify(TEXT, "", found)
+        assert [v.score for v in said.verdicts] == pytest.approx([0.9**2, 0.9**3])
+    assert [m.score for m in mentions] == pytest.approx([0.9**2]), "what had no score takes the verdict's"
 
 
 # Where scores may not show, and where they must

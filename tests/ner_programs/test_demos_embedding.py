@@ -237,10 +237,11 @@ def test_private_text_goes_to_no_host_that_is_not_named(embedder: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("set_to", "private", "offline"), [("1", False, True), ("0", False, False), (None, False, False), ("0", True, True)]
+    ("set_to", "private", "local_only"),
+    [("1", False, True), ("0", False, False), (None, False, False), ("0", True, True)],
 )
 def test_private_text_loads_no_model_from_the_hub(
-    set_to: str | None, private: bool, offline: bool, encoder: Any, monkeypatch: pytest.MonkeyPatch
+    set_to: str | None, private: bool, local_only: bool, encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     if set_to is not None:
@@ -248,4 +249,4 @@ def test_private_text_loads_no_model_from_the_hub(
     pool = Pool.of(NOTES)
     pool.privacy = Privacy(private)
     build(pool, model="some/encoder")(TEXT)
-    assert encoder.opened == [("some/encoder", offline)]
+    assert encoder.opened == [("some/encoder", local_only)]

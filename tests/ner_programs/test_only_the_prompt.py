@@ -1,4 +1,4 @@
-"""The offline engine's answer is made of the prompt, of its labels' names and its gold, and of nothing around it."""
+"""The stand-in's answer is made of the prompt, of its labels' names and its gold, and of nothing around it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,14 @@ import pytest
 
 import ner_programs
 from experiments.corpora.wardnotes import LABELS, read
-from ner_programs import Counts, Entity, Label, Mention, Pool, ProgramSpec, align, open_lm, prompt
+from ner_programs import Counts, Label, Mention, Pool, ProgramSpec, align, open_lm, prompt
 from ner_programs.components import names, resolve
 from ner_programs.demos import Demonstration
-from ner_programs.guidelines import Rule, render
-from ner_programs.lms import offline
-from ner_programs.lms._answer import Answer
+from ner_programs.lms import crf
+from ner_programs.lms._answer import Answer, Refused
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
-from ner_programs.lms.offline import code_files
-from ner_programs.types import Verdict
-from ner_programs.verifiers._verdicts import Verdicts, render_candidates
+from ner_programs.lms.crf import code_files
 from tests.ner_programs.fuzzed import STAGES, well_formed
 from tests.ner_programs.support import NOTES, PLAIN, mentions_of, ontology
 
@@ -38,7 +35,7 @@ ROOT = Path(ner_programs.__file__).parents[1]
 
 def told(seen: tuple[str, Sequence[str]]) -> Answer:
     said = answer(*seen)
-    assert said is not None
+    assert isinstance(said, Answer)
     return said
 
 
@@ -64,12 +61,11 @@ KNOWN = [
     ("rash", ""),
     ("fever", A),
 ]
-RULES = [Rule("always", ("rash",), A), Rule("drop_start", label=A, classes=("articles",)), Rule("short_out", label=B)]
 NAMES = [("sign", "drug", "assay"), ("drug", "assay", "sign"), ("an", "zebra", "Mark"), ("x y", "A&B drug (x)", "always"),
          ("漢字", "O", "B-x")]  # fmt: skip
 
 
-def ask(to: dict[str, str], form: Any, verify: bool) -> tuple[str, list[str]]:
+def ask(to: dict[str, str], form: Any) -> tuple[str, list[str]]:
     """The prompt, with the labels called as `to` says."""
 
     def known(text: str) -> str:
@@ -81,18 +77,10 @@ def ask(to: dict[str, str], form: Any, verify: bool) -> tuple[str, list[str]]:
         mentions = [Mention(name, to[label]) for name, label in gold.items()]
         entities = align(text, mentions)
         fields = [("knowledge", known(text)), ("text", text)]
-        if not verify:
-            return [prompt.render(fields), form.write(text, mentions_of(entities))]
-        wrong = [Entity.of(text, e.start, e.end, to[A if n % 2 else B]) for n, e in enumerate(entities)]
-        verdicts = [
-            Verdict("keep", n) if right == said else Verdict("label", n, right.label)
-            for n, (right, said) in enumerate(zip(entities, wrong, strict=True), 1)
-        ]
-        return [prompt.render([*fields, ("candidates", render_candidates(wrong))]), form.write(verdicts)]
+        return [prompt.render(fields), form.write(text, mentions_of(entities))]
 
-    rules = [Rule(r.kind, r.words, to[r.label], r.classes) for r in RULES]
     system = [
-        ("", "\n".join(["Find every mention.", *map(render, rules)])),
+        ("", "Find every mention."),
         ("labels", "\n".join(f"- {to[label]}: what is marked as {n}" for n, label in enumerate((A, B, C)))),
         ("answer", form.describe()),
     ]
@@ -100,25 +88,31 @@ def ask(to: dict[str, str], form: Any, verify: bool) -> tuple[str, list[str]]:
     return prompt.render(system), [*turns, turn(ASKED, {"fever": A, "MRI": C, "Norvex": B, "rash": B})[0]]
 
 
-@pytest.mark.parametrize("stage", [*FORMATS, "full", "reject"])
-def test_other_names_of_labels_change_the_names_in_the_answer_and_nothing_else(stage: str) -> None:
-    verify = stage not in FORMATS
+@pytest.mark.parametrize("format", FORMATS)
+def test_other_names_of_labels_change_the_names_in_the_answer_and_nothing_else(format: str) -> None:
     found = []
     for names_ in NAMES:
         to = dict(zip((A, B, C), names_, strict=True))
         labels = tuple(Label(name, f"what is marked as {n}") for n, name in enumerate(names_))
-        form: Any = (
-            resolve("ner_programs.formats", {"name": stage}, labels=labels) if not verify else Verdicts(labels, stage)
-        )  # type: ignore[arg-type]
-        said = told(ask(to, form, verify))
+        form: Any = resolve("ner_programs.formats", {"name": format}, labels=labels)
+        said = told(ask(to, form))
         back = {name: plain for plain, name in to.items()}
         reading = form.read(said.text)
         assert reading.unreadable == 0
-        logprobs = [logprob for _, logprob in said.logprobs]
-        found.append(([(m.text, back.get(m.label or ""), getattr(m, "kind", "")) for m in reading], logprobs))
+        found.append(([(m.text, back[m.label]) for m in reading], [logprob for _, logprob in said.logprobs]))
     assert len(found[0][0]) > 3
     assert len(set(found[0][1])) > 3
     assert all(one == found[0] for one in found[1:])
+
+
+@pytest.mark.parametrize(
+    "instruction", ["", "Never mark anything.", 'Always mark "tomorrow" as drug.\n\nLeave out articles.']
+)
+def test_the_instruction_changes_nothing(instruction: str) -> None:
+    form: Any = resolve("ner_programs.formats", {"name": "tanl"}, labels=(Label(A), Label(B), Label(C)))
+    system, turns = ask({label: label for label in (A, B, C)}, form)
+    other = prompt.render([("", instruction), *prompt.parse(system)[1:]])
+    assert told((other, turns)) == told((system, turns)) and other != system
 
 
 # The gold of the demonstrations
@@ -179,11 +173,11 @@ print(json.dumps({m: f for m, f in loaded.items() if m.split(".")[0] in ("ner_pr
 """
 
 
-def plain(said: Answer | None) -> Any:
-    return json.loads(json.dumps(said and asdict(said)))
+def plain(said: Answer | Refused) -> Any:
+    return json.loads(json.dumps(asdict(said)))
 
 
-def in_order(order: Sequence[int], ask: Callable[[str, Sequence[str]], Answer | None]) -> list[Any]:
+def in_order(order: Sequence[int], ask: Callable[[str, Sequence[str]], Answer | Refused]) -> list[Any]:
     found = {n: plain(ask(PROMPTS[n].system, list(PROMPTS[n].turns))) for n in order}
     return [found[n] for n in range(len(PROMPTS))]
 
@@ -204,7 +198,7 @@ def test_a_process_that_cannot_import_a_corpus_says_the_same_and_is_as_sure(fres
     answers, loaded = fresh
     assert "experiments" in loaded and loaded["experiments"] is None and "dspy" not in loaded
     assert answers == in_order(range(len(PROMPTS)), answer)
-    assert sum(len(a["logprobs"]) > 1 for a in answers) > 8
+    assert sum(len(a.get("logprobs", ())) > 1 for a in answers) > 4
 
 
 def test_neither_the_order_of_prompts_nor_what_was_asked_before_matters(fresh: Any) -> None:
@@ -220,25 +214,17 @@ def test_neither_the_order_of_prompts_nor_what_was_asked_before_matters(fresh: A
         workers.close()
 
 
-VERIFY: dict[str, Any] = {"verify": {"name": "llm", "mode": "full"}}
-REJECT: dict[str, Any] = {"verify": {"name": "llm", "mode": "reject"}}
-WAYS: dict[str, dict[str, Any]] = {"extract": {}, "reject": REJECT, "full": VERIFY, "seeds": {"seeds": "lm"}}
-
-
 @pytest.fixture(scope="module")
 def two() -> Iterator[Any]:
-    lm = open_lm("offline", processes=2)
+    lm = open_lm("crf", processes=2)
     yield lm
     lm.meter.backend.close()
 
 
-@pytest.mark.parametrize("stage", WAYS)
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_same_in_sync_and_async_in_this_process_and_in_others(two: Any, format: str, stage: str) -> None:
+def test_the_same_in_sync_and_async_in_this_process_and_in_others(two: Any, format: str) -> None:
     settings = {"format": {"name": format}, "demos": {"name": "random", "k": 6}, "retriever": {"name": "walk"}}
-    program = ProgramSpec(labels=PLAIN, unit="sentence", **settings, **WAYS[stage]).build(
-        ontology(), Pool.of(NOTES, "sentence")
-    )
+    program = ProgramSpec(labels=PLAIN, unit="sentence", **settings).build(ontology(), Pool.of(NOTES, "sentence"))
     text, found = "Pt has headache. MRI showed knee pain. No fever; CT done.", []
     for lm in (open_lm(), two):
         with dspy.context(lm=lm, disable_history=True):
@@ -258,17 +244,17 @@ def test_the_model_name_is_about_what_the_code_does(tmp_path: Path, monkeypatch:
         for copy, source in zip(copies, sources, strict=True):
             copy.write_text(change(source), encoding="utf-8")
         with monkeypatch.context() as other:
-            other.setattr(offline, "code_files", lambda: copies)
-            return offline.code_hash.__wrapped__()
+            other.setattr(crf, "code_files", lambda: copies)
+            return crf.code_hash.__wrapped__()
 
-    as_it_is = offline.code_hash()
+    as_it_is = crf.code_hash()
     assert hashed(lambda source: f"# a comment\n{source}\n\n\n# and another\n") == as_it_is
     assert hashed(lambda source: source.replace('"""', '"""Says something else. ', 1)) == as_it_is
     assert hashed(lambda source: f"{source}\nextra = 1\n") != as_it_is
-    assert offline.instructions("most = 1") != offline.instructions("most = 2")
+    assert crf.instructions("most = 1") != crf.instructions("most = 2")
 
 
 def test_the_model_name_covers_every_file_that_an_answer_comes_from(fresh: Any) -> None:
     loaded = {Path(file) for name, file in fresh[1].items() if file and name.split(".")[0] in ("ner_programs", "kb")}
-    assert len(loaded) > 25
+    assert len(loaded) > 20
     assert sorted(str(f.relative_to(ROOT)) for f in loaded - set(code_files())) == []

@@ -17,7 +17,7 @@ import pytest
 from ner_programs import BundleError, ComponentError, LMSetupError, Privacy, bundle, open_lm
 from ner_programs._bundle_files import write_manifest
 from ner_programs.demos._encoders import Encoder
-from ner_programs.lms import _offline
+from ner_programs.lms import _stand_in
 from ner_programs.lms._store import LastAnswers
 from ner_programs.privacy import PrivacyError, address_of, confined, connecting, is_loopback
 from tests import loopback, tiny
@@ -227,10 +227,10 @@ class TestBundles:
     def test_one_says_nothing_of_an_address(self, way: str, attacker: Attacker, tmp_path: Path) -> None:
         said = json.dumps(WAYS[way]).replace("{root}", attacker.root).replace("{folder}", str(tmp_path))
         made = tiny.program()
-        made.wants = {"model": "offline", way: json.loads(said)}
+        made.wants = {"model": "crf", way: json.loads(said)}
         with pytest.raises(BundleError, match=r"program\.json"):
             bundle.save(made, tmp_path / "b")
-        made.wants = {"model": "offline"}
+        made.wants = {"model": "crf"}
         altered(bundle.save(made, tmp_path / "b"), "lm", {way: json.loads(said)})
         before = set(tmp_path.rglob("*"))
         with pytest.raises(BundleError, match=r"program\.json: [^\n]*$"):
@@ -283,7 +283,7 @@ def altered(folder: Path, table: str, changes: dict[str, Any]) -> None:
 
 
 def test_the_default_lm_remembers_the_last_answers_only() -> None:
-    store = _offline().meter.account.store
+    store = _stand_in().meter.account.store
     assert isinstance(store, LastAnswers)
     gone: list[str] = []
     small = LastAnswers(2)

@@ -368,7 +368,7 @@ def test_copies_share_kb_pool_and_indexes(how: Any) -> None:
 # Which LM
 
 
-def test_without_an_lm_the_offline_engine_answers_only_what_was_compiled_with_it() -> None:
+def test_without_an_lm_the_stand_in_answers_only_what_was_compiled_with_it() -> None:
     program = SPEC.build()
     assert run(program, None, "MRI.").entities == ()
     program.wants = {"model": "openai/gpt-x"}

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from kb import Concept, KnowledgeBase
 from ner_programs import NERProgram, ProgramSpec, load, prompt, save
 from ner_programs._suggestions import Suggestions
-from ner_programs.lms._incontext import answer
 from optimizers._base import calls_for
 from tests.ner_programs.support import NASTY, NOTES, PLAIN, Prompt, Scripted, ontology
 
@@ -106,20 +105,3 @@ def test_suggestions_are_read_back(names: list[str]) -> None:
 
 def test_other_answers_are_counted() -> None:
     assert Suggestions().decode("Sure:\n- a b\n\n-\nc\n- a b") == {"names": ["a b"], "unreadable": 2}
-
-
-def test_the_offline_engine_answers_the_first_pass() -> None:
-    lm = Scripted(lambda seen: answer(seen.system, seen.turns).text)
-    program = SPEC.build(odd_names())
-    text = "Bad knee pain, and an MRI of the left knee."
-    with dspy.context(lm=lm):
-        program(text)
-        said = answer(lm.prompts[0].system, lm.prompts[0].turns).text
-        assert Suggestions().decode(said)["names"] == ["Bad knee pain", "MRI", "left knee"]
-        assert program.retrieve.suggest is not None
-        program.retrieve.suggest.demos = [
-            dspy.Example(text=f"Day {n}: her {what} hurts.", names=[what])
-            for n, what in enumerate(("arm", "leg", "hip"))
-        ]
-        program("Day 9: her arm hurts.")
-    assert answer(lm.prompts[-2].system, lm.prompts[-2].turns).text == "- arm"

@@ -38,7 +38,7 @@ def _no_dspy_cache() -> Iterator[None]:
 class Flaky:
     """A backend that now and then fails, and sometimes for good; it keeps its own books of what it was sent and answered."""
 
-    supports_schema, identity = False, ""
+    supports_schema, identity, logprobs, local, writes = False, "", False, True, True
 
     def __init__(self, name: str, seed: int, failing: float = 0.3) -> None:
         self.name, self.model, self.price = name, f"flaky/{name}", PRICES[name]
@@ -146,16 +146,16 @@ class TestRoles:
         assert len(backend.requests) == 1 == lm.meter.spent.calls
 
     def test_a_library_user_names_them(self, tmp_path: Path) -> None:
-        lm = open_lm("openai/a", strong="openai/b", prompt={"model": "offline", "temperature": 1.0})
+        lm = open_lm("openai/a", strong="openai/b", prompt={"model": "crf", "temperature": 1.0})
         assert lm.role("strong").model == "openai/b" and lm.role("prompt").kwargs["temperature"] == 1.0
         assert lm.role("strong").meter.account is lm.role("prompt").meter.account is lm.meter.account
         assert not open_lm("openai/a").has_role("strong")
 
     def test_a_program_that_wants_a_strong_lm_says_so(self) -> None:
-        offline = {"model": "offline"}
-        assert not default_lm(offline | {"strong": offline}).has_role("strong")
-        with pytest.raises(LMSetupError, match=r'offline and openai/b; .*open_lm\("offline", strong="openai/b"\)'):
-            default_lm(offline | {"strong": {"model": "openai/b"}})
+        own = {"model": "crf"}
+        assert not default_lm(own | {"strong": own}).has_role("strong")
+        with pytest.raises(LMSetupError, match=r'crf and openai/b; .*open_lm\("crf", strong="openai/b"\)'):
+            default_lm(own | {"strong": {"model": "openai/b"}})
 
 
 class TestOneBudget:

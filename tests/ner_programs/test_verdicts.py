@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from ner_programs import Entity, Mention, align
 from ner_programs.types import Verdict
-from ner_programs.verifiers._verdicts import VerdictCodec, Verdicts, as_fields, parse_candidates, render_candidates
+from ner_programs.verifiers._verdicts import VerdictCodec, Verdicts, as_fields
 from ner_programs.verifiers.llm import LLMVerifier
 from ner_programs.verify import apply, verdicts_for
 from tests.effort import soon
-from tests.ner_programs.support import LABELS, NASTY, TEXTS, annotated, labels_of
+from tests.ner_programs.support import LABELS, NASTY, TEXTS, labels_of
 
 FULL, REJECT = (Verdicts(labels_of(LABELS), mode) for mode in ("full", "reject"))  # type: ignore[arg-type]
 SAID = TEXTS.filter(bool)
@@ -51,12 +51,6 @@ def test_the_codec_keeps_verdicts_as_plain_data(verdicts: list[Verdict]) -> None
     lines = [written[slice(*item.pop("place"))] for item in decoded["verdicts"]]
     assert decoded == {**fields, "unreadable": 0}
     assert lines == (written.split("\n") if verdicts else [])
-
-
-@given(drawn=annotated())
-def test_candidates_are_read_back(drawn: tuple[str, tuple[Entity, ...]]) -> None:
-    _, entities = drawn
-    assert parse_candidates(render_candidates(entities)) == [(e.text, e.label) for e in entities]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""Guideline lines are learned from train alone, kept where they pay on dev, and cost no more than the budget."""
+"""Rules are learned from train alone, kept where they pay on dev, and cost no more than the budget."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dspy
 import pytest
@@ -12,20 +16,18 @@ from dspy.lm15 import Request
 
 import ner_programs
 import optimizers
-from ner_programs import Document, Entity, NERProgram, bundle, prompt
+from ner_programs import ComponentError, Document, Entity, NERProgram, bundle, prompt
 from ner_programs.bundle import state_of
-from ner_programs.guidelines import Rule, parse
-from ner_programs.induction import means
-from ner_programs.lms._crf import Span
-from ner_programs.lms._guidance import obey
+from ner_programs.guidelines import _SENTENCES, CLASSES, Rule
 from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.verifiers.rules import Span, obey
+from ner_programs.verify import Verification, VerifyEntities
 from optimizers._base import Trial, interleaved
 from optimizers._errors import BudgetError
 from optimizers._lines import candidates, explains, fold, uses
-from optimizers.guidelines import told
-from tests.tiny import DRUGS, LABELS, PROBLEMS, Scripted, program, text_of
+from optimizers.guidelines import known, told
+from tests.tiny import DRUGS, PROBLEMS, Scripted, program, text_of
 
-NAMES = tuple(LABELS)
 MISSED = ("gout", "aspirin")
 
 
@@ -55,8 +57,27 @@ def notes(prefix: str, count: int, *, severe: bool = False) -> tuple[Document, .
 TRAIN, DEV = notes("t", 24), notes("d", 18)
 
 
+def heard(instruction: str) -> list[Rule]:
+    """What a model that understands English takes from an instruction's rules."""
+    found = []
+    for line, (kind, said) in itertools.product(instruction.split("\n"), _SENTENCES.items()):
+        pattern = (
+            re.escape(said).replace(r"\{items\}", "(?P<items>.+?)").replace(r"\{as_label\}", "(?: as (?P<as>.+))?")
+        )
+        pattern = pattern.replace(r"\{one\}", "(?P<one>.+)").replace(r"\{a\}", "an? (?P<a>.+)")
+        if hit := re.fullmatch(pattern, line):
+            parts = hit.groupdict()
+            items = parts.get("items") or ""
+            label = parts.get("as") or parts.get("one") or parts.get("a") or ""
+            outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", items)
+            words = tuple(json.loads(word) for word in re.findall(r'"(?:[^"\\]|\\.)*"', items))
+            classes = tuple(name for name in CLASSES if name in outside)
+            found.append(Rule(kind, words, label if label != "mention" else "", classes))  # type: ignore[arg-type]
+    return found
+
+
 def obedient(missed: Sequence[str] = MISSED, marked: Sequence[str] = ()) -> Callable[[Request], str]:
-    """A model that knows every name but those `missed`, takes `marked` strings for drugs, and obeys the guideline lines."""
+    """A model that knows every name but those `missed`, takes `marked` strings for drugs, and does what it is told."""
 
     def answer(request: Request) -> str:
         text = text_of(request).rpartition("### text\n")[2]
@@ -64,16 +85,16 @@ def obedient(missed: Sequence[str] = MISSED, marked: Sequence[str] = ()) -> Call
         spans = [Span(text.index(w), text.index(w) + len(w), label, 0.5) for w, label in known
                  if w in text and w not in missed]  # fmt: skip
         system = request.system if isinstance(request.system, str) else "".join(p.text for p in request.system or ())
-        told = parse(dict(prompt.parse(system))[""], NAMES)
-        done = obey(text, sorted(spans, key=lambda s: s.start), told)
+        done = obey(text, sorted(spans, key=lambda s: s.start), heard(dict(prompt.parse(system))[""]))
         return json.dumps([{"text": text[s.start : s.end], "label": s.label} for s in done])
 
     return answer
 
 
 class Bench:
-    def __init__(self, script: Callable[[Request], str], concurrency: int = 4) -> None:
+    def __init__(self, script: Callable[[Request], str], concurrency: int = 4, writes: bool = True) -> None:
         self.backend, self.trials = Scripted(script), list[Trial]()
+        self.backend.writes = writes
         self.lm = MeteredLM(Meter(self.backend), concurrency=concurrency)
 
     def compile(
@@ -88,7 +109,9 @@ class Bench:
 
 
 def rules(program: NERProgram) -> tuple[Rule, ...]:
-    return parse(program.extract.predict.signature.instructions, NAMES).rules
+    found = tuple(Rule(**rule) for rule in program.spec.rules)
+    assert found == tuple(heard(program.extract.predict.signature.instructions))
+    return found
 
 
 def words(program: NERProgram, kind: str) -> set[str]:
@@ -108,8 +131,8 @@ class TestCompile:
         train = notes("t", 24, severe=True)
         bench = Bench(obedient(missed=("aspirin",)))
         made = bench.compile(train=train)
-        tried = [r for q in bench.backend.requests for r in parse(str(q.system), NAMES).rules]
-        assert any(r.kind == "keep_start" and "severe" in means(r) for r in tried)
+        tried = [r for q in bench.backend.requests for r in heard(str(q.system))]
+        assert any(r.kind == "keep_start" and "severe" in r.meant for r in tried)
         assert not any(r.kind == "keep_start" for r in rules(made)) and "aspirin" in words(made, "always")
 
     def test_what_the_program_marks_and_train_never_does_is_left_out(self) -> None:
@@ -136,7 +159,7 @@ class TestCompile:
         assert rules(made[0])
 
     def test_no_line_holds_what_only_dev_marks(self) -> None:
-        alone = tuple(note(f"d{n}", "scurvy", "aspirin", severe=False) for n in range(8))
+        alone = tuple(note(f"x{n}", "scurvy", "aspirin", severe=False) for n in range(8))
         bench = Bench(obedient())
         made = bench.compile(dev=(*DEV, *alone))
         assert words(made, "always") and "scurvy" not in words(made, "always")
@@ -156,9 +179,56 @@ class TestCompile:
         bundle.save(made, tmp_path / "bundle")
         assert rules(ner_programs.load(tmp_path / "bundle")) == rules(made) != ()
 
-    def test_what_the_instruction_says_is_not_contradicted(self) -> None:
-        made = Bench(obedient()).compile(program(TRAIN, guidelines='Never mark "gout" as problem.'))
+    def test_what_was_found_before_is_not_contradicted_nor_said_twice(self) -> None:
+        with dspy.context(lm=Bench(obedient()).lm):
+            given = told(program(TRAIN), [Rule("never", ("gout",), "problem")])
+        made = Bench(obedient()).compile(given)
         assert "gout" not in words(made, "always") and "aspirin" in words(made, "always")
+        assert rules(made)[0] == Rule("never", ("gout",), "problem")
+        again = Bench(obedient()).compile(made)
+        assert rules(again) == rules(made) and state_of(again) == state_of(made)
+
+    def test_a_rule_that_the_instruction_no_longer_says_is_forgotten(self) -> None:
+        with dspy.context(lm=Bench(obedient()).lm):
+            given = told(program(TRAIN), [Rule("never", ("gout",), "problem")])
+        predictor = given.extract.predict
+        predictor.signature = predictor.signature.with_instructions("Find them all.")
+        assert known(given) == ()
+        assert "gout" in words(Bench(obedient()).compile(given), "always")
+
+
+class TestWithoutALanguageModel:
+    """What follows no instruction has its rules followed by a verifier."""
+
+    def compile(self, given: NERProgram | None = None, **options: Any) -> NERProgram:
+        def deaf(request: Request) -> str:
+            return obedient(**options)(replace(request, system="Find."))
+
+        bench = Bench(deaf, writes=False)
+        made = bench.compile(given)
+        assert made.extract.predict.signature.instructions == program(TRAIN).extract.predict.signature.instructions
+        return made
+
+    def test_what_the_program_misses_is_found_and_a_bundle_carries_it(self, tmp_path: Path) -> None:
+        made = self.compile()
+        assert made.spec.verify is not None and made.spec.verify["name"] == "rules" and made.spec.rules == []
+        assert set(MISSED) <= {w for rule in known(made) if rule.kind == "always" for w in rule.words}
+        bundle.save(made, tmp_path / "b")
+        assert ner_programs.load(tmp_path / "b").spec == made.spec
+
+    def test_what_is_verified_already_still_is(self) -> None:
+        made = self.compile(program(TRAIN, verify={"name": "boundary"}))
+        assert made.spec.verify is not None and made.spec.verify["of"] == {"name": "boundary"}
+
+    def test_what_was_found_before_is_kept(self) -> None:
+        before = self.compile()
+        assert self.compile(before).spec == before.spec
+
+    def test_a_verify_stage_of_ones_own_has_no_name_to_write_down(self) -> None:
+        given = program(TRAIN)
+        given.verify = VerifyEntities(lambda *_: Verification())  # type: ignore[arg-type]
+        with pytest.raises(ComponentError, match="the spec does not name the program's verify stage"):
+            self.compile(given)
 
 
 class TestCandidates:
@@ -195,7 +265,8 @@ class TestCandidates:
 def test_told_keeps_the_instruction_and_the_given_program() -> None:
     given = program(TRAIN)
     before = given.extract.predict.signature.instructions
-    made = told(given, [Rule("never", ("fever",))])
+    with dspy.context(lm=Bench(obedient()).lm):
+        made = told(given, [Rule("never", ("fever",))])
     assert made.extract.predict.signature.instructions == f'{before}\n\nNever mark "fever".'
     assert given.extract.predict.signature.instructions == before
 

@@ -376,7 +376,7 @@ class TestBootstrap:
         right = Bench(helped()).compile({"name": "bootstrap", "k": 2, "bootstrapped": 2})
         assert all(d.get("augmented") for d in right.extract.predict.demos)  # DSPy's mark of an own answer
 
-    def test_with_the_offline_engine(self) -> None:
+    def test_with_the_stand_in(self) -> None:
         trials: list[Trial] = []
         with dspy.context(lm=open_lm()):
             given = program(demos={"name": "tfidf", "k": 6})

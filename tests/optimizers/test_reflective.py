@@ -18,13 +18,13 @@ from experiments.corpora import wardnotes
 from ner_programs import LMSetupError, NERProgram, ProgramSpec
 from ner_programs.bundle import state_of
 from ner_programs.demos import Pool
-from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Account, Meter, MeteredLM
 from optimizers._base import Trial
 from optimizers._errors import BudgetError
 from optimizers._search import Search, identity
 from optimizers.simba import plan
 from tests import tiny
+from tests.lms import writer as scripted_writer
 from tests.tiny import Scripted, gold, program, text_of
 
 EVERY = ("gepa", "simba", "infer_rules")
@@ -172,7 +172,7 @@ def test_each_candidate_of_infer_rules_sees_other_examples_and_keeps_its_own_rul
 
 def test_simba_comes_to_its_end_with_what_it_plans() -> None:
     """It keeps nothing if it is cut off: what it asks at most is within its share."""
-    lm = open_lm()
+    lm = scripted_writer()
     with dspy.context(lm=lm):
         given = program(TRAIN)
         examples = given.examples(TRAIN)
@@ -207,11 +207,11 @@ def notes() -> tuple[Any, NERProgram]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_with_the_offline_engine_the_same_seed_gives_the_same_program(name: str, notes: tuple[Any, NERProgram]) -> None:
+def test_the_same_seed_gives_the_same_program(name: str, notes: tuple[Any, NERProgram]) -> None:
     corpus, given = notes
     runs = []
     for _ in range(2):
-        lm, trials = open_lm(), list[Trial]()
+        lm, trials = scripted_writer(), list[Trial]()
         with dspy.context(lm=lm, disable_history=True):
             made = optimizers.compile(
                 given, {"name": name, "budget": {"calls": 160}}, train=corpus.train[:15], dev=corpus.dev[:4],

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 import optimizers
 from ner_programs import ComponentError, LMSetupError, NERProgram, bundle
 from ner_programs.bundle import state_of
-from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped
 from optimizers._base import Trial, interleaved, score
 from optimizers._search import Search
 from optimizers._teleprompter import Right, Watch, mended, trainset
+from tests.lms import writer
 from tests.tiny import Scripted, documents, gold, program, text_of
 
 TRAIN, DEV = documents(30, "t"), documents(12, "d")
@@ -44,7 +44,7 @@ def _no_dspy_cache() -> Iterator[None]:
 
 
 class Run:
-    """One compilation, by default under the offline engine; keeps its trials."""
+    """One compilation, by default under an LM that extracts as the stand-in does, and writes; keeps its trials."""
 
     def __init__(
         self, options: dict[str, Any], calls: int | None = 150, lm: MeteredLM | None = None, given: NERProgram | None = None,
@@ -53,7 +53,7 @@ class Run:
         self.trials: list[Trial] = []
         self.given = given or program(TRAIN, demos={"name": "tfidf", "k": 3})
         budget = budget or ({"calls": calls} if calls else {})
-        with dspy.context(lm=lm or open_lm(), disable_history=True):
+        with dspy.context(lm=lm or writer(), disable_history=True):
             self.callbacks = list(dspy.settings.get("callbacks", []))
             self.made = optimizers.compile(
                 self.given, {**options, "budget": budget}, train=TRAIN, dev=DEV, on_trial=self.on_trial

@@ -1,4 +1,4 @@
-"""A backend of nerc, above all the offline engine, as what a server asks."""
+"""A backend of nerc as what a server asks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dspy.lm15 import Config, Message, Request
 from dspy.utils.exceptions import LMError
 
-from experiments.serving.wire import Answer, Chat, Refused
 from ner_programs.lms.metered import Backend
+from tests.servers.wire import Answer, Chat, Refused
 
 
 def answers_of(backend: Backend) -> Callable[[Chat], Answer]:

@@ -1,6 +1,8 @@
-"""The offline engine: an in-context CRF behind DSPy's engine interface. It is not a language model.
+"""The stand-in: an in-context CRF behind DSPy's engine interface. It is not a language model.
 
-It runs inside the process, or in `processes` of its own: the CRF library holds the interpreter lock, threads gain nothing.
+It answers extraction from the demonstrations and knowledge lines of a prompt, in every format, and refuses all else: it reads
+no instruction and writes none. It runs inside the process, or in `processes` of its own: the CRF library holds the
+interpreter lock, threads gain nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from annotated_types import Interval
 from dspy.lm15 import Message, Request, Response, TextPart, TokenLogprob, Usage
 from dspy.utils.exceptions import LMUnsupportedFeatureError
 
-from ner_programs.components import names
+from ner_programs.lms._answer import Refused
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
 from ner_programs.lms.price import Price
@@ -25,26 +27,28 @@ from ner_programs.lms.price import Price
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-class Offline:
+class Crf:
     """Answers from the prompt alone; its model name carries a hash of the code that answers."""
 
     supports_schema = False
     logprobs = True
+    local = True
+    writes = False
+    pace = (0.003, 1.2e-5)
+    """Seconds that a call, and a token of its prompt, take on two cores."""
 
     def __init__(self, processes: int) -> None:
-        self.model, self.identity = f"offline/in-context-crf-{code_hash()}", ""
+        self.model, self.identity = f"crf/in-context-crf-{code_hash()}", ""
         self.price = Price(0.0, 0.0)
+        self.concurrency = 2 * max(processes, 1)
         self._workers = Workers(processes) if processes else None
 
     def complete(self, request: Request) -> Response:
-        """Answer one request."""
+        """Answer one request; raises LMUnsupportedFeatureError where it asks for something else than mentions."""
         system, turns = _text(request.system), [m.text or "" for m in request.messages]
         said = (self._workers.answer if self._workers else answer)(system, turns)
-        if said is None:
-            raise LMUnsupportedFeatureError(
-                f"the offline engine knows the formats {', '.join(names('ner_programs.formats'))}; another one needs an LM",
-                model=self.model,
-            )
+        if isinstance(said, Refused):
+            raise LMUnsupportedFeatureError(said.reason, model=self.model)
         tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said.text) // 4
         return Response(
             id=None, model=request.model, message=Message.assistant([TextPart(said.text)]), finish_reason="stop",
@@ -65,21 +69,21 @@ def _text(system: str | Sequence[Any] | None) -> str:
 def code_files() -> list[Path]:
     """Return every file of nerc that an answer depends on."""
     package = Path(__file__).parent.parent
-    files = [*package.glob("lms/_*.py"), *package.glob("formats/*.py"), *package.glob("verifiers/_*.py")]
-    told = [path.stem for path in package.glob("*guideline*.py")] + ["_plain_english"]
     read = (
-        "alignment",
-        "_text_index",
+        "__init__",
+        "_errors",
         "_likelihood",
-        "_suggestions",
+        "_spelling",
+        "_text_index",
+        "alignment",
+        "components",
         "prompt",
         "types",
-        "components",
-        "_errors",
-        "induction",
     )
+    learner = ("__init__", "_answer", "_consistency", "_copies", "_crf", "_features", "_incontext")
+    files = [*(package / f"{name}.py" for name in read), *(package / "lms" / f"{name}.py" for name in learner)]
     knowledge = [package.parent / "kb" / f"{name}.py" for name in ("__init__", "_errors")]
-    return sorted([*files, *knowledge, *(package / f"{name}.py" for name in ("__init__", *told, *read))])
+    return sorted([*files, *knowledge, *package.glob("formats/*.py")])
 
 
 @cache
@@ -101,6 +105,6 @@ def instructions(source: str) -> str:
     return ast.dump(tree)
 
 
-def build(*, processes: Annotated[int, Interval(ge=0, le=1000)] = 0) -> Offline:
-    """Build the engine; 0 processes answers inside this one."""
-    return Offline(processes)
+def build(*, processes: Annotated[int, Interval(ge=0, le=1000)] = 0) -> Crf:
+    """Build the stand-in; 0 processes answers inside this one."""
+    return Crf(processes)

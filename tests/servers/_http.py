@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Protocol
 
-from experiments.serving.faults import Fault
-from experiments.serving.wire import Refused
+from tests.servers.faults import Fault
+from tests.servers.wire import Refused
 
 LARGEST = 64 * 2**20  # bytes of a request
 PIECES = 20  # that a dripping body is sent in

@@ -1,7 +1,4 @@
-"""The server itself: `/v1/chat/completions` (streamed or not), `/v1/models` and `/health`, with faults where a plan says so.
-
-It keeps no text and logs none: what it remembers of a request is a hash and how often it came.
-"""
+"""A small OpenAI-compatible server: `/v1/chat/completions` (streamed or not), with faults on demand."""
 
 from __future__ import annotations
 
@@ -14,19 +11,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from experiments._errors import SpecError
-from experiments.serving import wire
-from experiments.serving._http import Listener, Reply
-from experiments.serving.faults import PROMPT, Fault
-from experiments.serving.wire import Answer, Body, Chat, Refused
+from tests.servers import wire
+from tests.servers._http import Listener, Reply
+from tests.servers.faults import PROMPT, Fault
+from tests.servers.wire import Answer, Body, Chat, Refused
 
 _CHAT = re.compile(r"(/v1|/openai/deployments/[^/]+|/openai/v1)?/chat/completions/?")
-_MODELS = re.compile(r"(?:/v1)?/models(?:/(.+?))?/?")
-
-ABOUT = "an in-context CRF, not a language model"
-
-Plan = Callable[[str, int], Fault | None]
-"""From the hash of a request and the number of its attempt (from 1) to a fault, or None."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +34,21 @@ class Seen:
 
 
 class Server:
-    """A server of `answer`; bound when it is made (SpecError if it cannot be), and running inside a `with` block.
+    """A server of `answer`, running inside a `with` block.
 
-    `plan` chooses faults, `latency` is waited before each answer. `tally` counts what became of requests: "answered", the name
-    of a fault, or "refused" with the status; `attempts` how often each content was asked for.
+    `latency` is waited before each answer. `tally` counts what became of requests: "answered", the name of a fault, or
+    "refused" with the status; `attempts` how often each content was asked for.
     """
 
-    def __init__(
-        self, answer: Callable[[Chat], Answer], model: str, *, plan: Plan | None = None, latency: float = 0.0,
-        host: str = "127.0.0.1", port: int = 0,
-    ) -> None:  # fmt: skip
-        self.answer, self.model, self.plan, self.latency = answer, model, plan, latency
+    def __init__(self, answer: Callable[[Chat], Answer], model: str, *, latency: float = 0.0) -> None:
+        self.answer, self.model, self.latency = answer, model, latency
         self.tally: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.closing = threading.Event()
-        try:
-            self._http = Listener((host, port), self)
-        except (OSError, OverflowError) as error:
-            why = getattr(error, "strerror", None) or "no such port"
-            raise SpecError(f"cannot serve on {host}:{port} ({why}): choose another with --port, or --port 0") from None
+        self._http = Listener(("127.0.0.1", 0), self)
         self.port: int = self._http.server_address[1]
-        self.root = f"http://{host}:{self.port}"
+        self.root = f"http://127.0.0.1:{self.port}"
         self.base = f"{self.root}/v1"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -93,9 +76,7 @@ class Server:
             if _CHAT.fullmatch(path):
                 _only("POST", method)
                 return self.chat(Seen(target, wire.read(raw), headers))
-            found = self._about(path)
-            _only("GET", method)
-            return _json(200, found)
+            raise Refused(404, "there is /v1/chat/completions", "unknown_url")
         except Refused as refused:
             return self.refuse(refused)
         except Exception as error:  # its message may quote a text
@@ -117,7 +98,7 @@ class Server:
 
     def choose(self, seen: Seen, attempt: int) -> Fault | None:
         """Return the fault that a request gets."""
-        return self.plan(seen.content, attempt) if self.plan is not None else None
+        return None
 
     def said(self, seen: Seen, chat: Chat) -> Answer:
         """Return the answer to a request that gets one."""
@@ -152,20 +133,6 @@ class Server:
         spent = spent if chat.stream_usage else None
         events = wire.chunks(id, self.model, answers, logprobs=chat.logprobs, usage=spent)
         return Reply(200, [*(b"data: " + _bytes(e) + b"\n\n" for e in events), b"data: [DONE]\n\n"], fault)
-
-    def _about(self, path: str) -> Body:
-        """Return what a GET asks for."""
-        if path == "/health":
-            return {"status": "ok", "model": self.model}
-        models = [{"id": self.model, "object": "model", "created": 0, "owned_by": "nerc", "description": ABOUT}]
-        found = _MODELS.fullmatch(path)
-        if found and found[1] is None:
-            return {"object": "list", "data": models}
-        if found and found[1] == self.model:
-            return models[0]
-        if found:
-            raise Refused(404, f"there is no such model; there is {self.model}", "model_not_found", "model")
-        raise Refused(404, "there are /v1/chat/completions, /v1/models and /health", "unknown_url")
 
     def refuse(self, refused: Refused) -> Reply:
         """Return the reply that says why a request is not answered, and count it."""

@@ -1,13 +1,10 @@
-"""What can go wrong with a call to a language model, by name, and a plan of which request gets which fault."""
+"""What can go wrong with a call to a language model, by name."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-
-from experiments._errors import SpecError
 
 Body = dict[str, Any]
 
@@ -88,49 +85,3 @@ FAULTS = {
     )
 }
 """Every fault there is."""
-
-
-def described() -> str:
-    """Return the faults as a list for people; \\b keeps click from filling its lines."""
-    return "\b\nFaults:\n" + "\n".join(f"  {fault.name:18}{fault.says}" for fault in FAULTS.values())
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which request gets which fault: a hash of seed, content and attempt decides, so that runs repeat exactly.
-
-    A share is the part of all requests that gets the fault; the shares add up to 1 at most.
-    """
-
-    shares: Mapping[str, float]
-    seed: int = 1
-
-    def __call__(self, content: str, attempt: int) -> Fault | None:
-        """Return the fault for the attempt (from 1) to ask for a content, or None to answer."""
-        digest = hashlib.sha256(f"{self.seed} {content} {attempt}".encode()).digest()
-        drawn = int.from_bytes(digest[:8]) / 2**64
-        for name in sorted(self.shares):
-            drawn -= self.shares[name]
-            if drawn < 0:
-                return FAULTS[name]
-        return None
-
-
-def read_plan(said: Sequence[str], seed: int) -> Plan:
-    """Read `NAME=SHARE`, one for each fault; raises SpecError for an unknown name and for shares that cannot be."""
-    shares: dict[str, float] = {}
-    for item in said:
-        name, _, share = item.partition("=")
-        if name not in FAULTS:
-            raise SpecError(f"--fault {name}: there is no such fault; there are {', '.join(FAULTS)}")
-        if name in shares:
-            raise SpecError(f"--fault {name} is given twice")
-        try:
-            shares[name] = float(share)
-        except ValueError:
-            raise SpecError(f"--fault {item}: write {name}=SHARE, a share of the requests from 0 to 1") from None
-        if not 0 <= shares[name] <= 1:
-            raise SpecError(f"--fault {item}: a share of the requests is from 0 to 1")
-    if sum(shares.values()) > 1 + 1e-9:
-        raise SpecError(f"the shares of the faults add up to {sum(shares.values()):g}, which is more than 1")
-    return Plan(shares, seed)

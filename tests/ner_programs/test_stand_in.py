@@ -1,5 +1,6 @@
-"""The offline engine knows the prompt and nothing else: no corpus, no gold, no knowledge base, no label name of its own."""
+"""The stand-in knows the prompt and nothing else: no corpus, no gold, no knowledge base, no label name of its own."""
 
+import asyncio
 import json
 import os
 import socket
@@ -12,14 +13,16 @@ from typing import Any
 
 import dspy
 import pytest
+from dspy.utils.exceptions import LMUnsupportedFeatureError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pytest_socket import SocketConnectBlockedError
 
 import ner_programs
-from ner_programs import Mention, Pool, ProgramSpec, align, prompt
+from ner_programs import LMSetupError, Mention, Pool, ProgramSpec, align, prompt
 from ner_programs.components import names, resolve
-from ner_programs.lms._answer import Answer
+from ner_programs.lms import open_backend
+from ner_programs.lms._answer import Answer, Refused
 from ner_programs.lms._incontext import answer, hints
 from ner_programs.verifiers._verdicts import Verdicts
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS, Prompt, Scripted, labels_of, ontology
@@ -28,27 +31,14 @@ TEXT = "Pt has headache. MRI showed knee pain."
 FORMATS = names("ner_programs.formats")
 
 
-def asked(text: str = TEXT, verify: str | None = None, labels: dict[str, str] = PLAIN, **settings: Any) -> list[Prompt]:
-    """The prompts that a program makes for `text`, answered by the engine so that verification has candidates."""
+def asked(text: str = TEXT, labels: dict[str, str] = PLAIN, **settings: Any) -> list[Prompt]:
+    """The prompts that a program makes for `text`."""
     spec = ProgramSpec(
-        labels=labels, unit="document", demos={"name": "random", "k": 6}, retriever={"name": "walk"},
-        verify={"name": "llm", "mode": verify} if verify else None, **settings,
-    )  # fmt: skip
-    program = spec.build(ontology(), Pool.of(NOTES, "document"))
-    if verify:
-        verifier = program.verify.verifier  # type: ignore[union-attr]
-        found = [
-            align(d.text, [Mention("MRI", "problem"), Mention("Pt", "test"), Mention("fever", "problem")])
-            for d in NOTES
-        ]
-        verifier.predict.demos = [
-            dspy.Example(**verifier.demonstration(d.text, "", f, d.entities))
-            for d, f in zip(NOTES, found, strict=True)
-            if f
-        ]
-    lm = Scripted(lambda seen: answer(seen.system, seen.turns).text)
+        labels=labels, unit="document", demos={"name": "random", "k": 6}, retriever={"name": "walk"}, **settings
+    )
+    lm = Scripted(lambda seen: "none")
     with dspy.context(lm=lm):
-        program(text)
+        spec.build(ontology(), Pool.of(NOTES, "document"))(text)
     return lm.prompts
 
 
@@ -71,10 +61,9 @@ def prompt_labels(seen: Prompt) -> list[tuple[str, str]]:
     return [(la.name, la.definition) for la in prompt.parse_labels(dict(prompt.parse(seen.system))["labels"])]
 
 
-@pytest.mark.parametrize("verify", [None, "reject", "full"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_renaming_labels_in_the_prompt_renames_the_answer(name: str, verify: str | None) -> None:
-    seen = asked(format={"name": name}, verify=verify)[-1]
+def test_renaming_labels_in_the_prompt_renames_the_answer(name: str) -> None:
+    (seen,) = asked(format={"name": name})
 
     def renamed(text: str) -> str:
         return text.replace("problem", "qqq").replace("test", "problem").replace("qqq", "zebra")
@@ -90,14 +79,16 @@ import json, sys
 from dataclasses import asdict
 from ner_programs.lms._incontext import answer
 loaded = sorted(m for m in sys.modules if m.split(".")[0] in
-    ("dspy", "kb", "experiments", "optimizers", "numpy", "sklearn", "networkx", "mlflow", "datasets", "litellm"))
+    ("dspy", "experiments", "optimizers", "numpy", "sklearn", "networkx", "mlflow", "datasets", "litellm"))
 prompts = json.load(sys.stdin)
 print(json.dumps({"loaded": loaded, "answers": [asdict(answer(*p)) for p in prompts]}))
 """
 
 
 def test_a_process_that_never_saw_a_corpus_answers_the_same(tmp_path: Path) -> None:
-    prompts = [p for name in FORMATS for verify in (None, "full") for p in asked(format={"name": name}, verify=verify)]
+    prompts = [
+        p for name in FORMATS for text in (TEXT, "No fever. CT done.") for p in asked(text, format={"name": name})
+    ]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(ner_programs.__file__).parents[1])}
     run = subprocess.run(
         [sys.executable, "-c", CHILD], cwd=tmp_path, env=env, input=json.dumps([[p.system, p.turns] for p in prompts]),
@@ -141,33 +132,42 @@ def test_hints_are_found_across_line_breaks_and_whole_words_only() -> None:
     ]
 
 
-# Verification
+# What it refuses
 
 
-@pytest.mark.parametrize("mode", ["reject", "full"])
-def test_verification_prompts_are_answered_for_every_candidate(mode: Any) -> None:
-    seen = asked("MRI for fever. Pt well. CT done.", verify=mode)[-1]
-    candidates = seen.asked["candidates"].split("\n")
-    verdicts = Verdicts(labels_of(PLAIN), mode).read(answer(seen.system, seen.turns).text)
-    assert verdicts.unreadable == 0
-    assert candidates != ["(none)"]
-    assert {v.number for v in verdicts} <= set(range(1, len(candidates) + 1))
-    if mode == "full":
-        assert len(verdicts) == len(candidates)
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"verify": {"name": "llm", "mode": "full"}}, "verify llm needs a language model"),
+        ({"verify": {"name": "llm", "mode": "reject"}}, "verify llm needs a language model"),
+        ({"retriever": {"name": "walk"}, "seeds": "lm"}, "all else needs a language model"),
+    ],
+)
+def test_other_stages_are_refused_in_a_line(settings: dict[str, Any], reason: str) -> None:
+    made = ProgramSpec(labels=PLAIN, unit="document", demos={"name": "random", "k": 6}, **settings).build(
+        ontology(), Pool.of(NOTES, "document")
+    )
+    with dspy.context(lm=ner_programs.open_lm(), disable_history=True):
+        with pytest.raises(LMSetupError, match=reason) as error:
+            made(TEXT)
+        with pytest.raises(LMSetupError, match=reason):
+            asyncio.run(made.acall(TEXT))
+    assert "\n" not in str(error.value)
 
 
-def test_verification_learns_from_the_verdicts_that_the_prompt_shows() -> None:
-    form = Verdicts(labels_of(PLAIN), "full")
-    system = prompt.render([("", "x"), ("labels", prompt.render_labels(labels_of(PLAIN))), ("answer", form.describe())])
-    turns = []
-    for n in range(6):
-        turns += [
-            prompt.render([("text", f"Pt {n} had MRI"), ("candidates", '1 "Pt" | problem\n2 "MRI" | problem')]),
-            "1 reject\n2 label test",
-        ]
-    turns.append(prompt.render([("text", "Pt 9 had MRI"), ("candidates", '1 "MRI" | problem\n2 "Pt" | problem')]))
-    assert answer(system, turns).text == "1 label test\n2 reject"
-    assert answer(system, turns[-1:]).text == "1 keep\n2 keep"
+@pytest.mark.parametrize("adapter", [dspy.ChatAdapter(), dspy.JSONAdapter(), dspy.XMLAdapter()])
+def test_it_writes_no_instruction(adapter: Any) -> None:
+    with (
+        dspy.context(lm=ner_programs.open_lm(), adapter=adapter, disable_history=True),
+        pytest.raises(LMUnsupportedFeatureError, match=r"needs a language model that writes: give \[lm.prompt\]"),
+    ):
+        dspy.Predict("instruction -> better_instruction")(instruction="Mark knees.")
+
+
+def test_it_says_what_it_can() -> None:
+    backend = open_backend({"model": "crf"})
+    assert (backend.writes, backend.logprobs, backend.supports_schema, backend.local) == (False, True, False, True)
+    assert backend.model.startswith("crf/in-context-crf-")
 
 
 # Fuzzing
@@ -199,7 +199,7 @@ LABELLED = "### labels\n- problem: x\n- test\n"
 ])  # fmt: skip
 @example(system="", turns=[])
 def test_no_prompt_whatever_raises(system: str, turns: list[str]) -> None:
-    assert isinstance(answer(system, turns), Answer | None)
+    assert isinstance(answer(system, turns), Answer | Refused)
 
 
 @pytest.mark.parametrize("name", FORMATS)
