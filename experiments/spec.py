@@ -55,6 +55,9 @@ class Program(_Table):
     link: bool = False
     verify: Component | None = None
     occurrences: str = "all"
+    constrained: bool = True
+    opening: float = 0.0
+    closing: float = 0.0
     knowledge_size: int = 1500
 
 

@@ -28,6 +28,8 @@ from ner_programs._likelihood import likelihoods
 from ner_programs.answers import Answers, Hearing, heard, hearing, said
 from ner_programs.types import Label
 
+_SPARE = 256
+"""Tokens of an answer beside two for each character of its text: more than any right answer has."""
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
 
@@ -54,6 +56,10 @@ class Codec(Protocol):
 class StageAdapter(dspy.Adapter):
     """Instruction, labels and answer form in the system message; one turn for each demonstration; then the text."""
 
+    constrained = True
+    pushes: tuple[tuple[str, float], ...] = ()
+    """Strings whose tokens a constrained answer favours, and by how many nats."""
+
     def __init__(self, codec: Codec, labels: Sequence[Label]) -> None:
         super().__init__()
         self.codec, self.labels = codec, tuple(labels)
@@ -61,22 +67,37 @@ class StageAdapter(dspy.Adapter):
     def __deepcopy__(self, memo: dict[int, Any]) -> StageAdapter:
         return self  # holds nothing that changes
 
-    def __call__(self, lm: Any, lm_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        """Ask the LM, with a JSON schema and for log-probabilities where format and provider have them."""
-        return super().__call__(lm, self._asked(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
+    def __call__(
+        self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: Any, inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Ask the LM, held to the answer's form and for log-probabilities where format and provider have them."""
+        asked = self._asked(lm, lm_kwargs, inputs)
+        return super().__call__(lm, asked, signature, demos, inputs)  # type: ignore[no-any-return]
 
-    async def acall(self, lm: Any, lm_kwargs: dict[str, Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    async def acall(
+        self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: Any, inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         """Ask the LM asynchronously."""
-        return await super().acall(lm, self._asked(lm, lm_kwargs), *args, **kwargs)  # type: ignore[no-any-return]
+        asked = self._asked(lm, lm_kwargs, inputs)
+        return await super().acall(lm, asked, signature, demos, inputs)  # type: ignore[no-any-return]
 
-    def _asked(self, lm: Any, lm_kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _asked(self, lm: Any, lm_kwargs: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the LM is asked."""
+        asked, form, text = dict(lm_kwargs), getattr(lm, "form", ()), str(inputs.get("text") or "")
         if getattr(lm, "reports_logprobs", False):
-            lm_kwargs = {**lm_kwargs, "logprobs": True}
-        schema = self.codec.schema()
-        if schema is None or not lm.supports_response_schema:
-            return lm_kwargs
-        wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
-        return {**lm_kwargs, "response_format": wanted}
+            asked["logprobs"] = True
+        if lm.kwargs.get("max_tokens") is None and not getattr(lm, "thinks", True):
+            asked.setdefault("max_tokens", _SPARE + 2 * len(text))
+        written = getattr(self.codec, "grammar", None) if self.constrained and "grammar" in form else None
+        grammar = written(text) if written else None
+        schema = None if grammar or not lm.supports_response_schema else self.codec.schema()
+        if grammar:
+            pushed = [list(push) for push in self.pushes if "bias" in form and push[1]]
+            asked["form"] = {"grammar": grammar} | ({"logit_bias": pushed} if pushed else {})
+        elif schema is not None:
+            wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+            asked["response_format"] = wanted
+        return asked
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]

@@ -40,6 +40,8 @@ class FormatCodec:
     def __init__(self, format: Format) -> None:
         self.format = format
         self.describe, self.schema = format.describe, format.schema
+        if hasattr(format, "grammar"):
+            self.grammar = format.grammar
 
     def encode(self, fields: Mapping[str, Any]) -> str:
         """Write the answer of a demonstration."""
@@ -69,6 +71,12 @@ class ExtractEntities(dspy.Module):
         self.predict = dspy.Predict(FindMentions.with_instructions(instruction))
         self.adapter = StageAdapter(FormatCodec(format), labels)
         self.format, self.lines, self.select = format, lines, select
+
+    def hold(self, constrained: bool, opening: float, closing: float) -> None:
+        """Hold answers to the format's grammar, or not; favour what opens and closes a mark, in nats."""
+        opens, closes = getattr(self.format, "marks", ((), ()))
+        self.adapter.constrained = constrained
+        self.adapter.pushes = (*((mark, opening) for mark in opens), *((mark, closing) for mark in closes))
 
     def forward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
         """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""

@@ -66,6 +66,8 @@ class ProgramSpec(BaseModel):
     `labels` maps each label to its definition. `window` is how many characters a unit of that kind has at most. `types` maps
     semantic types of the knowledge base to labels, or to "" where they have none. `seeds` says who finds the names to look up:
     the dictionary, or the LM too. With `link` every entity gets the concept that it most likely means.
+    A `constrained` answer is held to the format's grammar where the LM can be; `opening` and `closing` then favour the tokens
+    that open and close a mark, in nats (a small LM copies the text and never opens one).
     `occurrences` says what a mention without a position marks: all occurrences of its surface, or the next one.
     `rules` are what an optimizer has added to the instruction, as data.
     """
@@ -84,6 +86,9 @@ class ProgramSpec(BaseModel):
     verify: Component | None = None
     occurrences: Literal["all", "ordered"] = "all"
     types: dict[str, str] = {}
+    constrained: bool = True
+    opening: float = Field(default=0.0, ge=-100, le=100)
+    closing: float = Field(default=0.0, ge=-100, le=100)
     knowledge_size: int = Field(default=1500, ge=0, le=1_000_000)
     rules: list[Component] = []
 
@@ -141,6 +146,7 @@ class ProgramSpec(BaseModel):
         form = resolve("ner_programs.formats", self.format, **context)
         instruction = f"{FindMentions.instructions}\n\n{self.guidelines}".strip()
         extract = ExtractEntities(form, labels, instruction, lines, select)
+        extract.hold(self.constrained, self.opening, self.closing)
 
         def inner(of: Component) -> Verifier:  # a verifier may ask another
             given = {**context, "extract": extract, "inner": inner}

@@ -189,7 +189,7 @@ def _refuse_unsure(said: Scored) -> None:
     entities: list[Entity] = [e for found in said.entities for e in found]
     if entities and all(e.score is None for e in entities):
         raise ComponentError(
-            "cascade needs confidence, and this LM's entities have no score: [lm] logprobs = true asks an API for "
+            'cascade needs confidence, and this LM\'s entities have no score: [lm] can = ["logprobs"] asks an API for '
             "log-probabilities"
         )
 

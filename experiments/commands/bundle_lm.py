@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from experiments import settings
 from experiments._errors import SpecError
 from experiments.spec import Model, explain
-from ner_programs.lms import STAND_IN
+from ner_programs.lms import STAND_IN, is_api
 
 
 def _told(lm: str | None, changes: Sequence[str]) -> dict[str, Any]:
@@ -74,4 +74,4 @@ def _says_where(name: str, said: dict[str, Any], trust: Sequence[str]) -> bool:
 
     if name == STAND_IN or {"model", "path" if name == "replay" else "api_base"} & said.keys():
         return True
-    return base_from_environment(name) is not None if "/" in name else name.partition(".")[0] in trust
+    return base_from_environment(name) is not None if is_api(name) else name.partition(".")[0] in trust

@@ -61,6 +61,13 @@ class Format(Protocol):
     def schema(self) -> dict[str, Any] | None:
         """Return a JSON schema of the answer for providers that can enforce one, else None."""
 
+    def grammar(self, text: str) -> str | None:
+        """Return a GBNF grammar of the answers about `text` for backends that can enforce one, else None.
+
+        It accepts `write(text, mentions)` for flat mentions whose edges are edges of words, and every answer that it
+        accepts can be read and aligned.
+        """
+
 
 def without_fence(answer: str) -> tuple[str, int]:
     """Return the content of a Markdown code fence around the whole answer, or the answer itself, and where it begins."""
@@ -74,9 +81,9 @@ def without_fence(answer: str) -> tuple[str, int]:
     return (body.removesuffix("```").removesuffix("\n") if body.endswith("```") else body), at
 
 
-def fenced(answer: str) -> str:
-    """Return an answer as `without_fence` reads it back: one that begins like a fence gets a fence of its own."""
-    return f"```\n{answer}\n```" if answer.lstrip().startswith("```") else answer
+def fence(text: str) -> tuple[str, str]:
+    """Return what stands around an echo of `text`, so that `without_fence` gives it back: a fence if it begins like one."""
+    return ("```\n", "\n```") if text.lstrip().startswith("```") else ("", "")
 
 
 def in_order(mentions: Sequence[Mention]) -> list[Mention]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from ner_programs.formats import _grammar
 from ner_programs.formats._base import Found, Reading, in_order, without_fence
 from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
@@ -17,7 +18,9 @@ _NONE = "<entity>"
 _CLAUSE = re.compile(r"(?<!\\)Entity type is\s+", re.IGNORECASE)
 _ENTITY_IS = re.compile(r"(?<!\\)Entity is\s*", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
-_SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|^<entity>\Z|^(?=\s)|(?<=\s)\Z", re.IGNORECASE)
+_SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|<entity>", re.IGNORECASE)
+_EDGES = re.compile(r"^(?=\s)|(?<=\s)\Z")
+_WORD = re.compile(rf"\[SEP\]|<entity>|{_grammar.WORD.pattern}", re.IGNORECASE)
 # The beginning of a clause that was cut off.
 _CUT = re.compile(
     r"(?<=\.)\s+E(?:n(?:t(?:i(?:t(?:y(?: (?:t(?:y(?:p(?:e(?: (?:is?)?)?)?)?)?)?)?)?)?)?)?)?\Z", re.IGNORECASE
@@ -72,13 +75,26 @@ class Dice:
         return Reading.of(found, unreadable)
 
     def _clause(self, label: Label, surfaces: list[str]) -> str:
-        return f"Entity type is {label.name}. {_definition(label)}Entity is {' [SEP] '.join(surfaces) or _NONE}. "
+        return f"{self._opening(label)}{' [SEP] '.join(surfaces) or _NONE}. "
+
+    @staticmethod
+    def _opening(label: Label) -> str:
+        return f"Entity type is {label.name}. {_definition(label)}Entity is "
 
     def _label(self, clause: str) -> Label | None:
         by_name = sorted(self.labels.labels, key=lambda la: -len(la.name))
         exact = next((la for la in by_name if clause.startswith(f"{la.name}.")), None)
         said = self.labels.recognise(clause.partition(".")[0])
         return exact or next((la for la in by_name if la.name == said), None)
+
+    def grammar(self, text: str) -> str:
+        """Return the grammar of answers about `text`: a clause for every label, its mentions runs of words of the text."""
+        rules, most = _grammar.surfaces(text, _piece, _WORD)
+        if most:
+            rules[0] += "".join(f" | {_grammar.literal(_escape(run))}" for run in _like_none(text))
+        mentions = f' | surface (" [SEP] " surface){{0,{most - 1}}}' if most else ""
+        clauses = [f'{_grammar.literal(self._opening(la))} mentions ". "' for la in self.labels.labels]
+        return "\n".join([f"root ::= {' '.join(clauses)}", f"mentions ::= {_grammar.literal(_NONE)}{mentions}", *rules])
 
     @staticmethod
     def _skip_definition(clause: str, label: Label | None) -> int:
@@ -110,9 +126,20 @@ def _is_none(written: str) -> bool:
     return not written.endswith("\\") and bool(_NONES.fullmatch(written))
 
 
+def _like_none(text: str) -> list[str]:
+    """Return the short runs of words in a text that a model writes where it finds nothing."""
+    words = [word.span() for word in _WORD.finditer(text)]
+    runs = {text[start:end] for i, (start, _) in enumerate(words) for _, end in words[i : i + 6]}
+    return sorted(run for run in runs if _is_none(_piece(run)))
+
+
 def _escape(mention: str) -> str:
-    written = _SPECIAL.sub(lambda m: "\\n" if m[0] == "\n" else f"\\{m[0]}", mention)
+    written = _EDGES.sub(r"\\", _piece(mention))
     return f"{written}\\" if _is_none(written) else written
+
+
+def _piece(text: str) -> str:
+    return _SPECIAL.sub(lambda m: "\\n" if m[0] == "\n" else f"\\{m[0]}", text)
 
 
 def _unescape(written: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ner_programs._likelihood import Place
+from ner_programs.formats import _grammar
 from ner_programs.formats._base import Found, Reading, in_order
 from ner_programs.formats._json import Piece, decoded, pieces
 from ner_programs.formats._labels import Labels
@@ -52,6 +53,15 @@ class JsonList:
         if said is None and not _NOTHING.match(answer):
             unreadable += 1
         return Reading.of(found, unreadable)
+
+    def grammar(self, text: str) -> str:
+        """Return the grammar of answers about `text`: a list of runs of its words, no more than it has words."""
+        rules, most = _grammar.surfaces(text, lambda piece: json.dumps(piece, ensure_ascii=False)[1:-1])
+        label = _grammar.one_of(json.dumps(name, ensure_ascii=False) for name in self.labels.names)
+        first, second = _grammar.literal('{"text": "'), _grammar.literal('", "label": ')
+        item = f'item ::= {first} surface {second} {label} "}}"'
+        listed = f' (item (", " item){{0,{most - 1}}})?' if most else ""
+        return "\n".join([f'root ::= "["{listed} "]"', *([item, *rules] if most else [])])
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of {"mentions": [...]}: providers want an object at the top."""

@@ -9,7 +9,8 @@ import html
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Found, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats import _grammar
+from ner_programs.formats._base import Found, Reading, fence, inline_spans, mention_in, without_fence
 from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
 
@@ -18,6 +19,9 @@ _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?
 
 class Tagged:
     """The text with HTML spans; the offset in the echoed text is the hint for alignment."""
+
+    marks = ((" <", "<"), ("</",))
+    """What the tokens that open and close a mark may be; the text's own such signs are written otherwise."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = Labels(labels)
@@ -31,11 +35,17 @@ class Tagged:
 
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
         """Write `text` with its mentions in spans."""
-        parts, at = [], 0
+        before, behind = fence(text)
+        parts, at = [before], 0
         for start, end, label in inline_spans(text, mentions):
             parts += [_escape(text[at:start]), f'<span class="{_escape(label)}">', _escape(text[start:end]), "</span>"]
             at = end
-        return fenced("".join([*parts, _escape(text[at:])]))
+        return "".join([*parts, _escape(text[at:]), behind])
+
+    def grammar(self, text: str) -> str:
+        """Return the grammar of answers about `text`: copy it, open a span before a word, close it behind one."""
+        opening = [f'<span class="{_escape(name)}">' for name in self.labels.names]
+        return _grammar.marked(text, fence(text), opening, ["</span>"], _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
         """Read the spans (`<label>...</label>` too); an unknown class is counted, other angle brackets are text."""

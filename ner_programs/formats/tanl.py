@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ner_programs.formats._base import Found, Reading, fenced, inline_spans, mention_in, without_fence
+from ner_programs.formats import _grammar
+from ner_programs.formats._base import Found, Reading, fence, inline_spans, mention_in, without_fence
 from ner_programs.formats._labels import Labels
 from ner_programs.types import Label, Mention
 
@@ -19,6 +20,9 @@ _TOKEN = re.compile(r"\\([\\\[\]|])|(\[ ?)|( ?\| ?[^\[\]|\\\n]{1,80}?\s?\])|(.)"
 
 class Tanl:
     """The text with marked mentions; the offset in the echoed text is the hint for alignment."""
+
+    marks = ((" [", "["), (" |", "|"))
+    """What the tokens that open and close a mark may be; the text's own such signs are written otherwise."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = Labels(labels)
@@ -33,11 +37,17 @@ class Tanl:
 
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
         """Write `text` with its mentions marked."""
-        parts, at = [], 0
+        before, behind = fence(text)
+        parts, at = [before], 0
         for start, end, label in inline_spans(text, mentions):
             parts += [_escape(text[at:start]), "[ ", _escape(text[start:end]), " | ", label, " ]"]
             at = end
-        return fenced("".join([*parts, _escape(text[at:])]))
+        return "".join([*parts, _escape(text[at:]), behind])
+
+    def grammar(self, text: str) -> str:
+        """Return the grammar of answers about `text`: copy it, open a mark before a word, close it behind one."""
+        closing = [f" | {name} ]" for name in self.labels.names]
+        return _grammar.marked(text, fence(text), ["[ "], closing, _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
         """Read the marks; a bracket that is no mark is taken as text, a mark with an unknown label is counted."""

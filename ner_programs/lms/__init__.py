@@ -1,7 +1,8 @@
 """Language models: one module a backend (`build(**options) -> Backend`), all used through one metered `dspy.LM`.
 
-A model name with a "/" is an API model (`api`); any other names a backend here, or a module of your own by its dotted name.
-A backend says of itself what it can (`metered.Backend`).
+A model name that begins with `local/` means weights in this process (`local`), any other with a "/" an API model (`api`). A
+name without one is a backend here, or a module of your own by its dotted name. A backend says of itself what it can
+(`metered.Backend`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ STAND_IN = "crf"
 
 def component(model: str) -> dict[str, Any]:
     """Return the backend that a model's name means, as a component with its options."""
-    return {"name": "api", "model": model} if "/" in model else {"name": model}
+    name, slash, of = model.partition("/")
+    if name == "local" and slash:
+        return {"name": name, "model": of}
+    return {"name": "api", "model": model} if slash else {"name": model}
+
+
+def is_api(model: str) -> bool:
+    """Say whether a model's name means one that is reached over a network."""
+    return bool(component(model)["name"] == "api")
 
 
 def title(model: str) -> str:

@@ -6,14 +6,16 @@ Ollama wants an `api_base` that ends in /v1 and the prefix openai/.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import dspy
 from annotated_types import Interval
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import (
+    ContextWindowExceededError,
     LMBillingError,
     LMConfigurationError,
     LMError,
@@ -31,6 +33,13 @@ from ner_programs.privacy import Privacy, PrivacyError, base_from_environment, c
 Seconds = Annotated[float, Interval(gt=0, le=86_400)]
 
 
+Can = Literal["logprobs", "grammar", "structured_outputs", "logit_bias"]
+"""What a server may understand beyond what DSPy's table says of it, by the names of its fields in a request.
+
+llama.cpp takes a `grammar`, and a `logit_bias` of strings; vLLM takes a grammar among its `structured_outputs`.
+"""
+
+
 class Api:
     """One attempt at a time through DSPy's own client; it connects to where `privacy` lets it, and to nothing else."""
 
@@ -38,9 +47,11 @@ class Api:
     writes = True
 
     def __init__(
-        self, model: str, client: dict[str, Any], price: Price | None, logprobs: bool, privacy: Privacy
-    ) -> None:
-        self.model, self.logprobs = model, logprobs
+        self, model: str, client: dict[str, Any], price: Price | None, privacy: Privacy, can: Sequence[Can] = ()
+    ) -> None:  # fmt: skip
+        self.model, self.can, self.logprobs = model, can, "logprobs" in can
+        names = {"grammar": "grammar", "structured_outputs": "grammar", "logit_bias": "bias"}
+        self.form = frozenset(names[field] for field in can if field in names)
         self._reach = privacy.reach(model, client.get("api_base"))
         self.identity = str(client.get("api_base") or base_from_environment(model) or "")
         self._lm = dspy.LM(model, cache=False, num_retries=0, **client)
@@ -51,12 +62,17 @@ class Api:
         """Whether DSPy's table says that the model takes a JSON schema."""
         return bool(self._lm.supports_response_schema)
 
+    @cached_property
+    def thinks(self) -> bool:
+        """Whether DSPy's table says that the model thinks before it answers: it needs room for that."""
+        return bool(self._lm.supports_reasoning)
+
     def complete(self, request: Request) -> Response:
         """Send one request; an answer that a filter withheld, or that is none, is raised as the failure that it is."""
         try:
             # The metered LM in front reports to history, usage and callbacks; this one would report everything twice.
             with dspy.context(disable_history=True, usage_tracker=None, callbacks=[]), connecting(self._reach):
-                response: Response = self._lm(request)
+                response: Response = self._lm(self._worded(request))
         except PrivacyError as error:
             raise LMConfigurationError(str(error), model=self.model) from None
         except LMError as error:
@@ -70,12 +86,23 @@ class Api:
             raise LMServerError("the reply is no completion", model=self.model)
         return response
 
+    def _worded(self, request: Request) -> Request:
+        """Return a request whose grammar stands where the server looks for it."""
+        said = request.config.extensions or {}
+        if "structured_outputs" not in self.can or "grammar" not in said:
+            return request
+        others = {k: v for k, v in said.items() if k != "grammar"}
+        asked = {**others, "structured_outputs": {"grammar": said["grammar"]}}
+        return replace(request, config=replace(request.config, extensions=asked))
+
 
 def _classified(error: LMError) -> LMError:
     """Return what an error means where DSPy's class does not say it: whether to mend, to wait, or to try again."""
     details = {"model": error.model, "status": error.status, "provider": error.provider}
     chain = list(_causes(error))
     codes = [body.get("code") for e in chain if isinstance(body := getattr(e, "body", None), dict)]
+    if "exceeds the available context size" in error.message:  # llama.cpp, which has no code for it
+        return ContextWindowExceededError(message=error.message, **details)
     if "insufficient_quota" in codes:
         return LMBillingError(error.message, provider_code="insufficient_quota", **details)
     if "Missing credentials" in error.message:
@@ -102,11 +129,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def build(
     *, model: str, api_base: str | None = None, api_version: str | None = None, timeout: Seconds = 120.0,
-    price: dict[str, float] | None = None, logprobs: bool = False, privacy: Privacy = Privacy(),  # noqa: B008  # frozen
+    price: dict[str, float] | None = None, can: tuple[Can, ...] = (),
+    privacy: Privacy = Privacy(),  # noqa: B008  # frozen
 ) -> Api:  # fmt: skip
     """Build the client; `price` gives US dollars for a million tokens: {"input": 0.4, "output": 1.6}.
 
-    With `logprobs` stages ask for the log-probabilities of the answer's tokens, of which `Entity.score` is made.
+    With `logprobs` in `can` stages ask for the log-probabilities of the answer's tokens, of which `Entity.score` is made.
     """
     if model.startswith("vllm/"):
         raise LMSetupError("vllm/ runs a model inside this process; a vLLM server is hosted_vllm/<model> with api_base")
@@ -115,4 +143,4 @@ def build(
         cost = Price(**price) if price else None
     except TypeError as error:
         raise LMSetupError('lm.price needs "input" and "output": US dollars for a million tokens') from error
-    return Api(model, {k: v for k, v in client.items() if v is not None}, cost, logprobs, privacy)
+    return Api(model, {k: v for k, v in client.items() if v is not None}, cost, privacy, can)

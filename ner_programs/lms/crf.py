@@ -34,6 +34,7 @@ class Crf:
     logprobs = True
     local = True
     writes = False
+    form = frozenset[str]()
     pace = (0.003, 1.2e-5)
     """Seconds that a call, and a token of its prompt, take on two cores."""
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 import dspy
@@ -63,6 +64,8 @@ class Backend(Protocol):
     """Whether it is a language model: follows instructions, writes them, and answers any prompt."""
     price: Price | None
     """What tokens cost; None when it is not known."""
+    form: frozenset[str]
+    """What can hold an answer to its form: `grammar` (GBNF), `bias` (favoured tokens); nothing where it is not declared."""
 
     def complete(self, request: Request) -> Response:
         """Answer one request or raise a `dspy.utils.exceptions.LMError`."""
@@ -76,6 +79,8 @@ class Tape(Protocol):
 
 
 _sampling: ContextVar[tuple[Any, Iterator[int]] | None] = ContextVar("nerc_sampling", default=None)
+_form: ContextVar[Mapping[str, Any] | None] = ContextVar("nerc_form", default=None)
+"""What holds the answers of a call to their form: DSPy's requests know no grammar."""
 sample: ContextVar[Sample] = ContextVar("nerc_sample", default=PLAIN)
 """Set while a backend answers."""
 
@@ -116,6 +121,9 @@ class Meter:
         """Answer a request: from an equal one under way, from the store, or from the backend; without its reasoning."""
         drawn = _sampling.get()
         which = (drawn[0], next(drawn[1])) if drawn and request.config.temperature != 0 else PLAIN
+        if form := _form.get():
+            extensions = {**(request.config.extensions or {}), **form}
+            request = replace(request, config=replace(request.config, extensions=extensions))
         response = self._answer(request, which)
         if self.tape is not None:
             self.tape.keep(request, which, response)
@@ -203,6 +211,10 @@ class MeteredLM(dspy.LM):
         self.roles: Mapping[str, MeteredLM] = {} if roles is None else roles
         self.reports_logprobs = meter.backend.logprobs  # then stages ask for them
         self.writes = meter.backend.writes
+        self.form, self.thinks = (
+            frozenset(getattr(meter.backend, "form", ())),
+            bool(getattr(meter.backend, "thinks", False)),
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MeteredLM:
         return self
@@ -238,11 +250,13 @@ class MeteredLM(dspy.LM):
 
     @contextmanager
     def _sampling(self, kwargs: dict[str, Any]) -> Iterator[None]:
+        form = _form.set(kwargs.pop("form", None))
         token = _sampling.set(({**self.kwargs, **kwargs}.get("rollout_id"), itertools.count()))
         try:
             yield
         finally:
             _sampling.reset(token)
+            _form.reset(form)
 
     @property
     def supports_response_schema(self) -> bool:

@@ -32,7 +32,7 @@ class Replay:
         head, self._answers = _read(path)
         self.model, self.identity = f"replay/{head['model']}", hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.supports_schema, self.logprobs = bool(head.get("schema")), bool(head.get("logprobs"))
-        self.writes = bool(head.get("writes", True))
+        self.writes, self.form = bool(head.get("writes", True)), frozenset(head.get("form", ()))
         self.price = Price(**head["price"]) if head.get("price") else None
 
     def complete(self, request: Request) -> Response:
@@ -61,6 +61,7 @@ class Recorder:
             price = asdict(backend.price) if backend.price else None
             head = {"cassette": 1, "model": backend.model, "schema": backend.supports_schema, "price": price}
             head |= {"logprobs": backend.logprobs, "writes": backend.writes}
+            head |= {"form": sorted(getattr(backend, "form", ()))}
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             path.chmod(0o600)
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")

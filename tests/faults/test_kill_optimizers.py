@@ -45,7 +45,7 @@ problem = "A symptom or disease."
 demos = { name = "tfidf", k = 2 }
 [lm]
 model = "hosted_vllm/tiny"
-logprobs = true
+can = ["logprobs"]
 """
 
 

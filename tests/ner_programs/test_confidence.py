@@ -262,7 +262,7 @@ def test_what_asks_for_logprobs_is_the_spec() -> None:
     def reports(**options: Any) -> Any:
         return backend_of(Model(**options)).logprobs  # type: ignore[attr-defined]
 
-    assert reports(model="openai/x", logprobs=True) is True
+    assert reports(model="openai/x", can=["logprobs"]) is True
     assert reports(model="openai/x") is False
     assert reports() is True, "the stand-in gives them unasked"
 
@@ -272,7 +272,7 @@ def test_over_http_scores_are_the_same(monkeypatch: pytest.MonkeyPatch, wanted: 
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     program = _program("tagged")
     with Loopback() as server:
-        lm = open_lm("openai/any", api_base=server.base, logprobs=wanted)
+        lm = open_lm("openai/any", api_base=server.base, can=["logprobs"] if wanted else [])
         found = _scores(_asked(program, lm))
     assert found == (pytest.approx(_scores(program(TEXT))) if wanted else [None] * len(found))
 

@@ -153,7 +153,7 @@ def test_every_format_is_answered_as_in_process(server: Loopback, format: str) -
     made = spec.build(ontology(), Pool.of(NOTES, "sentence"))
     here = in_process(made, TEXT)
     assert here.entities
-    lm = open_lm("hosted_vllm/in-context-crf", api_base=server.base, logprobs=True)
+    lm = open_lm("hosted_vllm/in-context-crf", api_base=server.base, can=["logprobs"])
     with dspy.context(lm=lm, disable_history=True):
         there, later = made(TEXT), asyncio.run(made.acall(TEXT))
     assert there.entities == later.entities == here.entities

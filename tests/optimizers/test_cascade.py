@@ -250,7 +250,7 @@ class TestOptimizer:
     def test_refuses_a_program_without_confidence_before_it_spends(self) -> None:
         bench = Bench()
         bench.weak.logprobs = False
-        with pytest.raises(ComponentError, match=r"cascade needs confidence.*\[lm\] logprobs = true"):
+        with pytest.raises(ComponentError, match=r'cascade needs confidence.*\[lm\] can = \["logprobs"\]'):
             bench.compile()
         assert bench.calls <= 8 and not bench.trials
 

