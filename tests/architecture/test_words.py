@@ -119,8 +119,9 @@ def test_no_address_of_an_index_and_no_path_of_a_machine(pattern: re.Pattern[str
     assert {f"{short(file)}: {match[0]}" for file, text in texts() if (match := pattern.search(text))} == set()
 
 
-def test_the_lock_file_has_no_addresses() -> None:
-    lock = ROOT / "requirements.lock"
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-local.lock"])
+def test_the_lock_files_have_no_addresses(name: str) -> None:
+    lock = ROOT / name
     if not lock.exists():
         pytest.skip("there is no lock file")
     assert "://" not in lock.read_text(encoding="utf-8")
@@ -135,7 +136,15 @@ def test_mlruns_is_data() -> None:
 def test_nothing_is_left_lying_about() -> None:
     top = {file.relative_to(ROOT).parts[0] for file in tracked()}
     expected = {*PACKAGES, "tests", "mlruns", "docs", "benchmarks", ".ci", ".gitignore", ".github", "pyproject.toml"}
-    expected |= {"requirements.lock", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
+    expected |= {
+        "requirements.lock",
+        "requirements-local.lock",
+        "Makefile",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+    }
     assert top <= expected
 
 

@@ -69,7 +69,6 @@ def ask(backend: Any, system: str, text: str, **config: Any) -> Any:
 
 
 @real
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", names("ner_programs.formats"))
 def test_a_constrained_answer_is_readable_and_lies_in_the_text(smollm2: Any, name: str) -> None:
     form = resolve("ner_programs.formats", {"name": name}, labels=LABELS)
@@ -83,7 +82,6 @@ def test_a_constrained_answer_is_readable_and_lies_in_the_text(smollm2: Any, nam
 
 
 @real
-@pytest.mark.timeout(1800)
 def test_the_same_prompt_has_the_same_answer_and_its_prefix_is_kept(smollm2: Any) -> None:
     said = [ask(smollm2, "Repeat.", "knee pain " * 20, max_tokens=8) for _ in range(2)]
     assert said[0].message.text == said[1].message.text
@@ -91,7 +89,6 @@ def test_the_same_prompt_has_the_same_answer_and_its_prefix_is_kept(smollm2: Any
 
 
 @real
-@pytest.mark.timeout(1800)
 def test_a_longer_prompt_loads_the_model_with_more_room_and_one_too_long_is_refused() -> None:
     backend = open_backend({"model": "local/smollm2", "threads": 1})
     backend._context = 256  # type: ignore[attr-defined]
@@ -102,7 +99,6 @@ def test_a_longer_prompt_loads_the_model_with_more_room_and_one_too_long_is_refu
 
 
 @real
-@pytest.mark.timeout(1800)
 def test_a_llama_cpp_server_reached_like_any_other_answers_the_same(
     smollm2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
