@@ -29,7 +29,7 @@ from ner_programs.answers import Answers, Hearing, heard, hearing, said
 from ner_programs.types import Label
 
 _SPARE = 256
-"""Tokens of an answer beside two for each character of its text: more than any right answer has."""
+"""Tokens of an answer under a grammar, beside two for each character of its text: more than any right answer has."""
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
 
@@ -86,14 +86,14 @@ class StageAdapter(dspy.Adapter):
         asked, form, text = dict(lm_kwargs), getattr(lm, "form", ()), str(inputs.get("text") or "")
         if getattr(lm, "reports_logprobs", False):
             asked["logprobs"] = True
-        if lm.kwargs.get("max_tokens") is None and not getattr(lm, "thinks", True):
-            asked.setdefault("max_tokens", _SPARE + 2 * len(text))
         written = getattr(self.codec, "grammar", None) if self.constrained and "grammar" in form else None
         grammar = written(text) if written else None
         schema = None if grammar or not lm.supports_response_schema else self.codec.schema()
         if grammar:
             pushed = [list(push) for push in self.pushes if "bias" in form and push[1]]
             asked["form"] = {"grammar": grammar} | ({"logit_bias": pushed} if pushed else {})
+            if lm.kwargs.get("max_tokens") is None:
+                asked.setdefault("max_tokens", _SPARE + 2 * len(text))
         elif schema is not None:
             wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
             asked["response_format"] = wanted
