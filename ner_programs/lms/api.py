@@ -62,11 +62,6 @@ class Api:
         """Whether DSPy's table says that the model takes a JSON schema."""
         return bool(self._lm.supports_response_schema)
 
-    @cached_property
-    def thinks(self) -> bool:
-        """Whether DSPy's table says that the model thinks before it answers: it needs room for that."""
-        return bool(self._lm.supports_reasoning)
-
     def complete(self, request: Request) -> Response:
         """Send one request; an answer that a filter withheld, or that is none, is raised as the failure that it is."""
         try:

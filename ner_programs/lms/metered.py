@@ -211,10 +211,7 @@ class MeteredLM(dspy.LM):
         self.roles: Mapping[str, MeteredLM] = {} if roles is None else roles
         self.reports_logprobs = meter.backend.logprobs  # then stages ask for them
         self.writes = meter.backend.writes
-        self.form, self.thinks = (
-            frozenset(getattr(meter.backend, "form", ())),
-            bool(getattr(meter.backend, "thinks", False)),
-        )
+        self.form = frozenset(getattr(meter.backend, "form", ()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MeteredLM:
         return self

@@ -70,7 +70,7 @@ SPECS: dict[str, tuple[str, str]] = {
     ),
     "wrong limit": (CORPUS + "[optimizer]\nname = 'none'\nbudget = { calls = 'x' }", "optimizer.budget.calls: "),
     "wrong budget": (CORPUS + "[optimizer]\nname = 'none'\nbudget = 3", "optimizer.budget is a table"),
-    "unknown backend": (CORPUS + "[lm]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api, crf, replay"),
+    "unknown backend": (CORPUS + "[lm]\nmodel = 'zz'", "ner_programs.lms has no 'zz'; it has: api, crf, local, replay"),
     "no cassette": (CORPUS + "[lm]\nmodel = 'replay'", "replay needs the cassette to answer from: lm.path"),
     "host unnamed": (CORPUS + "[lm]\nmodel = 'openai/x'", "lm (openai/x) has no lm.api_base"),
     "host not allowed": (

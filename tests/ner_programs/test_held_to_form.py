@@ -24,8 +24,8 @@ class Held:
     supports_schema = logprobs = local = False
     writes = True
 
-    def __init__(self, *form: str, thinks: bool = False) -> None:
-        self.form, self.thinks = frozenset(form), thinks
+    def __init__(self, *form: str) -> None:
+        self.form = frozenset(form)
         self.asked: list[Request] = []
 
     def complete(self, request: Request) -> Response:
@@ -73,10 +73,10 @@ def test_calls_that_differ_in_their_form_only_are_distinct() -> None:
     assert len(backend.asked) == 2
 
 
-def test_an_answer_has_a_length_unless_the_model_thinks_or_it_is_given() -> None:
-    assert asked(Held()).max_tokens == 256 + 2 * len(TEXT)
-    assert asked(Held(thinks=True)).max_tokens is None
-    backend = Held()
+def test_an_answer_under_a_grammar_has_a_length_unless_one_is_given() -> None:
+    assert asked(Held("grammar")).max_tokens == 256 + 2 * len(TEXT)
+    assert asked(Held()).max_tokens is None
+    backend = Held("grammar")
     program = ProgramSpec(labels=LABELS, format={"name": "tanl"}).build()
     with dspy.context(lm=MeteredLM(Meter(backend), max_tokens=77)):
         program(TEXT)
