@@ -120,6 +120,7 @@ class RunRecorder:
         spent = result.spent
         self.tracker.metrics({"lm_calls": spent["calls"], "tokens": spent["tokens"], "cost": spent["cost"],
                               "prompt_tokens": spent["tokens_in"] + spent["kept_in"],
+                              "cached_tokens": spent["tokens_cached"] + spent["kept_cached"],
                               "answer_tokens": spent["tokens_out"] + spent["kept_out"],
                               "seconds": round(result.seconds, 2), "labelled": result.labelled})  # fmt: skip
         self.tracker.file("result.json", result.as_dict())

@@ -13,7 +13,8 @@ from typing import IO, Any
 class Spent:
     """Calls (distinct requests), what they cost, and how they went. `cached` calls were answered by an earlier run.
 
-    `kept_in` and `kept_out` are the tokens of those: what they cost that run.
+    `kept_in` and `kept_out` are the tokens of those: what they cost that run. `tokens_cached` and `kept_cached` say how many of
+    `tokens_in` and `kept_in` the provider had worked on before and read from its cache, as far as it reports that.
     """
 
     calls: int = 0
@@ -22,8 +23,10 @@ class Spent:
     failed: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
     kept_in: int = 0
     kept_out: int = 0
+    kept_cached: int = 0
     cost: float = 0.0
 
     @property

@@ -19,7 +19,7 @@ from dspy.utils.exceptions import LMConfigurationError
 from ner_programs._errors import LMSetupError
 from ner_programs.lms._ledger import Ledger, Spent
 from ner_programs.lms._store import AnswerStore, LastAnswers
-from ner_programs.lms.price import Price, size, usage
+from ner_programs.lms.price import Price, read_from_cache, size, usage
 
 Cost = tuple[int, float]
 """Tokens in and out, and US dollars."""
@@ -171,6 +171,7 @@ class Account:
             tokens_in, tokens_out = usage(request, kept)
             self.spent.kept_in += tokens_in
             self.spent.kept_out += tokens_out
+            self.spent.kept_cached += read_from_cache(kept)
         return 0, 0.0
 
     def release(self, reserved: Cost) -> None:
@@ -178,16 +179,17 @@ class Account:
         self._reserved[0] -= reserved[0]
         self._reserved[1] -= reserved[1]
 
-    def count(self, tariff: Tariff, request: Request, response: Response) -> tuple[int, int, float]:
+    def count(self, tariff: Tariff, request: Request, response: Response) -> dict[str, float]:
         """Add what an answer cost, and return it; where the provider does not say, what it must have cost about."""
         tokens_in, tokens_out = usage(request, response)
-        cost = tariff.cost(tokens_in, tokens_out)
+        cost, cached = tariff.cost(tokens_in, tokens_out), read_from_cache(response)
         self.spent.tokens_in += tokens_in
         self.spent.tokens_out += tokens_out
+        self.spent.tokens_cached += cached
         self.spent.cost += cost
         tariff.longest = max(tariff.longest, tokens_out)
         tariff.unseen = max(tariff.unseen, tokens_in - size(request) // 3 - 8)
-        return tokens_in, tokens_out, cost
+        return {"tokens_in": tokens_in, "tokens_out": tokens_out, "tokens_cached": cached, "cost": cost}
 
     def _allow(self, new: bool, tokens: int, cost: float) -> None:
         all_tokens = self.spent.tokens + self._reserved[0] + tokens

@@ -184,8 +184,8 @@ class Meter:
             else:
                 account.store.put(key, response_to_dict(response))
                 with account.lock:
-                    tokens_in, tokens_out, cost = account.count(self.tariff, request, response)
-                account.ledger.write("answered", key, tokens_in=tokens_in, tokens_out=tokens_out, cost=cost)
+                    counted = account.count(self.tariff, request, response)
+                account.ledger.write("answered", key, **counted)
                 return response
         raise AssertionError("unreachable")
 

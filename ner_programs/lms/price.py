@@ -43,3 +43,8 @@ def usage(request: Request, response: Response) -> tuple[int, int]:
     """Return the tokens of a request and of its answer; about so many where the provider does not say."""
     tokens_in = response.usage.input_tokens or size(request) // 4
     return tokens_in, response.usage.output_tokens or len((response.message.text or "").encode()) // 4
+
+
+def read_from_cache(response: Response) -> int:
+    """Return how many tokens of the prompt the provider read from its cache; 0 where it does not say."""
+    return response.usage.cache_read_tokens or 0

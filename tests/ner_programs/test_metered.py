@@ -445,6 +445,20 @@ class TestLedger:
         assert len({key for _, key in events(path)}) == 1
         assert "fine" not in path.read_text()
 
+    def test_says_what_each_answer_took_and_what_of_its_prompt_was_cached(self, tmp_path: Path) -> None:
+        ledger = Ledger(tmp_path / "ledger.jsonl")
+        lm, backend = lm_of(ledger=ledger)
+        backend.usage = Usage(input_tokens=10, output_tokens=5, total_tokens=15, cache_read_tokens=7)
+        lm("q")
+        settled = json.loads((tmp_path / "ledger.jsonl").read_text().splitlines()[-1])
+        assert {k: settled[k] for k in ("tokens_in", "tokens_out", "tokens_cached")} == {
+            "tokens_in": 10, "tokens_out": 5, "tokens_cached": 7,
+        }  # fmt: skip
+        backend.usage = None  # a provider that does not say
+        lm("another")
+        ledger.close()
+        assert lm.meter.spent.tokens_cached == 7
+
     def test_holds_no_text(self, tmp_path: Path) -> None:
         def script(request: Request) -> str:
             raise LMInvalidRequestError("Mr Smith has gout", model="m", status=400)
@@ -473,6 +487,7 @@ class TestGoingOn:
     def run(self, folder: Path, limit: Budget, stop_at: int | None = None) -> tuple[list[str], MeteredLM, Scripted]:
         store, ledger = AnswerStore(folder / "answers.db"), Ledger(folder / "ledger.jsonl")
         lm, backend = lm_of(lambda request: "x" * 40, max_tokens=1000, store=store, ledger=ledger)
+        backend.usage = Usage(input_tokens=10, output_tokens=5, total_tokens=15, cache_read_tokens=7)
         done = []
         try:
             with lm.meter.limited(limit):
@@ -496,13 +511,18 @@ class TestGoingOn:
         done, again, backend = self.run(tmp_path / "killed", limit)
         assert done == whole and len(backend.requests) == len(whole) - 5
         assert again.meter.spent == lm.meter.spent
+        assert again.meter.spent.tokens_cached == 7 * len(whole)
 
     def test_another_runs_answers_count_as_calls_and_cost_nothing(self, tmp_path: Path) -> None:
         self.run(tmp_path, Budget(), stop_at=5)
         (tmp_path / "ledger.jsonl").rename(tmp_path / "of-another-run.jsonl")
         _, lm, backend = self.run(tmp_path, Budget(calls=8))
         assert (lm.meter.spent.calls, lm.meter.spent.cached, len(backend.requests)) == (8, 5, 3)
-        assert lm.meter.spent.tokens == 3 * 15
+        assert (lm.meter.spent.tokens, lm.meter.spent.tokens_cached, lm.meter.spent.kept_cached) == (
+            3 * 15,
+            3 * 7,
+            5 * 7,
+        )
         cached = [event for event, _ in events(tmp_path / "ledger.jsonl")].count("cached")
         assert cached == 5
 
