@@ -20,7 +20,7 @@ from ner_programs._errors import ComponentError
 from ner_programs.lms import is_api, open_backend
 from ner_programs.lms._ledger import Ledger
 from ner_programs.lms._store import AnswerStore
-from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped
+from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped, max_answer
 from ner_programs.lms.replay import Recorder
 from ner_programs.privacy import Privacy, confined
 from ner_programs.program import NERProgram
@@ -85,6 +85,7 @@ class Kept:
         # These change what is asked.
         self.supports_schema, self.logprobs, self.writes = of.supports_schema, of.logprobs, of.writes
         self.form = frozenset(getattr(of, "form", ()))
+        self.max_answer = max_answer(of)
 
     def complete(self, request: Request) -> Response:
         """Fail: the answer is not kept."""

@@ -30,6 +30,8 @@ from ner_programs.types import Label
 
 _SPARE = 256
 """Tokens of an answer under a grammar, beside two for each character of its text: more than any right answer has."""
+_TALK = 1024
+"""Tokens of an answer under none, beside four for each byte of its text: room for talk around the answer."""
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
 
@@ -92,11 +94,13 @@ class StageAdapter(dspy.Adapter):
         if grammar:
             pushed = [list(push) for push in self.pushes if "bias" in form and push[1]]
             asked["form"] = {"grammar": grammar} | ({"logit_bias": pushed} if pushed else {})
-            if lm.kwargs.get("max_tokens") is None:
-                asked.setdefault("max_tokens", _SPARE + 2 * len(text))
         elif schema is not None:
             wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
             asked["response_format"] = wanted
+        most = getattr(lm, "max_answer", 0)
+        if lm.kwargs.get("max_tokens") is None and (grammar or most):
+            bound = _SPARE + 2 * len(text) if grammar else min(_TALK + 4 * len(text.encode()), most)
+            asked.setdefault("max_tokens", bound)
         return asked
 
     def format(

@@ -26,7 +26,7 @@ def compile(
     """
     import dspy
 
-    from ner_programs.lms.metered import BudgetSpent
+    from ner_programs.lms.metered import BudgetSpent, MeteredLM
     from ner_programs.types import learnable
     from optimizers._base import role, within, writes
     from optimizers._errors import BudgetError
@@ -34,7 +34,11 @@ def compile(
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
-    _refuse(optimizer, chosen, writes=writes(role("prompt")))
+    writer = role("prompt")
+    _refuse(optimizer, chosen, writes=writes(writer))
+    asks = getattr(chosen, "needs_writer", False) or getattr(chosen, "asks_writer", False)
+    if asks and isinstance(writer, MeteredLM) and writer.writes:
+        writer.must_end(budget)
     try:
         with dspy.context(lm=program.lm or dspy.settings.lm), within(budget) as left:
             ready = taught(program, program.examples(train), seed) if program.verify and train else program

@@ -75,7 +75,8 @@ OnTrial = Callable[[Trial], None]
 class Optimizer(Protocol):
     """From a program, train and dev documents to a better program; never changes the program it is given.
 
-    One that only works with instructions that an LM writes says so: `needs_writer = True`.
+    One that only works with instructions that an LM writes says so: `needs_writer = True`; one that has some written where an
+    LM can: `asks_writer = True`.
     """
 
     def compile(

@@ -79,6 +79,8 @@ class Proposing(dspy.MIPROv2):
 class Mipro:
     """Bootstraps sets of demonstrations, has instructions proposed, and searches among their combinations."""
 
+    asks_writer = True
+
     def __init__(self, bootstrapped: int, labeled: int, seed: int) -> None:
         self.bootstrapped, self.labeled, self.seed = bootstrapped, labeled, seed
 

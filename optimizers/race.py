@@ -271,6 +271,7 @@ class Race:
 
     def __init__(self, space: Sequence[str], seed: int) -> None:
         self.space, self.seed = tuple(space), seed
+        self.asks_writer = "instructions" in self.space
 
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial

@@ -140,6 +140,11 @@ class Account:
             with self.lock:
                 self._limits = [other for other in self._limits if other is not limit]
 
+    def must_end(self, tariff: Tariff, budget: Budget) -> None:
+        """Raise LMSetupError where a limit in tokens or money stands, or `budget` is one, and answers cost something."""
+        if tariff.costs and any(map(_in_tokens, (budget, *(limit for limit, _, _ in self._limits)))):
+            raise LMSetupError(_UNBOUNDED.format(tariff.table))
+
     def reserve(
         self, key: str, tariff: Tariff, request: Request, kept: Response | None, which: Sample = PLAIN
     ) -> Cost:  # fmt: skip

@@ -27,7 +27,7 @@ from dspy.utils.exceptions import (
 )
 
 from ner_programs._errors import LMSetupError
-from ner_programs.lms.price import Price, known_price
+from ner_programs.lms.price import Price, known_price, longest_answer
 from ner_programs.privacy import Privacy, PrivacyError, base_from_environment, connecting
 
 Seconds = Annotated[float, Interval(gt=0, le=86_400)]
@@ -38,6 +38,9 @@ Can = Literal["logprobs", "grammar", "structured_outputs", "logit_bias"]
 
 llama.cpp takes a `grammar`, and a `logit_bias` of strings; vLLM takes a grammar among its `structured_outputs`.
 """
+
+_FLAGGED = ("anthropic", "azure", "deepseek", "gemini", "mistral", "openai")
+"""Providers of whose own models DSPy's table says which ones reason; of models that others serve it often does not."""
 
 
 class Api:
@@ -61,6 +64,16 @@ class Api:
     def supports_schema(self) -> bool:
         """Whether DSPy's table says that the model takes a JSON schema."""
         return bool(self._lm.supports_response_schema)
+
+    @cached_property
+    def max_answer(self) -> int:
+        """Up to how many tokens an answer may be limited to; 0 where it is not known that the model does not reason.
+
+        What a model thinks counts as its answer.
+        """
+        if self.model.partition("/")[0] not in _FLAGGED or not (most := longest_answer(self.model)):
+            return 0
+        return 0 if self._lm.supports_reasoning else most
 
     def complete(self, request: Request) -> Response:
         """Send one request; an answer that a filter withheld, or that is none, is raised as the failure that it is."""

@@ -13,6 +13,7 @@ import re
 import secrets
 import threading
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,6 +94,11 @@ class Local:
         self._lock = threading.Lock()
         self._running: _Server | None = None
 
+    @cached_property
+    def max_answer(self) -> int:
+        """Up to how many tokens an answer may be limited to; 0 for a model that may think before it answers."""
+        return 0 if thinks(self.file) else 1 << 20
+
     def complete(self, request: Request) -> Response:
         """Answer one request; raises LMSetupError where the prompt is longer than the model can take."""
         while True:
@@ -154,6 +160,13 @@ def about(file: Path) -> tuple[bool, int]:
         # A number in GGUF's header is its key, the number of its type (4: unsigned, 32 bits), and itself.
         length = re.search(rb"\.context_length\x04\x00\x00\x00(.{4})", held, re.DOTALL)
         return held.find(b"tokenizer.chat_template") >= 0, int.from_bytes(length[1], "little") if length else CONTEXT
+
+
+def thinks(file: Path) -> bool:
+    """Return whether the chat template of a GGUF file has a place for what the model thinks before it answers."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        at = held.find(b"tokenizer.chat_template")
+        return at >= 0 and held.find(b"think", at, at + _EDGE) >= 0
 
 
 def _library() -> Any:

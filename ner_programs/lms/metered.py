@@ -66,9 +66,17 @@ class Backend(Protocol):
     """What tokens cost; None when it is not known."""
     form: frozenset[str]
     """What can hold an answer to its form: `grammar` (GBNF), `bias` (favoured tokens); nothing where it is not declared."""
+    max_answer: int
+    """Up to how many tokens an answer may be limited to, any number where it is not declared; 0 where it may think before it
+    answers: then nothing but `max_tokens` limits it."""
 
     def complete(self, request: Request) -> Response:
         """Answer one request or raise a `dspy.utils.exceptions.LMError`."""
+
+
+def max_answer(backend: Backend) -> int:
+    """Return `Backend.max_answer`, or any number."""
+    return int(getattr(backend, "max_answer", 1 << 30))
 
 
 class Tape(Protocol):
@@ -207,7 +215,8 @@ class MeteredLM(dspy.LM):
         super().__init__(meter.backend.model, cache=False, num_retries=0, **engines, **generation)
         self.meter, self.concurrency = meter, concurrency
         # Of the task's LM the first call says so, and soon.
-        meter.tariff.bounded = meter.tariff.table == "lm" or "max_tokens" in generation
+        stages = meter.tariff.table == "lm" or (meter.tariff.table == "lm.strong" and self.max_answer > 0)
+        meter.tariff.bounded = stages or "max_tokens" in generation
         self.roles: Mapping[str, MeteredLM] = {} if roles is None else roles
         self.reports_logprobs = meter.backend.logprobs  # then stages ask for them
         self.writes = meter.backend.writes
@@ -219,6 +228,11 @@ class MeteredLM(dspy.LM):
     def role(self, name: str) -> MeteredLM:
         """Return the LM that takes a role of `ROLES`: the role's own, where there is one, else this one."""
         return self.roles[name] if self.has_role(name) else self
+
+    def must_end(self, budget: Budget) -> None:
+        """Raise LMSetupError where the requests that no stage makes could cost more than a limit that stands, or `budget`."""
+        if self.kwargs.get("max_tokens") is None:
+            self.meter.account.must_end(self.meter.tariff, budget)
 
     def has_role(self, name: str) -> bool:
         """Return whether another LM takes the role; raises ValueError for what is no role."""
@@ -254,6 +268,11 @@ class MeteredLM(dspy.LM):
         finally:
             _sampling.reset(token)
             _form.reset(form)
+
+    @property
+    def max_answer(self) -> int:
+        """Up to how many tokens a stage may limit an answer to; 0 for not at all."""
+        return max_answer(self.meter.backend)
 
     @property
     def supports_response_schema(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dspy.lm15 import Request, Response
@@ -23,12 +23,23 @@ class Price:
 
 def known_price(model: str) -> Price | None:
     """Return the price of an API model from the table that DSPy ships, or None. Opens no connection."""
-    from dspy.clients.model_metadata import model_info, rate
+    from dspy.clients.model_metadata import rate
 
-    provider, _, name = model.partition("/")
-    info = model_info(provider, name)
+    info = _about(model)
     paid = [rate(info, f"{side}_cost_per_token") if info else None for side in ("input", "output")]
     return None if paid[0] is None or paid[1] is None else Price(paid[0] * 1e6, paid[1] * 1e6)
+
+
+def longest_answer(model: str) -> int:
+    """Return how many tokens an answer of an API model may have, of that table; 0 where that is not known."""
+    return int(_about(model).get("max_output_tokens") or 0)
+
+
+def _about(model: str) -> dict[str, Any]:
+    from dspy.clients.model_metadata import model_info
+
+    provider, _, name = model.partition("/")
+    return model_info(provider, name) or {}
 
 
 def size(request: Request) -> int:

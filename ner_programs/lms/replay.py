@@ -18,7 +18,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMConfigurationError
 
 from ner_programs._errors import LMSetupError
-from ner_programs.lms.metered import Backend, Sample, sample
+from ner_programs.lms.metered import Backend, Sample, max_answer, sample
 from ner_programs.lms.price import Price
 
 
@@ -33,6 +33,7 @@ class Replay:
         self.model, self.identity = f"replay/{head['model']}", hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.supports_schema, self.logprobs = bool(head.get("schema")), bool(head.get("logprobs"))
         self.writes, self.form = bool(head.get("writes", True)), frozenset(head.get("form", ()))
+        self.max_answer = int(head.get("max_answer", 0))
         self.price = Price(**head["price"]) if head.get("price") else None
 
     def complete(self, request: Request) -> Response:
@@ -61,7 +62,7 @@ class Recorder:
             price = asdict(backend.price) if backend.price else None
             head = {"cassette": 1, "model": backend.model, "schema": backend.supports_schema, "price": price}
             head |= {"logprobs": backend.logprobs, "writes": backend.writes}
-            head |= {"form": sorted(getattr(backend, "form", ()))}
+            head |= {"form": sorted(getattr(backend, "form", ())), "max_answer": max_answer(backend)}
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             path.chmod(0o600)
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")

@@ -164,6 +164,15 @@ class TestMaxCost:
             refused(lab.run("--set", f"optimizer.budget={{{budget}}}"), needs)
         assert not lab.server.requests and not list(lab.home.glob("bundles/*"))
 
+    def test_needs_none_where_it_is_known_that_the_model_does_not_think_first(self, lab: Lab) -> None:
+        ran = lab.run(
+            "--max-cost", "1000", "--set", "lm.price={input=100.0, output=100.0}", model="openai/gpt-4.1-mini"
+        )
+        assert ran.code == 0, ran.stderr
+        assert all(1024 < body["max_completion_tokens"] < 2048 for body in lab.server.bodies())
+        written = ("--set", "optimizer={name='copro'}")
+        refused(lab.run("--max-cost", "1000", *written, model="openai/gpt-4.1-mini"), r"needs lm\.max_tokens")
+
     def test_holds_eight_at_once_with_answers_as_long_as_they_may_be(self, lab: Lab) -> None:
         lab.server.latency = 0.05
         lab.server.spend = lambda body, said: {"prompt_tokens": 1, "completion_tokens": 500, "total_tokens": 501}

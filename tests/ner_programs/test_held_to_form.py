@@ -24,8 +24,8 @@ class Held:
     supports_schema = logprobs = local = False
     writes = True
 
-    def __init__(self, *form: str) -> None:
-        self.form = frozenset(form)
+    def __init__(self, *form: str, max_answer: int = 1 << 30) -> None:
+        self.form, self.max_answer = frozenset(form), max_answer
         self.asked: list[Request] = []
 
     def complete(self, request: Request) -> Response:
@@ -75,12 +75,33 @@ def test_calls_that_differ_in_their_form_only_are_distinct() -> None:
 
 def test_an_answer_under_a_grammar_has_a_length_unless_one_is_given() -> None:
     assert asked(Held("grammar")).max_tokens == 256 + 2 * len(TEXT)
-    assert asked(Held()).max_tokens is None
     backend = Held("grammar")
     program = ProgramSpec(labels=LABELS, format={"name": "tanl"}).build()
     with dspy.context(lm=MeteredLM(Meter(backend), max_tokens=77)):
         program(TEXT)
     assert backend.asked[-1].config.max_tokens == 77
+
+
+def test_another_answer_has_a_generous_one_within_what_the_model_can_say() -> None:
+    assert asked(Held()).max_tokens == 1024 + 4 * len(TEXT)
+    assert asked(Held(max_answer=1000)).max_tokens == 1000
+
+
+def test_who_may_think_before_it_answers_is_not_cut_short() -> None:
+    assert asked(Held(max_answer=0)).max_tokens is None
+    assert asked(Held("grammar", max_answer=0)).max_tokens == 256 + 2 * len(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        ("openai/gpt-4.1-mini", 32768), ("azure/gpt-4o", 16384), ("openai/gpt-5", 0), ("deepseek/deepseek-reasoner", 0),
+        ("openai/x", 0), ("hosted_vllm/Qwen/Qwen3-8B", 0), ("azure/of-our-own", 0), ("deepinfra/deepseek-ai/DeepSeek-R1", 0),
+    ],
+)  # fmt: skip
+def test_that_a_model_does_not_think_must_be_known(model: str, most: int) -> None:
+    backend = open_lm(model, api_base="http://127.0.0.1:9/v1").meter.backend
+    assert backend.max_answer == most
 
 
 @pytest.mark.parametrize(

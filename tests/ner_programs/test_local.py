@@ -56,6 +56,16 @@ def test_a_header_says_how_long_a_prompt_may_be_and_whether_the_model_chats(tmp_
         local.about(file)
 
 
+@pytest.mark.parametrize(("template", "thinks"), [(b"{{ messages }}", False), (b"{{ messages }}<think>", True)])
+def test_a_chat_template_says_whether_the_model_thinks_before_it_answers(
+    tmp_path: Path, template: bytes, thinks: bool
+) -> None:
+    file = tmp_path / "a.gguf"
+    file.write_bytes(gguf(b"I think", b"tokenizer.chat_template", template))
+    assert local.thinks(file) is thinks
+    assert (open_backend({"model": f"local/{file}"}).max_answer == 0) is thinks
+
+
 @pytest.fixture(scope="module")
 def smollm2() -> Any:
     backend = open_backend({"model": "local/smollm2", "context": 1024, "threads": 1})

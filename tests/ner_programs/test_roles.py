@@ -217,6 +217,17 @@ class TestOneBudget:
             role("q")
         assert not backend.requests
 
+    def test_answers_of_the_strong_lm_are_bounded_unless_it_may_think_first(self) -> None:
+        account = Account()
+        backend = Scripted()
+        role = MeteredLM(Meter(backend, account=account, table="lm.strong"))
+        with role.meter.limited(Budget(cost=1.0)):
+            pass
+        backend.max_answer = 0  # type: ignore[attr-defined]
+        MeteredLM(role.meter)
+        with pytest.raises(LMSetupError, match=r"needs lm\.strong\.max_tokens"), role.meter.limited(Budget(cost=1.0)):
+            pass
+
 
 class TestGoingOn:
     """Killed and run again: a new account over the same ledger and store."""

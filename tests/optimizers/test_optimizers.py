@@ -27,6 +27,7 @@ from optimizers._search import Search
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
 
 EVERY = names("optimizers")
+WRITE = ("copro", "gepa", "infer_rules", "mipro", "race", "simba")
 OPTIONS: dict[str, dict[str, Any]] = {"teleprompter": {"of": "dspy.teleprompt.BootstrapFewShot"}}
 
 
@@ -45,6 +46,7 @@ class Sure(Scripted):
     """A backend that also says how sure it is of every token."""
 
     logprobs = True
+    max_answer = 1 << 30
 
     def __init__(self, script: Callable[[Request], str]) -> None:
         super().__init__(script)
@@ -136,12 +138,23 @@ class TestEvery:
             assert bench.lm.meter.spent.cost <= 0.03
 
     @pytest.mark.parametrize("name", EVERY)
-    def test_a_budget_in_money_or_tokens_needs_max_tokens(self, name: str) -> None:
+    def test_a_budget_in_money_or_tokens_needs_max_tokens_where_nothing_bounds_an_answer(self, name: str) -> None:
         for budget in ({"cost": 1000.0}, {"tokens": 10**9}):
             bench = Bench(concurrency=8)
+            bench.backend.max_answer = 0
             with pytest.raises(LMSetupError, match=r"needs lm\.max_tokens"):
                 bench.compile(asked(name, budget=budget))
             assert not bench.backend.requests
+
+    @pytest.mark.parametrize("name", EVERY)
+    def test_answers_of_the_stages_are_bounded_and_instructions_are_not(self, name: str) -> None:
+        bench = Bench(concurrency=8)
+        bench.backend.usage = Usage(input_tokens=10, output_tokens=1000, total_tokens=1010)
+        written = name in WRITE
+        with pytest.raises(LMSetupError, match=r"needs lm\.max_tokens") if written else nullcontext():
+            bench.compile(asked(name, budget={"cost": 1000.0, "calls": 25}))
+        assert bool(bench.trials) is bool(bench.backend.requests) is not written
+        assert all(1024 < (r.config.max_tokens or 0) < 2048 for r in bench.backend.requests)
 
     @pytest.mark.parametrize("name", EVERY)
     def test_ends_with_the_run_when_the_run_is_stopped(self, name: str) -> None:
