@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any, Protocol
 
 import dspy
@@ -23,8 +24,9 @@ from dspy.utils.exceptions import (
 )
 
 from ner_programs import prompt
+from ner_programs._decisions import Marks, Token, decisions
 from ner_programs._errors import LMSetupError, code_of
-from ner_programs._likelihood import likelihoods
+from ner_programs._likelihood import Place, likelihoods
 from ner_programs.answers import Answers, Hearing, heard, hearing, said
 from ner_programs.types import Label
 
@@ -32,6 +34,8 @@ _SPARE = 256
 """Tokens of an answer under a grammar, beside two for each character of its text: more than any right answer has."""
 _TALK = 1024
 """Tokens of an answer under none, beside four for each byte of its text: room for talk around the answer."""
+_ALTERNATIVES = 20
+"""Tokens reported in the place of each; no provider gives more."""
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
 
@@ -58,13 +62,14 @@ class Codec(Protocol):
 class StageAdapter(dspy.Adapter):
     """Instruction, labels and answer form in the system message; one turn for each demonstration; then the text."""
 
-    constrained = True
-    pushes: tuple[tuple[str, float], ...] = ()
-    """Strings whose tokens a constrained answer favours, and by how many nats."""
-
-    def __init__(self, codec: Codec, labels: Sequence[Label]) -> None:
+    def __init__(
+        self, codec: Codec, labels: Sequence[Label], constrained: bool = True, opening: float = 0.0, closing: float = 0.0
+    ) -> None:  # fmt: skip
+        """Hold answers to the codec's grammar where it is `constrained`; favour what opens and closes a mark, in nats."""
         super().__init__()
-        self.codec, self.labels = codec, tuple(labels)
+        self.codec, self.labels, self.constrained = codec, tuple(labels), constrained
+        self.opening, self.closing = opening, closing
+        self.marks: Marks | None = getattr(codec, "marks", None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StageAdapter:
         return self  # holds nothing that changes
@@ -92,8 +97,10 @@ class StageAdapter(dspy.Adapter):
         grammar = written(text) if written else None
         schema = None if grammar or not lm.supports_response_schema else self.codec.schema()
         if grammar:
-            pushed = [list(push) for push in self.pushes if "bias" in form and push[1]]
+            pushed = self._favoured() if "bias" in form else []
             asked["form"] = {"grammar": grammar} | ({"logit_bias": pushed} if pushed else {})
+            if asked.get("logprobs") and self.marks:
+                asked["top_logprobs"] = _ALTERNATIVES
         elif schema is not None:
             wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
             asked["response_format"] = wanted
@@ -102,6 +109,13 @@ class StageAdapter(dspy.Adapter):
             bound = _SPARE + 2 * len(text) if grammar else min(_TALK + 4 * len(text.encode()), most)
             asked.setdefault("max_tokens", bound)
         return asked
+
+    def _favoured(self) -> list[list[Any]]:
+        """Return the strings whose tokens are favoured, each with its nats."""
+        if self.marks is None:
+            return []
+        pushed = [(s, self.opening) for s in self.marks.opens] + [(s, self.closing) for s in self.marks.closes]
+        return [[s, nats] for s, nats in pushed if nats]
 
     def format(
         self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
@@ -149,10 +163,21 @@ class StageAdapter(dspy.Adapter):
             placed = [item for item in value[field] or () if isinstance(item, dict) and "place" in item]
             places, logprobs = [item.pop("place") for item in placed], value.pop("logprobs", None)
             if logprobs and places:
-                scores = likelihoods(output["text"], _tokens(logprobs), places)
+                scores = self.scores(output["text"], tokens_in(logprobs), places)
                 for item, score in zip(placed, scores, strict=True):
                     item |= {} if score is None else {"score": score}
         return values
+
+    def scores(self, answer: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[float | None]:
+        """Return how likely what stands at each place of an answer is.
+
+        Where its form is forced and alternatives are reported: that the mark is opened, closed and labelled as it is.
+        """
+        if self.marks is None or not any(t.others for t in tokens):
+            return likelihoods(answer, [(t.piece, t.logprob) for t in tokens], places)
+        made = decisions(answer, tokens, self.marks, [label.name for label in self.labels])
+        inside = [[d for d in made if start <= d.at < end] for start, end in places]
+        return [prod(d.likelihood(self.opening, self.closing) for d in some) if some else None for some in inside]
 
     def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
         """Read one answer."""
@@ -195,11 +220,15 @@ def _repeats(echo: str, asked: str) -> bool:
     return len(words & set(echo.casefold().split())) * 2 >= len(words)
 
 
-def _tokens(logprobs: Any) -> list[tuple[bytes, float]]:
+def tokens_in(logprobs: Any) -> list[Token]:
     """Return the tokens that an API reports; none where they are not what they should be."""
     try:
         return [
-            (bytes(t.bytes) if t.bytes is not None else t.token.encode("utf-8", "surrogatepass"), float(t.logprob))
+            Token(
+                bytes(t.bytes) if t.bytes is not None else t.token.encode("utf-8", "surrogatepass"),
+                float(t.logprob),
+                tuple((other.token, float(other.logprob)) for other in t.top_logprobs or ()),
+            )
             for t in logprobs.content or ()
         ]
     except (AttributeError, TypeError, ValueError):

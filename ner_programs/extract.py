@@ -8,6 +8,7 @@ from typing import Any
 
 import dspy
 
+from ner_programs._decisions import Marks
 from ner_programs.adapter import StageAdapter, aask, ask, ended
 from ner_programs.answers import NO_ANSWERS, Answers
 from ner_programs.demos import Demonstration, Selector, permitted
@@ -42,6 +43,7 @@ class FormatCodec:
         self.describe, self.schema = format.describe, format.schema
         if hasattr(format, "grammar"):
             self.grammar = format.grammar
+        self.marks: Marks | None = getattr(format, "marks", None)
 
     def encode(self, fields: Mapping[str, Any]) -> str:
         """Write the answer of a demonstration."""
@@ -66,17 +68,13 @@ class ExtractEntities(dspy.Module):
         instruction: str,
         lines: KnowledgeLines,
         select: Selector | None,
+        held: tuple[bool, float, float] = (True, 0.0, 0.0),
     ) -> None:
+        """Hold answers to their form as `held` says: constrained, opening, closing (see `ProgramSpec`)."""
         super().__init__()
         self.predict = dspy.Predict(FindMentions.with_instructions(instruction))
-        self.adapter = StageAdapter(FormatCodec(format), labels)
+        self.adapter = StageAdapter(FormatCodec(format), labels, *held)
         self.format, self.lines, self.select = format, lines, select
-
-    def hold(self, constrained: bool, opening: float, closing: float) -> None:
-        """Hold answers to the format's grammar, or not; favour what opens and closes a mark, in nats."""
-        opens, closes = getattr(self.format, "marks", ((), ()))
-        self.adapter.constrained = constrained
-        self.adapter.pushes = (*((mark, opening) for mark in opens), *((mark, closing) for mark in closes))
 
     def forward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
         """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""

@@ -145,8 +145,8 @@ class ProgramSpec(BaseModel):
         select = resolve("ner_programs.demos", self.demos, **context) if self.demos else None
         form = resolve("ner_programs.formats", self.format, **context)
         instruction = f"{FindMentions.instructions}\n\n{self.guidelines}".strip()
-        extract = ExtractEntities(form, labels, instruction, lines, select)
-        extract.hold(self.constrained, self.opening, self.closing)
+        held = (self.constrained, self.opening, self.closing)
+        extract = ExtractEntities(form, labels, instruction, lines, select, held)
 
         def inner(of: Component) -> Verifier:  # a verifier may ask another
             given = {**context, "extract": extract, "inner": inner}

@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from ner_programs import metric
 from ner_programs._errors import ComponentError
+from ner_programs.calibration import favours
 from ner_programs.components import names
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_a_unit, in_threads, writes
 from optimizers._changes import nested
 from optimizers._verifier import TRIES, taught
+from optimizers.calibrate import UNITS, calibrated
 
-DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions")
+DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions", "calibration")
 TIMES = {4.0: 0.02, 2.0: 0.015, 0.5: -0.02}
 """How many times as many demonstrations, and what is hoped of that; eight times cost twice as much and gained nothing."""
 SELECTORS = {"entity": 0.004, "diverse": 0.0, "bm25": 0.0, "tfidf": 0.0, "random": -0.03}
@@ -177,6 +179,11 @@ class Space:
 
     def _instructions(self) -> Iterator[Value]:
         yield from ()  # they are written on the way
+
+    def _calibration(self) -> Iterator[Value]:
+        if self.examples and favours(self.program.extract, dspy.settings.lm):
+            put = partial(calibrated, examples=self.examples, units=UNITS, seed=self.seed)
+            yield Value({"calibrated": UNITS}, 0.05, {}, put, UNITS)
 
     def _k(self) -> Iterator[Value]:
         k = _k(self.program)

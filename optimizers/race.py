@@ -282,7 +282,8 @@ class Race:
 
 
 def build(
-    *, space: Annotated[list[Literal["k", "selector", "format", "retriever", "verify", "demonstrations", "instructions"]],
+    *, space: Annotated[list[Literal["k", "selector", "format", "retriever", "verify", "demonstrations", "instructions",
+                                     "calibration"]],
                         Field(min_length=1)] | None = None, seed: int = 1,
 ) -> Race:  # fmt: skip
     """Build it; `space` names what may be changed (all that the program has, by default)."""

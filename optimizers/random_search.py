@@ -2,8 +2,9 @@
 
 Grew out of dspy.BootstrapFewShotWithRandomSearch: candidates are the program as it is, then draws from `search`, which lists
 values for settings: `{"demos.k" = [16, 32], "retriever.hops" = [1, 2]}`. A program that has no selector of its own, or no
-`search`, also gets draws of labelled and bootstrapped demonstrations. Candidates are scored on one sample of dev, sized so that
-the budget pays for all of them; the best two are then compared on the whole of dev.
+`search`, also gets draws of labelled and bootstrapped demonstrations. Candidates (each calibrated first, where that is asked
+for) are scored on one sample of dev, sized so that the budget pays for all of them; the best two are then compared on the whole
+of dev.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Annotated, Any
 import dspy
 from pydantic import Field
 
+from ner_programs import calibration
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
@@ -24,6 +26,7 @@ from optimizers._changes import nested
 from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, trainset
 from optimizers.bootstrap import TRIES, with_bootstrapped
+from optimizers.calibrate import calibrated
 from optimizers.labeled import with_labeled
 
 MOST = 16
@@ -35,23 +38,32 @@ CALLS = 100
 class RandomSearch:
     """Tries `candidates` programs, or as many as the budget pays for."""
 
-    def __init__(self, candidates: int | None, k: int, search: Mapping[str, Sequence[Any]], seed: int) -> None:
+    def __init__(
+        self, candidates: int | None, k: int, search: Mapping[str, Sequence[Any]], seed: int, calibrate: int = 0
+    ) -> None:  # fmt: skip
         self.candidates, self.k, self.search, self.seed = candidates, k, dict(search), seed
+        self.calibrate = calibrate
 
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
         """Return the candidate that is best on dev."""
+        if self.calibrate:
+            calibration.check(program.extract, dspy.settings.lm)
         search = Search(student(program), dev, budget, on_trial, self.seed)
         draws = not (program.spec.demos and self.search)
         examples = trainset(program, train, self.seed) if draws else []
         number = self._number(search, bool(examples))
         own = (number // 2) * TRIES * self._own * len(search.program.predictors()) if examples else 0
+        own += number * self.calibrate
+        texts = program.examples(train) if self.calibrate else []
         sample = search.sample(documents_for(search, number, search.calls - min(own, search.calls // 2)))
 
         def make(program: NERProgram) -> None:
             for changes, candidate in itertools.islice(self._candidates(program, examples), number):
                 made = candidate()
+                if self.calibrate:
+                    made = calibrated(made, texts, self.calibrate, self.seed)
                 if not search.affords(made, sample):
                     return
                 search.score(made, changes, sample)
@@ -110,6 +122,7 @@ class RandomSearch:
 def build(
     *, candidates: Annotated[int, Field(ge=1, le=10_000)] | None = None, k: Annotated[int, Field(ge=1, le=10_000)] = 16,
     search: dict[str, list[Any]] | None = None, seed: int = 1,
+    calibrate: Annotated[int, Field(ge=0, le=100_000)] = 0,
 ) -> RandomSearch:  # fmt: skip
-    """Build it; `k` is the size of a demonstration set."""
-    return RandomSearch(candidates, k, search or {}, seed)
+    """Build it; `k` is the size of a demonstration set, `calibrate` how many units of train each candidate is calibrated on."""
+    return RandomSearch(candidates, k, search or {}, seed, calibrate)

@@ -9,6 +9,7 @@ import html
 import re
 from collections.abc import Sequence
 
+from ner_programs._decisions import Marks
 from ner_programs.formats import _grammar
 from ner_programs.formats._base import Found, Reading, fence, inline_spans, mention_in, without_fence
 from ner_programs.formats._labels import Labels
@@ -20,8 +21,9 @@ _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?
 class Tagged:
     """The text with HTML spans; the offset in the echoed text is the hint for alignment."""
 
-    marks = ((" <", "<"), ("</",))
-    """What the tokens that open and close a mark may be; the text's own such signs are written otherwise."""
+    marks = Marks(
+        (" <", "<"), ("</",), re.compile(r'<span class="(?P<label>[^"<>]+)">(?P<surface>[^<>]+)</span>')
+    )  # fmt: skip
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = Labels(labels)

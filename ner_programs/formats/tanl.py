@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ner_programs._decisions import Marks
 from ner_programs.formats import _grammar
 from ner_programs.formats._base import Found, Reading, fence, inline_spans, mention_in, without_fence
 from ner_programs.formats._labels import Labels
@@ -21,8 +22,9 @@ _TOKEN = re.compile(r"\\([\\\[\]|])|(\[ ?)|( ?\| ?[^\[\]|\\\n]{1,80}?\s?\])|(.)"
 class Tanl:
     """The text with marked mentions; the offset in the echoed text is the hint for alignment."""
 
-    marks = ((" [", "["), (" |", "|"))
-    """What the tokens that open and close a mark may be; the text's own such signs are written otherwise."""
+    marks = Marks(
+        (" [", "["), (" |", "|"), re.compile(r"\[ (?P<surface>(?:\\.|[^\\\[\]|])+) \| (?P<label>[^\\\[\]|]+) \]", re.DOTALL)
+    )  # fmt: skip
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = Labels(labels)

@@ -135,7 +135,7 @@ class _Server:
         params.model.path = str(local.file)
         params.n_ctx, params.n_parallel, params.n_gpu_layers = context * local.slots, local.slots, local.gpu_layers
         for cpu in (params.cpuparams, params.cpuparams_batch):
-            cpu.n_threads, cpu.poll = local.threads, 0  # threads that poll starve one another on a busy machine
+            cpu.n_threads, cpu.poll = local.threads, 0
         params.sampling.temp, params.sampling.seed = 0.0, 1
         params.api_keys, params.ui, params.endpoint_slots, params.verbosity = [key], False, False, 0
         params.cache_ram_mib, params.warmup, params.fit_params = 0, False, False
@@ -170,6 +170,7 @@ def thinks(file: Path) -> bool:
 
 
 def _library() -> Any:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when libgomp is loaded: threads that wait do not spin
     try:
         import xllamacpp
     except ImportError as error:

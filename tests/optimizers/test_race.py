@@ -292,7 +292,7 @@ class TestSpace:
         assert all(t.program.spec == given.spec for t in bench.trials)
 
     def test_follows_from_the_program(self) -> None:
-        assert set(Space(nearest(), TRAIN, DIMENSIONS, 1).values) == set(DIMENSIONS) - {"retriever"}
+        assert set(Space(nearest(), TRAIN, DIMENSIONS, 1).values) == set(DIMENSIONS) - {"retriever", "calibration"}
         bare = Space(program(train=()), (), DIMENSIONS, 1)
         assert set(bare.values) == {"format", "instructions"}
         assert {v.shows["demos.name"] for v in Space(nearest(), TRAIN, ["selector"], 1).values["selector"][1:]} == {

@@ -1,0 +1,65 @@
+"""How much opening and closing a mark is favoured, fitted on train by teacher forcing (see `ner_programs.calibration`).
+
+A small LM copies the text and hardly ever opens a mark. One call a labelled text says how far it is from the right decisions;
+the two numbers that mend most of them are then compared with the program as it is on dev.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Annotated
+
+import dspy
+from pydantic import Field
+
+from ner_programs import calibration
+from ner_programs.lms.metered import Budget
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers._base import OnTrial, in_threads
+from optimizers._errors import BudgetError
+from optimizers._search import Search
+
+UNITS = 30
+"""Texts of train that are enough to fit two numbers: about 30 mentions of NCBI-disease."""
+
+
+class Calibrate:
+    """Fits `program.opening` and `program.closing` on `units` units of train, drawn by seed, or fewer where calls are few."""
+
+    def __init__(self, units: int, seed: int) -> None:
+        self.units, self.seed = units, seed
+
+    def compile(
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
+    ) -> NERProgram:  # fmt: skip
+        """Return the calibrated program, or the program itself where that is better on dev.
+
+        Raises ComponentError where marks cannot be favoured, BudgetError where train has no mention.
+        """
+        calibration.check(program.extract, dspy.settings.lm)
+        search = Search(program, dev, budget, on_trial, self.seed)
+        made = program
+        with search.spending():
+            made = calibrated(program, program.examples(train), min(self.units, search.calls), self.seed)
+        return search.choose(made)
+
+
+def calibrated(program: NERProgram, examples: Sequence[dspy.Example], units: int, seed: int = 1) -> NERProgram:
+    """Return `program` with its opening and closing fitted on so many of `examples`; costs a call for each.
+
+    Raises BudgetError where none has a mention.
+    """
+    drawn = random.Random(f"calibrate {seed}").sample(list(examples), min(len(examples), units))
+    made = in_threads(lambda example: calibration.forced(program.extract, example), drawn)
+    try:
+        opening, closing = calibration.fit(made)
+    except ValueError:
+        raise BudgetError(f"calibrate: {len(drawn)} units of train have no mention; give it more units") from None
+    return program.with_settings(opening=opening, closing=closing)
+
+
+def build(*, units: Annotated[int, Field(ge=1, le=100_000)] = UNITS, seed: int = 1) -> Calibrate:
+    """Build it."""
+    return Calibrate(units, seed)
