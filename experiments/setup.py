@@ -117,7 +117,8 @@ def open_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corp
     """Read the corpus of a spec, with only the spec's labels where it names any; unknown ones are an error.
 
     The option `sample = { dev = 200 }` of [corpus] is every reader's: it keeps so many documents of a part, chosen by a hash
-    of their ids; with a `seed` in it, train is drawn by the seed (a larger draw holds the smaller).
+    of their ids, of dev or test also none (the part is then left out of the run); with a `seed` in it, train is drawn by the
+    seed (a larger draw holds the smaller).
     """
     corpus = read_corpus(spec, data, shared)
     corpus = _sampled(without_shared(corpus), spec.corpus.get("sample", {}))
@@ -132,9 +133,8 @@ def open_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corp
 
 
 def _sampled(corpus: Corpus, sizes: Any) -> Corpus:
-    parts = (*PARTS, "seed")
-    if not isinstance(sizes, dict) or not all(p in parts and isinstance(n, int) and n > 0 for p, n in sizes.items()):
-        raise SpecError("corpus.sample: give a number of documents for train, dev or test: { dev = 200 }")
+    if not isinstance(sizes, dict) or not all(_sizes(p, n) for p, n in sizes.items()):
+        raise SpecError("corpus.sample: give a number of documents for train, dev or test: { dev = 200, test = 0 }")
     seed = sizes.get("seed")
     kept: dict[str, Any] = {}
     for part, size in ((p, n) for p, n in sizes.items() if p != "seed"):
@@ -145,6 +145,10 @@ def _sampled(corpus: Corpus, sizes: Any) -> Corpus:
         }
         kept[part] = tuple(d for d in documents if d.id in chosen)
     return replace(corpus, **kept)
+
+
+def _sizes(part: str, number: Any) -> bool:
+    return type(number) is int and part in (*PARTS, "seed") and number >= (part in ("train", "seed"))
 
 
 def _flat_train(corpus: Corpus) -> Corpus:

@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from experiments import settings
 from experiments._errors import SpecError
@@ -129,7 +129,8 @@ class Model(Answering):
 class RunSpec(_Table):
     """A whole spec; every table but [corpus] has defaults, and unknown keys are errors.
 
-    `parts` says which parts are scored in the end; compiling scores on dev whatever they are.
+    `parts` says which parts are scored in the end, less what `corpus.sample` leaves out; compiling scores on dev whatever they
+    are.
     """
 
     name: str = Field(min_length=1, pattern=r"^\w[\w.-]*$")
@@ -142,6 +143,15 @@ class RunSpec(_Table):
     optimizer: Component = {"name": "none"}
     lm: Model = Model()
     parts: list[Literal["dev", "test"]] = Field(default=["dev", "test"], min_length=1)
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        sample = self.corpus.get("sample")
+        out = [part for part, size in sample.items() if size == 0] if isinstance(sample, dict) else []
+        if not set(self.parts) - {*out}:
+            raise ValueError(f"corpus.sample leaves out {' and '.join(out)}, and nothing else is scored")
+        self.parts[:] = [part for part in self.parts if part not in out]
+        return self
 
     @property
     def retriever(self) -> Component:
@@ -218,7 +228,8 @@ def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
-        return f"{where}: {first['msg']}"
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {said}" if where else said
     fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm.encoder": Encoder}
     fields["encoder"] = Encoder
     known = fields.get(where.rpartition(".")[0], table)
