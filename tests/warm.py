@@ -135,6 +135,11 @@ def serve() -> None:
     for module in ("mlflow.store.tracking.sqlalchemy_store", "pygments", "rich.markup", "dspy.clients.lm_local"):
         import_module(module)
 
+    from sqlalchemy import Engine, event
+
+    # MLflow commits dozens of times a run, and to wait for the disk each time takes minutes where others write to it. What a
+    # killed process has written is there all the same.
+    event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
     commands, answers = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)

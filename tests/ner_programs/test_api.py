@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import time
+import threading
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -111,9 +111,16 @@ class TestEndpoints:
         lm = open_at(server, model, timeout=3600)
         lm("warm")
 
-        def all_there(number: int) -> None:  # hangs where fewer are asked at once
-            while server.most_at_once < 16:
-                time.sleep(0.001)
+        arrived, there = 0, threading.Condition()
+
+        def all_there(
+            number: int,
+        ) -> None:  # the first 16 are answered when all have come: hangs where fewer are asked at once
+            nonlocal arrived
+            with there:
+                arrived += 1
+                there.notify_all()
+                there.wait_for(lambda: arrived >= 16)
 
         server.on_request = all_there
 
@@ -121,12 +128,12 @@ class TestEndpoints:
             return await asyncio.gather(*(lm.acall(f"q{n}") for n in range(24)))
 
         wide = MeteredLM(lm.meter, concurrency=16)
-        said = dspy.Parallel(num_threads=16, disable_progress_bar=True)(
+        said = dspy.Parallel(num_threads=16, straggler_limit=0, disable_progress_bar=True)(
             [(lambda question: wide(question), {"question": f"p{n}"}) for n in range(24)]
         )
         assert [s[0] for s in said] == [f"said p{n}" for n in range(24)]
         assert server.most_at_once == 16
-        lm = wide
+        lm, arrived, server.most_at_once = wide, 0, 0
         assert [s[0] for s in asyncio.run(ask())] == [f"said q{n}" for n in range(24)]
         assert server.most_at_once == 16
         assert lm.meter.spent.calls == 49 == len(server.requests)
