@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -83,10 +84,11 @@ class Progress:
             return
         began = self._clock()
         if not self.console.is_terminal or not self.details:  # a log wants lines, not bars
-            with self._beating(calls, EVERY, lambda line: self._line(f"{name}: {line}")):
+            with _heard(self.remark), self._beating(calls, EVERY, lambda line: self._line(f"{name}: {line}")):
                 yield lambda: None
         else:
             with (
+                _heard(self.remark),
                 self._bars(name, length) as (bars, task),
                 self._beating(calls, 1.0, lambda line: bars.update(task, description=f"{name}: {line}")),
             ):
@@ -147,6 +149,29 @@ class Progress:
     def _line(self, text: str) -> None:
         assert self.console is not None
         self.console.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+class _Teller(logging.Handler):
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self.tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.tell(record.getMessage())
+
+
+@contextmanager
+def _heard(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell what language models log while the block runs: what takes a while, such as loading weights."""
+    log, teller = logging.getLogger("ner_programs.lms"), _Teller(tell)
+    level = log.level
+    log.addHandler(teller)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(teller)
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ key made for this process; what a llama.cpp server elsewhere answers to `hosted_
 from __future__ import annotations
 
 import hashlib
+import logging
 import mmap
 import os
 import re
@@ -27,6 +28,7 @@ from ner_programs.lms.api import Api, Can
 from ner_programs.lms.price import Price
 from ner_programs.privacy import Privacy
 
+_log = logging.getLogger(__name__)
 CONTEXT = 4096
 """Tokens of prompt and answer that the first load makes room for; a longer prompt loads the model anew with more."""
 _EDGE = 1 << 20
@@ -115,6 +117,8 @@ class Local:
     def _server(self, context: int) -> _Server:
         with self._lock:
             if self._running is None or self._running.context < context:
+                size = self.file.stat().st_size / 1e6
+                _log.info("loading %s (%.0f MB), room for %s tokens ...", self.file.stem, size, f"{context:,}")
                 self._running = _Server(self, context)
             return self._running
 

@@ -1,6 +1,7 @@
 """While calls are made there is a line of them every ten seconds, however slow the server, whether or not on a terminal."""
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -65,6 +66,18 @@ def test_a_terminal_shows_it_beside_the_bar() -> None:
     said = StringIO()
     told(Time([3]), 9, Console(file=said, width=200, force_terminal=True))
     assert "compiling: 3 of at most 9 calls, 3 a second, at most 2 s left" in said.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_weights_that_are_loaded_during_a_step_are_said_once(terminal: bool) -> None:
+    said = StringIO()
+    progress = Progress(Console(file=said, width=200, force_terminal=terminal))
+    for name in ("compiling", "scoring dev"):
+        with progress.step(name):
+            if name == "compiling":
+                logging.getLogger("ner_programs.lms.local").info("loading %s (%.0f MB)", "weights", 93.4)
+    logging.getLogger("ner_programs.lms.local").info("loading after the run")
+    assert said.getvalue().count("loading weights (93 MB)") == 1 and "after" not in said.getvalue()
 
 
 def test_what_was_kept_from_before_does_not_make_the_rest_look_quick() -> None:

@@ -111,10 +111,15 @@ def test_what_a_prompt_has_in_common_with_the_one_before_is_counted_as_cached(sm
 
 
 @real
-def test_a_longer_prompt_loads_the_model_with_more_room_and_one_too_long_is_refused() -> None:
+def test_a_longer_prompt_loads_the_model_with_more_room_and_one_too_long_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "ner_programs.lms")
     backend = open_backend({"model": "local/smollm2", "threads": 1})
     backend._context = 256  # type: ignore[attr-defined]
     assert ask(backend, "Repeat.", "pain " * 300, max_tokens=1).usage.input_tokens > 300
+    loads = [line for line in caplog.messages if line.startswith("loading SmolLM2-135M-Instruct")]
+    assert len(loads) == 2 and "room for 256 tokens" in loads[0] and "room for 512 tokens" in loads[1]
     short = open_backend({"model": "local/smollm2", "context": 256, "threads": 1})
     with pytest.raises(LMSetupError, match=r"longer than 256 tokens; raise lm.context"):
         ask(short, "Repeat.", "pain " * 300, max_tokens=1)
