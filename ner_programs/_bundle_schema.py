@@ -12,7 +12,7 @@ from kb._schema import Digest, Digits
 from ner_programs.spec import ProgramSpec, plain_data
 
 M = TypeVar("M", bound=BaseModel)
-FILES = r"^(program\.json|state\.json|pool\.jsonl|index/[\w-]{1,100}\.npy|kb/kb\.(json|bin))$"
+FILES = r"^(program\.json|state\.json|pool\.jsonl|fusion\.json|index/[\w-]{1,100}\.npy|kb/kb\.(json|bin))$"
 NEEDED = ("program.json", "state.json", "pool.jsonl")
 
 Name = Annotated[str, Field(max_length=10_000)]
@@ -165,6 +165,73 @@ class StateFile(_Strict):
     """`state.json`: the predictors by name."""
 
     predictors: dict[Annotated[str, Field(max_length=200)], PredictorState]
+
+
+Weight = Annotated[float, Field(ge=-1e4, le=1e4)]
+Offset = Annotated[int, Field(ge=0, le=1 << 31)]
+
+
+LabelId = Annotated[str, Field(pattern=r"^[0-9]{1,5}$")]
+
+
+class ChainPart(_Strict):
+    """The weights of a linear chain."""
+
+    features: Annotated[list[Annotated[str, Field(max_length=10_000)]], Field(max_length=5_000_000)]
+    weights: list[Weight]
+    edges: list[Weight]
+    known: Annotated[list[bool], Field(min_length=3, max_length=20_001)]
+
+
+class Copy(_Strict):
+    """A mention of the pool, as the stems of its words, and how often it has which label."""
+
+    stems: Annotated[list[Name], Field(min_length=1, max_length=10_000)]
+    labels: Annotated[dict[LabelId, Offset], Field(min_length=1)]
+
+
+class ReaderPart(_Strict):
+    """The second reader."""
+
+    labels: list[Name]
+    chain: ChainPart
+    copies: list[Copy]
+
+
+class FusionPart(_Strict):
+    """What a fusion has learned."""
+
+    labels: list[Name]
+    way: Literal["stack", "product"]
+    reader: ReaderPart
+    stack: ChainPart
+
+    @model_validator(mode="after")
+    def _labels(self, info: ValidationInfo) -> Self:
+        for label in (*self.labels, *self.reader.labels):
+            known_label(label, info)
+        return self
+
+
+class AnswerRow(_Strict):
+    """An entity of an answer."""
+
+    start: Offset
+    end: Offset
+    label: Name
+    score: Share | None
+
+    @field_validator("label")
+    @classmethod
+    def _known(cls, label: str, info: ValidationInfo) -> str:
+        return known_label(label, info)
+
+
+class FusionFile(_Strict):
+    """`fusion.json`: the LM's answers to units of the pool (start, end, label, score), and what was learned from them."""
+
+    answers: dict[Name, list[AnswerRow]]
+    model: FusionPart | None
 
 
 def known_label(label: str, info: ValidationInfo) -> str:

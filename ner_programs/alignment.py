@@ -164,7 +164,8 @@ class _Page:
 
     def _mark(self, spot: Spot, mention: Mention) -> None:
         self._taken[spot.start : spot.end] = b"\1" * (spot.end - spot.start)
-        self.entities.append(Entity.of(self.text, spot.start, spot.end, mention.label, score=mention.score))
+        more = {"score": mention.score, "provenance": mention.provenance}
+        self.entities.append(Entity.of(self.text, spot.start, spot.end, mention.label, **more))
 
 
 def _chain(options: Sequence[Sequence[Spot]]) -> dict[int, Spot]:

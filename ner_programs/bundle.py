@@ -1,9 +1,10 @@
 """A bundle: a compiled program as a folder of plain text. No pickle, no key, no LM.
 
 `program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
-`pool.jsonl` the labelled texts that its selector shows or its verifier learns from, `index/` their vectors where a neural
-encoder made some, `kb/` the knowledge base (or only its fingerprint, for licensed sources), `manifest.json` the digest of
-every file. A bundle may come from anybody: no other file is read, and what a file says must fit `_bundle_schema`.
+`pool.jsonl` the labelled texts that its selector shows or its verifier learns from, `fusion.json` what `verify = { name =
+"fuse" }` has learned, `index/` their vectors where a neural encoder made some, `kb/` the knowledge base (or only its
+fingerprint, for licensed sources), `manifest.json` the digest of every file. A bundle may come from anybody: no other file is
+read, and what a file says must fit `_bundle_schema`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from kb import KnowledgeBase, open_kb, write_kb
 from kb._schema import problem
 from ner_programs import _bundle_schema as schema
 from ner_programs._bundle_files import MANIFEST, Files, read, write, write_manifest
+from ner_programs._bundle_fusion import read_fusion, write_fusion
 from ner_programs._errors import BundleError, ComponentError, LMSetupError
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.demos._arrays import read as read_array
@@ -33,7 +35,7 @@ from ner_programs.program import NERProgram
 from ner_programs.types import Mention
 
 LAYOUT = 2
-PARTS = {MANIFEST, "program.json", "state.json", "pool.jsonl", "index", "kb"}
+PARTS = {MANIFEST, "program.json", "state.json", "pool.jsonl", "fusion.json", "index", "kb"}
 ORIGIN = frozenset({"id", "document", "group"})  # of a demonstration, beside the fields of its predictor
 
 
@@ -75,7 +77,8 @@ def save(
         write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
             needed = program.spec.demos or _learns(getattr(program.verify, "verifier", None))
-            lines.writelines(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
+            lines.writelines(json.dumps(_row(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
+        write_fusion(program, draft)
         index = getattr(program.extract.select, "index", None)
         if isinstance(index, str) and index in program.pool.arrays:
             write_arrays({index: program.pool.arrays[index]}, draft / "index")
@@ -111,6 +114,7 @@ def load(
         program = about.spec.build(_knowledge(files, about.kb, kb), pool, trust=trust)
         pool.privacy = privacy or Privacy(named_only=True)
         set_state(program, state)
+        read_fusion(program, files)
     except BundleError as error:
         raise BundleError(f"{folder}: {error}") from None
     except (ComponentError, LMSetupError):
@@ -148,6 +152,11 @@ def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
         demos = [dspy.Example(**d) for d in state[name]["demos"]]
         filled = isinstance(program, NERProgram)
         predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
+
+
+def _row(d: Demonstration) -> dict[str, Any]:
+    mentions = [{"text": m.text, "label": m.label, "start": m.start, "score": m.score} for m in d.mentions]
+    return {**asdict(d), "mentions": mentions}
 
 
 def _learns(verifier: Any) -> bool:

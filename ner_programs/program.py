@@ -20,6 +20,7 @@ from ner_programs.lms import STAND_IN, default_lm
 from ner_programs.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.types import Document, Entities, Entity, Mention, checked_text
 from ner_programs.units import split
+from ner_programs.verifiers.fuse import fuse_of
 from ner_programs.verify import Verification, VerifyEntities
 
 if TYPE_CHECKING:
@@ -140,6 +141,11 @@ class NERProgram(dspy.Module):
                 if name not in given or said != given[name].signature.instructions:
                     predictor.signature = predictor.signature.with_instructions(said)
                 predictor.demos = [program.refilled(predictor, d) for d in ours[name].demos]
+        old, new = (fuse_of(getattr(p.verify, "verifier", None)) for p in (self, program))
+        if (
+            old is not None and new is not None
+        ):  # what it learned from was said under other settings: near enough to search
+            new.answers = old.answers
         program.wants, program.private, program.lm = self.wants, self.private, self.lm
         return program
 
@@ -185,7 +191,7 @@ class _Said:
     ) -> None:  # fmt: skip
         """Add one unit that begins at offset `start`; `found` has an alignment for each stage, the last one counts."""
         stages = ("extract", "verify") if verification.verdicts else ("extract",)
-        self.entities += [replace(e.shifted(start), provenance=stages) for e in found[-1].entities]
+        self.entities += [replace(e.shifted(start), provenance=e.provenance or stages) for e in found[-1].entities]
         lost = [m for alignment in found for m in (*alignment.lost, *alignment.crowded)]
         self.lost += [m if m.start is None else replace(m, start=m.start + start) for m in lost]
         self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable

@@ -33,12 +33,16 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """What a model said: a surface string and a label; `start` is a hint of its offset, `score` its confidence (0..1)."""
+    """What a model said: a surface string and a label; `start` is a hint of its offset, `score` its confidence (0..1).
+
+    `provenance` says who found it, where that is known.
+    """
 
     text: str
     label: str
     start: int | None = None
     score: float | None = None
+    provenance: tuple[str, ...] = field(compare=False, default=())
 
 
 @dataclass(frozen=True, slots=True, order=True)

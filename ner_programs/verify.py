@@ -14,9 +14,13 @@ from ner_programs.types import Entity, Mention, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Placed(Verdict):
-    """A "span" or "add" verdict that knows where: its surface begins at offset `start` of the unit."""
+    """A verdict that knows where: its surface begins at offset `start` of the unit; `by` says who found that.
+
+    What it keeps has its score.
+    """
 
     start: int = 0
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def apply(candidates: Sequence[Entity], verdicts: Sequence[Verdict]) -> list[Men
     said = {v.number: v for v in verdicts if v.kind != "add"}
     mentions = [m for n, e in enumerate(candidates, 1) for m in _judge(e, said.get(n))]
     return mentions + [
-        Mention(v.text, v.label, v.start if isinstance(v, Placed) else None, v.score)
+        Mention(v.text, v.label, *((v.start, v.score, v.by) if isinstance(v, Placed) else (None, v.score)))
         for v in verdicts
         if v.kind == "add"
     ]
@@ -84,10 +88,13 @@ def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
     match verdict:
         case Verdict(kind="reject"):
             return []
+        case Placed(kind="keep", score=score, by=by):
+            return [replace(mention, score=score, provenance=by)]
+        case Placed(kind="span", text=text, start=start, score=score, by=by):
+            return [replace(mention, text=text, start=start, score=score, provenance=by)]
         case Verdict(kind="label", label=label, score=score):
-            return [replace(mention, label=label, score=score)]
-        case Placed(kind="span", text=text, start=start, score=score):
-            return [replace(mention, text=text, start=start, score=score)]
+            by = verdict.by if isinstance(verdict, Placed) else ()
+            return [replace(mention, label=label, score=score, provenance=by)]
         case Verdict(kind="span", text=text, score=score):
             inside, around = candidate.text.find(text), text.find(candidate.text)
             start = candidate.start + inside if inside >= 0 else max(candidate.start - max(around, 0), 0)

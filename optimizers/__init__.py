@@ -19,8 +19,9 @@ def compile(
 ) -> NERProgram:  # fmt: skip
     """Compile `program` with the optimizer that a spec names, under its own LM, else under the one that is set in DSPy.
 
-    `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations gets them
-    first, from train; that is part of the budget. `seed` is for an optimizer that draws and is given no seed of its own.
+    `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations, or answers to
+    learn from, gets them first, from train; that is part of the budget. `seed` is for an optimizer that draws and is given no
+    seed of its own.
     Raises ComponentError for a wrong option, LMSetupError where it needs another LM, BudgetError and OutageError when no
     candidate could be scored, and TypeError for documents that are held out: neither train nor dev can be test.
     """
@@ -30,7 +31,6 @@ def compile(
     from ner_programs.types import learnable
     from optimizers._base import role, within, writes
     from optimizers._errors import BudgetError
-    from optimizers._verifier import taught
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
@@ -41,11 +41,21 @@ def compile(
         writer.must_end(budget)
     try:
         with dspy.context(lm=program.lm or dspy.settings.lm), within(budget) as left:
-            ready = taught(program, program.examples(train), seed) if program.verify and train else program
+            ready = _ready(program, train, seed, budget) if program.verify and train else program
             compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=left(), on_trial=on_trial)
     except BudgetSpent:
         raise BudgetError(f"optimizer.budget ({budget}) ended before the first trial") from None
     return compiled
+
+
+def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Budget) -> NERProgram:
+    """Give a verifier what it learns from: demonstrations, or answers; for a quarter of the calls at most."""
+    from optimizers._fused import fused
+    from optimizers._verifier import taught
+
+    examples = program.examples(train)
+    most = None if budget.calls is None else budget.calls // 4
+    return fused(taught(program, examples, seed), examples, seed, most)
 
 
 def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budget]:

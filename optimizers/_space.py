@@ -21,10 +21,13 @@ from ner_programs import metric
 from ner_programs._errors import ComponentError
 from ner_programs.calibration import favours
 from ner_programs.components import names
+from ner_programs.fusion import FEWEST
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
+from ner_programs.verifiers.fuse import UNITS as UNITS_FUSED
 from optimizers._base import calls_a_unit, in_threads, writes
 from optimizers._changes import nested
+from optimizers._fused import fused
 from optimizers._verifier import TRIES, taught
 from optimizers.calibrate import UNITS, calibrated
 
@@ -218,6 +221,9 @@ class Space:
             return
         if "boundary" in names("ner_programs.verifiers") and self.program.pool:
             yield Value({"verify.name": "boundary"}, 0.004, {"verify.name": "boundary"})
+        if self.examples and len(self.program.pool) >= FEWEST:
+            put = partial(fused, examples=self.examples, seed=self.seed)
+            yield Value({"verify.name": "fuse"}, 0.03, {"verify.name": "fuse"}, put, UNITS_FUSED)
         if self.examples and writes():
             how = {"verify.name": "llm", "verify.mode": "reject"}
             yield Value(how, -0.01, how | {"verify.k": VERDICTS}, self._taught_by_train, TRIES * VERDICTS)

@@ -6,7 +6,8 @@ right while the CRF is fitted, and be trusted too much in the text that is asked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ner_programs.lms._features import Encoded
 
@@ -28,6 +29,18 @@ class Copies:
                     counts[label] = counts.get(label, 0) + 1
             self._own.append(own)
         self._longest = min(max(map(len, self._all), default=0), _LONGEST)
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        """Return the mentions as plain data: the stems of each, and how often it has which label id."""
+        return [{"stems": list(stems), "labels": counts} for stems, counts in self._all.items()]
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Copies:
+        """Return what `as_rows` was made from; of no text is then known what it says itself."""
+        made = cls([])
+        made._all = {tuple(row["stems"]): dict(row["labels"]) for row in rows}
+        made._longest = min(max(map(len, made._all), default=0), _LONGEST)
+        return made
 
     def features(self, text: Encoded, demonstration: int | None = None) -> list[list[str]]:
         """Return a text's features with those of the copies in it; the longest copy counts, from the left.

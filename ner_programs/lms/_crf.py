@@ -135,12 +135,12 @@ class Tagger:
     """A fitted CRF over the tags O, B and I of each label id; it may be shared between threads."""
 
     def __init__(self, labels: Iterable[str], model: bytes, copies: Copies, threshold: float = THRESHOLD) -> None:
-        self._labels, self._copies, self._threshold = list(labels), copies, threshold
-        self._model = model  # the library reads from this very buffer: keep it alive
+        self.labels, self.copies, self._threshold = list(labels), copies, threshold
+        self.model = model  # the library reads from this very buffer: keep it alive
         self._crf: Any = pycrfsuite.Tagger()
         self._crf.open_inmemory(model)
         self._lock = threading.Lock()  # the library keeps the text that it was last given as state
-        names = ["O", *(f"{part}-{n}" for n in range(len(self._labels)) for part in "BI")]
+        names = ["O", *(f"{part}-{n}" for n in range(len(self.labels)) for part in "BI")]
         known = set(self._crf.labels())
         self._names = [name if name in known else None for name in names]
         self._edges = self._transitions()
@@ -148,12 +148,12 @@ class Tagger:
     def tag(self, sample: Sample) -> list[Span]:
         """Return the spans of a text in order of their offsets; they do not overlap."""
         text = encoded(sample.text, sample.hints)
-        rows = self._copies.features(text)
+        rows = self.copies.features(text)
         with self._lock:
             chain = Chain([self._node(row) for row in rows], self._edges)
         spans = consistent(sample.text, text.offsets, probable_spans(chain, min(_LEAST, self._threshold)))
         found = best_spans(spans, len(rows), self._threshold)
-        return [Span(text.offsets[a][0], text.offsets[b][1], self._labels[n], score) for a, b, n, score in found]
+        return [Span(text.offsets[a][0], text.offsets[b][1], self.labels[n], score) for a, b, n, score in found]
 
     def _node(self, row: Sequence[str]) -> list[float]:
         """Potentials of one token: the marginals of the sequence that consists of it alone."""

@@ -21,15 +21,18 @@ from ner_programs.demos import Pool
 from ner_programs.types import Entity, Verdict
 from ner_programs.verify import Placed, Verification
 
+WRONG = 0.1
+"""The share of edges that are taken to be wrong."""
+
 
 class Conventions:
     """The models of one pool, fitted when first asked for: of all its texts, or cross-fitted, without some of its blocks."""
 
     def __init__(self, pool: Pool, wrong: float) -> None:
         self.pool, self.wrong = pool, wrong
-        self._blocks = blocks_of(pool)
+        self.blocks = blocks_of(pool)
         self._of: dict[str, set[int]] = {}
-        for d, block in zip(pool, self._blocks, strict=True):
+        for d, block in zip(pool, self.blocks, strict=True):
             for kin in (d.document, d.group):
                 self._of.setdefault(kin, set()).add(block)
         self._fitted: dict[frozenset[int], Model | None] = {}
@@ -37,10 +40,17 @@ class Conventions:
 
     def without(self, exclude: Collection[str]) -> Model | None:
         """Return a model that has seen no document or group in `exclude`; None where the rest teaches nothing."""
-        out = frozenset(block for kin in exclude for block in self._of.get(kin, ()))
+        return self.of_others(self.among(exclude))
+
+    def among(self, exclude: Collection[str]) -> frozenset[int]:
+        """Return the blocks that documents or groups lie in."""
+        return frozenset(block for kin in exclude for block in self._of.get(kin, ()))
+
+    def of_others(self, out: frozenset[int]) -> Model | None:
+        """Return a model that has not seen the blocks in `out`; None where the rest teaches nothing."""
         with self._lock:
             if out not in self._fitted:
-                rest = [d for d, block in zip(self.pool, self._blocks, strict=True) if block not in out]
+                rest = [d for d, block in zip(self.pool, self.blocks, strict=True) if block not in out]
                 self._fitted[out] = fit(rest, self.wrong)
             return self._fitted[out]
 
@@ -58,7 +68,7 @@ class BoundaryVerifier:
         """Decide about the candidates of `text` by what the documents that are not in `exclude` show."""
         if not candidates or (model := self.conventions.without(exclude)) is None:
             return Verification()
-        return Verification(_verdicts(model, text, candidates))
+        return Verification(moves(model, text, candidates))
 
     async def acall(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
@@ -70,7 +80,8 @@ class BoundaryVerifier:
         return self
 
 
-def _verdicts(model: Model, text: str, candidates: Sequence[Entity]) -> tuple[Verdict, ...]:
+def moves(model: Model, text: str, candidates: Sequence[Entity]) -> tuple[Verdict, ...]:
+    """Return the verdicts that move the edges of candidates by a model."""
     words, verdicts, taken, before = Words(text), [], 0, 0
     found = places(words, [(c.start, c.end, c.label) for c in candidates])
     after = [*(c.start for c in candidates[1:]), len(text)]
@@ -89,7 +100,7 @@ def _verdicts(model: Model, text: str, candidates: Sequence[Entity]) -> tuple[Ve
     return tuple(verdicts)
 
 
-def build(*, pool: Pool, wrong: Annotated[float, Field(gt=0, lt=1)] = 0.1) -> BoundaryVerifier:
+def build(*, pool: Pool, wrong: Annotated[float, Field(gt=0, lt=1)] = WRONG) -> BoundaryVerifier:
     """Build the verifier over `pool`; it moves the more, the greater the share of edges taken to be `wrong`.
 
     Raises ComponentError for an empty pool.

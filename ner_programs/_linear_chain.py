@@ -1,0 +1,139 @@
+"""A linear-chain CRF as plain arrays: fitted by CRFsuite, then kept as what it has learned. No library reads a file of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pycrfsuite
+from numpy.typing import NDArray
+
+from ner_programs.lms._crf import Chain, Trainer, trained
+
+Floats = NDArray[np.float64]
+Row = Sequence[str] | Mapping[str, float]
+"""The features of a token: those that it has, or what each of them is worth."""
+_SMALL = 5e-4
+"""A weight nearer to 0 is none."""
+
+
+class LinearChain:
+    """The weights of a CRF over `tags`, numbered as in `Chain`: O, then B and I of each label.
+
+    `weights` has a row for each feature and a column for each tag, `edges` the weights of one tag after another; `known` says
+    which tags were ever seen, all others are impossible.
+    """
+
+    def __init__(self, features: Sequence[str], weights: Floats, edges: Floats, known: Sequence[bool]) -> None:
+        self.features, self.weights, self.edges, self.known = list(features), weights, edges, list(known)
+        self._number = {feature: n for n, feature in enumerate(self.features)}
+        self._possible = np.where(np.array(self.known), 1.0, 0.0)
+        both = np.outer(self._possible, self._possible)
+        self._follows = (np.exp(np.clip(edges, -50, 50)) * both).tolist()
+
+    @classmethod
+    def fit(
+        cls, texts: Iterable[tuple[Sequence[Row], Sequence[str]]], labels: int, *, c2: float, iterations: int
+    ) -> LinearChain:
+        """Fit it to texts of which every token has features and a tag: "O", or "B-" or "I-" and the number of a label."""
+        trainer = Trainer(iterations, c2)
+        for rows, tags in texts:
+            if tags:
+                trainer.append(rows, tags)
+        return cls.read(trained(trainer), labels)
+
+    @classmethod
+    def read(cls, model: bytes, labels: int) -> LinearChain:
+        """Return what a model of CRFsuite, made in this process, has learned."""
+        tags = ["O", *(f"{part}-{n}" for n in range(labels) for part in "BI")]
+        number = {tag: n for n, tag in enumerate(tags)}
+        tagger: Any = pycrfsuite.Tagger()
+        tagger.open_inmemory(model)
+        known = [tag in tagger.labels() for tag in tags]
+        edges = np.zeros((len(tags), len(tags)))
+        rows: dict[str, Floats] = {}
+        for kind, left, right, weight in _dumped(tagger):
+            if kind == "edge" and left in number and right in number:
+                edges[number[left], number[right]] = weight
+            elif kind == "state" and right in number and abs(weight) > _SMALL:
+                rows.setdefault(left, np.zeros(len(tags)))[number[right]] = weight
+        weights = np.stack([*rows.values()]) if rows else np.zeros((0, len(tags)))
+        return cls([*rows], weights, edges, known)
+
+    def chain(self, rows: Sequence[Row]) -> Chain:
+        """Return the potentials of a text."""
+        nodes = []
+        for row in rows:
+            scores = self._scores(row)
+            nodes.append((np.exp(scores - scores.max()) * self._possible).tolist())
+        return Chain(nodes, self._follows)
+
+    def marginals(self, rows: Sequence[Row]) -> Floats:
+        """Return the probability of each tag (columns) of each token (rows)."""
+        if not rows:
+            return np.zeros((0, len(self.known)))
+        chain = self.chain(rows)
+        forward, scales = chain.forward()
+        backward, _ = chain.backward(scales)
+        both = np.array(forward) * np.array(backward)
+        found: Floats = both / np.maximum(both.sum(axis=1, keepdims=True), 1e-300)
+        return found
+
+    def _scores(self, row: Row) -> Floats:
+        own = self._number
+        if isinstance(row, Mapping):
+            kept = [(own[name], worth) for name, worth in row.items() if name in own]
+            if not kept:
+                return np.zeros(len(self.known))
+            numbers, worths = zip(*kept, strict=True)
+            scores: Floats = np.array(worths) @ self.weights[list(numbers)]
+            return scores
+        found: Floats = self.weights[[own[name] for name in row if name in own]].sum(axis=0)
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        return {
+            "features": self.features, "weights": np.round(self.weights, 4).ravel().tolist(),
+            "edges": np.round(self.edges, 4).ravel().tolist(), "known": self.known,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> LinearChain:
+        """Return what `as_dict` was made from; ValueError where its parts do not fit one another."""
+        size = len(said["known"])
+        weights, edges = np.array(said["weights"], dtype=float), np.array(said["edges"], dtype=float)
+        return cls(
+            said["features"], weights.reshape(len(said["features"]), size), edges.reshape(size, size), said["known"]
+        )
+
+
+def _dumped(tagger: Any) -> Iterator[tuple[str, str, str, float]]:
+    """Yield the weights of a model: what it is of, the feature or the tag before, the tag, the weight."""
+    with _own_file() as path:
+        tagger.dump(path)
+        with open(path, encoding="utf-8", newline="\n") as file:
+            said = file.read()
+    kind = ""
+    for line in said.split("\n"):
+        if line in ("TRANSITIONS = {", "STATE_FEATURES = {"):
+            kind = {"T": "edge", "S": "state"}[line[0]]
+        elif kind and line.startswith("  ("):
+            left, _, rest = line.partition(") ")[2].rpartition(" --> ")
+            right, _, weight = rest.rpartition(": ")
+            yield kind, left, right, float(weight)
+
+
+@contextmanager
+def _own_file() -> Iterator[str]:
+    """Give a path to write to: in memory where the system has such files, else in a folder that only we can read."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("nerc-chain"), "rb") as file:
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.TemporaryDirectory(prefix="nerc-chain-") as folder:
+            yield os.path.join(folder, "model")

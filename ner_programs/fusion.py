@@ -1,0 +1,220 @@
+"""Two readers of a text, put together: a language model, and a CRF fitted once on the labelled pool.
+
+They err differently: the one knows the language, the other the conventions of the corpus. A second CRF is fitted on texts that
+both have read without having seen them, and learns whom to believe where (stacking, Wolpert 1992; of sequences, Cohen and
+Carvalho 2005, "Stacked sequential learning"). It sees the LM's tags with their scores, the same with the edges that the corpus
+would give them (`verifiers/boundary`), the probabilities of the reader's tags, what the knowledge base names, and the words. So
+it keeps, drops, moves, relabels and adds, and its span probabilities are the fused scores. With `way = "product"` it sees the
+two readers only: a product of experts (Hinton 2002), its exponents fitted by maximum likelihood.
+
+No text is read by what was fitted on it or on its group. All offsets are character offsets, end exclusive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ner_programs._linear_chain import Floats, LinearChain
+from ner_programs.demos import Demonstration
+from ner_programs.lms._copies import Copies
+from ner_programs.lms._crf import Hint, HintTagger, Sample, best_spans, probable_spans
+from ner_programs.lms._crf import fit as fit_tagger
+from ner_programs.lms._features import Encoded, covered, encoded, flat, tags_of
+from ner_programs.types import Entity
+
+Hints = Callable[[str, Collection[str]], tuple[Hint, ...]]
+"""What the knowledge base names in a text, without what only some documents say."""
+Moved = Callable[[Demonstration], Sequence[Entity]]
+"""The LM's entities in an answered text, with edges as other labelled texts have them."""
+Way = Literal["stack", "product"]
+
+FEWEST = 20
+"""Labelled texts with an answer; below that the LM's answers stand as they are."""
+BLOCKS = 5
+LARGE = 5
+"""Where the pool has so many times as many texts as are answered, these are left out of one fit, and no other is made."""
+ITERATIONS = 60
+C2: dict[Way, float] = {"stack": 1.0, "product": 0.03}
+"""Penalties, chosen with perturbed oracles on NCBI-disease and wardnotes dev, pools of 50 and 200 (benchmarks/fusion.py)."""
+THRESHOLD = 0.4
+"""A span is answered above this probability: below one half, for F1 asks for a span as soon as it is likelier than F1 / 2."""
+_LEAST = 0.05
+_SURE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A span with its label, how likely it is, and by whom: "extract" (the LM), "crf", "knowledge"."""
+
+    start: int
+    end: int
+    label: str
+    score: float
+    by: tuple[str, ...]
+
+
+class Reader:
+    """The second reader: a CRF fitted on labelled texts, with the features and the mentions of the in-context CRF."""
+
+    def __init__(self, labels: Sequence[str], chain: LinearChain, copies: Copies) -> None:
+        self.labels, self.chain, self.copies = list(labels), chain, copies
+
+    @classmethod
+    def fit(cls, texts: Iterable[Demonstration], hints: Hints) -> Reader | None:
+        """Fit it; None where no text has a mention."""
+        tagger = fit_tagger([_sample(d, hints) for d in texts], iterations=ITERATIONS)
+        if isinstance(tagger, HintTagger):
+            return None
+        return cls(tagger.labels, LinearChain.read(tagger.model, len(tagger.labels)), tagger.copies)
+
+    def marginals(self, text: Encoded, labels: Sequence[str]) -> Floats:
+        """Return the probability of each tag of each token, tags numbered by `labels`."""
+        mine = self.chain.marginals(self.copies.features(text))
+        found = np.zeros((len(mine), 1 + 2 * len(labels)))
+        found[:, 0] = mine[:, 0]
+        for n, label in enumerate(self.labels):
+            if label in labels:
+                at = 1 + 2 * labels.index(label)
+                found[:, at : at + 2] = mine[:, 1 + 2 * n : 3 + 2 * n]
+        return found
+
+
+class Fusion:
+    """What reads a text a second time, and what decides between the readers."""
+
+    def __init__(self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack") -> None:
+        self.labels, self.reader, self.stack, self.way = list(labels), reader, stack, way
+
+    def __call__(
+        self, text: str, entities: Sequence[Entity], moved: Sequence[Entity], hints: tuple[Hint, ...] = ()
+    ) -> list[Fused]:
+        """Return the spans that stand, given the LM's `entities`, the same with edges `moved` as the corpus has them, and what
+        knowledge names; in the order of the text."""
+        tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (entities, moved), hints)
+        made = []
+        for first, last, n, score in best_spans(probable_spans(self.stack.chain(rows), _LEAST), len(rows), THRESHOLD):
+            start, end, label = tokens.offsets[first][0], tokens.offsets[last][1], self.labels[n]
+            by = (
+                ("extract", any(e.start < end and start < e.end and e.label == label for e in entities)),
+                ("crf", likely[first, 1 + 2 * n] > _SURE),
+                ("knowledge", any((h.start, h.end, h.label) == (start, end, label) for h in hints)),
+            )
+            made.append(Fused(start, end, label, score, tuple(name for name, true in by if true)))
+        return made
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        reader = {
+            "labels": self.reader.labels,
+            "chain": self.reader.chain.as_dict(),
+            "copies": self.reader.copies.as_rows(),
+        }
+        return {"labels": self.labels, "way": self.way, "reader": reader, "stack": self.stack.as_dict()}
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Fusion:
+        """Return what `as_dict` was made from; ValueError where its parts do not fit one another."""
+        of = said["reader"]
+        reader = Reader(of["labels"], LinearChain.of(of["chain"]), Copies.of_rows(of["copies"]))
+        stack = LinearChain.of(said["stack"])
+        for chain, labels in ((reader.chain, reader.labels), (stack, said["labels"])):
+            if len(chain.known) != 1 + 2 * len(labels):
+                raise ValueError("there are not two tags for each label")
+        return cls(said["labels"], reader, stack, said["way"])
+
+
+def fit(
+    texts: Sequence[Demonstration], answers: Mapping[str, Sequence[Entity]], hints: Hints, moved: Moved, labels: Sequence[str],
+    way: Way = "stack",
+) -> Fusion | None:  # fmt: skip
+    """Fit a fusion to labelled texts, some of which the LM has answered (by id; it was not shown them, nor their groups).
+
+    None where fewer than FEWEST are answered, or nothing is labelled: there is nothing to learn from.
+    """
+    answered = [d for d in texts if d.id in answers]
+    if len(answered) < FEWEST or not any(d.mentions for d in answered):
+        return None
+    reader, of = _readers(texts, answered, hints)
+    if reader is None:
+        return None
+    data = []
+    for d in answered:
+        one = of(d)
+        if one is None:
+            continue
+        gold = flat(((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions), len(d.text))
+        named = hints(d.text, (d.document, d.group))
+        said = answers[d.id], moved(d)
+        tokens, rows, _ = _seen(one, labels, way, d.text, said, named, [x for a, b, _ in gold for x in (a, b)])
+        data.append((rows, tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})))
+    return Fusion(labels, reader, LinearChain.fit(data, len(labels), c2=C2[way], iterations=ITERATIONS), way)
+
+
+def _readers(
+    texts: Sequence[Demonstration], answered: Sequence[Demonstration], hints: Hints
+) -> tuple[Reader | None, Callable[[Demonstration], Reader | None]]:
+    """Return the reader of new texts, and for each answered text a reader that has not seen its group."""
+    groups = {d.group for d in answered}
+    others = [d for d in texts if d.group not in groups]
+    if len(others) >= LARGE * len(answered):
+        reader = Reader.fit(others, hints)
+        return reader, lambda d: reader
+    parts = [Reader.fit([d for d in texts if _block(d) != n], hints) for n in range(BLOCKS)]
+    return Reader.fit(texts, hints), lambda d: parts[_block(d)]
+
+
+def _block(d: Demonstration) -> int:
+    return int.from_bytes(hashlib.sha256(d.group.encode("utf-8", "surrogatepass")).digest()[:4], "big") % BLOCKS
+
+
+def _sample(d: Demonstration, hints: Hints) -> Sample:
+    spans = sorted((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
+    return Sample(d.text, tuple(spans), hints(d.text, (d.document, d.group)))
+
+
+def _seen(
+    reader: Reader, labels: Sequence[str], way: Way, text: str, said: Sequence[Sequence[Entity]], hints: tuple[Hint, ...],
+    edges: Sequence[int] = (),
+) -> tuple[Encoded, list[dict[str, float]], Floats]:  # fmt: skip
+    """Return the tokens of a text, what the stack sees of each, and the reader's probabilities; tokens end where spans do."""
+    entities, ids = said[0], {label: n for n, label in enumerate(labels)}
+    spans = [flat(((e.start, e.end, e.label) for e in some if e.label in ids), len(text)) for some in said]
+    tokens = encoded(text, hints, tuple(sorted({*edges, *(x for some in spans for a, b, _ in some for x in (a, b))})))
+    likely = reader.marginals(tokens, labels)
+    tags, moved = (tags_of(tokens.offsets, some, dict(ids)) for some in spans)
+    scores: list[float | None] = [None] * len(tags)
+    for entity in entities:
+        for i in covered(tokens.offsets, entity.start, entity.end):
+            scores[i] = entity.score
+    rows = _features(tokens, tags, scores, likely, way)
+    if way == "stack":
+        for row, here, before, after in zip(rows, moved, ["", *moved], [*moved[1:], ""], strict=False):
+            row |= {f"b={here}": 1.0, f"b-={before}{here}": 1.0, f"b+={here}{after}": 1.0}
+    return tokens, rows, likely
+
+
+def _features(
+    tokens: Encoded, tags: Sequence[str], scores: Sequence[float | None], likely: Floats, way: Way
+) -> list[dict[str, float]]:
+    """Return what the stack sees of each token: the LM's tag with its score, the reader's probabilities, hints, and words."""
+    names = ["O", *(f"{part}{n}" for n in range(likely.shape[1] // 2) for part in "BI")]
+    best = ["", *(names[k] for k in likely.argmax(axis=1)), ""]
+    around, logs = ["", *tags, ""], 1 + np.log(likely + 1e-4) / 9.3
+    rows = []
+    for i, tag in enumerate(tags):
+        row = {"1": 1.0, f"lm={tag}": 1.0, **{f"p={name}": float(x) for name, x in zip(names, logs[i], strict=True)}}
+        if (score := scores[i]) is not None and tag != "O":
+            row[f"lms={tag}"] = score
+        if way == "stack":
+            here, before, after = (tag, best[i + 1]), (around[i], best[i]), (around[i + 2], best[i + 2])
+            row |= {f"lm-={before[0]}": 1.0, f"lm+={after[0]}": 1.0, f"lmc={here}": 1.0}
+            row |= {f"lmc+={here}{after}": 1.0, f"lmc-={before}{here}": 1.0, f"o={tag}{int(likely[i, 0] * 5.99)}": 1.0}
+            row |= {name: 1.0 for name in tokens.rows[i] if name != "1"}
+            row |= {f"{name}|{tag}": 1.0 for name in tokens.rows[i] if name.startswith(("h=", "hl="))}
+        rows.append(row)
+    return rows

@@ -1,0 +1,177 @@
+"""Fusing: what it gains over both readers, when it steps back, what it may not have seen, and that a bundle brings it."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import optimizers
+from experiments.corpora import wardnotes
+from ner_programs import Document, Entity, Mention, Pool, ProgramSpec, align, load, open_lm, save
+from ner_programs._bundle_files import write_manifest
+from ner_programs._errors import BundleError
+from ner_programs.demos import Demonstration
+from ner_programs.fusion import FEWEST, Fused, Fusion
+from ner_programs.scoring import Counts
+from ner_programs.verifiers.fuse import FuseVerifier, fuse_of, verdicts
+from ner_programs.verify import apply
+from tests.ner_programs.drifting import drifted
+from tests.ner_programs.support import annotated
+
+WARD = wardnotes.build()
+LABELS = {label.name: label.definition for label in WARD.suggested_labels}
+POOL = Pool.of(WARD.train)
+SMALL = Pool(list(POOL)[:120])
+DEV = [(d.text, tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions))
+       for d in list(Pool.of([Document(d.id, d.text, d.entities) for d in WARD.dev]))[:80]]  # fmt: skip
+
+
+def gold_of(d: Demonstration) -> tuple[Entity, ...]:
+    return tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
+
+
+def answer(text: str, gold: tuple[Entity, ...], seed: int = 1) -> tuple[Entity, ...]:
+    """What an LM might say: edges drift, and every fifth mention is missing."""
+    draw = random.Random(f"{seed} {text}")
+    return align(text, [m for m in drifted(text, gold, draw) if draw.random() < 0.8], policy="ordered")
+
+
+def verifier(pool: Pool, answered: int = 100, **options: Any) -> FuseVerifier:
+    program = ProgramSpec(labels=LABELS, verify={"name": "fuse", **options}).build(pool=pool)
+    fuse = fuse_of(program.verify.verifier if program.verify else None)
+    assert fuse is not None
+    fuse.answers = {d.id: answer(d.text, gold_of(d)) for d in list(pool)[:answered]}
+    return fuse
+
+
+FUSE = verifier(SMALL)
+
+
+def said(
+    fuse: FuseVerifier, text: str, candidates: tuple[Entity, ...], exclude: tuple[str, ...] = ()
+) -> tuple[Entity, ...]:
+    return align(text, apply(candidates, fuse(text, "", candidates, exclude).verdicts))
+
+
+def test_fused_answers_are_better_than_the_answers_and_than_the_reader() -> None:
+    alone, reader, fused = Counts(), Counts(), Counts()
+    for text, gold in DEV:
+        given = answer(text, gold, seed=2)
+        alone += Counts.of(gold, given)
+        reader += Counts.of(gold, said(FUSE, text, ()))
+        fused += Counts.of(gold, said(FUSE, text, given))
+    assert fused.f1 > alone.f1 + 0.05 and fused.f1 > reader.f1 + 0.05
+
+
+def test_every_entity_has_a_score_and_says_who_found_it() -> None:
+    seen = set[str]()
+    for text, gold in DEV:
+        for e in said(FUSE, text, answer(text, gold, seed=2)):
+            assert e.score is not None and 0 < e.score <= 1 and set(e.provenance) <= {"extract", "crf", "knowledge"}
+            seen |= set(e.provenance)
+    assert {"extract", "crf"} <= seen
+
+
+@pytest.mark.parametrize("answered", [0, FEWEST - 1])
+def test_with_too_few_answers_everything_stands_as_it_is(answered: int) -> None:
+    text, gold = DEV[0]
+    assert said(verifier(SMALL, answered), text, gold) == gold
+
+
+def test_what_a_text_says_itself_changes_nothing_while_it_is_scored() -> None:
+    """Its labels are turned around, and those of its kin: what is fitted without its group does not know."""
+    d = next(d for d in SMALL if d.mentions)
+    others = [name for name in LABELS if name != d.mentions[0].label]
+    twisted = [Demonstration(x.id, x.document, x.group, x.text, tuple(Mention(m.text, others[0], m.start) for m in x.mentions))
+               if x.group == d.group else x for x in SMALL]  # fmt: skip
+    candidates = answer(d.text, gold_of(d))
+    mine = [(e, e.score) for e in said(FUSE, d.text, candidates, (d.document, d.group))]
+    other = verifier(Pool(twisted))
+    other.answers = {id: found for id, found in FUSE.answers.items()}
+    assert [(e, e.score) for e in said(other, d.text, candidates, (d.document, d.group))] == mine
+    assert other.fitted((d.document,)) is not other.fitted()
+
+
+@given(drawn=annotated(("problem", "test")), data=st.data())
+def test_verdicts_make_of_any_candidates_what_stands(
+    drawn: tuple[str, tuple[Entity, ...]], data: st.DataObject
+) -> None:
+    text, entities = drawn
+    candidates = tuple(e for e in entities if data.draw(st.booleans()))
+    moved = [Fused(e.start, e.end, data.draw(st.sampled_from(["problem", "test"])), 0.5, ("crf",))
+             for e in entities if data.draw(st.booleans())]  # fmt: skip
+    mentions = apply(candidates, verdicts(text, candidates, moved))
+    assert sorted((m.start, m.text, m.label) for m in mentions) == sorted(
+        (f.start, text[f.start : f.end], f.label) for f in moved
+    )
+    assert all(m.score == 0.5 and m.provenance == ("crf",) for m in mentions)
+
+
+@given(text=st.text(max_size=40))
+def test_any_text_can_be_read(text: str) -> None:
+    fusion = FUSE.fitted()
+    assert fusion is not None
+    for f in fusion(text, (), ()):
+        assert 0 <= f.start < f.end <= len(text)
+
+
+def compiled(**settings: Any) -> Any:
+    spec = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 4}, verify={"name": "fuse", "units": 60}, **settings)
+    with dspy.context(lm=open_lm()):
+        return optimizers.compile(spec.build(pool=SMALL), {"name": "none"}, train=WARD.train, dev=WARD.dev[:10])
+
+
+def test_compiling_asks_for_answers_and_a_bundle_brings_what_was_learned(tmp_path: Path) -> None:
+    program = compiled()
+    fuse = fuse_of(program.verify.verifier)
+    assert fuse is not None and len(fuse.answers) == 60
+    save(program, tmp_path / "b")
+    loaded = load(tmp_path / "b")
+    again = fuse_of(loaded.verify.verifier if loaded.verify else None)
+    assert again is not None and again.fusion is not None
+    assert {id: [(e, e.score) for e in x] for id, x in again.answers.items()} == {
+        id: [(e, e.score) for e in x] for id, x in fuse.answers.items()
+    }
+    with dspy.context(lm=open_lm()):
+        for document in WARD.dev[:5]:
+            assert loaded(document.text).entities == program(document.text).entities
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f["model"]["stack"]["weights"].pop(),
+        lambda f: f["model"]["stack"]["known"].append(True),
+        lambda f: f["model"]["labels"].append("unknown"),
+        lambda f: f["model"]["reader"]["labels"].pop(),
+        lambda f: f["model"].update(way="other"),
+        lambda f: f.update(more=1),
+        lambda f: f["answers"].update({"nobody": [{"start": 0, "end": 4, "label": "problem", "score": None}]}),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, change: Any) -> None:
+    folder = save(compiled(), tmp_path / "b")
+    found = json.loads((folder / "fusion.json").read_text())
+    change(found)
+    (folder / "fusion.json").write_text(json.dumps(found))
+    (folder / "manifest.json").unlink()
+    write_manifest(folder)
+    with pytest.raises(BundleError, match=r"fusion\.json"):
+        load(folder)
+
+
+def test_a_fusion_is_what_it_was_made_from() -> None:
+    fusion = FUSE.fitted()
+    assert fusion is not None
+    again = Fusion.of(json.loads(json.dumps(fusion.as_dict())))
+    for text, gold in DEV[:20]:
+        assert [(f.start, f.end, f.label) for f in again(text, gold, gold)] == [
+            (f.start, f.end, f.label) for f in fusion(text, gold, gold)
+        ]
