@@ -5,8 +5,9 @@
 In place of the LM stands a perturbed oracle, so that no model is needed: gold, of which 20 % of the edges are moved by a word,
 10 % of the mentions dropped, and as many invented (seeded). The pool is so many labelled units of train (0: all), of which up
 to 150 were answered; scored is a fixed sample of dev. `crf` knows the pool and the knowledge base, as the fusion does.
-Differences are to the best of the others, paired by text, with 95 % bootstrap intervals; `ECE` is the expected calibration error of the
-fused scores in ten bins, `P >= .9` the precision of entities with a score of at least .9. Times are of a text, and of fitting.
+Differences are to the best of the others, paired by text, with 95 % bootstrap intervals; `ECE` is the expected calibration
+error of the fused scores in ten bins, `P >= .9` the precision of entities with a score of at least .9. Times are of a text,
+and of fitting.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from kb import KnowledgeBase
 from ner_programs.alignment import align
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
+from ner_programs.extract import ExtractEntities
 from ner_programs.fusion import Fused, Fusion, Way, fit
 from ner_programs.lms._crf import Hint
 from ner_programs.lms._incontext import hints
@@ -25,9 +26,6 @@ from ner_programs.retrieve import KnowledgeLines
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers.boundary import WRONG, Conventions, moves
 from ner_programs.verify import Placed, Verification, apply
-
-if TYPE_CHECKING:
-    from ner_programs.extract import ExtractEntities
 
 SIZE = 100_000
 """Characters of knowledge lines: what is named is not cut to the room that a prompt has."""
