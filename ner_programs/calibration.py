@@ -3,7 +3,8 @@
 A small LM copies the text and hardly ever opens a mark. Held to a grammar that allows the right answer alone, it is asked for
 the answer that it should have given (teacher forcing), and reports at every word how likely it was to open or close a mark
 there instead of going on. The two numbers that make most of these decisions right are the calibration (after Zhao et al. 2021,
-"Calibrate Before Use", who fit an affine map of label probabilities; here two offsets suffice).
+"Calibrate Before Use", who fit an affine map of label probabilities; here two offsets suffice). What it then marks by itself
+says whether opening is favoured too much.
 """
 
 from __future__ import annotations
@@ -47,10 +48,23 @@ def forced(extract: ExtractEntities, example: dspy.Example) -> list[Decision]:
 
     `example` is one of `NERProgram.examples`; demonstrations of its own document are not shown.
     """
-    adapter = _Forced(extract, example)
-    demos = extract.demos(example.text, example.exclude)
-    ask(extract.predict, adapter, text=example.text, knowledge=example.knowledge, demos=demos)
+    right = extract.format.write(example.text, [as_mention(m) for m in example.mentions])
+    adapter = _Watched(extract, right)
+    adapter.asked(extract, example)
     return adapter.made
+
+
+def marked(extract: ExtractEntities, example: dspy.Example) -> list[tuple[float, bool]]:
+    """Return of each mention that the LM marks by itself the odds of its opening, and whether it is right; costs one call.
+
+    The odds are those with marks favoured, so above 0.
+    """
+    adapter = _Watched(extract)
+    found = adapter.asked(extract, example)
+    gold = {(m["start"], m["text"], m["label"]) for m in example.mentions}
+    right = [(m.get("start"), m["text"], m["label"]) in gold for m in found]
+    odds = [d.odds + adapter.opening for d in adapter.made if d.kind == "open" and d.marked]
+    return list(zip(odds, right, strict=True)) if len(odds) == len(right) else []
 
 
 def fit(answers: Sequence[Sequence[Decision]]) -> tuple[float, float]:
@@ -79,6 +93,21 @@ def fit(answers: Sequence[Sequence[Decision]]) -> tuple[float, float]:
     return round(float(RANGE[int(f1.argmax())]), 1), round(float(RANGE[closing]), 1)
 
 
+def excess(answers: Sequence[Sequence[tuple[float, bool]]], gold: int) -> float:
+    """Return by how much less opening is to be favoured, in nats, for the highest F1 of what was `marked`.
+
+    A right answer has right marks before each decision, an LM's own has not: it opens more than `fit` expects.
+    """
+    ranked = sorted((pair for answer in answers for pair in answer), reverse=True)
+    best, less, right = 0.0, 0.0, 0
+    for n, (odds, is_right) in enumerate(ranked, 1):
+        right += is_right
+        following = ranked[n][0] if n < len(ranked) else 0.0
+        if odds > following and (f1 := 2 * right / (n + gold)) > best:
+            best, less = f1, max((odds + following) / 2 if following else 0.0, 0.0)
+    return round(less, 1)
+
+
 def _logs(edges: Sequence[Decision], closing: float) -> float:
     """Return the probability that a mark is closed where it should be, and not before."""
     odds = np.array([(1 if d.marked else -1) * (d.odds + closing) for d in edges])
@@ -89,15 +118,22 @@ def _sigmoid(odds: Any) -> Any:
     return 1 / (1 + np.exp(-np.clip(odds / SOFTNESS, -500, 500)))
 
 
-class _Forced(StageAdapter):
-    """Allows the right answer about one text alone, and keeps the decisions in it."""
+class _Watched(StageAdapter):
+    """Keeps the decisions of an answer; with `right` no other answer is allowed."""
 
-    def __init__(self, extract: ExtractEntities, example: dspy.Example) -> None:
-        codec = FormatCodec(extract.format)
-        answer = extract.format.write(example.text, [as_mention(m) for m in example.mentions])
-        codec.grammar = lambda text: f"root ::= {literal(answer)}"
-        super().__init__(codec, extract.adapter.labels)
+    def __init__(self, extract: ExtractEntities, right: str | None = None) -> None:
+        codec, own = FormatCodec(extract.format), extract.adapter
+        if right is not None:
+            codec.grammar = lambda text: f"root ::= {literal(right)}"
+        pushed = (own.opening, own.closing) if right is None else ()
+        super().__init__(codec, own.labels, True, *pushed)
         self.made: list[Decision] = []
+
+    def asked(self, extract: ExtractEntities, example: dspy.Example) -> list[dict[str, Any]]:
+        """Ask about a labelled text, and return the mentions."""
+        demos = extract.demos(example.text, example.exclude)
+        said = ask(extract.predict, self, text=example.text, knowledge=example.knowledge, demos=demos)
+        return list(said.get("mentions") or ())
 
     def _call_postprocess(
         self, processed_signature: Any, original_signature: Any, outputs: list[Any], lm: Any, lm_kwargs: dict[str, Any]

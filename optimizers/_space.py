@@ -186,7 +186,7 @@ class Space:
     def _calibration(self) -> Iterator[Value]:
         if self.examples and favours(self.program.extract, dspy.settings.lm):
             put = partial(calibrated, examples=self.examples, units=UNITS, seed=self.seed)
-            yield Value({"calibrated": UNITS}, 0.05, {}, put, UNITS)
+            yield Value({"calibrated": UNITS}, 0.05, {}, put, 2 * UNITS)
 
     def _k(self) -> Iterator[Value]:
         k = _k(self.program)

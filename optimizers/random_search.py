@@ -55,7 +55,7 @@ class RandomSearch:
         examples = trainset(program, train, self.seed) if draws else []
         number = self._number(search, bool(examples))
         own = (number // 2) * TRIES * self._own * len(search.program.predictors()) if examples else 0
-        own += number * self.calibrate
+        own += 2 * number * self.calibrate
         texts = program.examples(train) if self.calibrate else []
         sample = search.sample(documents_for(search, number, search.calls - min(own, search.calls // 2)))
 

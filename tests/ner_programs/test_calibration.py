@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import optimizers
 from ner_programs import ComponentError, Document, Label, ProgramSpec
 from ner_programs._decisions import Decision, Token, decisions
-from ner_programs.calibration import fit
+from ner_programs.calibration import excess, fit
 from ner_programs.components import resolve
 from ner_programs.demos import Pool
 from ner_programs.lms.metered import Meter, MeteredLM
@@ -109,7 +109,7 @@ def test_a_shy_model_is_calibrated() -> None:
         found = made(DEV[0].text).entities
     assert 2.0 < made.spec.opening < 8.0
     assert found == DEV[0].entities
-    assert backend.calls <= 8 + 2 * len(DEV) + 1
+    assert backend.calls <= 2 * 8 + 2 * len(DEV) + 1
 
 
 def test_a_score_is_the_probability_of_the_mark_its_end_and_its_label() -> None:
@@ -141,6 +141,19 @@ def test_offsets_that_hide_every_mention_are_found_again(shy: float, late: float
               Decision(4, "close", False, -4 - late), Decision(6, "close", True, 4 - late)]  # fmt: skip
     opening, closing = fit([answer] * n)
     assert -4 < opening - shy < 4 and -4 < closing - late < 4
+
+
+@pytest.mark.parametrize(
+    ("found", "gold", "less"),
+    [
+        ([(3.0, True), (1.0, False)], 1, 2.0),  # the wrong one goes
+        ([(3.0, True), (1.0, True)], 2, 0.0),  # both stay
+        ([(3.0, False), (1.0, True)], 1, 0.0),  # the right one is the less likely
+        ([], 1, 0.0),
+    ],
+)
+def test_what_is_opened_too_easily_is_favoured_less(found: list[tuple[float, bool]], gold: int, less: float) -> None:
+    assert excess([found], gold) == less
 
 
 def test_nothing_is_learned_from_texts_without_mentions() -> None:

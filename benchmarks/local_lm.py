@@ -1,0 +1,152 @@
+"""What a local language model gains by a grammar, and by favouring marks: one table over demonstrations and knowledge.
+
+    python benchmarks/local_lm.py --data ../shared/data [--lm local/smollm2] [--sentences 200] [--out FILE]
+
+Asked about is a fixed sample (by hash) of NCBI-disease dev sentences, in TANL. For each way of showing demonstrations a sentence
+is answered three times: free, held to its grammar, and with openings and closings favoured as `calibrate` fits them on train.
+The three share their prompt, so the second and third read it from the prefix cache. Differences are paired by sentence, with
+95 % bootstrap intervals; `tokens` are those that a sentence costs beyond the cache. With `--out` answers are kept, and a run
+that was cut goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
+
+from experiments import places, setup
+from experiments.scoring.significance import interval, paired
+from experiments.spec import load
+from ner_programs import Document, NERProgram, open_lm
+from ner_programs.scoring import Counts
+from ner_programs.types import Entity
+from optimizers.calibrate import UNITS, calibrated
+
+SPEC = Path(__file__).resolve().parents[1] / "experiments" / "specs" / "ncbi.toml"
+WAYS = {
+    "zero-shot": ["program.demos=false", "program.retriever.name=none"],
+    "random 8": ["program.demos={name='random',k=8}", "program.retriever.name=none"],
+    "random 8, knowledge": ["program.demos={name='random',k=8}"],
+    "nearest 8": ["program.demos={name='tfidf',k=8}", "program.retriever.name=none"],
+    "nearest 8, knowledge": ["program.demos={name='tfidf',k=8}"],
+}
+DECODINGS = ("free", "constrained", "calibrated")
+
+
+class Kept:
+    """Answers by way, decoding and sentence, in memory and in a file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text("utf-8").splitlines() if path is not None and path.exists() else []
+        self.rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for row in map(json.loads, lines):
+            self.rows[row["way"], row["decoding"], row["id"]] = row
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep an answer."""
+        self.rows[row["way"], row["decoding"], row["id"]] = row
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def sampled(documents: tuple[Document, ...], size: int) -> list[Document]:
+    """Return so many documents, by the hash of their ids."""
+    return sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())[:size]
+
+
+def answers(way: str, programs: dict[str, NERProgram], documents: list[Document], lm: Any, kept: Kept) -> None:
+    """Answer every document in every decoding, those that are not kept."""
+    for document in documents:
+        for decoding, program in programs.items():
+            if (way, decoding, document.id) in kept.rows:
+                continue
+            start, before = time.perf_counter(), lm.spent()
+            found = program(text=document.text, exclude=document.kin)
+            after = lm.spent()
+            used = {k: after[k] - before[k] for k in ("tokens_in", "tokens_out", "tokens_cached")}
+            entities = [[e.start, e.end, e.label, e.score] for e in found.entities]
+            kept.add(
+                {"way": way, "decoding": decoding, "id": document.id, "entities": entities, "lost": len(found.lost),
+                 "unreadable": found.unreadable, "seconds": round(time.perf_counter() - start, 3), **used}
+            )  # fmt: skip
+
+
+def table(ways: list[str], documents: list[Document], kept: Kept) -> Iterator[str]:
+    """Yield the rows of the table, of the sentences that have all three answers."""
+    yield "| demonstrations | decoding | sentences | F1 | P / R | less the row above | tokens | unreadable, lost |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for way in ways:
+        whole = [d for d in documents if all((way, name, d.id) in kept.rows for name in DECODINGS)]
+        above: list[Counts] = []
+        for name in DECODINGS if whole else ():
+            rows = [kept.rows[way, name, d.id] for d in whole]
+            counts = [Counts.of(d.entities, read(d, r), 0) for d, r in zip(whole, rows, strict=True)]
+            total = sum(counts, Counts())
+            low, high = interval(counts)
+            gap = paired(above, counts) if above else None
+            more = f"{gap.delta:+.3f} ({gap.lo:+.3f} to {gap.hi:+.3f})" if gap else ""
+            evaluated = sum(r["tokens_in"] - r["tokens_cached"] + r["tokens_out"] for r in rows) / len(rows)
+            faults = f"{sum(r['unreadable'] for r in rows)}, {sum(r['lost'] for r in rows)}"
+            yield (f"| {way} | {name} | {len(whole)} | {total.f1:.3f} ({low:.3f}-{high:.3f}) | {total.precision:.2f} / "
+                   f"{total.recall:.2f} | {more} | {evaluated:.0f} | {faults} |")  # fmt: skip
+            above = counts
+
+
+def read(document: Document, row: dict[str, Any]) -> tuple[Entity, ...]:
+    """Return the entities of a kept answer."""
+    return tuple(Entity.of(document.text, start, end, label) for start, end, label, _ in row["entities"])
+
+
+def main() -> None:
+    """Ask, keep and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--lm", default="local/smollm2")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    places.prepare_environment()
+    kept = Kept(given.out)
+    lm = open_lm(given.lm, max_tokens=300, **({"threads": given.threads} if given.threads else {}))
+    print(f"{given.lm}, NCBI-disease dev, strict micro-F1", flush=True)
+    with dspy.context(lm=lm, disable_history=True):
+        for way in given.ways:
+            changes = [*WAYS[way], "optimizer={name='none'}", "program.format={name='tanl'}"]
+            corpus, program, _ = setup.build(load(SPEC, changes), given.data, places.home())
+            documents = sampled(corpus.dev, given.sentences)
+            if all((way, name, d.id) in kept.rows for name in DECODINGS for d in documents):
+                continue
+            pushed = fitted(way, program, corpus.train, kept)
+            programs = {"free": program.with_settings(constrained=False), "constrained": program,
+                        "calibrated": program.with_settings(**pushed)}  # fmt: skip
+            answers(way, programs, documents, lm, kept)
+    for line in table(given.ways, documents, kept):
+        print(line)
+
+
+def fitted(way: str, program: NERProgram, train: tuple[Document, ...], kept: Kept) -> dict[str, float]:
+    """Return the opening and the closing that are fitted on train, and keep them."""
+    if (way, "fit", "") not in kept.rows:
+        spec = calibrated(program, program.examples(random.Random(1).sample(train, 200)), UNITS).spec
+        kept.add({"way": way, "decoding": "fit", "id": "", "opening": spec.opening, "closing": spec.closing})
+    row = kept.rows[way, "fit", ""]
+    return {"opening": row["opening"], "closing": row["closing"]}
+
+
+if __name__ == "__main__":
+    main()
