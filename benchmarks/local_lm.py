@@ -2,11 +2,11 @@
 
     python benchmarks/local_lm.py --data ../shared/data [--lm local/smollm2] [--sentences 200] [--out FILE]
 
-Asked about is a fixed sample (by hash) of NCBI-disease dev sentences, in TANL. For each way of showing demonstrations each
-of them is answered three times: free, held to its grammar, and with openings and closings favoured as `calibrate` fits them on train.
-The three share their prompt, so the second and third read it from the prefix cache. Differences are paired by sentence, with
-95 % bootstrap intervals; `tokens` are those that a sentence costs beyond the cache. With `--out` answers are kept, and a run
-that was cut goes on.
+Asked about is a fixed sample (by hash) of NCBI-disease dev sentences, in TANL. For each way of showing demonstrations each of
+them is answered three times: free, held to its grammar, and with openings and closings favoured as `calibrate` fits them on
+train. The three share their prompt, so the second and third read it from the prefix cache. Differences are paired by sentence,
+with 95 % bootstrap intervals; `tokens` are those that a sentence costs beyond the cache. With `--out` answers are kept, and a
+run that was cut goes on.
 """
 
 from __future__ import annotations
