@@ -53,17 +53,28 @@ def marked(text: str, fence: tuple[str, str], opening: Sequence[str], closing: S
     return "\n".join(rules)
 
 
-def surfaces(text: str, write: Writer, word: re.Pattern[str] = WORD) -> tuple[list[str], int]:
-    """Return rules of which `surface` is any run of words of `text`, and how many words there are.
+def listed(
+    text: str, write: Writer, close: str, between: str, *, word: re.Pattern[str] = WORD,
+    also: Iterable[tuple[int, int, str]] = (),
+) -> list[str]:  # fmt: skip
+    """Return rules of which `b0` is a list of runs of words of `text`, in its order, none overlapping another.
 
+    Behind each stands `close` (GBNF), between two `between`; `also` are runs that may be written another way: first word, word
+    behind the last, and how. There is no `b0` where `text` has no words. Rules `b<i>`, `s<i>` and `e<i>` are what may follow
+    before a mention, inside it and behind it once i words were passed, so a list ends, and there are three rules a word.
     `write` may look at the blanks behind a word, but no farther.
     """
     gaps, words = _cut(text, word, str)
-    rules = [f"surface ::= {' | '.join(f's{i}' for i in range(len(words)))}"] if words else []
+    others = list(also)
+    rules = [f"close ::= {close}"] if words else []
     for i, this in enumerate(words):
-        more = f" | {literal(write(this + gaps[i + 1]))} s{i + 1}" if i + 1 < len(words) else ""
-        rules.append(f"s{i} ::= {literal(write(this))}{more}")
-    return rules, len(words)
+        last = i + 1 == len(words)
+        begun = [f"s{i}", *(f"{literal(said)} e{end}" for first, end, said in others if first == i)]
+        rules.append(f"b{i} ::= {' | '.join([*begun, *([] if last else [f'b{i + 1}'])])}")
+        more = "" if last else f" | {literal(write(this + gaps[i + 1]))} s{i + 1}"
+        rules.append(f"s{i} ::= {literal(write(this))} e{i + 1}{more}")
+        rules.append(f"e{i + 1} ::= close" + ("" if last else f" ({literal(between)} b{i + 1})?"))
+    return rules
 
 
 def _cut(text: str, word: re.Pattern[str], write: Writer) -> tuple[list[str], list[str]]:

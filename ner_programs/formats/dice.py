@@ -88,13 +88,11 @@ class Dice:
         return exact or next((la for la in by_name if la.name == said), None)
 
     def grammar(self, text: str) -> str:
-        """Return the grammar of answers about `text`: a clause for every label, its mentions runs of words of the text."""
-        rules, most = _grammar.surfaces(text, _piece, _WORD)
-        if most:
-            rules[0] += "".join(f" | {_grammar.literal(_escape(run))}" for run in _like_none(text))
-        mentions = f' | surface (" [SEP] " surface){{0,{most - 1}}}' if most else ""
+        """Return the grammar of answers about `text`: a clause for every label, its mentions runs of words, in their order."""
+        rules = _grammar.listed(text, _piece, '""', " [SEP] ", word=_WORD, also=_like_none(text))
         clauses = [f'{_grammar.literal(self._opening(la))} mentions ". "' for la in self.labels.labels]
-        return "\n".join([f"root ::= {' '.join(clauses)}", f"mentions ::= {_grammar.literal(_NONE)}{mentions}", *rules])
+        mentions = f"mentions ::= {_grammar.literal(_NONE)}{' | b0' if rules else ''}"
+        return "\n".join([f"root ::= {' '.join(clauses)}", mentions, *rules])
 
     @staticmethod
     def _skip_definition(clause: str, label: Label | None) -> int:
@@ -126,11 +124,15 @@ def _is_none(written: str) -> bool:
     return not written.endswith("\\") and bool(_NONES.fullmatch(written))
 
 
-def _like_none(text: str) -> list[str]:
-    """Return the short runs of words in a text that a model writes where it finds nothing."""
+def _like_none(text: str) -> list[tuple[int, int, str]]:
+    """Return the short runs of words in a text that a model writes where it finds nothing, and how a mention of them is."""
     words = [word.span() for word in _WORD.finditer(text)]
-    runs = {text[start:end] for i, (start, _) in enumerate(words) for _, end in words[i : i + 6]}
-    return sorted(run for run in runs if _is_none(_piece(run)))
+    runs = [
+        (i, j, text[start : words[j - 1][1]])
+        for i, (start, _) in enumerate(words)
+        for j in range(i + 1, min(i + 6, len(words)) + 1)
+    ]
+    return [(i, j, _escape(run)) for i, j, run in runs if _is_none(_piece(run))]
 
 
 def _escape(mention: str) -> str:

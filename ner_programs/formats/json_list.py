@@ -55,13 +55,13 @@ class JsonList:
         return Reading.of(found, unreadable)
 
     def grammar(self, text: str) -> str:
-        """Return the grammar of answers about `text`: a list of runs of its words, no more than it has words."""
-        rules, most = _grammar.surfaces(text, lambda piece: json.dumps(piece, ensure_ascii=False)[1:-1])
+        """Return the grammar of answers about `text`: a list of runs of its words, in its order."""
         label = _grammar.one_of(json.dumps(name, ensure_ascii=False) for name in self.labels.names)
-        first, second = _grammar.literal('{"text": "'), _grammar.literal('", "label": ')
-        item = f'item ::= {first} surface {second} {label} "}}"'
-        listed = f' (item (", " item){{0,{most - 1}}})?' if most else ""
-        return "\n".join([f'root ::= "["{listed} "]"', *([item, *rules] if most else [])])
+        begin, then = '{"text": "', _grammar.literal('", "label": ')
+        close = f'{then} {label} "}}"'
+        rules = _grammar.listed(text, lambda piece: json.dumps(piece, ensure_ascii=False)[1:-1], close, f", {begin}")
+        some = f" ({_grammar.literal(begin)} b0)?" if rules else ""
+        return "\n".join([f'root ::= "["{some} "]"', *rules])
 
     def schema(self) -> dict[str, Any]:
         """Return the schema of {"mentions": [...]}: providers want an object at the top."""
