@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from experiments import settings
 from experiments._errors import SpecError
 from experiments.spec import Model, explain
-from ner_programs.lms import STAND_IN, is_api
+from ner_programs.lms import STAND_IN, component, is_api, is_carried
 
 
 def _told(lm: str | None, changes: Sequence[str]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def bundle_options(lm: str | None, changes: Sequence[str]) -> Model:
 def bundle_model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any], trust: Sequence[str] = ()) -> Model:
     """Return the LM of the command line, else the one a bundle was compiled with, if the user says where that is.
 
-    Raises SpecError where neither command line nor environment do; the stand-in is nowhere else.
+    Raises SpecError where neither command line nor environment do; the stand-in, and weights of a package, are nowhere else.
     """
     told = _told(lm, changes)
     own, theirs = {k: v for k, v in wanted.items() if k != "strong"}, wanted.get("strong", {})
@@ -59,19 +59,25 @@ def bundle_model(lm: str | None, changes: Sequence[str], wanted: dict[str, Any],
     ):
         if name is not None and not _says_where(name, said, trust):
             how = f"--lm {name}" if table == "lm" else f"--set {table}.model={name}"
-            more = (
-                "--set lm.path=FILE" if name == "replay" else f"--set {table}.api_base=http://... for your own server"
-            )
             raise SpecError(
-                f"the bundle was compiled with {name} and does not say where that is: {how} (the provider's own), or {more}"
+                f"the bundle was compiled with {name} and does not say where that is: {how}{_or(table, name)}"
             )
     return model
+
+
+def _or(table: str, name: str) -> str:
+    """Return what else may be said of where a bundle's LM is."""
+    if component(name)["name"] == "local":
+        return " or, if the weights are elsewhere, --lm local/PATH.gguf"
+    if name == "replay":
+        return " (the provider's own), or --set lm.path=FILE"
+    return f" (the provider's own), or --set {table}.api_base=http://... for your own server"
 
 
 def _says_where(name: str, said: dict[str, Any], trust: Sequence[str]) -> bool:
     """Say whether it is known where a bundle's LM is, or another one is named."""
     from ner_programs.privacy import base_from_environment
 
-    if name == STAND_IN or {"model", "path" if name == "replay" else "api_base"} & said.keys():
+    if name == STAND_IN or is_carried(name) or {"model", "path" if name == "replay" else "api_base"} & said.keys():
         return True
     return base_from_environment(name) is not None if is_api(name) else name.partition(".")[0] in trust

@@ -35,6 +35,14 @@ def is_api(model: str) -> bool:
     return bool(component(model)["name"] == "api")
 
 
+def is_carried(model: str) -> bool:
+    """Say whether a model's name means weights that a Python package carries: it answers in this process, from nowhere else."""
+    from ner_programs.lms.local import WEIGHTS
+
+    of = component(model)
+    return of["name"] == "local" and of["model"] in WEIGHTS
+
+
 def title(model: str) -> str:
     """Return who answers as tables say it: the stand-in is no language model."""
     return "in-context CRF" if model == STAND_IN else model
