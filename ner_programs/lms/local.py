@@ -31,6 +31,10 @@ from ner_programs.privacy import Privacy
 _log = logging.getLogger(__name__)
 CONTEXT = 4096
 """Tokens of prompt and answer that the first load makes room for; a longer prompt loads the model anew with more."""
+BATCH = 8
+"""Tokens of a prompt that are evaluated at once. Where they are more, llama.cpp sums in another order, so an answer would
+depend on how much of its prompt is read from the cache, and so on what was asked before: by up to a third of a nat.
+"""
 _EDGE = 1 << 20
 _CAN: tuple[Can, ...] = ("grammar", "logit_bias", "logprobs")
 
@@ -86,8 +90,10 @@ class Local:
     form = frozenset({"grammar", "bias"})
     identity = ""
 
-    def __init__(self, file: Path, *, context: int | None, threads: int | None, slots: int, gpu_layers: int) -> None:
-        self.file, self.slots, self.gpu_layers = file, slots, gpu_layers
+    def __init__(
+        self, file: Path, *, context: int | None, threads: int | None, slots: int, gpu_layers: int, batch: int = BATCH
+    ) -> None:  # fmt: skip
+        self.file, self.slots, self.gpu_layers, self.batch = file, slots, gpu_layers, batch
         self.concurrency = slots
         self.threads = threads or len(os.sched_getaffinity(0))
         self.model = f"local/{file.stem}-{digest(file)}"
@@ -138,6 +144,7 @@ class _Server:
         params = llama.CommonParams()
         params.model.path = str(local.file)
         params.n_ctx, params.n_parallel, params.n_gpu_layers = context * local.slots, local.slots, local.gpu_layers
+        params.n_ubatch = local.batch
         for cpu in (params.cpuparams, params.cpuparams_batch):
             cpu.n_threads, cpu.poll = local.threads, 0
         params.sampling.temp, params.sampling.seed = 0.0, 1
@@ -189,9 +196,13 @@ def build(
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None,
     slots: Annotated[int, Field(ge=1, le=256)] = 1,
     gpu_layers: Annotated[int, Field(ge=-1, le=1000)] = -1,
+    batch: Annotated[int, Field(ge=1, le=2048)] = BATCH,
 ) -> Local:
     """Build the model; `context` is in tokens (default: as long as the prompts need), `gpu_layers` -1 means what fits.
 
-    `slots` is how many prompts it works on at once.
+    `slots` is how many prompts it works on at once, `batch` how many tokens of one: more are faster on a GPU, and answers then
+    depend a little on what was asked before.
     """
-    return Local(path_of(model), context=context, threads=threads, slots=slots, gpu_layers=gpu_layers)
+    return Local(
+        path_of(model), context=context, threads=threads, slots=slots, gpu_layers=gpu_layers, batch=batch
+    )  # fmt: skip

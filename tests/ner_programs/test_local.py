@@ -100,6 +100,17 @@ def test_the_same_prompt_has_the_same_answer_and_its_prefix_is_kept(smollm2: Any
 
 
 @real
+def test_an_answer_does_not_depend_on_what_was_asked_before(smollm2: Any) -> None:
+    """What is read from the cache is what would be evaluated, to the last digit."""
+    own, other = ("the same beginning " * 8 + text for text in ("knee pain", "and another end, for a week"))
+    said = [ask(smollm2, "Repeat.", text, max_tokens=4, logprobs=1) for text in ("fresh", own, own, other, own)]
+    cached = [answer.usage.cache_read_tokens for answer in said]
+    assert cached[1] < cached[4] < cached[2]
+    first, again, _, behind = ([token.logprob for token in answer.logprobs] for answer in said[1:])
+    assert first == again == behind
+
+
+@real
 def test_what_a_prompt_has_in_common_with_the_one_before_is_counted_as_cached(smollm2: Any) -> None:
     meter = Meter(smollm2)
     shared = "Mark every mention of a complaint or a disease in the text. " * 4
