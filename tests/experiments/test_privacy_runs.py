@@ -43,6 +43,7 @@ BUNDLES: dict[str, tuple[dict[str, Any], str]] = {
     "strong, by name": ({"model": "crf", "strong": {"model": "openai/x"}}, "--set lm.strong.model=openai/x"),
     "by name": ({"model": "openai/x"}, "compiled with openai/x and does not say where that is: --lm openai/x"),
     "address as name": ({"model": "huggingface/ROOT"}, "of its LM a bundle says only"),
+    "weights": ({"model": "local/x.gguf"}, "--lm local/x.gguf or, if the weights are elsewhere, --lm local/PATH.gguf"),
     "code": ({"model": "evil.backend"}, "compiled with evil.backend"),
 }
 
