@@ -16,6 +16,7 @@ from ner_programs.demos.embedding import Embedding
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._base import calls_for
+from optimizers._fused import fuses
 from optimizers._purse import characters
 from optimizers._search import WITHOUT_LIMIT
 from optimizers._verifier import TRIES, llm_verifier
@@ -88,8 +89,11 @@ def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:
 
     A budget in tokens or money allows as many calls as it would pay for.
     """
+    verifier, fuse = llm_verifier(program), fuses(program)
+    taught = TRIES * verifier.k if verifier is not None else 0
+    taught += min(fuse.units, len(program.pool)) if fuse is not None else 0
     if spec.optimizer["name"] == "none":  # the program is scored on dev, which is counted there, or nowhere
-        return 0
+        return taught
     _, budget = optimizers.opened(spec.optimizer)
     most = [] if budget.calls is None else [budget.calls]
     if budget.tokens is not None or budget.cost is not None:
@@ -99,8 +103,6 @@ def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:
         cost = price.cost(tokens_in, tokens_out) if price else 0.0
         most += [] if budget.tokens is None else [max(1, budget.tokens // (tokens_in + tokens_out))]
         most += [max(1, int(budget.cost / cost))] if budget.cost is not None and cost else []
-    verifier = llm_verifier(program)
-    taught = TRIES * verifier.k if verifier is not None else 0
     return min(most) if most else WITHOUT_LIMIT * calls_for(program, corpus.dev) + taught
 
 

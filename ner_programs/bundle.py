@@ -160,8 +160,9 @@ def _row(d: Demonstration) -> dict[str, Any]:
 
 
 def _learns(verifier: Any) -> bool:
-    """Say whether a verifier, or one that it asks (`of`), learns from the pool."""
-    return verifier is not None and (hasattr(verifier, "pool") or _learns(getattr(verifier, "of", None)))
+    """Say whether a verifier, or one that it asks (`first`, `of`), learns from the pool."""
+    inside = (getattr(verifier, name, None) for name in ("first", "of"))
+    return verifier is not None and (hasattr(verifier, "pool") or any(map(_learns, inside)))
 
 
 def _plain(demo: Any, predictor: dspy.Predict) -> dict[str, Any]:

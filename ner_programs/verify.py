@@ -83,6 +83,18 @@ def apply(candidates: Sequence[Entity], verdicts: Sequence[Verdict]) -> list[Men
     ]
 
 
+def replaced(candidates: Sequence[Entity], mentions: Sequence[Mention]) -> tuple[Verdict, ...]:
+    """Return the verdicts that leave nothing of candidates and put mentions in their place, where these say that they are."""
+    gone = [Verdict("reject", n) for n, _ in enumerate(candidates, 1)]
+    added = [
+        Verdict("add", 0, m.label, m.text, m.score)
+        if m.start is None
+        else Placed("add", 0, m.label, m.text, m.score, m.start, m.provenance)
+        for m in mentions
+    ]
+    return (*gone, *added)
+
+
 def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
     mention = Mention(candidate.text, candidate.label, candidate.start, candidate.score)
     match verdict:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dspy
 
 from ner_programs.alignment import align
+from ner_programs.fusion import FEWEST
 from ner_programs.program import NERProgram
 from ner_programs.types import Entity
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of
@@ -23,7 +24,7 @@ def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, 
     """Return a copy of `program` whose fusion has answers to learn from; itself, where it does not fuse or has some.
 
     `examples` come from train (`program.examples`); each that is drawn, `most` at most, is answered without demonstrations of
-    its own document, by one extraction call.
+    its own document, by one extraction call. Where these are too few to learn from, none is asked for.
     """
     fuse = fuses(program)
     if fuse is None or fuse.answers:
@@ -31,6 +32,8 @@ def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, 
     known = {d.id for d in program.pool}
     wanted = fuse.units if most is None else min(fuse.units, most)
     there = [e for e in examples if e.id in known]
+    if min(len(there), wanted) < FEWEST:
+        return program
     drawn = random.Random(f"fuse {seed}").sample(there, min(len(there), wanted))
 
     def answered(example: dspy.Example) -> tuple[Entity, ...] | None:

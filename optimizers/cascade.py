@@ -25,6 +25,7 @@ from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
 from optimizers._base import OnTrial, Scored, calls_for, calls_made, paid, score, units_of, within, writes
+from optimizers._fused import fused
 from optimizers._search import Contender, Search
 from optimizers._verifier import llm_verifier, taught
 
@@ -40,7 +41,7 @@ class CascadeOptimizer:
     """Finds the threshold of the verifier `cascade`; `target` is how many extra calls a unit of text may cost on average.
 
     What it asks is `of`; without, what the program verifies with; else the strong LM, where there is one, or the LM itself;
-    where that is no language model, `boundary`.
+    where that is no language model, `boundary`. How sure an answer is says the LM, else what `fuse` makes of it.
     """
 
     def __init__(self, target: float, of: Mapping[str, Any] | None, seed: int) -> None:
@@ -68,7 +69,8 @@ class CascadeOptimizer:
         Raises ComponentError where its entities have no score, LMSetupError where a strong LM is to be asked and there is none.
         """
         self.check(program)
-        alone = program.with_settings(verify=None)
+        own = program.spec.verify
+        alone = program if own and own["name"] == "fuse" else program.with_settings(verify=None)
         cascaded = self._cascaded(program, 1.0)
         for _, strong in cascaded.named_sub_modules(Strong):
             strong.lm()  # where there is none, nothing is spent
@@ -78,8 +80,12 @@ class CascadeOptimizer:
         with within(budget), suppress(BudgetSpent):
             if not (first := paid(alone, search.sample(FIRST), int(ANSWERED * total))):
                 return search.choose(alone)
-            _refuse_unsure(score(alone, first))
             learning = calls_made()
+            if _unsure(score(alone, first)):
+                examples = program.examples(train)
+                alone = fused(program.with_settings(verify={"name": "fuse"}), examples, self.seed, total // 4)
+                cascaded = self._cascaded(alone, 1.0)
+            _refuse_unsure(score(alone, first))
             cascaded = self._taught(cascaded, train, (stop - learning) // 4)
             documents = max(first, _affordable(alone, search.order, total - (calls_made() - learning)), key=len)
             said = score(alone, documents)
@@ -122,9 +128,13 @@ class CascadeOptimizer:
         """Return the program that asks its verifier, or the one that it is to have, up to a threshold; the state is kept."""
         own = program.spec.verify
         inside = own.get("of", {"name": "llm"}) if own and own["name"] == "cascade" else own
+        first = own.get("first") if own and own["name"] == "cascade" else None
+        if own and own["name"] == "fuse":
+            first, inside = own, None
         other = {"name": "strong" if has_strong(dspy.settings.lm) else "llm" if writes() else "boundary"}
         of = dict(self.of or inside or other)
-        made = program.with_settings(verify={"name": "cascade", "of": of, "threshold": threshold})
+        wanted = {"name": "cascade", "of": of, "threshold": threshold, **({"first": first} if first else {})}
+        made = program.with_settings(verify=wanted)
         if own == of:
             before = dict(program.named_predictors())
             for name, predictor in made.named_predictors():
@@ -184,13 +194,18 @@ def _affordable(program: NERProgram, order: Sequence[Document], calls: int) -> l
     return paid(program, order, int(ANSWERED * calls))
 
 
+def _unsure(said: Scored) -> bool:
+    """Say whether there are entities and none has a score."""
+    entities: list[Entity] = [e for found in said.entities for e in found]
+    return bool(entities) and all(e.score is None for e in entities)
+
+
 def _refuse_unsure(said: Scored) -> None:
     """Raise ComponentError where there are entities and none has a score."""
-    entities: list[Entity] = [e for found in said.entities for e in found]
-    if entities and all(e.score is None for e in entities):
+    if _unsure(said):
         raise ComponentError(
             'cascade needs confidence, and this LM\'s entities have no score: [lm] can = ["logprobs"] asks an API for '
-            "log-probabilities"
+            "log-probabilities, and train has too little to learn how sure it may be"
         )
 
 

@@ -8,35 +8,60 @@ from typing import Annotated, Any
 import dspy
 from pydantic import Field
 
+from ner_programs.alignment import align
 from ner_programs.types import Entity
-from ner_programs.verify import Verification, Verifier
+from ner_programs.verify import Verification, Verifier, apply, replaced
 
 
 class Cascade(dspy.Module):
     """Asks the verifier `of` about a unit of text if its confidence is not above the threshold; otherwise candidates stand.
 
-    At threshold 0 it is never asked, at 1 always.
+    At threshold 0 it is never asked, at 1 always. A verifier that comes `first` decides before, and how sure it is counts.
     """
 
-    def __init__(self, of: Verifier, threshold: float) -> None:
+    def __init__(self, of: Verifier, threshold: float, first: Verifier | None = None) -> None:
         super().__init__()
-        self.of, self.threshold = of, threshold
+        self.of, self.threshold, self.first = of, threshold, first
 
     def forward(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Decide about the candidates of `text`, or let them stand."""
-        return self.of(text, knowledge, candidates, exclude) if self.asks(candidates) else Verification()
+        said = Verification() if self.first is None else self.first(text, knowledge, candidates, exclude)
+        stand = _standing(text, candidates, said)
+        if not self.asks(stand):
+            return said
+        return _both(text, candidates, stand, said, self.of(text, knowledge, stand, exclude))
 
     async def aforward(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Decide asynchronously."""
-        return await self.of.acall(text, knowledge, candidates, exclude) if self.asks(candidates) else Verification()
+        said = Verification() if self.first is None else await self.first.acall(text, knowledge, candidates, exclude)
+        stand = _standing(text, candidates, said)
+        if not self.asks(stand):
+            return said
+        return _both(text, candidates, stand, said, await self.of.acall(text, knowledge, stand, exclude))
 
     def asks(self, candidates: Sequence[Entity]) -> bool:
         """Return whether the verifier is asked."""
         return 0 < self.threshold >= confidence(candidates)
+
+
+def _standing(text: str, candidates: Sequence[Entity], said: Verification) -> Sequence[Entity]:
+    """Return what stands after a verifier has decided."""
+    return align(text, apply(candidates, said.verdicts)) if said.verdicts else candidates
+
+
+def _both(
+    text: str, candidates: Sequence[Entity], stand: Sequence[Entity], first: Verification, then: Verification
+) -> Verification:
+    """Return what two verifiers decided one after the other, the second about what the first let stand."""
+    if not first.verdicts:
+        return then
+    verdicts = replaced(candidates, apply(stand, then.verdicts)) if then.verdicts else first.verdicts
+    unreadable, unanswered = first.unreadable + then.unreadable, first.unanswered or then.unanswered
+    return Verification(verdicts, unreadable, unanswered, first.answers + then.answers)
 
 
 def confidence(candidates: Sequence[Entity]) -> float:
@@ -52,6 +77,10 @@ def build(
     inner: Callable[[dict[str, Any]], Verifier],
     of: dict[str, Any] | None = None,
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5,
+    first: dict[str, Any] | None = None,
 ) -> Cascade:
-    """Build the verifier; `of` is what it asks, with its options (`{ name = "strong" }`; by default `{ name = "llm" }`)."""
-    return Cascade(inner(of or {"name": "llm"}), threshold)
+    """Build the verifier; `of` is what it asks, with its options (`{ name = "strong" }`; by default `{ name = "llm" }`).
+
+    `first` decides before, and says how sure it is (`{ name = "fuse" }`, where the LM does not).
+    """
+    return Cascade(inner(of or {"name": "llm"}), threshold, inner(first) if first else None)

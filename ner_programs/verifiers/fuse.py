@@ -113,10 +113,10 @@ class FuseVerifier:
 
 
 def fuse_of(verifier: Any) -> FuseVerifier | None:
-    """Return a verifier that fuses: this one, or one that it asks (`of`)."""
-    while verifier is not None and not isinstance(verifier, FuseVerifier):
-        verifier = getattr(verifier, "of", None)
-    return verifier
+    """Return a verifier that fuses: this one, or one that it asks (`first`, `of`)."""
+    if verifier is None or isinstance(verifier, FuseVerifier):
+        return verifier
+    return fuse_of(getattr(verifier, "first", None)) or fuse_of(getattr(verifier, "of", None))
 
 
 def verdicts(text: str, candidates: Sequence[Entity], stands: Sequence[Fused]) -> tuple[Verdict, ...]:

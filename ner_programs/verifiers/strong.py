@@ -9,8 +9,8 @@ import dspy
 
 from ner_programs._errors import LMSetupError
 from ner_programs.extract import ExtractEntities, Extraction
-from ner_programs.types import Entity, Verdict
-from ner_programs.verify import Placed, Verification
+from ner_programs.types import Entity
+from ner_programs.verify import Verification, replaced
 
 
 class Strong(dspy.Module):
@@ -60,14 +60,7 @@ def _instead(candidates: Sequence[Entity], said: Extraction) -> Verification:
     """Return the verdicts that leave nothing of the candidates and add what was said, where it was said."""
     if said.unanswered or said.answers.refused:
         return Verification(unanswered=said.unanswered, answers=said.answers)
-    gone = [Verdict("reject", n) for n, _ in enumerate(candidates, 1)]
-    added = [
-        Verdict("add", 0, m.label, m.text, m.score)
-        if m.start is None
-        else Placed("add", 0, m.label, m.text, m.score, m.start)
-        for m in said.mentions
-    ]
-    return Verification((*gone, *added), said.unreadable, answers=said.answers)
+    return Verification(replaced(candidates, said.mentions), said.unreadable, answers=said.answers)
 
 
 def build(*, extract: ExtractEntities) -> Strong:

@@ -24,6 +24,7 @@ from ner_programs.lms.metered import Account, Meter, MeteredLM
 from ner_programs.scoring import Counts
 from ner_programs.types import Entity
 from ner_programs.verifiers.cascade import Cascade, confidence
+from ner_programs.verifiers.fuse import fuse_of
 from ner_programs.verify import Verification
 from optimizers._base import Trial, score
 from optimizers._errors import BudgetError
@@ -246,6 +247,20 @@ class TestOptimizer:
         judged = bench.trials[-1].program
         assert judged.spec.verify is not None and judged.spec.verify["of"] == {"name": "llm", "k": 2}
         assert len(state_of(judged)["verify.verifier.of.predict"]["demos"]) == 2
+
+    def test_without_confidence_the_fused_score_decides(self) -> None:
+        bench, train = Bench(), documents(60, "t")
+        bench.weak.logprobs = False
+        with dspy.context(lm=bench.lm, disable_history=True):
+            made = optimizers.compile(
+                program(train), {"name": "cascade", "target": 0.5}, train=train, dev=DEV, on_trial=bench.trials.append
+            )
+        assert made.spec.verify is not None and made.spec.verify["name"] in ("cascade", "fuse")
+        first = fuse_of(getattr(made.verify, "verifier", None))
+        assert first is not None and len(first.answers) >= 20
+        with dspy.context(lm=bench.lm, disable_history=True):
+            assert all(e.score is not None for d in DEV for e in made(d.text).entities)
+            assert score(made, DEV).total.f1 > 0.9
 
     def test_refuses_a_program_without_confidence_before_it_spends(self) -> None:
         bench = Bench()
