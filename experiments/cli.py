@@ -67,6 +67,30 @@ def ablate(
 
 
 @app.command()
+def curve(
+    spec: Annotated[Path, typer.Argument(help="A TOML file; see experiments/specs/.")],
+    size: Annotated[
+        list[int], typer.Option(help="Labelled notes; can be repeated (10, 25, 50, 100, 200, and all).")
+    ] = [],  # noqa: B006
+    draws: Annotated[int, typer.Option(help="Draws of each size.")] = 10,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this file (.svg, .png, .pdf).")] = None,
+    set: Set = [],  # noqa: B006
+    lm: Lm = None,
+    data: Data = None,
+    home: Home = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
+) -> None:
+    """How many notes must be annotated: F1 on dev against labelled notes, for the program, a CRF, and the two fused."""
+    from experiments.commands import grid as grid_verbs
+
+    grid_verbs.curve(
+        spec, set, lm, data, home, sizes=size, draws=draws, plot=plot, json=json, dry_run=dry_run, max_cost=max_cost
+    )
+
+
+@app.command()
 def paper(
     tables: Annotated[list[str], typer.Argument(help="all, or the names of tables: headline, selectors ...")],
     out: Annotated[

@@ -92,7 +92,7 @@ def _compiled(
 
     plain, started = spec.optimizer["name"] == "none", time.monotonic()
     dev = corpus.dev if "dev" in spec.parts or not plain else ()
-    planned = calls_for(program, dev) if plain else compiling(spec, corpus, program)
+    planned = compiling(spec, corpus, program) + (calls_for(program, dev) if plain else 0)
     with progress.step("compiling", calls=Calls(lm.answered, planned)):
         compiled = optimizers.compile(
             program, spec.optimizer, train=corpus.train, dev=dev, seed=spec.seed, on_trial=finished

@@ -1,4 +1,4 @@
-"""What `nerc run` does with a spec that has a [grid], and `nerc ablate`."""
+"""What `nerc run` does with a spec that has a [grid], `nerc ablate` and `nerc curve`."""
 
 from __future__ import annotations
 
@@ -118,6 +118,44 @@ def ablate(
             existing_store(home).log_dict(result.run_id, table, "ablation.json")
             said = table | {"failed": [{"name": d.cell.name, "reason": d.reason} for d in result.failed]}
             said |= {"lm_calls": result.lm_calls}
+    if json:
+        print_json(said)
+    if failed:
+        raise SystemExit(1)
+
+
+def curve(
+    path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, sizes: Sequence[int],
+    draws: int, plot: Path | None, json: bool, dry_run: bool, max_cost: float | None,
+) -> None:  # fmt: skip
+    """Score a spec's program, a CRF and the two fused with more and more labelled notes; exit code 1 where a run failed."""
+    if plot is not None and plot.suffix not in (".svg", ".png", ".pdf"):
+        raise SpecError(f"--plot {plot}: a picture is .svg, .png or .pdf")
+    if draws < 1 or any(size < 1 for size in sizes):
+        raise SpecError("--draws and --size are at least 1")
+    data, home = places.data_directory(data), places.home(home)
+    spec = load(path, [*changes, 'parts=["dev"]'], lm)
+    failed = 0
+    with redirect_stdout(sys.stderr):
+        from experiments.annotation_curve import SIZES, curve_grid, draw, points
+        from experiments.commands.tables import curve_table
+        from experiments.grid import run_grid
+        from experiments.progress import Progress
+
+        grid = curve_grid(spec, path, sizes or SIZES, draws)
+        if dry_run:
+            said = estimated(grid, data, home)
+        else:
+            result = run_grid(
+                grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False)
+            )
+            found = points(home, result)
+            err.print(curve_table(found))
+            tell_failures(result)
+            failed = len(result.failed)
+            if plot is not None:
+                draw(found, spec.name, plot)
+            said = {"run_id": result.run_id, "points": [p.as_dict() for p in found], "lm_calls": result.lm_calls}
     if json:
         print_json(said)
     if failed:

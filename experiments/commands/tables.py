@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from experiments.ablation import Ablated
+from experiments.annotation_curve import Point
 from experiments.compare import Comparison, Row
 from experiments.estimate import Estimate
 from experiments.scores import Result
@@ -100,6 +101,22 @@ def estimate_table(plan: Estimate) -> Table:
     table.add_row("US dollars", "unknown: set lm.price" if plan.cost is None else f"{plan.cost:.2f}")
     if plan.seconds is not None:
         table.add_row("minutes, two cores", f"{plan.seconds / 60:.1f}")
+    return table
+
+
+def curve_table(points: Sequence[Point]) -> Table:
+    """Return F1 against labelled notes: a row for each number of notes, a column for each system."""
+    systems = list(dict.fromkeys(p.system for p in points))
+    table = Table(
+        title="strict micro-F1 on dev against labelled notes", title_justify="left",
+        caption="mean over draws, with half of the 95 % interval of that mean",
+    )  # fmt: skip
+    table.add_column("labelled notes", justify="right")
+    for system in systems:
+        table.add_column(system, justify="right")
+    for notes in dict.fromkeys(p.notes for p in points):
+        own = {p.system: f"{p.mean:.3f}" + (f" ± {p.error:.3f}" if p.error else "") for p in points if p.notes == notes}
+        table.add_row("all" if notes is None else str(notes), *(own.get(system, "") for system in systems))
     return table
 
 
