@@ -157,6 +157,9 @@ def annotate(
     html: Annotated[
         Path | None, typer.Option(help="Write a page with the entities in the texts, instead or too.")
     ] = None,
+    review: Annotated[
+        Path | None, typer.Option(help="Write a page of the texts that a person should look at, most useful first.")
+    ] = None,
     lm: BundleLm = None,
     set: SetLm = [],  # noqa: B006
     public: Annotated[bool, typer.Option("--public", help="The text may go to any host; else it is private.")] = False,
@@ -166,7 +169,7 @@ def annotate(
     """Annotate documents with a compiled program; entities carry character offsets."""
     from experiments.commands import verbs
 
-    verbs.annotate(bundle, inputs, format, out, lm, set, home, html=html, public=public, trust=trust)
+    verbs.annotate(bundle, inputs, format, out, lm, set, home, html=html, review=review, public=public, trust=trust)
 
 
 @app.command()

@@ -103,20 +103,21 @@ def report(
 
 def annotate(
     bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str],
-    home: Path | None, *, html: Path | None = None, public: bool = False, trust: Sequence[str] = (),
+    home: Path | None, *, html: Path | None = None, review: Path | None = None, public: bool = False,
+    trust: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Annotate documents: to a file in one step, to a page, or to stdout as they come."""
+    """Annotate documents: to a file in one step, to a page, to a page for review, or to stdout as they come."""
     if format not in ("auto", "text", "jsonl"):
         raise SpecError(f"--format {format}: it is auto, text or jsonl")
     from experiments import load as load_program
     from experiments.annotate import annotate as write
-    from experiments.annotate import read
+    from experiments.annotate import by_doubt, read
     from experiments.progress import Calls, Progress
     from experiments.session import encoding, session
     from ner_programs.answers import Answers
     from optimizers._base import calls_for
 
-    for option, path in (("--out", out), ("--html", html)):
+    for option, path in (("--out", out), ("--html", html), ("--review", review)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
             raise SpecError(f"{option} {path}: it is a folder, or lies in one that is not there; name a file")
     documents = read(inputs, format)  # type: ignore[arg-type]
@@ -129,7 +130,7 @@ def annotate(
         Progress(err).step("annotating", len(documents), Calls(asked.answered, planned)) as tick,
     ):
         if out is None:
-            done = write(program, documents, sys.stdout if html is None else None, tick)
+            done = write(program, documents, sys.stdout if html is None and review is None else None, tick)
         else:
             draft = out.with_name(f".{out.name}.draft")
             try:
@@ -139,11 +140,13 @@ def annotate(
                 draft.replace(out)
             finally:
                 draft.unlink(missing_ok=True)
-    if html is not None:
-        from experiments.pages import annotation
+    by = f"{Path(bundle).name}, {model.name}"
+    for page, shown in ((html, done), (review, by_doubt(done))):
+        if page is not None:
+            from experiments.pages import annotation
 
-        annotation.write(done, html, by=f"{Path(bundle).name}, {model.name}", kb=program.kb, private=not public)
-        err.print(f"page: {html}", soft_wrap=True, markup=False)
+            annotation.write(shown, page, by=by, kb=program.kb, private=not public)
+            err.print(f"page: {page}", soft_wrap=True, markup=False)
     ended = Answers.total(one.answers for one in done)
     if troubles := ended.troubles():
         err.print(f"the LM's answers: {troubles}; what they would have found is missing (see `answers`)")

@@ -311,3 +311,17 @@ def test_a_damaged_knowledge_base_is_one_line_too(place: Place, tmp_path: Path) 
     folder.mkdir()
     (folder / "kb.json").write_text("{" * 9000)
     assert "damaged knowledge base (kb.json: Invalid JSON" in place.nerc("kb", "info", str(folder)).error
+
+
+def test_a_page_for_review_begins_with_what_is_most_likely_wrong(place: Place, public: Any, note: Path) -> None:
+    said = place.nerc("annotate", public["bundle"], note, "--review", "review.html")
+    assert (said.code, said.out) == (0, "") and "page: review.html" in said.err
+    assert (place.root / "review.html").stat().st_mode & 0o777 == 0o600
+    scored = {"sure": (1.0,), "doubtful": (0.9, 0.2), "unsaid": (None,), "empty": ()}
+    made = [
+        Annotated(
+            Document(id, "a b", tuple(Entity.of("a b", 2 * n, 2 * n + 1, "x", score=s) for n, s in enumerate(scores)))
+        )
+        for id, scores in scored.items()
+    ]
+    assert [a.document.id for a in by_doubt(made)] == ["doubtful", "unsaid"]
