@@ -26,7 +26,7 @@ NOTE = "Pt c/o sob and chest pain, started on lasix 40 mg."
 SPEC = Path(__file__).parent / "specs" / "wardnotes.toml"
 
 LM = "local/smollm2"
-CALIBRATE = 'optimizer={name="calibrate", units=12}'
+CALIBRATE = 'optimizer={name="calibrate", units=8}'
 PLAIN = "program.retriever.name=none"
 BOUNDARY = 'program.verify={name="boundary"}'
 SMALL = [
@@ -35,13 +35,13 @@ SMALL = [
 ]  # fmt: skip
 """What keeps it short: three notes of dev, and prompts that begin alike (what was read of the last one is not read again)."""
 LM_STEPS = {
-    "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=128"],
+    "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=96"],
     "held to the form": [PLAIN, NOTHING],
     "+ calibrated": [PLAIN, CALIBRATE],
     "+ knowledge": [CALIBRATE],
     "+ boundary": [CALIBRATE, BOUNDARY],
     "compiled": [
-        BOUNDARY, 'optimizer={name="random_search", candidates=2, calibrate=12, budget={calls=100}}',
+        BOUNDARY, 'optimizer={name="random_search", candidates=2, calibrate=8, budget={calls=120}}',
         'optimizer.search={"demos.seed"=[2]}',
     ],
 }  # fmt: skip
