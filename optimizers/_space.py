@@ -45,6 +45,8 @@ TRIED = 4
 DRAWN = ((12, 4), (16, 0), (8, 8), (16, 0), (12, 4))
 """Fixed demonstrations to try: how many labelled ones, and how many that the program itself got right."""
 
+WRONG = {0.1: 0.004, 0.4: 0.003}
+"""Shares of edges that `boundary` takes for wrong."""
 VERDICTS = 12
 """Demonstrations of a verifier that is tried."""
 
@@ -220,7 +222,9 @@ class Space:
                 yield Value({"verify": "off"}, -0.005, {"verify": None})
             return
         if "boundary" in names("ner_programs.verifiers") and self.program.pool:
-            yield Value({"verify.name": "boundary"}, 0.004, {"verify.name": "boundary"})
+            for wrong, hope in WRONG.items():
+                how = {"verify.name": "boundary", "verify.wrong": wrong}
+                yield Value(how, hope, how)
         if self.examples and len(self.program.pool) >= FEWEST:
             put = partial(fused, examples=self.examples, seed=self.seed)
             yield Value({"verify.name": "fuse"}, 0.03, {"verify.name": "fuse"}, put, UNITS_FUSED)

@@ -21,8 +21,10 @@ from ner_programs import calibration
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
+from ner_programs.verifiers.fuse import UNITS
 from optimizers._base import OnTrial
 from optimizers._changes import nested
+from optimizers._fused import fused
 from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, trainset
 from optimizers.bootstrap import TRIES, with_bootstrapped
@@ -55,8 +57,8 @@ class RandomSearch:
         examples = trainset(program, train, self.seed) if draws else []
         number = self._number(search, bool(examples))
         own = (number // 2) * TRIES * self._own * len(search.program.predictors()) if examples else 0
-        own += 2 * number * self.calibrate
-        texts = program.examples(train) if self.calibrate else []
+        own += number * (2 * self.calibrate + (UNITS if self._fuses else 0))
+        texts = program.examples(train) if self.calibrate or self._fuses else []
         sample = search.sample(documents_for(search, number, search.calls - min(own, search.calls // 2)))
 
         def make(program: NERProgram) -> None:
@@ -64,6 +66,7 @@ class RandomSearch:
                 made = candidate()
                 if self.calibrate:
                     made = calibrated(made, texts, self.calibrate, self.seed)
+                made = fused(made, texts, self.seed)
                 if not search.affords(made, sample):
                     return
                 search.score(made, changes, sample)
@@ -74,6 +77,12 @@ class RandomSearch:
         """Raise ComponentError, before anything is spent, if `search` names a setting or a value that there is not."""
         for setting in self._settings():
             program.with_settings(**nested(setting))
+
+    @property
+    def _fuses(self) -> bool:
+        """Whether some candidates are to fuse, and so need answers to learn from."""
+        given = (value for values in self.search.values() for value in values)
+        return any(value == "fuse" or (isinstance(value, Mapping) and value.get("name") == "fuse") for value in given)
 
     @property
     def _own(self) -> int:

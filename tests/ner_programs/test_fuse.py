@@ -175,3 +175,13 @@ def test_a_fusion_is_what_it_was_made_from() -> None:
         assert [(f.start, f.end, f.label) for f in again(text, gold, gold)] == [
             (f.start, f.end, f.label) for f in fusion(text, gold, gold)
         ]
+
+
+def test_a_search_may_switch_it_on() -> None:
+    program = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 2}).build(pool=SMALL)
+    search = {"verify": [{"name": "fuse", "units": 40}, None]}
+    optimizer = {"name": "random_search", "search": search, "budget": {"calls": 400}}
+    with dspy.context(lm=open_lm()):
+        made = optimizers.compile(program, optimizer, train=WARD.train[:30], dev=WARD.dev[:10])
+    fuse = fuse_of(getattr(made.verify, "verifier", None))
+    assert fuse is not None and len(fuse.answers) == 40
