@@ -1,4 +1,4 @@
-"""Two readers of a text, put together: a language model, and a CRF fitted once on the labelled pool.
+"""Readers of a text, put together: one or several language models, and a CRF fitted once on the labelled pool.
 
 They err differently: the one knows the language, the other the conventions of the corpus. A second CRF is fitted on texts that
 both have read without having seen them, and learns whom to believe where (stacking, Wolpert 1992; of sequences, Cohen and
@@ -6,6 +6,9 @@ Carvalho 2005, "Stacked sequential learning"). It sees the LM's tags with their 
 would give them (`verifiers/boundary`), the probabilities of the reader's tags, what the knowledge base names, and the words. So
 it keeps, drops, moves, relabels and adds, and its span probabilities are the fused scores. With `way = "product"` it sees the
 two readers only: a product of experts (Hinton 2002), its exponents fitted by maximum likelihood.
+
+Of several experts (LMs, prompts, samples) it sees each one's tags, the tag that most give a token, and how many do; one expert
+is the special case.
 
 No text is read by what was fitted on it or on its group. All offsets are character offsets, end exclusive.
 """
@@ -19,19 +22,26 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ner_programs._fusion_features import add_moved, experts
 from ner_programs._linear_chain import Floats, LinearChain
 from ner_programs.demos import Demonstration
+from ner_programs.lms._consistency import consistent
 from ner_programs.lms._copies import Copies
+from ner_programs.lms._crf import THRESHOLD as ALONE
 from ner_programs.lms._crf import Hint, HintTagger, Sample, best_spans, probable_spans
 from ner_programs.lms._crf import fit as fit_tagger
-from ner_programs.lms._features import Encoded, covered, encoded, flat, tags_of
+from ner_programs.lms._features import Encoded, encoded, flat, tags_of
 from ner_programs.types import Entity
 
 Hints = Callable[[str, Collection[str]], tuple[Hint, ...]]
 """What the knowledge base names in a text, without what only some documents say."""
-Moved = Callable[[Demonstration], Sequence[Entity]]
-"""The LM's entities in an answered text, with edges as other labelled texts have them."""
+Answer = Sequence[Sequence[Entity]]
+"""What each of the experts found in a text, in an order that is the same for all texts."""
+Moved = Callable[[Demonstration], Answer]
+"""The experts' entities in an answered text, with edges as other labelled texts have them."""
 Way = Literal["stack", "product"]
+Shown = tuple[Sequence[dict[str, float]], Sequence[str]]
+"""What a stack sees of the tokens of a text, and their tags."""
 
 FEWEST = 20
 """Labelled texts with an answer; below that the LM's answers stand as they are."""
@@ -49,7 +59,7 @@ _SURE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A span with its label, how likely it is, and by whom: "extract" (the LM), "crf", "knowledge"."""
+    """A span with its label, how likely it is, and by whom: "extract" (of several "extract1" ...), "crf", "knowledge"."""
 
     start: int
     end: int
@@ -83,6 +93,17 @@ class Reader:
                 found[:, at : at + 2] = mine[:, 1 + 2 * n : 3 + 2 * n]
         return found
 
+    def spans(self, text: str, hints: tuple[Hint, ...] = ()) -> list[Entity]:
+        """Return what it finds alone."""
+        tokens = encoded(text, hints)
+        chain = self.chain.chain(self.copies.features(tokens))
+        probable = consistent(text, tokens.offsets, probable_spans(chain, _LEAST))
+        found = best_spans(probable, len(tokens.offsets), ALONE)
+        return [
+            Entity.of(text, tokens.offsets[a][0], tokens.offsets[b][1], self.labels[n], score=score)
+            for a, b, n, score in found
+        ]
+
 
 class Fusion:
     """What reads a text a second time, and what decides between the readers."""
@@ -90,17 +111,19 @@ class Fusion:
     def __init__(self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack") -> None:
         self.labels, self.reader, self.stack, self.way = list(labels), reader, stack, way
 
-    def __call__(
-        self, text: str, entities: Sequence[Entity], moved: Sequence[Entity], hints: tuple[Hint, ...] = ()
-    ) -> list[Fused]:
-        """Return the spans that stand, given the LM's `entities`, the same with edges `moved` as the corpus has them, and what
-        knowledge names; in the order of the text."""
-        tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (entities, moved), hints)
+    def __call__(self, text: str, said: Answer, moved: Answer, hints: tuple[Hint, ...] = ()) -> list[Fused]:
+        """Return the spans that stand, given what the experts `said`, the same with edges `moved` as the corpus has them, and
+        what knowledge names; in the order of the text."""
+        tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (said, moved), hints)
+        names = ["extract"] if len(said) == 1 else [f"extract{n}" for n in range(1, len(said) + 1)]
         made = []
         for first, last, n, score in best_spans(probable_spans(self.stack.chain(rows), _LEAST), len(rows), THRESHOLD):
             start, end, label = tokens.offsets[first][0], tokens.offsets[last][1], self.labels[n]
             by = (
-                ("extract", any(e.start < end and start < e.end and e.label == label for e in entities)),
+                *(
+                    (name, any(e.start < end and start < e.end and e.label == label for e in entities))
+                    for name, entities in zip(names, said, strict=True)
+                ),
                 ("crf", likely[first, 1 + 2 * n] > _SURE),
                 ("knowledge", any((h.start, h.end, h.label) == (start, end, label) for h in hints)),
             )
@@ -129,10 +152,10 @@ class Fusion:
 
 
 def fit(
-    texts: Sequence[Demonstration], answers: Mapping[str, Sequence[Entity]], hints: Hints, moved: Moved, labels: Sequence[str],
+    texts: Sequence[Demonstration], answers: Mapping[str, Answer], hints: Hints, moved: Moved, labels: Sequence[str],
     way: Way = "stack",
 ) -> Fusion | None:  # fmt: skip
-    """Fit a fusion to labelled texts, some of which the LM has answered (by id; it was not shown them, nor their groups).
+    """Fit a fusion to labelled texts, some of which the experts have answered (by id; none was shown them, nor their groups).
 
     None where fewer than FEWEST are answered, or nothing is labelled: there is nothing to learn from.
     """
@@ -147,12 +170,23 @@ def fit(
         one = of(d)
         if one is None:
             continue
-        gold = flat(((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions), len(d.text))
-        named = hints(d.text, (d.document, d.group))
-        said = answers[d.id], moved(d)
-        tokens, rows, _ = _seen(one, labels, way, d.text, said, named, [x for a, b, _ in gold for x in (a, b)])
-        data.append((rows, tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})))
-    return Fusion(labels, reader, LinearChain.fit(data, len(labels), c2=C2[way], iterations=ITERATIONS), way)
+        data.append(shown(one, labels, d, (answers[d.id], moved(d)), hints(d.text, (d.document, d.group)), way))
+    return Fusion(labels, reader, stacked(data, labels, way), way)
+
+
+def shown(
+    reader: Reader, labels: Sequence[str], d: Demonstration, said: tuple[Answer, Answer], hints: tuple[Hint, ...],
+    way: Way = "stack",
+) -> Shown:  # fmt: skip
+    """Return what a stack learns from one answered text: what it sees of each token, and the tags. `reader` has not seen it."""
+    gold = flat(((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions), len(d.text))
+    tokens, rows, _ = _seen(reader, labels, way, d.text, said, hints, [x for a, b, _ in gold for x in (a, b)])
+    return rows, tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})
+
+
+def stacked(data: Iterable[Shown], labels: Sequence[str], way: Way = "stack") -> LinearChain:
+    """Fit the stack to what was `shown`."""
+    return LinearChain.fit(data, len(labels), c2=C2[way], iterations=ITERATIONS)
 
 
 def _readers(
@@ -178,43 +212,19 @@ def _sample(d: Demonstration, hints: Hints) -> Sample:
 
 
 def _seen(
-    reader: Reader, labels: Sequence[str], way: Way, text: str, said: Sequence[Sequence[Entity]], hints: tuple[Hint, ...],
+    reader: Reader, labels: Sequence[str], way: Way, text: str, said: tuple[Answer, Answer], hints: tuple[Hint, ...],
     edges: Sequence[int] = (),
 ) -> tuple[Encoded, list[dict[str, float]], Floats]:  # fmt: skip
     """Return the tokens of a text, what the stack sees of each, and the reader's probabilities; tokens end where spans do."""
-    entities, ids = said[0], {label: n for n, label in enumerate(labels)}
-    spans = [flat(((e.start, e.end, e.label) for e in some if e.label in ids), len(text)) for some in said]
-    tokens = encoded(text, hints, tuple(sorted({*edges, *(x for some in spans for a, b, _ in some for x in (a, b))})))
+    ids = {label: n for n, label in enumerate(labels)}
+    spans = [
+        [flat(((e.start, e.end, e.label) for e in one if e.label in ids), len(text)) for one in some] for some in said
+    ]
+    cuts = {x for some in spans for one in some for a, b, _ in one for x in (a, b)}
+    tokens = encoded(text, hints, tuple(sorted({*edges, *cuts})))
     likely = reader.marginals(tokens, labels)
-    tags, moved = (tags_of(tokens.offsets, some, dict(ids)) for some in spans)
-    scores: list[float | None] = [None] * len(tags)
-    for entity in entities:
-        for i in covered(tokens.offsets, entity.start, entity.end):
-            scores[i] = entity.score
-    rows = _features(tokens, tags, scores, likely, way)
+    each, moved = ([tags_of(tokens.offsets, one, dict(ids)) for one in some] for some in spans)
+    rows = experts(tokens, each, said[0], likely, whole=way == "stack")
     if way == "stack":
-        for row, here, before, after in zip(rows, moved, ["", *moved], [*moved[1:], ""], strict=False):
-            row |= {f"b={here}": 1.0, f"b-={before}{here}": 1.0, f"b+={here}{after}": 1.0}
+        add_moved(rows, moved)
     return tokens, rows, likely
-
-
-def _features(
-    tokens: Encoded, tags: Sequence[str], scores: Sequence[float | None], likely: Floats, way: Way
-) -> list[dict[str, float]]:
-    """Return what the stack sees of each token: the LM's tag with its score, the reader's probabilities, hints, and words."""
-    names = ["O", *(f"{part}{n}" for n in range(likely.shape[1] // 2) for part in "BI")]
-    best = ["", *(names[k] for k in likely.argmax(axis=1)), ""]
-    around, logs = ["", *tags, ""], 1 + np.log(likely + 1e-4) / 9.3
-    rows = []
-    for i, tag in enumerate(tags):
-        row = {"1": 1.0, f"lm={tag}": 1.0, **{f"p={name}": float(x) for name, x in zip(names, logs[i], strict=True)}}
-        if (score := scores[i]) is not None and tag != "O":
-            row[f"lms={tag}"] = score
-        if way == "stack":
-            here, before, after = (tag, best[i + 1]), (around[i], best[i]), (around[i + 2], best[i + 2])
-            row |= {f"lm-={before[0]}": 1.0, f"lm+={after[0]}": 1.0, f"lmc={here}": 1.0}
-            row |= {f"lmc+={here}{after}": 1.0, f"lmc-={before}{here}": 1.0, f"o={tag}{int(likely[i, 0] * 5.99)}": 1.0}
-            row |= {name: 1.0 for name in tokens.rows[i] if name != "1"}
-            row |= {f"{name}|{tag}": 1.0 for name in tokens.rows[i] if name.startswith(("h=", "hl="))}
-        rows.append(row)
-    return rows

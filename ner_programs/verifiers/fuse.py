@@ -19,7 +19,7 @@ from ner_programs.alignment import align
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.extract import ExtractEntities
-from ner_programs.fusion import Fused, Fusion, Way, fit
+from ner_programs.fusion import Answer, Fused, Fusion, Way, fit
 from ner_programs.lms._crf import Hint
 from ner_programs.lms._incontext import hints
 from ner_programs.retrieve import KnowledgeLines
@@ -64,10 +64,11 @@ class Evidence:
         block = {d.id: n for d, n in zip(self.pool, self.conventions.blocks, strict=True)}
         texts = [d for d in self.pool if block[d.id] not in out]
 
-        def moved(d: Demonstration) -> Sequence[Entity]:
-            return self.moved(d.text, answers[d.id], out | {block[d.id]})
+        def moved(d: Demonstration) -> Answer:
+            return (self.moved(d.text, answers[d.id], out | {block[d.id]}),)
 
-        return fit(texts, answers, self.hints, moved, [label.name for label in self.labels], way)
+        alone = {id: (said,) for id, said in answers.items()}
+        return fit(texts, alone, self.hints, moved, [label.name for label in self.labels], way)
 
 
 class FuseVerifier:
@@ -97,7 +98,7 @@ class FuseVerifier:
             return Verification()
         evidence = self.evidence
         moved = evidence.moved(text, candidates, evidence.conventions.among(exclude))
-        stands = fusion(text, candidates, moved, evidence.hints(text, exclude))
+        stands = fusion(text, (candidates,), (moved,), evidence.hints(text, exclude))
         return Verification(verdicts(text, candidates, stands))
 
     async def acall(

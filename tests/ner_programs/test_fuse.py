@@ -118,7 +118,7 @@ def test_verdicts_make_of_any_candidates_what_stands(
 def test_any_text_can_be_read(text: str) -> None:
     fusion = FUSE.fitted()
     assert fusion is not None
-    for f in fusion(text, (), ()):
+    for f in fusion(text, ((),), ((),)):
         assert 0 <= f.start < f.end <= len(text)
 
 
@@ -172,8 +172,8 @@ def test_a_fusion_is_what_it_was_made_from() -> None:
     assert fusion is not None
     again = Fusion.of(json.loads(json.dumps(fusion.as_dict())))
     for text, gold in DEV[:20]:
-        assert [(f.start, f.end, f.label) for f in again(text, gold, gold)] == [
-            (f.start, f.end, f.label) for f in fusion(text, gold, gold)
+        assert [(f.start, f.end, f.label) for f in again(text, (gold,), (gold,))] == [
+            (f.start, f.end, f.label) for f in fusion(text, (gold,), (gold,))
         ]
 
 

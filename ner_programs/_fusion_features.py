@@ -1,0 +1,93 @@
+"""What the stack of a fusion sees of each token: the experts' tags, the reader's probabilities, hints and words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ner_programs._linear_chain import Floats
+from ner_programs.lms._features import Encoded, covered
+from ner_programs.types import Entity
+
+Row = dict[str, float]
+
+
+def experts(
+    tokens: Encoded, each: Sequence[Sequence[str]], said: Sequence[Sequence[Entity]], likely: Floats, *, whole: bool
+) -> list[Row]:
+    """Return the features of each token, given the tags of `each` expert, their entities with scores, and the reader's
+    probabilities; without `whole` only those of the readers themselves."""
+    scores = [_scores(tokens, one) for one in said]
+    tags = vote(each)
+    rows = _features(tokens, tags, _mean_scores(tags, each, scores), likely, whole)
+    if len(each) > 1:
+        _add_experts(rows, each, scores)
+    return rows
+
+
+def add_moved(rows: Sequence[Row], each: Sequence[Sequence[str]]) -> None:
+    """Add the tags of the same entities with edges as the corpus has them."""
+    best = vote(each)
+    for row, here, before, after in zip(rows, best, ["", *best], [*best[1:], ""], strict=False):
+        row |= {f"b={here}": 1.0, f"b-={before}{here}": 1.0, f"b+={here}{after}": 1.0}
+
+
+def _scores(tokens: Encoded, entities: Iterable[Entity]) -> list[float | None]:
+    scores: list[float | None] = [None] * len(tokens.offsets)
+    for entity in entities:
+        for i in covered(tokens.offsets, entity.start, entity.end):
+            scores[i] = entity.score
+    return scores
+
+
+def vote(each: Sequence[Sequence[str]]) -> list[str]:
+    """Return the tag that most experts give each token; of equals one that is no O, then the first."""
+    if len(each) == 1:
+        return list(each[0])
+    return [max(tags, key=lambda tag: (tags.count(tag), tag != "O")) for tags in zip(*each, strict=True)]
+
+
+def _mean_scores(
+    tags: Sequence[str], each: Sequence[Sequence[str]], scores: Sequence[Sequence[float | None]]
+) -> list[float | None]:
+    """Return for each token the mean score of those who give it its tag."""
+    found: list[float | None] = []
+    for i, tag in enumerate(tags):
+        known = [s for one, own in zip(each, scores, strict=True) if one[i] == tag and (s := own[i]) is not None]
+        found.append(sum(known) / len(known) if known else None)
+    return found
+
+
+def _add_experts(rows: Sequence[Row], each: Sequence[Sequence[str]], scores: Sequence[Sequence[float | None]]) -> None:
+    """Add to what is seen of each token the tags of each of several experts, and how many agree."""
+    for i, row in enumerate(rows):
+        for n, (tags, own) in enumerate(zip(each, scores, strict=True)):
+            row |= {f"{n}lm={tags[i]}": 1.0, f"{n}lm-={tags[i - 1] if i else ''}{tags[i]}": 1.0}
+            if (score := own[i]) is not None and tags[i] != "O":
+                row[f"{n}lms={tags[i]}"] = score
+        for tag, votes in Counter(tags[i] for tags in each).items():
+            row |= {f"n={tag}{votes}": 1.0, f"ns={tag}": votes / len(each)}
+
+
+def _features(
+    tokens: Encoded, tags: Sequence[str], scores: Sequence[float | None], likely: Floats, whole: bool
+) -> list[Row]:
+    """Return what the stack sees of each token: the tag given with its score, the reader's probabilities, hints, and words."""
+    names = ["O", *(f"{part}{n}" for n in range(likely.shape[1] // 2) for part in "BI")]
+    best = ["", *(names[k] for k in likely.argmax(axis=1)), ""]
+    around, logs = ["", *tags, ""], 1 + np.log(likely + 1e-4) / 9.3
+    rows = []
+    for i, tag in enumerate(tags):
+        row = {"1": 1.0, f"lm={tag}": 1.0, **{f"p={name}": float(x) for name, x in zip(names, logs[i], strict=True)}}
+        if (score := scores[i]) is not None and tag != "O":
+            row[f"lms={tag}"] = score
+        if whole:
+            here, before, after = (tag, best[i + 1]), (around[i], best[i]), (around[i + 2], best[i + 2])
+            row |= {f"lm-={before[0]}": 1.0, f"lm+={after[0]}": 1.0, f"lmc={here}": 1.0}
+            row |= {f"lmc+={here}{after}": 1.0, f"lmc-={before}{here}": 1.0, f"o={tag}{int(likely[i, 0] * 5.99)}": 1.0}
+            row |= {name: 1.0 for name in tokens.rows[i] if name != "1"}
+            row |= {f"{name}|{tag}": 1.0 for name in tokens.rows[i] if name.startswith(("h=", "hl="))}
+        rows.append(row)
+    return rows
