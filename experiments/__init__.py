@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from experiments.fusing import Outcome
     from ner_programs.privacy import Privacy
     from ner_programs.program import NERProgram
 
-__all__ = ["load"]
+__all__ = ["fuse", "load"]
 
 
 def load(
@@ -37,3 +38,30 @@ def load(
         program = open_bundle(Path(where), home, trust, privacy)
     program.lm = lm
     return program
+
+
+def fuse(
+    predictions: str | Path | Sequence[str | Path],
+    spec: str | Path,
+    *,
+    part: str = "dev",
+    out: Path | None = None,
+    form: str | None = None,
+    data: Path | None = None,
+    home: Path | None = None,
+) -> Outcome:
+    """Fuse predictions of a part of a spec's corpus with what its labelled texts say (`nerc fuse`); write them to `out`.
+
+    Several files are several experts. What comes back has the fused entities of each document (`fused`) and all `figures`.
+    Raises ReadError, SpecError or WriteError.
+    """
+    from experiments import fusing, places
+    from experiments.commands.evaluate import spec_of
+
+    paths = [predictions] if isinstance(predictions, str | Path) else predictions
+    files = fusing.Files(tuple(map(Path, paths)), form)
+    fusing.check(files, part, out)
+    found = fusing.fused(spec_of(str(spec)), files, part, places.data_directory(data), places.home(home))
+    if out is not None:
+        fusing.write(found, out)
+    return found

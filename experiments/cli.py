@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import cli_corpora, cli_kb
+from experiments.commands import cli_corpora, cli_fuse, cli_kb
 from experiments.commands.options import BundleLm, Data, Home, Json, Lm, Set, SetLm, Trust
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 
 app.add_typer(cli_kb.app, name="kb")
 app.add_typer(cli_corpora.app, name="corpora")
+app.command("fuse")(cli_fuse.fuse)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and money; send nothing.")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="Stop before spending more US dollars than this.")]
@@ -177,7 +178,10 @@ def evaluate(
     what: Annotated[
         list[str], typer.Argument(metavar="[BUNDLE] CORPUS", help="A bundle, and a spec or the name of a corpus.")
     ],
-    predictions: Annotated[Path | None, typer.Option(help="Score this file, of any other system, instead.")] = None,
+    predictions: Annotated[list[Path], typer.Option(help="Score this file, of any other system, instead.")] = [],  # noqa: B006
+    fuse: Annotated[
+        bool, typer.Option("--fuse", help="Score it fused with labelled texts; see docs/fusion.md.")
+    ] = False,
     format: Annotated[str | None, typer.Option(help="What the file is: jsonl, pubtator, conll, brat, bioc ...")] = None,
     label: Annotated[list[str], typer.Option(help="THEIRS=OURS: another name for a label; THEIRS= drops it.")] = [],  # noqa: B006
     experiment: Annotated[str | None, typer.Option(help="Make it a run of this experiment, to compare.")] = None,
@@ -193,11 +197,15 @@ def evaluate(
     """Score a bundle, or any other system's predictions, on a corpus: the same figures for all."""
     from experiments.commands import evaluate as evaluate_verbs
 
-    if predictions is None:
+    if not predictions:
+        if fuse:
+            raise typer.BadParameter(
+                "--fuse is for --predictions; a program fuses with program.verify = { name = 'fuse' }"
+            )
         opened = evaluate_verbs.Opened(lm, tuple(set), tuple(trust))
         evaluate_verbs.bundle(what, opened, part, data, home, json=json)
     else:
-        given = evaluate_verbs.Given(predictions, format, tuple(label), experiment, name)
+        given = evaluate_verbs.Given(tuple(predictions), format, tuple(label), experiment, name, fuse)
         evaluate_verbs.predictions(what, given, part, data, home, json=json)
 
 

@@ -22,7 +22,7 @@ from experiments.tracking import Tracker
 from ner_programs.components import module, names
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
-from ner_programs.types import AnnotatedText, Document, Entity
+from ner_programs.types import AnnotatedText, Document
 from optimizers._base import Scored
 
 READ_BY = {
@@ -51,21 +51,69 @@ def read(
     an empty answer, and remarked on. Raises ReadError for a label that is none of `labels`, for a document with another text
     than the corpus has, for an id that comes twice, and where no document is one of the corpus.
     """
-    form = form or _form(path)
     remarks: Counter[str] = Counter()
-    said = [_renamed(d, renamed or {}) for d in _read(path, form, remarks)]
+    form, said = _opened(path, labels, form, renamed or {}, remarks)
+    found = _matched(path, documents, said, by_id=form not in NAMELESS)
+    missing, used = found.count(None), {d.id for d in found if d}
+    if missing:
+        remarks["documents of the corpus that the file has not: nothing was found in them"] = missing
+    remarks["documents of the file that this part of the corpus has not: left out"] += len({d.id for d in said} - used)
+    answers = [d.entities if d else () for d in found]
+    counts = [Counts.of(d.entities, a) for d, a in zip(documents, answers, strict=True)]
+    return Predictions(Scored(tuple(counts), tuple(answers), 0, len(documents)), listed(remarks))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a file says of a part and of other documents: by the corpus's id the document of the file.
+
+    `left` are documents of the file that are neither; `form` is a reader's name.
+    """
+
+    form: str
+    part: Mapping[str, Document]
+    others: Mapping[str, Document]
+    left: tuple[Document, ...]
+    remarks: tuple[str, ...]
+
+
+def read_all(
+    path: Path, documents: Sequence[AnnotatedText], others: Sequence[AnnotatedText], labels: Iterable[str],
+    form: str | None = None, renamed: Mapping[str, str] | None = None,
+) -> Said:  # fmt: skip
+    """Read what a system found in `documents`, a part of a corpus, and in `others` of it; raises ReadError as `read` does."""
+    remarks: Counter[str] = Counter()
+    form, said = _opened(path, labels, form, renamed or {}, remarks)
+    by_id = form not in NAMELESS
+    found = _matched(path, documents, said, by_id=by_id)
+    used = {d.id for d in found if d}
+    left = [d for d in said if d.id not in used]
+    more = _matched(path, others, left, by_id=by_id, strict=False)
+    part, rest = (
+        {d.id: one for d, one in zip(some, of, strict=True) if one is not None}
+        for some, of in ((documents, found), (others, more))
+    )
+    used |= {d.id for d in rest.values()}
+    return Said(form, part, rest, tuple(d for d in left if d.id not in used), listed(remarks))
+
+
+def _opened(
+    path: Path, labels: Iterable[str], form: str | None, renamed: Mapping[str, str], remarks: Counter[str]
+) -> tuple[str, list[Document]]:
+    """Return the reader's name and the documents of a file, with the corpus's labels."""
+    form = form or form_of(path)
+    said = [_renamed(d, renamed) for d in _read(path, form, remarks)]
     known = sorted(labels)
     if strange := sorted({e.label for d in said for e in d.entities} - set(known)):
         raise ReadError(
             f"{path}: the corpus has no label {', '.join(map(repr, strange))}, it has: {', '.join(known)}; say with "
             f"`--label {strange[0]}={known[0] if known else 'x'}` what to take it for, `--label {strange[0]}=` leaves it out"
         )
-    answers = _matched(path, documents, said, by_id=form not in NAMELESS, remarks=remarks)
-    counts = [Counts.of(d.entities, a) for d, a in zip(documents, answers, strict=True)]
-    return Predictions(Scored(tuple(counts), tuple(answers), 0, len(documents)), listed(remarks))
+    return form, said
 
 
-def _form(path: Path) -> str:
+def form_of(path: Path) -> str:
+    """Return the reader of a file, by its suffix."""
     if path.is_dir():
         return "brat"
     if path.suffix.lower() not in READ_BY:
@@ -99,9 +147,12 @@ def _renamed(document: Document, renamed: Mapping[str, str]) -> Document:
 
 
 def _matched(
-    path: Path, documents: Sequence[AnnotatedText], said: Sequence[Document], *, by_id: bool, remarks: Counter[str]
-) -> list[tuple[Entity, ...]]:
-    """Return the entities of each document; of several documents with one text the first gets the first answer."""
+    path: Path, documents: Sequence[AnnotatedText], said: Sequence[Document], *, by_id: bool, strict: bool = True
+) -> list[Document | None]:
+    """Return what is said of each document; of several documents with one text the first gets the first answer.
+
+    Where it is not `strict`, it is no error that an id has another text, or that nothing is said of any document.
+    """
     named = {d.id: d for d in said} if by_id else {}
     if by_id and len(named) < len(said):
         twice = next(name for name, n in Counter(d.id for d in said).items() if n > 1)
@@ -109,22 +160,20 @@ def _matched(
     alike: dict[str, deque[Document]] = defaultdict(deque)
     for d in said:
         alike[d.text].append(d)
-    answers: list[tuple[Entity, ...]] = []
-    used: set[str] = set()
+    answers: list[Document | None] = []
     for document in documents:
         found = named.get(document.id)
         if found is None or found.text != document.text:
             same = alike.get(document.text)
             if same:
                 found = same.popleft() if len(same) > 1 else same[0]
-            elif found is not None:
+            elif found is not None and strict:
                 raise ReadError(f"{path}: the text of document {document.id!r} is not that of the corpus")
-        used |= {found.id} if found else set()
-        remarks["documents of the corpus that the file has not: nothing was found in them"] += found is None
-        answers.append(found.entities if found else ())
-    if documents and not used:
+            else:
+                found = None
+        answers.append(found)
+    if strict and documents and not any(answers):
         raise ReadError(f"{path}: none of its {len(said)} documents is one of the corpus, neither by id nor by text")
-    remarks["documents of the file that this part of the corpus has not: left out"] += len({d.id for d in said} - used)
     return answers
 
 

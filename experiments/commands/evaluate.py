@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -16,19 +16,25 @@ from experiments._errors import SpecError
 from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
 from experiments.commands.verbs import KINDS, check_part
+from experiments.folds import number
 from experiments.settings import change
 from experiments.spec import Model, RunSpec, checked, explain, load
+
+if TYPE_CHECKING:
+    from experiments.fusing import Files
+    from experiments.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A file of predictions, what it is, and as what it is to be tracked."""
+    """Files of predictions, what they are, whether they are to be fused, and as what they are to be tracked."""
 
-    file: Path
+    files: tuple[Path, ...]
     form: str | None = None
     labels: tuple[str, ...] = ()
     experiment: str | None = None
     name: str | None = None
+    fuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,39 +96,77 @@ def predictions(
     what: Sequence[str], given: Given, part: str, data: Path | None, home: Path | None, *, json: bool
 ) -> None:
     """Score what another system found; with an experiment, make it a run of that."""
-    if len(what) != 1:
-        raise SpecError("evaluate wants --predictions FILE CORPUS, or BUNDLE CORPUS")
-    check_part(part)
-    if given.name and not given.experiment:
-        raise SpecError("--name is the name of a run: say of which --experiment")
-    spec = spec_of(what[0]).model_copy(update={"lm": Model()})  # nothing is asked
-    try:
-        spec = RunSpec.model_validate({**spec.model_dump(), "name": given.experiment or spec.name})
-    except ValidationError as error:
-        raise SpecError(f"--experiment {given.experiment}: {explain(error)}") from error
+    spec = _scorable(what, given, part)
     with redirect_stdout(sys.stderr):
-        from experiments import folds, setup
+        from experiments import setup
         from experiments.predictions import read, track
         from experiments.scoring.evaluation import evaluate
 
-        if folds.number(spec):
-            raise SpecError(
-                f"{what[0]}: predictions are scored on one part, and its split is over folds: name a `fold` in it"
-            )
-        data, renamed = places.data_directory(data), dict(map(_renaming, given.labels))
+        data, files = places.data_directory(data), files_of(given)
         program = None
         if given.experiment is None:
             corpus = setup.open_corpus(spec, data)
         else:
             corpus, program, _ = setup.build(spec, data, places.home(home))
         labels = spec.labels or [label.name for label in corpus.suggested_labels]
-        found = read(given.file, corpus.part(part), labels, given.form, renamed)
-        for remark in found.remarks:
-            err.print(f"{given.file}: {remark}", soft_wrap=True, markup=False)
+        name = given.name or given.files[0].stem
+        if given.fuse:
+            found, figures = _fused(spec, files, part, data, places.home(home))
+            name = given.name or f"{name} fused"
+        else:
+            found, figures = read(given.files[0], corpus.part(part), labels, given.form, files.renamed), None
         said = evaluate(corpus, part, found.scored).as_dict() | {"remarks": list(found.remarks)}
         if program is not None:
-            said["run_id"] = track(places.home(home), spec, corpus, program, given.name or given.file.stem, part, found)
+            said["run_id"] = track(places.home(home), spec, corpus, program, name, part, found)
+    if figures is not None:
+        from experiments.commands.fuse import tell
+
+        tell(figures)
+        said["fused"] = figures
+    else:
+        for remark in found.remarks:
+            err.print(f"{given.files[0]}: {remark}", soft_wrap=True, markup=False)
     _tell(said, json=json)
+
+
+def _scorable(what: Sequence[str], given: Given, part: str) -> RunSpec:
+    """Return the spec whose documents predictions are of; SpecError for a command line that says too little."""
+    if len(what) != 1:
+        raise SpecError("evaluate wants --predictions FILE CORPUS, or BUNDLE CORPUS")
+    check_part(part)
+    if given.name and not given.experiment:
+        raise SpecError("--name is the name of a run: say of which --experiment")
+    if len(given.files) > 1 and not given.fuse:
+        raise SpecError("several --predictions are scored together only with --fuse")
+    spec = spec_of(what[0]).model_copy(update={"lm": Model()})  # nothing is asked
+    try:
+        spec = RunSpec.model_validate({**spec.model_dump(), "name": given.experiment or spec.name})
+    except ValidationError as error:
+        raise SpecError(f"--experiment {given.experiment}: {explain(error)}") from error
+    if number(spec):
+        raise SpecError(
+            f"{what[0]}: predictions are scored on one part, and its split is over folds: name a `fold` in it"
+        )
+    return spec
+
+
+def _fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> tuple[Predictions, dict[str, Any]]:
+    """Return what stands after fusing, as predictions, and what that gained."""
+    from experiments import fusing
+    from experiments.predictions import Predictions
+    from ner_programs.scoring import Counts
+    from optimizers._base import Scored
+
+    made = fusing.fused(spec, files, part, data, home)
+    counts = tuple(Counts.of(d.entities, e) for d, e in zip(made.corpus.part(part), made.fused, strict=True))
+    return Predictions(Scored(counts, made.fused, 0, len(counts)), made.remarks), made.figures
+
+
+def files_of(given: Given) -> Files:
+    """Return the files of predictions, with the labels renamed as the command line says."""
+    from experiments.fusing import Files
+
+    return Files(given.files, given.form, dict(map(_renaming, given.labels)))
 
 
 def _renaming(option: str) -> tuple[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from experiments.ablation import Ablated
 from experiments.annotation_curve import Point
@@ -136,4 +138,23 @@ def ablation_table(rows: Sequence[Ablated], part: str) -> Table:
         p_value = "" if row.p_holm is None or row.verdict == "too few to tell" else f"{row.p_holm:.4f}"
         spent = (f"{row.cost['lm_calls']:.0f}", tokens, f"{row.cost['seconds']:.1f}")
         table.add_row(row.name, f"[bold]{row.f1:.3f}[/bold] ({lo:.3f}-{hi:.3f})", lost, p_value, *spent)
+    return table
+
+
+def fused_table(said: dict[str, Any]) -> Table:
+    """Return the scores before and after fusing, and what fusing gained over each."""
+    caption = f"95 % intervals, bootstrap by {said['unit']}; * better or worse: p, Holm-corrected, is at most .05"
+    table = Table(title=f"{said['part']}: strict micro-F1", caption=caption, title_justify="left")
+    for column in ("", "F1 (interval)", "P / R", "fused less it (interval)", "p"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, row in said["scores"].items():
+        lo, hi = row["ci95"] or (0.0, 0.0)
+        cells = [f"{row['micro_f1']:.3f} ({lo:.3f}-{hi:.3f})", f"{row['precision']:.3f} / {row['recall']:.3f}", "", ""]
+        if gap := said["differences"].get(name):
+            star = " *" if gap["verdict"] in ("better", "worse") else ""
+            cells[2:] = [
+                f"{gap['delta']:+.3f} ({gap['ci95'][0]:+.3f} to {gap['ci95'][1]:+.3f}){star}",
+                f"{gap['p']:.4f}",
+            ]
+        table.add_row(Text(name), *cells)
     return table

@@ -1,0 +1,130 @@
+"""Learning to fuse from texts that have both predictions and gold, and fusing others: in folds, or from texts apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ner_programs.demos import Demonstration, Pool, plain
+from ner_programs.fusion import FEWEST, Answer, Fused, Fusion, Reader, fit, shown, stacked
+from ner_programs.program import NERProgram
+from ner_programs.types import AnnotatedText, Document, Entity, Mention
+from ner_programs.units import split
+from ner_programs.verifiers.fuse import fuse_of
+
+FOLDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A stretch of a document from `start` on, with its gold, what each expert said in it, and the same re-bounded."""
+
+    at: Demonstration
+    start: int
+    said: Answer
+    moved: Answer
+
+
+class Fuser:
+    """What the labelled pool says, and the units of documents that are to be learned from or answered."""
+
+    def __init__(self, program: NERProgram, pool: Pool) -> None:
+        made = program.with_pool(pool).with_settings(verify={"name": "fuse"})
+        fuse = fuse_of(made.verify and made.verify.verifier)
+        assert fuse is not None
+        self.spec, self.pool, self.evidence = program.spec, pool, fuse.evidence
+        self.labels = list(program.spec.labels)
+
+    def units(self, document: AnnotatedText, said: Answer) -> list[Unit]:
+        """Cut a document as a program does, but where an expert found something."""
+        out, text = self.evidence.conventions.among(document.kin), document.text
+        known = document.entities if isinstance(document, Document) else ()  # of what is held out nothing is learned
+        made = []
+        keep = [(e.start, e.end) for one in said for e in one]
+        for n, u in enumerate(split(text, self.spec.unit, size=self.spec.window, keep=keep)):
+            piece = text[u.start : u.end]
+            inside = [(e.label, max(e.start, u.start), min(e.end, u.end)) for e in known]
+            gold = tuple(Mention(text[a:b], label, a - u.start) for label, a, b in inside if a < b)
+            own = tuple(
+                tuple(_clipped(e, u.start, piece) for e in one if e.start < u.end and u.start < e.end) for one in said
+            )
+            at = Demonstration(f"{document.id}#{n}", document.id, document.group, piece, gold)
+            made.append(Unit(at, u.start, own, tuple(tuple(self.evidence.moved(piece, one, out)) for one in own)))
+        return made
+
+    def shown(self, reader: Reader, unit: Unit) -> Any:
+        """Return what the stack learns from a unit."""
+        hints = self.evidence.hints(unit.at.text, (unit.at.document, unit.at.group))
+        return shown(reader, self.labels, unit.at, (unit.said, unit.moved), hints)
+
+    def answer(self, fusion: Fusion, units: Sequence[Unit]) -> list[tuple[int, Fused]]:
+        """Return what stands in the units of a document, each with the offset of its unit."""
+        return [
+            (u.start, f)
+            for u in units
+            for f in fusion(u.at.text, u.said, u.moved, self.evidence.hints(u.at.text, (u.at.document, u.at.group)))
+        ]
+
+    def read(self, reader: Reader, units: Sequence[Unit]) -> tuple[Entity, ...]:
+        """Return what the reader finds alone."""
+        return tuple(
+            e.shifted(u.start)
+            for u in units
+            for e in reader.spans(u.at.text, self.evidence.hints(u.at.text, (u.at.document, u.at.group)))
+        )
+
+
+Found = dict[str, tuple[tuple[Entity, ...], list[tuple[int, Fused]]]]
+"""By the id of a document what the reader finds alone, and what stands."""
+
+
+def from_others(fuser: Fuser, lessons: Sequence[Unit], units: Mapping[str, list[Unit]]) -> Found | None:
+    """Answer documents by a fusion that learned from others."""
+    own = {u.at.document for u in lessons}
+    texts = [*(u.at for u in lessons), *(d for d in fuser.pool if d.document not in own)]
+    moved = {u.at.id: u.moved for u in lessons}
+    said = {u.at.id: u.said for u in lessons}
+    fusion = fit(texts, said, fuser.evidence.hints, lambda d: moved[d.id], fuser.labels)
+    if fusion is None:
+        return None
+    return {id: (fuser.read(fusion.reader, some), fuser.answer(fusion, some)) for id, some in units.items()}
+
+
+def in_folds(fuser: Fuser, documents: Sequence[Document], units: Mapping[str, list[Unit]]) -> tuple[Found | None, int]:
+    """Answer documents each by a fusion that learned from the others; also how many units there were to learn from.
+
+    The reader knows none of them and is fitted once. Nothing is answered where some fold leaves fewer than FEWEST units.
+    """
+    size = sum(map(len, units.values()))
+    groups = list(dict.fromkeys(d.group for d in documents))
+    fold_of = {group: n * FOLDS // len(groups) for n, group in enumerate(groups)}
+    folds = [[d for d in documents if fold_of[d.group] == n] for n in range(FOLDS)]
+    lessons = [_others(fold, documents, units) for fold in folds]
+    if any(len(some) < FEWEST or not any(u.at.mentions for u in some) for some in lessons):
+        return None, size
+    reader = Reader.fit(fuser.pool, fuser.evidence.hints)
+    if reader is None:
+        return None, size
+    data = {u.at.id: fuser.shown(reader, u) for some in units.values() for u in some}
+    found: Found = {}
+    for fold, some in zip(folds, lessons, strict=True):
+        if fold:
+            stack = stacked((data[u.at.id] for u in some), fuser.labels)
+            fusion = Fusion(fuser.labels, reader, stack)
+            found |= {d.id: (fuser.read(reader, units[d.id]), fuser.answer(fusion, units[d.id])) for d in fold}
+    return found, size
+
+
+def _others(fold: Sequence[Document], documents: Sequence[Document], units: Mapping[str, list[Unit]]) -> list[Unit]:
+    """Return the units of what is in no way of the fold: other groups, not related, with other text."""
+    own, kin = {x for d in fold for x in (d.id, d.group)}, {x for d in fold for x in d.kin}
+    texts = {plain(u.at.text) for d in fold for u in units[d.id]}
+    rest = [d for d in documents if own.isdisjoint(d.kin) and kin.isdisjoint((d.id, d.group))]
+    return [u for d in rest for u in units[d.id] if plain(u.at.text) not in texts]
+
+
+def _clipped(entity: Entity, start: int, piece: str) -> Entity:
+    """Return an entity as it lies in the piece of its document that begins at `start`."""
+    a, b = max(entity.start - start, 0), min(entity.end - start, len(piece))
+    return Entity.of(piece, a, b, entity.label, score=entity.score)
