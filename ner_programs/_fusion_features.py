@@ -77,17 +77,22 @@ def _features(
     """Return what the stack sees of each token: the tag given with its score, the reader's probabilities, hints, and words."""
     names = ["O", *(f"{part}{n}" for n in range(likely.shape[1] // 2) for part in "BI")]
     best = ["", *(names[k] for k in likely.argmax(axis=1)), ""]
-    around, logs = ["", *tags, ""], 1 + np.log(likely + 1e-4) / 9.3
+    probable, logs = [f"p={name}" for name in names], (1 + np.log(likely + 1e-4) / 9.3).tolist()
+    around, outside = ["", *tags, ""], (likely[:, 0] * 5.99).astype(int).tolist()
     rows = []
     for i, tag in enumerate(tags):
-        row = {"1": 1.0, f"lm={tag}": 1.0, **{f"p={name}": float(x) for name, x in zip(names, logs[i], strict=True)}}
+        row: Row = {"1": 1.0, f"lm={tag}": 1.0}
+        row.update(zip(probable, logs[i], strict=True))
         if (score := scores[i]) is not None and tag != "O":
             row[f"lms={tag}"] = score
         if whole:
+            own = tokens.rows[i]
             here, before, after = (tag, best[i + 1]), (around[i], best[i]), (around[i + 2], best[i + 2])
-            row |= {f"lm-={before[0]}": 1.0, f"lm+={after[0]}": 1.0, f"lmc={here}": 1.0}
-            row |= {f"lmc+={here}{after}": 1.0, f"lmc-={before}{here}": 1.0, f"o={tag}{int(likely[i, 0] * 5.99)}": 1.0}
-            row |= {name: 1.0 for name in tokens.rows[i] if name != "1"}
-            row |= {f"{name}|{tag}": 1.0 for name in tokens.rows[i] if name.startswith(("h=", "hl="))}
+            row[f"lm-={before[0]}"] = row[f"lm+={after[0]}"] = row[f"lmc={here}"] = 1.0
+            row[f"lmc+={here}{after}"] = row[f"lmc-={before}{here}"] = row[f"o={tag}{outside[i]}"] = 1.0
+            row.update(dict.fromkeys(own, 1.0))
+            for name in own:
+                if name[0] == "h" and name.startswith(("h=", "hl=")):
+                    row[f"{name}|{tag}"] = 1.0
         rows.append(row)
     return rows

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from ner_programs.lms._crf import Chain, Trainer, trained
 
 Floats = NDArray[np.float64]
-Row = Sequence[str] | Mapping[str, float]
-"""The features of a token: those that it has, or what each of them is worth."""
+Row = Sequence[str] | dict[str, float]
+"""The features of a token: those that it has, or what each of them is worth; of a text all are of one kind."""
 _SMALL = 5e-4
 """A weight nearer to 0 is none."""
 
@@ -29,7 +30,9 @@ class LinearChain:
     """
 
     def __init__(self, features: Sequence[str], weights: Floats, edges: Floats, known: Sequence[bool]) -> None:
-        self.features, self.weights, self.edges, self.known = list(features), weights, edges, list(known)
+        self.features, self.edges, self.known = list(features), edges, list(known)
+        self._padded = np.vstack([weights, np.zeros((1, len(self.known)))])  # what is not known weighs nothing
+        self.weights: Floats = self._padded[:-1]
         self._number = {feature: n for n, feature in enumerate(self.features)}
         self._possible = np.where(np.array(self.known), 1.0, 0.0)
         both = np.outer(self._possible, self._possible)
@@ -66,11 +69,11 @@ class LinearChain:
 
     def chain(self, rows: Sequence[Row]) -> Chain:
         """Return the potentials of a text."""
-        nodes = []
-        for row in rows:
-            scores = self._scores(row)
-            nodes.append((np.exp(scores - scores.max()) * self._possible).tolist())
-        return Chain(nodes, self._follows)
+        if not rows:
+            return Chain([], self._follows)
+        scores = self._scores(rows)
+        nodes = np.exp(scores - scores.max(axis=1, keepdims=True)) * self._possible
+        return Chain(nodes.tolist(), self._follows)
 
     def marginals(self, rows: Sequence[Row]) -> Floats:
         """Return the probability of each tag (columns) of each token (rows)."""
@@ -83,16 +86,23 @@ class LinearChain:
         found: Floats = both / np.maximum(both.sum(axis=1, keepdims=True), 1e-300)
         return found
 
-    def _scores(self, row: Row) -> Floats:
-        own = self._number
-        if isinstance(row, Mapping):
-            kept = [(own[name], worth) for name, worth in row.items() if name in own]
-            if not kept:
-                return np.zeros(len(self.known))
-            numbers, worths = zip(*kept, strict=True)
-            scores: Floats = np.array(worths) @ self.weights[list(numbers)]
-            return scores
-        found: Floats = self.weights[[own[name] for name in row if name in own]].sum(axis=0)
+    def _scores(self, rows: Sequence[Row]) -> Floats:
+        """Return the score of each tag (columns) of each token (rows), all in one sum over the features of the text."""
+        nothing = len(self.features)
+        numbers: list[int] = []
+        worths: list[float] = []
+        starts = []
+        for row in rows:
+            starts.append(len(numbers))
+            numbers += map(self._number.get, row, repeat(nothing))
+            numbers.append(nothing)  # no row is empty
+            if isinstance(row, dict):
+                worths += row.values()
+                worths.append(0.0)
+        each = self._padded[numbers]
+        if worths:
+            each *= np.array(worths)[:, None]
+        found: Floats = np.add.reduceat(each, starts, axis=0)
         return found
 
     def as_dict(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Chain:
         rows = [[x / scales[0] for x in first]]
         for node in self.nodes[1:]:
             last = rows[-1]
-            row = [node[b] * sum(last[a] * self.edges[a][b] for a in before[b]) for b in tags]
+            row = [node[b] * sum([last[a] * self.edges[a][b] for a in before[b]]) for b in tags]
             scales.append(sum(row) or _TINY)
             rows.append([x / scales[-1] for x in row])
         return rows, scales
@@ -78,7 +78,7 @@ class Chain:
         closing = [rows[0]]
         for node, scale in zip(self.nodes[:0:-1], scales[:0:-1], strict=True):
             weight = [node[b] * rows[-1][b] / scale for b in tags]
-            shut = [sum(edges[a][b] * weight[b] for b in openers) for a in tags]
+            shut = [sum([edges[a][b] * weight[b] for b in openers]) for a in tags]
             going = [edges[a][a + a % 2] * weight[a + a % 2] if a else 0.0 for a in tags]  # to I: from B the next tag
             closing.append(shut)
             rows.append([x + y for x, y in zip(shut, going, strict=True)])
