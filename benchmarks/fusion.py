@@ -24,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import places, setup
+from experiments.scoring.fused import SURE, calibration_error
 from experiments.scoring.significance import interval, paired
 from experiments.spec import load
 from ner_programs import Document, NERProgram, Pool, align
@@ -127,10 +128,8 @@ def read_alone(fuse: FuseVerifier, dev: Sequence[Document]) -> list[list[Entity]
 def calibration(found: Sequence[Sequence[Entity]], dev: Sequence[Document]) -> str:
     """Return the expected calibration error of scores, and the precision of the surest."""
     scored = [(e.score or 0.0, e in d.entities) for d, es in zip(dev, found, strict=True) for e in es]
-    bins = [[(s, r) for s, r in scored if min(int(s * 10), 9) == n] for n in range(10)]
-    error = sum(abs(sum(s for s, _ in b) - sum(r for _, r in b)) for b in bins) / max(len(scored), 1)
-    sure = [r for s, r in scored if s >= 0.9]
-    return f"{error:.3f}, {sum(sure) / max(len(sure), 1):.2f} of {len(sure)}"
+    sure = [r for s, r in scored if s >= SURE]
+    return f"{calibration_error(scored):.3f}, {sum(sure) / max(len(sure), 1):.2f} of {len(sure)}"
 
 
 def main() -> None:

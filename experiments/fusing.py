@@ -28,7 +28,7 @@ from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document, Entity
 from ner_programs.units import split
 
-TRAIN, OWN, NOTHING = "train", "folds", "nothing"
+TRAIN, APART, OWN, NOTHING = "train", "other parts", "folds", "nothing"
 ROWS = ("crf", "fused", "knowledge", "majority")
 Answers = tuple[tuple[Entity, ...], ...]
 
@@ -53,7 +53,8 @@ class Files:
 class Outcome:
     """The answers to each document of a part: of the experts, of the reader alone (none where nothing was learned), fused.
 
-    `learned` says what the fusion learned from ("train", "folds" of the part itself, "nothing"), `units` of how many.
+    `learned` says what the fusion learned from ("train", "other parts", "folds" of the part itself, "nothing"), `units` from
+    how many units of text.
     """
 
     corpus: Corpus
@@ -101,7 +102,8 @@ def fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> Out
     taught = [d for d in others if d.id in answers and held.isdisjoint(d.kin)]
     lessons = [u for d in taught for u in fuser.units(d, answers[d.id]) if plain(u.at.text) not in texts]
     if len(lessons) >= FEWEST:
-        found, learned, size = from_others(fuser, lessons, units), TRAIN, len(lessons)
+        found, size = from_others(fuser, lessons, units), len(lessons)
+        learned = TRAIN if {d.id for d in taught} <= {d.id for d in corpus.train} else APART
     elif part == "test":
         raise SpecError(
             f"test: nothing learns from it; give predictions of at least {FEWEST} texts of train or dev too"

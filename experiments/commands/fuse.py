@@ -13,6 +13,7 @@ from experiments.commands.evaluate import Given, files_of, spec_of
 
 LEARNED = {
     "train": "learned from {units} texts of train that have predictions; the gold of {part} was not looked at",
+    "other parts": "learned from {units} texts of train and dev that have predictions; the gold of {part} was not looked at",
     "folds": "learned from {units} texts of {part} in folds: what answered a text saw neither its gold nor its group's",
     "nothing": "too little is labelled to learn from: {units} texts with predictions; the predictions stay as they are",
 }
