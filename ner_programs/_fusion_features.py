@@ -53,6 +53,8 @@ def _mean_scores(
     tags: Sequence[str], each: Sequence[Sequence[str]], scores: Sequence[Sequence[float | None]]
 ) -> list[float | None]:
     """Return for each token the mean score of those who give it its tag."""
+    if len(each) == 1:
+        return list(scores[0])
     found: list[float | None] = []
     for i, tag in enumerate(tags):
         known = [s for one, own in zip(each, scores, strict=True) if one[i] == tag and (s := own[i]) is not None]
