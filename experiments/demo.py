@@ -28,20 +28,20 @@ SPEC = Path(__file__).parent / "specs" / "wardnotes.toml"
 LM = "local/smollm2"
 CALIBRATE = 'optimizer={name="calibrate", units=8}'
 PLAIN = "program.retriever.name=none"
-BOUNDARY = 'program.verify={name="boundary"}'
+FUSE = 'program.verify={name="fuse", units=20}'
 SMALL = [
-    "name=wardnotes-lm", "corpus.sample={dev=3, test=0}", "task.guidelines=false",
+    "name=wardnotes-lm", "corpus.sample={dev=2, test=0}", "task.guidelines=false",
     'program.demos={name="random", k=8}', "lm.max_tokens=256",
 ]  # fmt: skip
-"""What keeps it short: three notes of dev, and prompts that begin alike (what was read of the last one is not read again)."""
+"""What keeps it short: two notes of dev, and prompts that begin alike (what was read of the last one is not read again)."""
 LM_STEPS = {
     "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=96"],
     "held to the form": [PLAIN, NOTHING],
     "+ calibrated": [PLAIN, CALIBRATE],
     "+ knowledge": [CALIBRATE],
-    "+ boundary": [CALIBRATE, BOUNDARY],
+    "+ fused": [CALIBRATE, FUSE],
     "compiled": [
-        BOUNDARY, 'optimizer={name="random_search", candidates=2, calibrate=8, budget={calls=120}}',
+        FUSE, 'optimizer={name="random_search", candidates=2, calibrate=8, budget={calls=160}}',
         'optimizer.search={"demos.seed"=[2]}',
     ],
 }  # fmt: skip
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         demo = Demo("synthetic ward notes, an in-context CRF (not a language model)", STEPS)
     else:
         size = "135M-parameter language model" if lm == LM else f"language model ({lm})"
-        title = f"three synthetic ward notes and a {size}: figures with wide intervals"
+        title = f"two synthetic ward notes and a {size}: figures with wide intervals"
         demo = Demo(title, {name: [*SMALL, *changes] for name, changes in LM_STEPS.items()}, lm, ("dev",))
     show(demo)
 

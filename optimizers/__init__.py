@@ -20,8 +20,9 @@ def compile(
     """Compile `program` with the optimizer that a spec names, under its own LM, else under the one that is set in DSPy.
 
     `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations, or answers to
-    learn from, gets them first, from train; that is part of the budget. `seed` is for an optimizer that draws and is given no
-    seed of its own.
+    learn from, gets them first, from train, and the program that wins is asked for its own answers at last; that is part of
+    the budget. `seed` is for an optimizer that draws and is given no seed of its own.
+
     Raises ComponentError for a wrong option, LMSetupError where it needs another LM, BudgetError and OutageError when no
     candidate could be scored, and TypeError for documents that are held out: neither train nor dev can be test.
     """
@@ -31,6 +32,7 @@ def compile(
     from ner_programs.types import learnable
     from optimizers._base import role, within, writes
     from optimizers._errors import BudgetError
+    from optimizers._fused import anew, within_reserve
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
@@ -42,7 +44,9 @@ def compile(
     try:
         with dspy.context(lm=program.lm or dspy.settings.lm), within(budget) as left:
             ready = _ready(program, train, seed, budget) if program.verify and train else program
-            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=left(), on_trial=on_trial)
+            most = within_reserve(left(), ready)
+            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=most, on_trial=on_trial)
+            compiled = anew(compiled, ready, train, seed)
     except BudgetSpent:
         raise BudgetError(f"optimizer.budget ({budget}) ended before the first trial") from None
     return compiled

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import dspy
 
 from ner_programs.alignment import align
 from ner_programs.fusion import FEWEST
+from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
-from ner_programs.types import Entity
+from ner_programs.types import Document, Entity
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of
 from optimizers._base import in_threads
+from optimizers._search import identity
 
 
 def fuses(program: NERProgram) -> FuseVerifier | None:
@@ -46,3 +50,27 @@ def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, 
     assert copied is not None
     copied.answers = {example.id: found for example, found in answers if found is not None}
     return made
+
+
+def within_reserve(budget: Budget, program: NERProgram) -> Budget:
+    """Return a budget less the calls that answers of the program that wins will take: a quarter of it at most."""
+    fuse = fuses(program)
+    if fuse is None or budget.calls is None:
+        return budget
+    return replace(budget, calls=budget.calls - min(len(fuse.answers), budget.calls // 4))
+
+
+def anew(program: NERProgram, before: NERProgram, train: Sequence[Document], seed: int) -> NERProgram:
+    """Return `program` with answers of its own, where those that it has were given by another, `before`; while calls last."""
+    fuse = fuses(program)
+    if fuse is None or not fuse.answers or identity(program) == identity(before):
+        return program
+    made: NERProgram = program.deepcopy()
+    copied = fuses(made)
+    assert copied is not None
+    copied.answers = {}
+    with suppress(BudgetSpent):
+        answered = fused(made, program.examples(train), seed, len(fuse.answers))
+        answered.why = program.why
+        return answered
+    return program

@@ -185,3 +185,16 @@ def test_a_search_may_switch_it_on() -> None:
         made = optimizers.compile(program, optimizer, train=WARD.train[:30], dev=WARD.dev[:10])
     fuse = fuse_of(getattr(made.verify, "verifier", None))
     assert fuse is not None and len(fuse.answers) == 40
+
+
+def test_the_program_that_wins_is_asked_anew() -> None:
+    spec = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 1}, verify={"name": "fuse", "units": 30})
+    optimizer = {"name": "random_search", "search": {"demos.k": [12]}, "budget": {"calls": 300}}
+    with dspy.context(lm=open_lm()):
+        made = optimizers.compile(spec.build(pool=SMALL), optimizer, train=WARD.train[:30], dev=WARD.dev[:10])
+        fuse = fuse_of(getattr(made.verify, "verifier", None))
+        assert made.spec.demos == {"name": "tfidf", "k": 12} and fuse is not None and len(fuse.answers) == 30
+        examples = {e.id: e for e in made.examples(WARD.train[:30])}
+        for id, found in list(fuse.answers.items())[:10]:
+            said = made.extract(examples[id].text, examples[id].knowledge, examples[id].exclude)
+            assert align(examples[id].text, said.mentions) == found
