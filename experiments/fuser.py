@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.corpora._base import flatten
 from ner_programs.demos import Demonstration, Pool, plain
 from ner_programs.fusion import FEWEST, Answer, Fused, Fusion, Reader, fit, shown, stacked
 from ner_programs.program import NERProgram
@@ -39,7 +40,9 @@ class Fuser:
     def units(self, document: AnnotatedText, said: Answer) -> list[Unit]:
         """Cut a document as a program does, but where an expert found something."""
         out, text = self.evidence.conventions.among(document.kin), document.text
-        known = document.entities if isinstance(document, Document) else ()  # of what is held out nothing is learned
+        known = (
+            flatten(document)[0].entities if isinstance(document, Document) else ()
+        )  # of what is held out nothing is learned
         made = []
         keep = [(e.start, e.end) for one in said for e in one]
         for n, u in enumerate(split(text, self.spec.unit, size=self.spec.window, keep=keep)):
