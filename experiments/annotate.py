@@ -62,11 +62,15 @@ class Annotated:
 def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
     """Return the documents in which something is doubtful, the most useful to look at first.
 
-    That is by how many entities are expected to be wrong: one less its score for each, one half where it has none. A score of
-    `fuse` is low where its two readers disagree.
+    That is by how many entities are expected to be wrong: one less its score for each, one half where it has none; and one for
+    each answer that could not be read. A score of `fuse` is low where its two readers disagree.
     """
-    doubt = {id(a): sum(0.5 if e.score is None else 1 - e.score for e in a.document.entities) for a in annotated}
-    return sorted((a for a in annotated if doubt[id(a)] > 0), key=lambda a: -doubt[id(a)])
+
+    def doubt(one: Annotated) -> float:
+        unread = sum(one.answers.as_dict().values()) - one.answers.read
+        return unread + sum(0.5 if e.score is None else 1 - e.score for e in one.document.entities)
+
+    return sorted((a for a in annotated if doubt(a) > 0), key=doubt, reverse=True)
 
 
 def annotate(

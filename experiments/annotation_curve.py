@@ -22,9 +22,10 @@ ALONE, CRF, FUSED = "program alone", "CRF alone", "fused"
 
 
 def curve_grid(spec: RunSpec, path: Path, sizes: Sequence[int], draws: int) -> Grid:
-    """Return the grid of a spec's curve: so many draws of each size, then all of train once."""
+    """Return the grid of a spec's curve: so many draws of each size (smaller than train), then all of train once."""
     tables = spec.model_dump(exclude_none=True) | {"name": f"{spec.name}.curve"}
-    drawn = [(str(size), seed, {"train": size, "seed": seed}) for size in sizes for seed in range(1, draws + 1)]
+    seeds = range(1, draws + 1)
+    drawn = [(str(size), seed, {"train": size, "seed": seed}) for size in sorted(set(sizes)) for seed in seeds]
     cells = []
     for size, seed, sample in [*drawn, ("all", 1, {})]:
         for name, verify in ((ALONE, False), (FUSED, {"name": "fuse"})):
@@ -36,6 +37,8 @@ def curve_grid(spec: RunSpec, path: Path, sizes: Sequence[int], draws: int) -> G
 
 def _changed(tables: settings.Tables, changes: dict[str, Any], path: Path) -> RunSpec:
     made = settings.merged(tables, {})
+    for key in ("train", "seed"):
+        made["corpus"].get("sample", {}).pop(key, None)
     for key, value in changes.items():
         settings.put(made, key, value, f"{path}: {key}")
     return checked(made, path)

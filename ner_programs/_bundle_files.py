@@ -16,7 +16,7 @@ from ner_programs._errors import BundleError
 
 MANIFEST = "manifest.json"
 _MB = 1 << 20
-_MOST = {MANIFEST: _MB, "program.json": 16 * _MB, "state.json": 256 * _MB}
+_MOST = {MANIFEST: _MB, "program.json": 16 * _MB, "state.json": 256 * _MB, "fusion.json": 256 * _MB}
 _MOST_DATA = 2048 * _MB  # of a pool, or of its vectors
 
 

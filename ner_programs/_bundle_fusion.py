@@ -43,13 +43,16 @@ def read_fusion(program: NERProgram, files: Files) -> None:
         return
     texts = {d.id: d.text for d in program.pool}
     try:
-        said = schema.checked(schema.FusionFile, schema.plain(files.content(FILE)), program.spec.labels)
+        plain = schema.plain(files.content(FILE))
+        said = schema.checked(schema.FusionFile, plain, program.spec.labels)
+        answers = {}
         for id, rows in said.answers.items():
             text = texts.get(id, "")
-            fuse.answers[id] = tuple(Entity.of(text, r.start, r.end, r.label, score=r.score) for r in rows)
-            if any(e.end > len(text) for e in fuse.answers[id]):
+            answers[id] = tuple(Entity.of(text, r.start, r.end, r.label, score=r.score) for r in rows)
+            if any(e.end > len(text) for e in answers[id]):
                 raise BundleError(f"{FILE}: an answer lies in no text of the pool")
-        fuse.fusion = None if said.model is None else Fusion.of(said.model.model_dump())
+        fuse.answers = answers
+        fuse.fusion = None if said.model is None else Fusion.of(plain["model"])
     except BundleError:
         raise
     except ValueError as error:

@@ -182,6 +182,19 @@ class ChainPart(_Strict):
     edges: list[Weight]
     known: Annotated[list[bool], Field(min_length=3, max_length=20_001)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes(cls, said: Any) -> Any:
+        """Compare sizes first: a long list costs many times its file."""
+        names = ("features", "weights", "edges", "known")
+        parts = [p for name in names if isinstance(said, dict) and isinstance(p := said.get(name), list)]
+        if len(parts) < len(names):
+            raise ValueError("it is no chain")
+        features, weights, edges, known = map(len, parts)
+        if weights != features * known or edges != known**2 or parts[3][:1] != [True]:
+            raise ValueError("its parts do not fit one another")
+        return said
+
 
 class Copy(_Strict):
     """A mention of the pool, as the stems of its words, and how often it has which label."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, inf, log
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 _LEAST = -50.0
 
@@ -38,6 +38,26 @@ class Token(NamedTuple):
     piece: bytes
     logprob: float
     others: tuple[tuple[str, float], ...] = ()
+
+
+def tokens_in(logprobs: Any) -> list[Token]:
+    """Return the tokens that an API reports; none where they are not what they should be."""
+    try:
+        return [
+            Token(
+                _bytes(t),
+                float(t.logprob),
+                tuple((_bytes(o).decode("utf-8", "replace"), float(o.logprob)) for o in t.top_logprobs or ()),
+            )
+            for t in logprobs.content or ()
+        ]
+    except (AttributeError, TypeError, ValueError):
+        return []
+
+
+def _bytes(token: Any) -> bytes:
+    """Return what a token writes: some servers name it as their vocabulary does."""
+    return bytes(token.bytes) if token.bytes is not None else token.token.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)

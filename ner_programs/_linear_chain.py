@@ -71,9 +71,8 @@ class LinearChain:
         """Return the potentials of a text."""
         if not rows:
             return Chain([], self._follows)
-        scores = self._scores(rows)
-        nodes = np.exp(scores - scores.max(axis=1, keepdims=True)) * self._possible
-        return Chain(nodes.tolist(), self._follows)
+        scores = np.where(self._possible > 0, self._scores(rows), -np.inf)
+        return Chain(np.exp(scores - scores.max(axis=1, keepdims=True)).tolist(), self._follows)
 
     def marginals(self, rows: Sequence[Row]) -> Floats:
         """Return the probability of each tag (columns) of each token (rows)."""
@@ -82,8 +81,10 @@ class LinearChain:
         chain = self.chain(rows)
         forward, scales = chain.forward()
         backward, _ = chain.backward(scales)
-        both = np.array(forward) * np.array(backward)
-        found: Floats = both / np.maximum(both.sum(axis=1, keepdims=True), 1e-300)
+        with np.errstate(invalid="ignore", over="ignore"):
+            both = np.nan_to_num(np.array(forward) * np.array(backward), posinf=0.0)
+        both[both.sum(axis=1) <= 0, 0] = 1.0  # weights so large that nothing can be told
+        found: Floats = both / both.sum(axis=1, keepdims=True)
         return found
 
     def _scores(self, rows: Sequence[Row]) -> Floats:

@@ -24,7 +24,7 @@ from dspy.utils.exceptions import (
 )
 
 from ner_programs import prompt
-from ner_programs._decisions import Marks, Token, decisions
+from ner_programs._decisions import Marks, Token, decisions, tokens_in
 from ner_programs._errors import LMSetupError, code_of
 from ner_programs._likelihood import Place, likelihoods
 from ner_programs.answers import Answers, Hearing, heard, hearing, said
@@ -218,21 +218,6 @@ def _repeats(echo: str, asked: str) -> bool:
     """Tell whether an answer that marks nothing repeats the text, at least half of its words."""
     words = set(dict(prompt.parse(asked)).get("text", "").casefold().split())
     return len(words & set(echo.casefold().split())) * 2 >= len(words)
-
-
-def tokens_in(logprobs: Any) -> list[Token]:
-    """Return the tokens that an API reports; none where they are not what they should be."""
-    try:
-        return [
-            Token(
-                bytes(t.bytes) if t.bytes is not None else t.token.encode("utf-8", "surrogatepass"),
-                float(t.logprob),
-                tuple((other.token, float(other.logprob)) for other in t.top_logprobs or ()),
-            )
-            for t in logprobs.content or ()
-        ]
-    except (AttributeError, TypeError, ValueError):
-        return []
 
 
 def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:

@@ -15,9 +15,9 @@ from typing import Any
 import dspy
 import numpy as np
 
-from ner_programs._decisions import Decision, decisions
+from ner_programs._decisions import Decision, decisions, tokens_in
 from ner_programs._errors import ComponentError
-from ner_programs.adapter import StageAdapter, ask, tokens_in
+from ner_programs.adapter import StageAdapter, ask
 from ner_programs.extract import ExtractEntities, FormatCodec, as_mention
 from ner_programs.formats._grammar import literal
 

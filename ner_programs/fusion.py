@@ -171,6 +171,8 @@ def fit(
         if one is None:
             continue
         data.append(shown(one, labels, d, (answers[d.id], moved(d)), hints(d.text, (d.document, d.group)), way))
+    if len(data) < FEWEST or not any(tag != "O" for _, tags in data for tag in tags):
+        return None
     return Fusion(labels, reader, stacked(data, labels, way), way)
 
 

@@ -142,10 +142,8 @@ class NERProgram(dspy.Module):
                     predictor.signature = predictor.signature.with_instructions(said)
                 predictor.demos = [program.refilled(predictor, d) for d in ours[name].demos]
         old, new = (fuse_of(getattr(p.verify, "verifier", None)) for p in (self, program))
-        if (
-            old is not None and new is not None
-        ):  # what it learned from was said under other settings: near enough to search
-            new.answers = old.answers
+        if old is not None and new is not None:  # said under other settings: near enough to search
+            new.take(old)
         program.wants, program.private, program.lm = self.wants, self.private, self.lm
         return program
 

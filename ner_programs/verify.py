@@ -96,17 +96,17 @@ def replaced(candidates: Sequence[Entity], mentions: Sequence[Mention]) -> tuple
 
 
 def _judge(candidate: Entity, verdict: Verdict | None) -> list[Mention]:
-    mention = Mention(candidate.text, candidate.label, candidate.start, candidate.score)
+    mention = Mention(candidate.text, candidate.label, candidate.start, candidate.score, candidate.provenance)
     match verdict:
         case Verdict(kind="reject"):
             return []
         case Placed(kind="keep", score=score, by=by):
-            return [replace(mention, score=score, provenance=by)]
+            return [replace(mention, score=score, provenance=by or mention.provenance)]
         case Placed(kind="span", text=text, start=start, score=score, by=by):
-            return [replace(mention, text=text, start=start, score=score, provenance=by)]
+            return [replace(mention, text=text, start=start, score=score, provenance=by or mention.provenance)]
         case Verdict(kind="label", label=label, score=score):
             by = verdict.by if isinstance(verdict, Placed) else ()
-            return [replace(mention, label=label, score=score, provenance=by)]
+            return [replace(mention, label=label, score=score, provenance=by or mention.provenance)]
         case Verdict(kind="span", text=text, score=score):
             inside, around = candidate.text.find(text), text.find(candidate.text)
             start = candidate.start + inside if inside >= 0 else max(candidate.start - max(around, 0), 0)

@@ -54,12 +54,23 @@ def compile(
 
 def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Budget) -> NERProgram:
     """Give a verifier what it learns from: demonstrations, or answers; for a quarter of the calls at most."""
+    from contextlib import suppress
+
+    from ner_programs.lms.metered import Budget, BudgetSpent
+    from optimizers._base import within
     from optimizers._fused import fused
     from optimizers._verifier import taught
 
     examples = program.examples(train)
-    most = None if budget.calls is None else budget.calls // 4
-    return fused(taught(program, examples, seed), examples, seed, most)
+    ready = taught(program, examples, seed)
+    quarter = Budget(
+        None if budget.calls is None else budget.calls // 4,
+        None if budget.tokens is None else budget.tokens // 4,
+        None if budget.cost is None else budget.cost / 4,
+    )
+    with suppress(BudgetSpent), within(quarter):
+        return fused(ready, examples, seed, quarter.calls)
+    return ready
 
 
 def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budget]:

@@ -25,6 +25,7 @@ from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
+from ner_programs.verifiers.fuse import fuse_of
 from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, meter, score, units_of, within
 from optimizers._errors import BudgetError, OutageError
 from optimizers._purse import Purse, per_call
@@ -227,8 +228,10 @@ class Search:
 
 
 def identity(program: NERProgram) -> str:
-    """Return what tells a program from others: its spec, its state and its pool."""
-    content = [program.spec.model_dump(mode="json"), state_of(program), program.pool.fingerprint]
+    """Return what tells a program from others: its spec, its state, its pool, and the answers that it learned from."""
+    fuse = fuse_of(getattr(program.verify, "verifier", None))
+    learned = fuse.key if fuse is not None else ""
+    content = [program.spec.model_dump(mode="json"), state_of(program), program.pool.fingerprint, learned]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -135,7 +135,7 @@ class Space:
             made: NERProgram = self.program.with_settings(**settings) if settings else self.program.deepcopy()
             for value in chosen:
                 made = made if value.put is None else value.put(made)
-            self._made[point] = made
+            self._made[point] = fused(made, self.examples, self.seed)  # last: it learns from what the program says
         return self._made[point]
 
     def guess(self) -> Point:
@@ -226,8 +226,7 @@ class Space:
                 how = {"verify.name": "boundary", "verify.wrong": wrong}
                 yield Value(how, hope, how)
         if self.examples and len(self.program.pool) >= FEWEST:
-            put = partial(fused, examples=self.examples, seed=self.seed)
-            yield Value({"verify.name": "fuse"}, 0.03, {"verify.name": "fuse"}, put, UNITS_FUSED)
+            yield Value({"verify.name": "fuse"}, 0.03, {"verify.name": "fuse"}, price=UNITS_FUSED)
         if self.examples and writes():
             how = {"verify.name": "llm", "verify.mode": "reject"}
             yield Value(how, -0.01, how | {"verify.k": VERDICTS}, self._taught_by_train, TRIES * VERDICTS)

@@ -40,23 +40,27 @@ class Calibrate:
         """
         calibration.check(program.extract, dspy.settings.lm)
         search = Search(program, dev, budget, on_trial, self.seed)
-        made = program
+        made, examples = program, program.examples(train)
+        if not any(e.mentions for e in examples):
+            raise BudgetError("calibrate learns from mentions, and train has none")
         with search.spending():
-            made = calibrated(program, program.examples(train), min(self.units, search.calls // 2), self.seed)
+            made = calibrated(program, examples, min(self.units, search.calls // 2), self.seed)
         return search.choose(made)
 
 
 def calibrated(program: NERProgram, examples: Sequence[dspy.Example], units: int, seed: int = 1) -> NERProgram:
     """Return `program` with its opening and closing fitted on so many of `examples`; costs two calls for each.
 
-    Raises BudgetError where none has a mention.
+    The program itself, where marks cannot be favoured, or none of these has a mention.
     """
+    if not calibration.favours(program.extract, dspy.settings.lm):
+        return program
     drawn = random.Random(f"calibrate {seed}").sample(list(examples), min(len(examples), units))
     made = in_threads(lambda example: calibration.forced(program.extract, example), drawn)
     try:
         opening, closing = calibration.fit(made)
     except ValueError:
-        raise BudgetError(f"calibrate: {len(drawn)} units of train have no mention; give it more units") from None
+        return program
     pushed: NERProgram = program.with_settings(opening=opening, closing=closing)
     found = in_threads(lambda example: calibration.marked(pushed.extract, example), drawn)
     less = calibration.excess(found, sum(len(e.mentions) for e in drawn))

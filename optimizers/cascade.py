@@ -25,7 +25,7 @@ from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
 from optimizers._base import OnTrial, Scored, calls_for, calls_made, paid, score, units_of, within, writes
-from optimizers._fused import fused
+from optimizers._fused import fused, fuses
 from optimizers._search import Contender, Search
 from optimizers._verifier import llm_verifier, taught
 
@@ -33,6 +33,7 @@ SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 """How many of the units are verified, step by step."""
 ANSWERED = 2 / 3
 """The share of the budget that the program's own answers may take, where it does not pay for all of dev twice."""
+FUSE = {"name": "fuse"}
 FIRST = 8
 """So many documents show whether there is any confidence."""
 
@@ -69,8 +70,7 @@ class CascadeOptimizer:
         Raises ComponentError where its entities have no score, LMSetupError where a strong LM is to be asked and there is none.
         """
         self.check(program)
-        own = program.spec.verify
-        alone = program if own and own["name"] == "fuse" else program.with_settings(verify=None)
+        alone = program.with_settings(verify=_first(program))
         cascaded = self._cascaded(program, 1.0)
         for _, strong in cascaded.named_sub_modules(Strong):
             strong.lm()  # where there is none, nothing is spent
@@ -83,8 +83,10 @@ class CascadeOptimizer:
             learning = calls_made()
             if _unsure(score(alone, first)):
                 examples = program.examples(train)
-                alone = fused(program.with_settings(verify={"name": "fuse"}), examples, self.seed, total // 4)
-                cascaded = self._cascaded(alone, 1.0)
+                alone = fused(program.with_settings(verify=dict(FUSE)), examples, self.seed, total // 4)
+                cascaded, learned = self._cascaded(program, 1.0, FUSE), fuses(alone)
+                if (inside := fuses(cascaded)) is not None and learned is not None:
+                    inside.answers = learned.answers
             _refuse_unsure(score(alone, first))
             cascaded = self._taught(cascaded, train, (stop - learning) // 4)
             documents = max(first, _affordable(alone, search.order, total - (calls_made() - learning)), key=len)
@@ -124,13 +126,14 @@ class CascadeOptimizer:
         examples = program.examples(train)
         return taught(program, random.Random(self.seed).sample(examples, min(len(examples), most)), self.seed)
 
-    def _cascaded(self, program: NERProgram, threshold: float) -> NERProgram:
+    def _cascaded(
+        self, program: NERProgram, threshold: float, first: Mapping[str, Any] | None = None
+    ) -> NERProgram:  # fmt: skip
         """Return the program that asks its verifier, or the one that it is to have, up to a threshold; the state is kept."""
         own = program.spec.verify
         inside = own.get("of", {"name": "llm"}) if own and own["name"] == "cascade" else own
-        first = own.get("first") if own and own["name"] == "cascade" else None
-        if own and own["name"] == "fuse":
-            first, inside = own, None
+        first = first or _first(program)
+        inside = None if inside == first else inside
         other = {"name": "strong" if has_strong(dspy.settings.lm) else "llm" if writes() else "boundary"}
         of = dict(self.of or inside or other)
         wanted = {"name": "cascade", "of": of, "threshold": threshold, **({"first": first} if first else {})}
@@ -141,6 +144,15 @@ class CascadeOptimizer:
                 if (same := before.get(name.replace("verify.verifier.of.", "verify.verifier.", 1))) is not None:
                     predictor.signature, predictor.demos = same.signature, list(same.demos)
         return made
+
+
+def _first(program: NERProgram) -> dict[str, Any] | None:
+    """Return the verifier that says how sure an answer is, where the program has one: what a cascade has `first`, or `fuse`."""
+    own = program.spec.verify
+    if own is None or own["name"] == "fuse":
+        return own
+    first: dict[str, Any] | None = own.get("first") if own["name"] == "cascade" else None
+    return first
 
 
 def _why(taken: Contender) -> str:

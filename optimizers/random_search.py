@@ -21,10 +21,9 @@ from ner_programs import calibration
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from ner_programs.verifiers.fuse import UNITS
 from optimizers._base import OnTrial
 from optimizers._changes import nested
-from optimizers._fused import fused
+from optimizers._fused import fused, fuses
 from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, trainset
 from optimizers.bootstrap import TRIES, with_bootstrapped
@@ -57,8 +56,9 @@ class RandomSearch:
         examples = trainset(program, train, self.seed) if draws else []
         number = self._number(search, bool(examples))
         own = (number // 2) * TRIES * self._own * len(search.program.predictors()) if examples else 0
-        own += number * (2 * self.calibrate + (UNITS if self._fuses else 0))
-        texts = program.examples(train) if self.calibrate or self._fuses else []
+        answers = self._answers(program)
+        own += number * (2 * self.calibrate + answers)
+        texts = program.examples(train) if self.calibrate or answers else []
         sample = search.sample(documents_for(search, number, search.calls - min(own, search.calls // 2)))
 
         def make(program: NERProgram) -> None:
@@ -78,11 +78,10 @@ class RandomSearch:
         for setting in self._settings():
             program.with_settings(**nested(setting))
 
-    @property
-    def _fuses(self) -> bool:
-        """Whether some candidates are to fuse, and so need answers to learn from."""
-        given = (value for values in self.search.values() for value in values)
-        return any(value == "fuse" or (isinstance(value, Mapping) and value.get("name") == "fuse") for value in given)
+    def _answers(self, program: NERProgram) -> int:
+        """Return how many answers a candidate needs to learn from, at most, where some are to fuse."""
+        made = (fuses(program.with_settings(**nested(setting))) for setting in self._settings())
+        return max((fuse.units for fuse in made if fuse is not None), default=0) if self.search else 0
 
     @property
     def _own(self) -> int:

@@ -141,8 +141,12 @@ def curve(
         from experiments.commands.tables import curve_table
         from experiments.grid import run_grid
         from experiments.progress import Progress
+        from experiments.setup import read_corpus
 
-        grid = curve_grid(spec, path, sizes or SIZES, draws)
+        there = len(read_corpus(spec, data).train)
+        if too_many := [size for size in sizes if size >= there]:
+            raise SpecError(f"--size {too_many[0]}: train has {there} documents")
+        grid = curve_grid(spec, path, sizes or [size for size in SIZES if size < there], draws)
         if dry_run:
             said = estimated(grid, data, home)
         else:

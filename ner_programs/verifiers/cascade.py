@@ -57,9 +57,9 @@ def _both(
     text: str, candidates: Sequence[Entity], stand: Sequence[Entity], first: Verification, then: Verification
 ) -> Verification:
     """Return what two verifiers decided one after the other, the second about what the first let stand."""
-    if not first.verdicts:
-        return then
-    verdicts = replaced(candidates, apply(stand, then.verdicts)) if then.verdicts else first.verdicts
+    verdicts = then.verdicts
+    if first.verdicts:
+        verdicts = replaced(candidates, apply(stand, then.verdicts)) if then.verdicts else first.verdicts
     unreadable, unanswered = first.unreadable + then.unreadable, first.unanswered or then.unanswered
     return Verification(verdicts, unreadable, unanswered, first.answers + then.answers)
 

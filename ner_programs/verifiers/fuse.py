@@ -8,8 +8,11 @@ demonstrations of its own group (`optimizers` asks for them first). Without enou
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -39,7 +42,7 @@ class Evidence:
         self.pool, self.lines, self.labels = pool, lines, list(labels)
         self.conventions: Conventions = pool.once(f"boundary {WRONG}", lambda: Conventions(pool, WRONG))
         self._fitted: dict[Any, Fusion | None] = {}
-        self._lock = Lock()
+        self._lock, self._locks = Lock(), dict[Any, Lock]()
 
     def hints(self, text: str, exclude: Collection[str] = ()) -> tuple[Hint, ...]:
         """Return what the knowledge base names in a text, without what only the documents in `exclude` say."""
@@ -52,13 +55,16 @@ class Evidence:
             return entities
         return align(text, apply(entities, moves(model, text, entities)))
 
-    def fusion(self, answers: Mapping[str, Sequence[Entity]], way: Way, out: frozenset[int]) -> Fusion | None:
-        """Return the fusion that is fitted to these answers, without the blocks in `out`; each is fitted once."""
-        key = (way, out, tuple(sorted((id, tuple((e, e.score) for e in said)) for id, said in answers.items())))
+    def fusion(
+        self, answers: Mapping[str, Sequence[Entity]], key: str, way: Way, out: frozenset[int]
+    ) -> Fusion | None:  # fmt: skip
+        """Return the fusion that is fitted to these answers (`key` is their digest), without the blocks in `out`; once."""
         with self._lock:
-            if key not in self._fitted:
-                self._fitted[key] = self._fit(answers, way, out)
-            return self._fitted[key]
+            lock = self._locks.setdefault((key, way, out), Lock())
+        with lock:
+            if (key, way, out) not in self._fitted:
+                self._fitted[key, way, out] = self._fit(answers, way, out)
+            return self._fitted[key, way, out]
 
     def _fit(self, answers: Mapping[str, Sequence[Entity]], way: Way, out: frozenset[int]) -> Fusion | None:
         block = {d.id: n for d, n in zip(self.pool, self.conventions.blocks, strict=True)}
@@ -79,15 +85,33 @@ class FuseVerifier:
 
     def __init__(self, pool: Pool, evidence: Evidence, way: Way, units: int) -> None:
         self.pool, self.evidence, self.way, self.units = pool, evidence, way, units
-        self.answers: dict[str, tuple[Entity, ...]] = {}
+        self.answers = {}
         self.fusion: Fusion | None = None
+
+    @property
+    def answers(self) -> Mapping[str, tuple[Entity, ...]]:
+        """The LM's answers, by the id of a unit of the pool; set as a whole."""
+        return self._answers
+
+    @answers.setter
+    def answers(self, said: Mapping[str, tuple[Entity, ...]]) -> None:
+        self._answers = MappingProxyType(dict(said))
+        rows = sorted((id, [(e.start, e.end, e.label, e.score) for e in found]) for id, found in said.items())
+        self.key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def take(self, other: FuseVerifier) -> None:
+        """Learn from another's answers, those about this pool; where all is the same, take what it has learned, too."""
+        known = {d.id for d in self.pool}
+        self.answers = {id: found for id, found in other.answers.items() if id in known}
+        same = self.evidence is other.evidence and (self.way, self.key) == (other.way, other.key)
+        self.fusion = other.fusion if same else None
 
     def fitted(self, exclude: Collection[str] = ()) -> Fusion | None:
         """Return what decides about a text, fitted without the blocks of the documents in `exclude`; None without answers."""
         out = self.evidence.conventions.among(exclude)
         if self.fusion is not None and not out:
             return self.fusion
-        return self.evidence.fusion(self.answers, self.way, out) if self.answers else None
+        return self.evidence.fusion(self.answers, self.key, self.way, out) if self.answers else None
 
     def __call__(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()

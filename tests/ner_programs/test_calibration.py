@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, Document, Label, ProgramSpec
-from ner_programs._decisions import Decision, Token, decisions
+from ner_programs._decisions import Decision, Token, decisions, tokens_in
 from ner_programs.calibration import excess, fit
 from ner_programs.components import resolve
 from ner_programs.demos import Pool
@@ -181,3 +182,18 @@ def test_every_mark_of_an_inline_format_is_a_decision(name: str, data: st.DataOb
 def test_tokens_that_are_no_answer_decide_nothing() -> None:
     form = resolve("ner_programs.formats", {"name": "tanl"}, labels=[Label("drug", "")])
     assert decisions("Takes [ aspirin | drug ].", [Token(b"Takes", -1.0, (("x", -1.0),))], form.marks, ["drug"]) == []
+
+
+def test_a_candidate_that_cannot_be_calibrated_is_tried_as_it_is() -> None:
+    search = {"format.name": ["json_list"]}
+    with dspy.context(lm=MeteredLM(Meter(Shy(5.0)))):
+        optimizer = {"name": "random_search", "calibrate": 4, "search": search, "candidates": 2}
+        made = optimizers.compile(program(demos={"name": "tfidf", "k": 1}), optimizer, train=TRAIN, dev=DEV)
+    assert made.spec.format["name"] == "tanl" and made.spec.opening > 2
+
+
+def test_alternatives_are_read_by_what_they_write() -> None:
+    token = {"token": "\u0120[", "logprob": -1.0, "bytes": list(b" ["), "top_logprobs": []}
+    other = {"token": "\u0120x", "logprob": -2.0, "bytes": list(b" x")}
+    said = SimpleNamespace(content=[SimpleNamespace(**{**token, "top_logprobs": [SimpleNamespace(**other)]})])
+    assert tokens_in(said) == [Token(b" [", -1.0, ((" x", -2.0),))]

@@ -198,3 +198,41 @@ def test_the_program_that_wins_is_asked_anew() -> None:
         for id, found in list(fuse.answers.items())[:10]:
             said = made.extract(examples[id].text, examples[id].knowledge, examples[id].exclude)
             assert align(examples[id].text, said.mentions) == found
+
+
+def test_texts_of_one_group_alone_teach_nothing() -> None:
+    one = Pool([Demonstration(d.id, "d", "g", d.text, d.mentions) for d in list(SMALL)[:40]])
+    text, gold = DEV[0]
+    assert said(verifier(one, 40), text, gold) == gold
+
+
+def test_a_part_of_the_pool_keeps_the_answers_about_it(tmp_path: Path) -> None:
+    program = ProgramSpec(labels=LABELS, verify={"name": "fuse"}).build(pool=SMALL)
+    fuse = fuse_of(getattr(program.verify, "verifier", None))
+    assert fuse is not None
+    fuse.answers = FUSE.answers
+    gone = next(iter(fuse.answers))
+    part = program.with_pool(SMALL.without({gone}))
+    kept = fuse_of(getattr(part.verify, "verifier", None))
+    assert kept is not None and set(kept.answers) == set(fuse.answers) - {gone}
+    load(save(part, tmp_path / "b"))
+
+
+def test_what_a_bundle_has_learned_outlives_other_settings(tmp_path: Path) -> None:
+    loaded = load(save(compiled(), tmp_path / "b"))
+    changed = fuse_of(getattr(loaded.with_settings(demos={"k": 2}).verify, "verifier", None))
+    assert changed is not None and changed.fusion is not None
+
+
+def test_weights_beyond_all_measure_are_read_without_an_error() -> None:
+    fusion = FUSE.fitted()
+    assert fusion is not None
+    draw = random.Random(1)
+    for _ in range(20):
+        wild = fusion.as_dict()
+        for chain in (wild["stack"], wild["reader"]["chain"]):
+            for name in ("weights", "edges"):
+                chain[name] = [draw.choice([-1e4, 0.0, 1e4]) for _ in chain[name]]
+            chain["known"] = [True, *(draw.random() < 0.5 for _ in chain["known"][1:])]
+        for text, gold in DEV[:5]:
+            Fusion.of(wild)(text, (gold,), (gold,))

@@ -10,7 +10,7 @@ from ner_programs import Entity, Mention, align
 from ner_programs.types import Verdict
 from ner_programs.verifiers._verdicts import VerdictCodec, Verdicts, as_fields
 from ner_programs.verifiers.llm import LLMVerifier
-from ner_programs.verify import apply, verdicts_for
+from ner_programs.verify import Placed, apply, verdicts_for
 from tests.effort import soon
 from tests.ner_programs.support import LABELS, NASTY, TEXTS, labels_of
 
@@ -196,3 +196,10 @@ def test_demonstrations_in_mode_reject_judge_every_candidate(
     verdicts = REJECT.read(verifier.adapter.codec.encode(demo))
     assert [v.number for v in verdicts] == list(range(1, len(candidates) + 1))
     assert align(text, apply(candidates, verdicts)) == tuple(c for c in candidates if c in gold)
+
+
+def test_who_found_an_entity_is_known_after_a_second_verifier() -> None:
+    e = Entity.of("fever", 0, 5, "problem", score=0.5, provenance=("extract", "crf"))
+    for verdict in (Verdict("keep", 1), Verdict("label", 1, label="test"), Placed("span", 1, "", "feve", 0.4, 0)):
+        (mention,) = apply([e], [verdict])
+        assert mention.provenance == ("extract", "crf")
