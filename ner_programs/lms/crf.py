@@ -72,6 +72,7 @@ def code_files() -> list[Path]:
     package = Path(__file__).parent.parent
     read = (
         "__init__",
+        "_decisions",
         "_errors",
         "_likelihood",
         "_spelling",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import threading
-import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -37,16 +35,6 @@ from tests.servers.faults import Fault
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 MODELS = ("openai/x", "hosted_vllm/x", "azure/deployed")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _litellm() -> None:
-    """Imported, and its answer type built, once: pydantic warns of that type when it is first used, litellm's own filter for
-    the warning is gone after the test that imports it, and so it failed whichever test got the first answer after that one.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        importlib.import_module("litellm").ModelResponse()
 
 
 @pytest.fixture(autouse=True)
