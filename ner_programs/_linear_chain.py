@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import repeat
 from typing import Any
 
@@ -13,7 +10,7 @@ import numpy as np
 import pycrfsuite
 from numpy.typing import NDArray
 
-from ner_programs.lms._crf import Chain, Trainer, trained
+from ner_programs.lms._crf import Chain, Trainer, own_file, trained
 
 Floats = NDArray[np.float64]
 Row = Sequence[str] | dict[str, float]
@@ -125,7 +122,7 @@ class LinearChain:
 
 def _dumped(tagger: Any) -> Iterator[tuple[str, str, str, float]]:
     """Yield the weights of a model: what it is of, the feature or the tag before, the tag, the weight."""
-    with _own_file() as path:
+    with own_file() as path:
         tagger.dump(path)
         with open(path, encoding="utf-8", newline="\n") as file:
             said = file.read()
@@ -137,14 +134,3 @@ def _dumped(tagger: Any) -> Iterator[tuple[str, str, str, float]]:
             left, _, rest = line.partition(") ")[2].rpartition(" --> ")
             right, _, weight = rest.rpartition(": ")
             yield kind, left, right, float(weight)
-
-
-@contextmanager
-def _own_file() -> Iterator[str]:
-    """Give a path to write to: in memory where the system has such files, else in a folder that only we can read."""
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("nerc-chain"), "rb") as file:
-            yield f"/proc/self/fd/{file.fileno()}"
-    else:
-        with tempfile.TemporaryDirectory(prefix="nerc-chain-") as folder:
-            yield os.path.join(folder, "model")

@@ -84,7 +84,7 @@ def fit(answers: Sequence[Sequence[Decision]]) -> tuple[float, float]:
                 mentions[-1].append(d)
     if not mentions:
         raise ValueError("no text has a mention")
-    ended = np.array([[_logs(m[1:], closing) for closing in RANGE] for m in mentions]).T  # closing x mention
+    ended = np.array([[_ended(m[1:], closing) for closing in RANGE] for m in mentions]).T  # closing x mention
     closing = int(ended.sum(axis=1).argmax())
     opened = _sigmoid(np.array([m[0].odds for m in mentions])[None, :] + RANGE[:, None])  # opening x mention
     right = (opened * ended[closing][None, :]).sum(axis=1)
@@ -108,7 +108,7 @@ def excess(answers: Sequence[Sequence[tuple[float, bool]]], gold: int) -> float:
     return round(less, 1)
 
 
-def _logs(edges: Sequence[Decision], closing: float) -> float:
+def _ended(edges: Sequence[Decision], closing: float) -> float:
     """Return the probability that a mark is closed where it should be, and not before."""
     odds = np.array([(1 if d.marked else -1) * (d.odds + closing) for d in edges])
     return float(np.prod(_sigmoid(odds)))

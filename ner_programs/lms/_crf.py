@@ -13,7 +13,8 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -239,16 +240,21 @@ class Trainer(pycrfsuite.Trainer):
 
 
 def trained(trainer: Trainer) -> bytes:
-    """Train through a file, the library's only way: one in memory where the system has them, so that no word of a text is
-    left on a disk by a process that is killed; else in a folder that only we can read and that is gone afterwards.
-    """
-    if hasattr(os, "memfd_create"):
-        with os.fdopen(os.memfd_create("nerc-crf"), "rb") as file:
-            trainer.train(f"/proc/self/fd/{file.fileno()}")
-            file.seek(0)
-            return file.read()
-    with tempfile.TemporaryDirectory(prefix="nerc-crf-") as folder:
-        path = os.path.join(folder, "model")
+    """Train through a file, the library's only way."""
+    with own_file() as path:
         trainer.train(path)
         with open(path, "rb") as file:
             return file.read()
+
+
+@contextmanager
+def own_file() -> Iterator[str]:
+    """Give a path to write to: in memory where the system has such files, so that no word of a text is left on a disk by a
+    process that is killed; else in a folder that only we can read and that is gone afterwards.
+    """
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("nerc-crf"), "rb") as file:
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.TemporaryDirectory(prefix="nerc-crf-") as folder:
+            yield os.path.join(folder, "model")
