@@ -12,14 +12,14 @@ from typing import Any
 import dspy
 
 from experiments.corpora import bc5cdr_disease, ncbi_disease
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.scoring.significance import paired, pooled
 from experiments.session import session
 from experiments.spec import Model
 from kb import KnowledgeBase
 from ner_programs import Counts, Document, Pool, ProgramSpec, open_lm
-from ner_programs.lms import _features
-from optimizers._base import score
+from ner_programs.evaluate import score
+from ner_programs.tagger import features
 
 K, SIZE = 32, 4000  # demonstrations; characters of knowledge: room for all facts, so that rows differ in nothing else
 ROWS: dict[str, dict[str, Any]] = {
@@ -71,23 +71,23 @@ def reading_facts() -> Iterator[None]:
 
     In this process, where it can be changed.
     """
-    plain = _features.features
+    plain = features.features
 
-    def more(text: str, offsets: Sequence[_features.Offsets], hints: Iterable[_features.Hint]) -> list[list[str]]:
-        places = _features.named(offsets, hints)
+    def more(text: str, offsets: Sequence[features.Offsets], hints: Iterable[features.Hint]) -> list[list[str]]:
+        places = features.named(offsets, hints)
         return [
-            [*row, *(f"{place[0]}f={_features.safe(fact)}" for fact in place[1].facts)] if place else row
+            [*row, *(f"{place[0]}f={features.safe(fact)}" for fact in place[1].facts)] if place else row
             for row, place in zip(plain(text, offsets, hints), places, strict=True)
         ]
 
-    _features.features = more
-    _features.encoded.cache_clear()
+    features.features = more
+    features.encoded.cache_clear()
     try:
         with dspy.context(lm=open_lm(), disable_history=True, track_usage=False):
             yield
     finally:
-        _features.features = plain
-        _features.encoded.cache_clear()
+        features.features = plain
+        features.encoded.cache_clear()
 
 
 def table(rows: Rows, dev: list[Document]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ import dspy
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import setup
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.session import session
 from experiments.spec import Model, load
 from ner_programs import Document, NERProgram, ProgramSpec

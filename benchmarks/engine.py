@@ -35,12 +35,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout thi
 from experiments import setup
 from experiments.spec import load
 from ner_programs import Document, NERProgram, open_lm
-from ner_programs.lms import _crf, _features, _incontext
-from optimizers._base import score
+from ner_programs.evaluate import score
+from ner_programs.lms import _incontext
+from ner_programs.tagger import crf, features
 
 SPEC = Path(__file__).resolve().parents[1] / "experiments" / "specs" / "ncbi.toml"
 PLAIN = 20
-PARTS = {"decode": (_incontext, "_sample"), "features": (_crf, "encoded"), "fit": (_crf, "fit"),
+PARTS = {"decode": (_incontext, "_sample"), "features": (crf, "encoded"), "fit": (crf, "fit"),
          "tag": (_incontext, "tag_in_context"), "write": (_incontext, "mentioning")}  # fmt: skip
 Asked = tuple[str, list[str]]
 
@@ -57,7 +58,7 @@ def prompts(program: NERProgram, documents: Sequence[Document]) -> list[Asked]:
 
 
 def forget() -> None:
-    for module in (_incontext, _crf, _features):
+    for module in (_incontext, crf, features):
         for thing in vars(module).values():
             if hasattr(thing, "cache_clear") and getattr(thing, "__module__", "") == module.__name__:
                 thing.cache_clear()
@@ -107,19 +108,19 @@ def watched() -> Iterator[dict[str, float]]:
 def plainly(asked: Asked) -> None:
     """Fit and tag as one would with the library alone: nothing kept, its defaults, a file."""
     forget()
-    seen: list[tuple[Sequence[_features.Sample], _features.Sample]] = []
+    seen: list[tuple[Sequence[features.Sample], features.Sample]] = []
     with patch.object(_incontext, "tag_in_context", lambda shown, query: seen.append((shown, query)) or []):
         _incontext.answer(*asked)
     shown, query = seen[0]
     trainer, ids = pycrfsuite.Trainer(verbose=False), dict[str, int]()
     for sample in shown:
-        text = _features.encoded(sample.text, sample.hints, tuple(x for a, b, _ in sample.spans for x in (a, b)))
-        trainer.append(text.rows, _features.tags_of(text.offsets, sample.spans, ids))
+        text = features.encoded(sample.text, sample.hints, tuple(x for a, b, _ in sample.spans for x in (a, b)))
+        trainer.append(text.rows, features.tags_of(text.offsets, sample.spans, ids))
     with tempfile.NamedTemporaryFile() as file:
         trainer.train(file.name)
         tagger = pycrfsuite.Tagger()
         tagger.open(file.name)
-        tagger.tag(_features.encoded(query.text, query.hints).rows)
+        tagger.tag(features.encoded(query.text, query.hints).rows)
 
 
 def through(program: NERProgram, documents: Sequence[Document], processes: int) -> float:

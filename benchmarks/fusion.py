@@ -117,7 +117,7 @@ def rows(program: NERProgram, pool: Pool, dev: Sequence[Document]) -> list[str]:
 
 def read_alone(fuse: FuseVerifier, dev: Sequence[Document]) -> list[list[Entity]]:
     """Return what a CRF fitted on the whole pool says alone."""
-    from ner_programs.lms._crf import Sample, fit
+    from ner_programs.tagger.crf import Sample, fit
 
     tagger = fit([Sample(d.text, tuple(sorted((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)),
                          fuse.evidence.hints(d.text, (d.document, d.group))) for d in fuse.pool], iterations=100)  # fmt: skip

@@ -26,11 +26,11 @@ from experiments.corpora.wardnotes import build as wardnotes
 from ner_programs import Document, NERProgram, ProgramSpec, metric
 from ner_programs.demos import Pool
 from ner_programs.lms._engines import AsyncEngine, Engine
-from ner_programs.lms._ledger import Ledger
-from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.account import Account
+from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
-from optimizers._search import Search
+from ner_programs.lms.store import AnswerStore
+from optimizers.search import Search
 from tests.tiny import response
 
 LATENCY = 0.010

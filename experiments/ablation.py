@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import settings, tracking
-from experiments._errors import TrackingError
 from experiments.cells import Cell, Grid
+from experiments.errors import TrackingError
 from experiments.grid import GridResult
 from experiments.scoring.evaluation import counts_of
 from experiments.scoring.significance import Difference, Verdict, holm, interval, paired, verdict

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal
 
-from experiments._errors import ReadError
 from experiments.corpora import jsonl
+from experiments.errors import ReadError
 from ner_programs.answers import NO_ANSWERS, Answers
+from ner_programs.evaluate import score
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document
-from optimizers._base import score
 
 InputFormat = Literal["auto", "text", "jsonl"]
 BATCH = 64

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import settings
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from experiments.spec import RunSpec, checked, with_lm
 
 Block = Mapping[str, list[Any]]

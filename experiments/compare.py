@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tracking
-from experiments._errors import TrackingError
+from experiments.errors import TrackingError
 from experiments.scoring.evaluation import counts_of
 from experiments.scoring.significance import Difference, Verdict, holm, interval, paired, randomization, verdict
 from ner_programs.scoring import Counts

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from experiments.corpora._base import PARTS, Corpus, flatten
-from experiments.corpora._leaks import without_shared
+from experiments.corpora.corpus import PARTS, Corpus, flatten
+from experiments.corpora.leaks import without_shared
 from ner_programs.types import AnnotatedText, Entity
 from ner_programs.units import split
 

@@ -9,17 +9,16 @@ from typing import Any
 
 import optimizers
 from experiments import folds, setup
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.session import backend_of
 from experiments.spec import RunSpec
 from ner_programs.demos.embedding import Embedding
+from ner_programs.evaluate import calls_for
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import calls_for
-from optimizers._fused import fuses
-from optimizers._purse import characters
-from optimizers._search import WITHOUT_LIMIT
-from optimizers._verifier import TRIES, llm_verifier
+from optimizers.budget import characters
+from optimizers.preparation import TRIES, fuses, llm_verifier
+from optimizers.search import WITHOUT_LIMIT
 
 SAMPLE = 20
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from experiments._errors import ReadError, SpecError
-from experiments.corpora._base import Corpus, flatten
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.errors import ReadError, SpecError
 from experiments.estimate import prompt_size
 from ner_programs.demos import Pool
 from ner_programs.lms.price import Price

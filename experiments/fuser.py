@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.corpora._base import flatten
+from experiments.corpora.corpus import flatten
 from ner_programs.demos import Demonstration, Pool, plain
 from ner_programs.fusion import FEWEST, Answer, Fused, Fusion, Reader, fit, shown, stacked
 from ner_programs.program import NERProgram

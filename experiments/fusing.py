@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from experiments import folds, setup
-from experiments._errors import ReadError, SpecError
-from experiments.corpora._base import Corpus, flatten
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.errors import ReadError, SpecError
 from experiments.fuser import Fuser, from_others, in_folds
 from experiments.predictions import CORPORA, NAMELESS, Said, form_of, read_all
 from experiments.scoring.fused import gains

@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from experiments import setup, tracking
-from experiments._errors import TrackingError
 from experiments.cells import Cell, Grid
+from experiments.errors import TrackingError
 from experiments.failures import reason
 from experiments.progress import Progress
 from experiments.run import Within, key, run

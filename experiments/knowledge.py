@@ -18,8 +18,8 @@ from filelock import FileLock
 
 import kb as kb_package
 from experiments import places
-from experiments._errors import SpecError
-from experiments.corpora._base import Corpus, flatten
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.errors import SpecError
 from experiments.spec import Knowledge
 from kb import Concept, KnowledgeBase, Relation, Source, open_kb, write_kb
 from kb.merging import merge

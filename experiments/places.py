@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kb import _cache
+from kb import cache as user_cache
 
 
 def data_directory(given: Path | None = None) -> Path:
@@ -16,7 +16,7 @@ def data_directory(given: Path | None = None) -> Path:
 
 def cache() -> Path:
     """Return nerc's folder in the user's cache (NERC_CACHE moves it); only the user can read what is in it."""
-    return _cache.folder()
+    return user_cache.folder()
 
 
 def answers(corpus: str, fingerprint: str) -> Path:

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments._errors import ReadError, SpecError
-from experiments.corpora._base import Corpus
-from experiments.corpora._types import listed
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.labels import listed
+from experiments.errors import ReadError, SpecError
 from experiments.recorder import RunRecorder
 from experiments.scoring.evaluation import evaluate
 from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
 from experiments.tracking import Tracker
 from ner_programs.components import module, names
+from ner_programs.evaluate import Scored
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText, Document
-from optimizers._base import Scored
 
 READ_BY = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "pubtator", ".pubtator": "pubtator", ".xml": "bioc", ".tsv": "conll",

@@ -17,7 +17,7 @@ from rich.progress import Progress as Bars
 
 from experiments.trial_runs import said, shown
 from ner_programs.answers import Answers
-from optimizers._base import Trial
+from optimizers.trial import Trial
 
 Tick = Callable[[], None]
 Wait = Callable[[threading.Event, float], bool]

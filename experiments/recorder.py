@@ -8,7 +8,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.knowledge import from_train
 from experiments.program_changes import briefly, program_changes
 from experiments.run_note import Tried, best_floor, chosen, describe
@@ -17,8 +17,9 @@ from experiments.scoring.evaluation import Evaluation
 from experiments.spec import RunSpec
 from experiments.tracking import Tracker
 from experiments.trial_runs import shown
+from ner_programs.evaluate import Scored
 from ner_programs.program import NERProgram
-from optimizers._base import Scored, Trial
+from optimizers.trial import Trial
 
 if TYPE_CHECKING:
     from experiments.scores import Result

@@ -9,8 +9,8 @@ from typing import Any
 import mlflow
 
 from experiments import places, tracking
-from experiments._errors import TrackingError
 from experiments.bundles import open_bundle
+from experiments.errors import TrackingError
 from ner_programs import bundle
 from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram

@@ -9,7 +9,7 @@ from typing import Any
 
 import optimizers
 from experiments import folds, places, setup
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.estimate import compiling
 from experiments.progress import Calls, Progress
 from experiments.recorder import RunRecorder
@@ -18,9 +18,9 @@ from experiments.session import answerer, at_most, session, wants
 from experiments.spec import RunSpec
 from experiments.work import Work
 from ner_programs import bundle
+from ner_programs.evaluate import calls_for
 from ner_programs.lms.metered import Backend, MeteredLM
 from ner_programs.program import NERProgram
-from optimizers._base import Trial, calls_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _compiled(
 ) -> NERProgram:
     """Return what the optimizer of the spec makes of a program; each trial is written and shown the moment it is finished."""
 
-    def finished(trial: Trial) -> None:
+    def finished(trial: optimizers.Trial) -> None:
         tracker.trial(trial)
         progress.trial(trial, private=tracker.tracker.private)
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from experiments._errors import TrackingError
+from experiments.errors import TrackingError
 from experiments.stores import is_whole
 
 _FINISHED = """

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.knowledge import from_train
 from experiments.progress import Calls, Progress
 from experiments.recorder import RunRecorder
@@ -18,10 +18,10 @@ from experiments.scoring.evaluation import Evaluation, evaluate
 from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
 from ner_programs.answers import Answers
+from ner_programs.evaluate import calls_for, score
 from ner_programs.lms.metered import MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
-from optimizers._base import calls_for, score
 
 
 @dataclass(frozen=True, slots=True)

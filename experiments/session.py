@@ -14,18 +14,17 @@ import dspy
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMInvalidRequestError
 
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from experiments.spec import Answering, Encoder, Model
-from ner_programs._errors import ComponentError
+from ner_programs.errors import BudgetError, ComponentError
 from ner_programs.lms import is_api, open_backend
-from ner_programs.lms._ledger import Ledger
-from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped, max_answer
 from ner_programs.lms.replay import Recorder
+from ner_programs.lms.store import AnswerStore
 from ner_programs.privacy import Privacy, confined
 from ner_programs.program import NERProgram
 from ner_programs.verifiers.strong import Strong
-from optimizers._errors import BudgetError
 
 CONCURRENCY = 8
 """How many calls are under way at once, where neither [lm] nor the backend says it."""

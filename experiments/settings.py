@@ -9,7 +9,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from ner_programs.lms import component
 
 Tables = dict[str, Any]

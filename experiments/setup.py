@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 import optimizers
 from experiments import places
-from experiments._errors import SpecError
-from experiments.corpora._base import PARTS, Corpus, flatten, label_names
-from experiments.corpora._leaks import without_shared
+from experiments.corpora.corpus import PARTS, Corpus, flatten, label_names
+from experiments.corpora.leaks import without_shared
+from experiments.errors import SpecError
 from experiments.knowledge import knowledge_base, needs_train
 from experiments.scoring.evaluation import with_labels
 from experiments.session import backend_of, check_hosts, encoding
@@ -25,7 +25,7 @@ from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
 from ner_programs.components import resolve
 from ner_programs.verifiers.strong import Strong
-from optimizers._verifier import llm_verifier
+from optimizers.preparation import llm_verifier
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from experiments import settings
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from ner_programs.components import check_name
 from ner_programs.lms import STAND_IN, title
 from ner_programs.spec import Component

@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments import folds, places, registry, settings, setup, tracking
-from experiments._errors import TrackingError
 from experiments.artifacts import json_lines
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
+from experiments.errors import TrackingError
 from experiments.program_changes import program_changes
 from experiments.recorder import SPEC, instruction_digest, prompt_of
 from experiments.scoring.answers import dump
@@ -24,8 +24,8 @@ from experiments.session import encoding, session
 from experiments.spec import RunSpec, explain
 from ner_programs import NercError
 from ner_programs.bundle import state_of
+from ner_programs.evaluate import score
 from ner_programs.program import NERProgram
-from optimizers._base import score
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments import stores, views
-from experiments._errors import TrackingError
 from experiments.curves import incumbents
+from experiments.errors import TrackingError
 from experiments.scoring.significance import interval
 from experiments.trial_runs import TrialRuns, shown
 from ner_programs.bundle import state_of
-from optimizers._base import Trial
+from optimizers.trial import Trial
 
 PROGRAMS = "attributes.status = 'FINISHED' AND tags.`nerc.kind` = 'program'"
 """The runs to compare. Other kinds are a grid (it has cells, which are programs), a trial and a fold."""

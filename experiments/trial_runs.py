@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments.spec import Program
-from optimizers._base import Trial
+from optimizers.trial import Trial
 
 LONGEST = 120
 Log = Callable[[str, Mapping[str, float], Mapping[str, str]], None]

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from experiments._errors import TrackingError
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
+from experiments.errors import TrackingError
 from experiments.failures import reason
 from experiments.recorder import RunRecorder, run_name
 from experiments.spec import RunSpec

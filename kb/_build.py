@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from kb._errors import KnowledgeError
 from kb._naming import Naming
 from kb._pack import Pack
 from kb._packing import Numbers, Packer, starts_of
 from kb.concept import Concept, Relation
+from kb.errors import KnowledgeError
 from kb.names import Filter
 
 DANGLING = "dangling relations"

@@ -13,8 +13,8 @@ from mmap import mmap
 from typing import Any, Literal
 from zlib import crc32
 
-from kb._errors import KnowledgeError
 from kb._frozen import Frozen
+from kb.errors import KnowledgeError
 
 # Name of a section -> where it begins, how many bytes it has, and of which kind: utf8, or the type of its numbers.
 Places = Mapping[str, tuple[int, int, str]]

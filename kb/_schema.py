@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kb.files import Digest, Digits
 
 _STRINGS = ("ids", "titles", "types", "details", "kinds", "forms", "spellings", "firsts")
 _TABLES = ("ids", "forms", "firsts")
@@ -20,8 +22,6 @@ WIDTHS = {"utf8": 1, "u8": 1, "u16": 2, "u32": 4, "u64": 8}
 
 Bytes = Annotated[int, Field(ge=0, lt=1 << 48)]
 Short = Annotated[int, Field(ge=0, le=1000)]
-Digits = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Section = tuple[str, Literal["utf8", "u8", "u16", "u32", "u64"], Bytes, Bytes]
 
 
@@ -67,13 +67,3 @@ class Header(BaseModel):
             if begin + size > self.size or size % WIDTHS[kind] or (kind == "utf8") != (name in TEXTS):
                 raise ValueError(f"section {name} does not lie in the file, or is of another kind")
         return self
-
-
-def problem(error: ValueError) -> str:
-    """Return what a schema, or the reading of a file, has to say: the place and kind of the first error, in one short line."""
-    said = str(error)
-    if isinstance(error, ValidationError):
-        first: Any = error.errors(include_url=False, include_input=False)[0]
-        said = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said)
-    return line if len(line) <= 300 else f"{line[:200]} ... {line[-90:]}"

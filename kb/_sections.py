@@ -12,8 +12,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from kb._errors import KnowledgeError
 from kb._pack import Pack
+from kb.errors import KnowledgeError
 from kb.names import LONGEST, UNSOUGHT
 
 Numbers = NDArray[np.unsignedinteger[Any]]

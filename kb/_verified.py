@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from kb import _cache
+from kb import cache
 from kb._digest import digest
 
 _SETTLED = 2.0  # seconds: of a file that changed a moment ago the time says too little
@@ -37,4 +37,4 @@ def remember(about: os.stat_result, header: bytes) -> None:
 
 def _mark(about: os.stat_result, header: bytes) -> Path:
     known = f"{digest(header)} {about.st_dev} {about.st_ino} {about.st_size} {about.st_mtime_ns}"
-    return _cache.folder() / "verified" / digest(known.encode())
+    return cache.folder() / "verified" / digest(known.encode())

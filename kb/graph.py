@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from kb._concepts import Concepts
 from kb._digest import fingerprint
 from kb._edges import Direction, Edges, Steps, walk
-from kb._errors import KnowledgeError, UnknownConceptError
 from kb._frozen import Frozen
 from kb._pack import Pack
 from kb._views import description, to_networkx
 from kb.concept import Concept, Relation
+from kb.errors import KnowledgeError, UnknownConceptError
 from kb.names import Filter, NameIndex
 
 if TYPE_CHECKING:

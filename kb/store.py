@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from kb import _verified
 from kb._digest import digest, filter_options, fingerprint, sealed, sections
-from kb._errors import KnowledgeError
-from kb._files import content, opened
 from kb._pack import Pack
+from kb.errors import KnowledgeError
+from kb.files import content, opened
 from kb.graph import KnowledgeBase
 from kb.names import Filter
 
@@ -156,7 +156,8 @@ def _made(kb: KnowledgeBase) -> bytes:
 
 def _header(folder: Path) -> tuple[Header, bytes]:
     """The header of a folder, checked against the schema and against itself, and its bytes."""
-    from kb._schema import Head, Header, problem  # imports pydantic, which importing kb does without
+    from kb._schema import Head, Header
+    from kb.files import problem  # imports pydantic, which importing kb does without
 
     if not (folder / HEADER).is_file():
         raise KnowledgeError(f"{folder}: no knowledge base is here ({HEADER} is missing)")

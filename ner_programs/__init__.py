@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ner_programs._errors import BundleError, ComponentError, LMSetupError, NercError
     from ner_programs.alignment import align
     from ner_programs.bundle import load, save
     from ner_programs.demos import Pool
+    from ner_programs.errors import BundleError, ComponentError, LMSetupError, NercError
     from ner_programs.lms import open_lm
     from ner_programs.privacy import Privacy
     from ner_programs.program import NERProgram
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "BundleError": "_errors", "ComponentError": "_errors", "LMSetupError": "_errors", "NercError": "_errors",
+    "BundleError": "errors", "ComponentError": "errors", "LMSetupError": "errors", "NercError": "errors",
     "Counts": "scoring", "metric": "scoring", "Document": "types", "Entity": "types", "Label": "types", "Mention": "types",
     "NERProgram": "program", "Pool": "demos", "ProgramSpec": "spec", "align": "alignment", "load": "bundle", "save": "bundle",
     "open_lm": "lms", "Privacy": "privacy",

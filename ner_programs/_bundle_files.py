@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kb._files import UnfitFile, content, opened
-from kb._schema import problem
+from kb.files import UnfitFile, content, opened, problem
 from kb.store import digest_of
 from ner_programs._bundle_schema import Manifest, checked, plain
-from ner_programs._errors import BundleError
+from ner_programs.errors import BundleError
 
 MANIFEST = "manifest.json"
 _MB = 1 << 20

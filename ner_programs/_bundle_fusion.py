@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kb._schema import problem
+from kb.files import problem
 from ner_programs import _bundle_schema as schema
 from ner_programs._bundle_files import Files
-from ner_programs._errors import BundleError
+from ner_programs.errors import BundleError
 from ner_programs.fusion import Fusion
 from ner_programs.types import Entity
 from ner_programs.verifiers.fuse import fuse_of

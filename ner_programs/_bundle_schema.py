@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import from_json
 
-from kb._schema import Digest, Digits
+from kb.files import Digest, Digits
 from ner_programs.spec import ProgramSpec, plain_data
 
 M = TypeVar("M", bound=BaseModel)

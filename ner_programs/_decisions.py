@@ -2,7 +2,7 @@
 
 Everything else in such an answer is forced. What an LM reports of each token and its alternatives says how likely it is to open
 a mark at a word rather than go on, and to close one behind a word rather than go on. Input-dependent grammars: Geng et al.
-(2023), see `formats/_grammar.py`.
+(2023), see `formats/grammar.py`.
 """
 
 from __future__ import annotations

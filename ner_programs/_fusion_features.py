@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ner_programs._linear_chain import Floats
-from ner_programs.lms._features import Encoded, covered
+from ner_programs.tagger.features import Encoded, covered
+from ner_programs.tagger.linear_chain import Floats
 from ner_programs.types import Entity
 
 Row = dict[str, float]

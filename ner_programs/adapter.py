@@ -25,9 +25,9 @@ from dspy.utils.exceptions import (
 
 from ner_programs import prompt
 from ner_programs._decisions import Marks, Token, decisions, tokens_in
-from ner_programs._errors import LMSetupError, code_of
 from ner_programs._likelihood import Place, likelihoods
 from ner_programs.answers import Answers, Hearing, heard, hearing, said
+from ner_programs.errors import LMSetupError, code_of
 from ner_programs.types import Label
 
 _SPARE = 256

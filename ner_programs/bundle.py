@@ -22,14 +22,14 @@ from typing import Any, Literal
 import dspy
 
 from kb import KnowledgeBase, open_kb, write_kb
-from kb._schema import problem
+from kb.files import problem
 from ner_programs import _bundle_schema as schema
 from ner_programs._bundle_files import MANIFEST, Files, read, write, write_manifest
 from ner_programs._bundle_fusion import read_fusion, write_fusion
-from ner_programs._errors import BundleError, ComponentError, LMSetupError
 from ner_programs.demos import Demonstration, Pool
-from ner_programs.demos._arrays import read as read_array
-from ner_programs.demos._arrays import write as write_arrays
+from ner_programs.demos.arrays import read as read_array
+from ner_programs.demos.arrays import write as write_arrays
+from ner_programs.errors import BundleError, ComponentError, LMSetupError
 from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
 from ner_programs.types import Mention

@@ -16,10 +16,10 @@ import dspy
 import numpy as np
 
 from ner_programs._decisions import Decision, decisions, tokens_in
-from ner_programs._errors import ComponentError
 from ner_programs.adapter import StageAdapter, ask
+from ner_programs.errors import ComponentError
 from ner_programs.extract import ExtractEntities, FormatCodec, as_mention
-from ner_programs.formats._grammar import literal
+from ner_programs.formats.grammar import literal
 
 RANGE = np.arange(-4.0, 14.01, 0.1)
 """What is tried, in nats."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from ner_programs._errors import ComponentError, UnknownComponent
+from ner_programs.errors import ComponentError, UnknownComponent
 
 LONGEST_NAME = 200
 _CATCH_ALL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

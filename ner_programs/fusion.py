@@ -23,14 +23,14 @@ from typing import Any, Literal
 import numpy as np
 
 from ner_programs._fusion_features import add_moved, experts
-from ner_programs._linear_chain import Floats, LinearChain
 from ner_programs.demos import Demonstration
-from ner_programs.lms._consistency import consistent
-from ner_programs.lms._copies import Copies
-from ner_programs.lms._crf import THRESHOLD as ALONE
-from ner_programs.lms._crf import Hint, HintTagger, Sample, best_spans, probable_spans
-from ner_programs.lms._crf import fit as fit_tagger
-from ner_programs.lms._features import Encoded, encoded, flat, tags_of
+from ner_programs.tagger.consistency import consistent
+from ner_programs.tagger.copies import Copies
+from ner_programs.tagger.crf import THRESHOLD as ALONE
+from ner_programs.tagger.crf import Hint, HintTagger, Sample, best_spans, probable_spans
+from ner_programs.tagger.crf import fit as fit_tagger
+from ner_programs.tagger.features import Encoded, encoded, flat, tags_of
+from ner_programs.tagger.linear_chain import Floats, LinearChain
 from ner_programs.types import Entity
 
 Hints = Callable[[str, Collection[str]], tuple[Hint, ...]]

@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
-from ner_programs._errors import LMSetupError
+from ner_programs.errors import LMSetupError
 
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?(?:/[\w.~%/:=+,-]*)?", re.A | re.I

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from ner_programs._description import described
-from ner_programs._errors import ComponentError
 from ner_programs.alignment import Alignment, align_report
 from ner_programs.answers import Answers
 from ner_programs.demos import Pool
+from ner_programs.errors import ComponentError
 from ner_programs.extract import ExtractEntities, Extraction
 from ner_programs.link import linked
 from ner_programs.lms import STAND_IN, default_lm

@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from ner_programs._errors import ComponentError
 from ner_programs.components import resolve
+from ner_programs.errors import ComponentError
 from ner_programs.guidelines import Rule
 from ner_programs.guidelines import plain as plain_rule
 from ner_programs.types import Label

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ner_programs import Document, NERProgram
     from ner_programs.lms.metered import Budget
-    from optimizers._base import OnTrial, Optimizer
+    from optimizers.search import Search
+    from optimizers.trial import OnTrial, Optimizer, Trial
 
-__all__ = ["check", "compile", "opened"]
+__all__ = ["Budget", "Optimizer", "Search", "Trial", "check", "compile", "opened"]
+
+_HOME = {
+    "Budget": "ner_programs.lms.metered", "Optimizer": "optimizers.trial", "Search": "optimizers.search",
+    "Trial": "optimizers.trial",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: who only wants the names of the optimizers needs no DSPy."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
 
 
 def compile(
@@ -28,11 +42,12 @@ def compile(
     """
     import dspy
 
+    from ner_programs.errors import BudgetError
     from ner_programs.lms.metered import BudgetSpent, MeteredLM
     from ner_programs.types import learnable
-    from optimizers._base import role, within, writes
-    from optimizers._errors import BudgetError
-    from optimizers._fused import anew, within_reserve
+    from optimizers.budget import within
+    from optimizers.preparation import anew, within_reserve
+    from optimizers.trial import role, writes
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, budget = opened(optimizer, seed)
@@ -57,9 +72,8 @@ def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Bu
     from contextlib import suppress
 
     from ner_programs.lms.metered import Budget, BudgetSpent
-    from optimizers._base import within
-    from optimizers._fused import fused
-    from optimizers._verifier import taught
+    from optimizers.budget import within
+    from optimizers.preparation import fused, taught
 
     examples = program.examples(train)
     ready = taught(program, examples, seed)
@@ -76,7 +90,7 @@ def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Bu
 def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budget]:
     """Return the optimizer that a spec names, and its budget. Raises ComponentError and BudgetError for a wrong option."""
     from ner_programs.components import resolve
-    from optimizers._base import budget_from
+    from optimizers.budget import budget_from
 
     options = dict(optimizer)
     budget = budget_from(options.pop("budget", {}))
@@ -89,7 +103,7 @@ def check(program: NERProgram, optimizer: Mapping[str, Any], *, writes: bool = T
     ComponentError, if it would ask for settings that the program has not; LMSetupError, if it has instructions written and
     who is to do that, as `writes` says, is no language model.
     """
-    from optimizers._base import Checked
+    from optimizers.trial import Checked
 
     chosen, _ = opened(optimizer)
     _refuse(optimizer, chosen, writes=writes)
@@ -98,7 +112,7 @@ def check(program: NERProgram, optimizer: Mapping[str, Any], *, writes: bool = T
 
 
 def _refuse(optimizer: Mapping[str, Any], chosen: Optimizer, *, writes: bool) -> None:
-    from ner_programs._errors import LMSetupError
+    from ner_programs.errors import LMSetupError
 
     if getattr(chosen, "needs_writer", False) and not writes:
         raise LMSetupError(f"optimizer {optimizer['name']} needs a language model that writes: give [lm.prompt]")

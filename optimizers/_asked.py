@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs.adapter import refusal
-from optimizers._search import Search
 from optimizers._teleprompter import Ended
+from optimizers.search import Search
 
 FAILURES = 6
 """So often it may fail before its first answer."""

@@ -11,8 +11,8 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 
+from ner_programs.evaluate import in_threads
 from ner_programs.program import NERProgram
-from optimizers._base import in_threads
 from optimizers._conventions import Conventions
 from optimizers._feedback import feedback
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ner_programs.evaluate import OUTAGE, Scored
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
-from optimizers._base import OUTAGE, Scored
 
 ALPHA = 0.1
 """How likely a candidate as good as the one it races is dropped by mistake, in all looks of its race together."""

@@ -18,18 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ner_programs import metric
-from ner_programs._errors import ComponentError
 from ner_programs.calibration import favours
 from ner_programs.components import names
+from ner_programs.errors import ComponentError
+from ner_programs.evaluate import calls_a_unit, in_threads
 from ner_programs.fusion import FEWEST
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from ner_programs.verifiers.fuse import UNITS as UNITS_FUSED
-from optimizers._base import calls_a_unit, in_threads, writes
 from optimizers._changes import nested
-from optimizers._fused import fused
-from optimizers._verifier import TRIES, taught
 from optimizers.calibrate import UNITS, calibrated
+from optimizers.preparation import TRIES, fused, taught
+from optimizers.trial import writes
 
 DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions", "calibration")
 TIMES = {4.0: 0.02, 2.0: 0.015, 0.5: -0.02}

@@ -25,13 +25,16 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs import metric
 from ner_programs.adapter import refusal
+from ner_programs.evaluate import Scored, ends_of, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import Document
-from optimizers._base import Scored, Trial, ends_of, interleaved, paid, units_of
 from optimizers._changes import changed
-from optimizers._search import Contender, Search, identity
+from optimizers._draws import interleaved
+from optimizers.budget import paid
+from optimizers.search import Contender, Search, identity
+from optimizers.trial import Trial
 
 EMPTY = "empty proposal"  # the change of a trial that stands for an instruction that came empty: for which stage
 ORIGIN = ("id", "document", "group")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ner_programs.scoring import Counts
 
 if TYPE_CHECKING:
-    from optimizers._search import Contender
+    from optimizers.search import Contender
 
 Rows = Mapping[int, Counts]
 """The counts of documents, by their place in the order of dev."""

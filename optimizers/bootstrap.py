@@ -9,13 +9,14 @@ from typing import Annotated
 import dspy
 from pydantic import Field
 
+from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, interleaved
-from optimizers._errors import BudgetError
-from optimizers._search import Search
+from optimizers._draws import interleaved
 from optimizers._teleprompter import Right, mended, run, student, trainset
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 TRIES = 4
 """How many texts are answered for each demonstration that is wanted, at most."""

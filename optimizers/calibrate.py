@@ -6,7 +6,6 @@ the two numbers that mend most of them are then compared with the program as it 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -14,12 +13,14 @@ import dspy
 from pydantic import Field
 
 from ner_programs import calibration
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import in_threads
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, in_threads
-from optimizers._errors import BudgetError
-from optimizers._search import Search
+from optimizers._draws import drawn
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 UNITS = 30
 """Texts of train that are enough to fit two numbers: about 30 mentions of NCBI-disease."""
@@ -55,15 +56,15 @@ def calibrated(program: NERProgram, examples: Sequence[dspy.Example], units: int
     """
     if not calibration.favours(program.extract, dspy.settings.lm):
         return program
-    drawn = random.Random(f"calibrate {seed}").sample(list(examples), min(len(examples), units))
-    made = in_threads(lambda example: calibration.forced(program.extract, example), drawn)
+    asked = drawn(examples, units, f"calibrate {seed}")
+    made = in_threads(lambda example: calibration.forced(program.extract, example), asked)
     try:
         opening, closing = calibration.fit(made)
     except ValueError:
         return program
     pushed: NERProgram = program.with_settings(opening=opening, closing=closing)
-    found = in_threads(lambda example: calibration.marked(pushed.extract, example), drawn)
-    less = calibration.excess(found, sum(len(e.mentions) for e in drawn))
+    found = in_threads(lambda example: calibration.marked(pushed.extract, example), asked)
+    less = calibration.excess(found, sum(len(e.mentions) for e in asked))
     return pushed.with_settings(opening=round(opening - less, 1)) if less else pushed
 
 

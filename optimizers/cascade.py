@@ -16,7 +16,8 @@ from typing import Annotated, Any
 import dspy
 from pydantic import Field
 
-from ner_programs._errors import ComponentError
+from ner_programs.errors import ComponentError
+from ner_programs.evaluate import Scored, calls_for, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
@@ -24,10 +25,10 @@ from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
-from optimizers._base import OnTrial, Scored, calls_for, calls_made, paid, score, units_of, within, writes
-from optimizers._fused import fused, fuses
-from optimizers._search import Contender, Search
-from optimizers._verifier import llm_verifier, taught
+from optimizers.budget import calls_made, paid, within
+from optimizers.preparation import fused, fuses, llm_verifier, taught
+from optimizers.search import Contender, Search
+from optimizers.trial import OnTrial, writes
 
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 """How many of the units are verified, step by step."""

@@ -16,9 +16,9 @@ from ner_programs import metric
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
-from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, valset
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 TRIALS = 12
 """How many different instructions the dev sample is sized for."""

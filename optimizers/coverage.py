@@ -18,14 +18,15 @@ from pydantic import Field
 
 from ner_programs.alignment import align
 from ner_programs.demos import Demonstration, Pool
+from ner_programs.evaluate import calls_a_unit, in_threads
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity, Mention
 from ner_programs.units import split
-from optimizers._base import OnTrial, calls_a_unit, in_threads
 from optimizers._cover import Feature, Features, greedy
 from optimizers._influence import Answer, Marks, worst
-from optimizers._search import Contender, Search
+from optimizers.search import Contender, Search
+from optimizers.trial import OnTrial
 
 STEPS = (0.01, 0.03, 0.06)
 """Shares of the pool that are taken out."""

@@ -14,16 +14,16 @@ import dspy
 from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
 from pydantic import Field
 
+from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._asked import Asked
-from optimizers._base import OnTrial
 from optimizers._conventions import Conventions
-from optimizers._errors import BudgetError
 from optimizers._feedback import gepa_metric
-from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, trainset, valset
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 TRIALS, UNITS = 10, 40
 """Programs that get to the dev documents, at most, and the units that these should have at least. A program must do better

@@ -19,14 +19,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ner_programs._errors import ComponentError
+from ner_programs.errors import ComponentError
+from ner_programs.evaluate import Scored, calls_for, score
 from ner_programs.guidelines import Rule, plain, render
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
-from optimizers._base import OnTrial, Scored, calls_for, interleaved, paid, score, writes
+from optimizers._draws import interleaved
 from optimizers._lines import Line, candidates, explains, matters
-from optimizers._search import Contender, Search, identity
+from optimizers.budget import paid
+from optimizers.search import Contender, Search, identity
+from optimizers.trial import OnTrial, writes
 
 TRAIN_SHARE = 5
 """One call of so many that a search may make goes to train."""

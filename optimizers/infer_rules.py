@@ -17,14 +17,15 @@ from dspy.teleprompt.infer_rules import RulesInductionProgram
 from pydantic import Field
 
 from ner_programs import metric
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import calls_for
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._asked import Asked
-from optimizers._base import OnTrial, calls_for
-from optimizers._errors import BudgetError
-from optimizers._search import Search
 from optimizers._teleprompter import Right, run, trainset, valset
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 SHOWN = 40
 """Examples that a candidate's rules are found in: what a prompt has room for."""

@@ -12,9 +12,10 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, interleaved
-from optimizers._search import Search
+from optimizers._draws import interleaved
 from optimizers._teleprompter import mended, run, student, trainset
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 
 class Labeled:

@@ -17,9 +17,9 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, role, writes
-from optimizers._search import Search
 from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
+from optimizers.search import Search
+from optimizers.trial import OnTrial, role, writes
 
 SUMMARY = 11
 """Calls for the description of the data, at most."""

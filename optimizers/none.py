@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
-from optimizers._search import Search
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 
 class Uncompiled:

@@ -20,16 +20,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from ner_programs.evaluate import calls_a_unit, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, calls_a_unit, role, score, units_of, within, writes
 from optimizers._conventions import Conventions
 from optimizers._instruct import improved
 from optimizers._racing import Beliefs, Runner, difference, worse
-from optimizers._search import Search, identity, size_of
 from optimizers._space import DIMENSIONS, Point, Space
 from optimizers._why import of_race
+from optimizers.budget import within
+from optimizers.search import Search, identity, size_of
+from optimizers.trial import OnTrial, role, writes
 
 SMALLEST, FEWEST = 30, 6
 """Units of text, and documents, in the first round, at least."""

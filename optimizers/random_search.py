@@ -21,14 +21,14 @@ from ner_programs import calibration
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial
 from optimizers._changes import nested
-from optimizers._fused import fused, fuses
-from optimizers._search import Search
 from optimizers._teleprompter import documents_for, run, student, trainset
 from optimizers.bootstrap import TRIES, with_bootstrapped
 from optimizers.calibrate import calibrated
 from optimizers.labeled import with_labeled
+from optimizers.preparation import fused, fuses
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 MOST = 16
 """Candidates at most, where no number is given (DSPy's number)."""

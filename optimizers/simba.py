@@ -14,16 +14,17 @@ import dspy
 from pydantic import Field
 
 from ner_programs import metric
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import calls_for
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._asked import Asked
-from optimizers._base import OnTrial, calls_for
 from optimizers._conventions import Conventions
-from optimizers._errors import BudgetError
 from optimizers._feedback import simba_metric
-from optimizers._search import Search
 from optimizers._teleprompter import ORIGIN, run, trainset, valset
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 SHARE = 0.65
 """Of the calls, for SIMBA itself; the rest is for its programs on dev."""

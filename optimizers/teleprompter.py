@@ -23,9 +23,10 @@ from ner_programs import ComponentError
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import OnTrial, calls_made
-from optimizers._search import Search
 from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
+from optimizers.budget import calls_made
+from optimizers.search import Search
+from optimizers.trial import OnTrial
 
 PASSES = 8
 """How many evaluations on the validation set it is sized for, where no number of documents is given."""

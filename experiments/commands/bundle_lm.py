@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments import settings
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from experiments.spec import Model, explain
 from ner_programs.lms import STAND_IN, component, is_api, is_carried
 

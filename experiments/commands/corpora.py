@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments import places, settings
-from experiments._errors import SpecError
 from experiments.commands.console import err, print_json
-from experiments.corpora import _fetch
-from experiments.corpora._base import PARTS
-from experiments.corpora._public import Published
+from experiments.corpora import fetch
+from experiments.corpora.corpus import PARTS
+from experiments.corpora.published import Published
 from experiments.corpus_statistics import LONG, statistics
+from experiments.errors import SpecError
 from experiments.spec import RunSpec, checked, load
 from ner_programs.components import module, names
 
@@ -39,19 +39,19 @@ def show(what: str, changes: Sequence[str], data: Path | None, *, json: bool) ->
 
 def get(name: str, data: Path | None, *, json: bool) -> None:
     """Fetch the files of a public corpus that are not there yet."""
-    files, about = _fetch.pins(name), _about(name)
+    files, about = fetch.pins(name), _about(name)
     if not files or about is None:
         why = about.ask if about and about.ask else "it is no public corpus that can be fetched"
-        raise SpecError(f"{name}: {why}; these can be: {', '.join(_fetch.names())}")
+        raise SpecError(f"{name}: {why}; these can be: {', '.join(fetch.names())}")
     from experiments.progress import Progress
 
     data = places.data_directory(data)
     err.print(f"{name}: {about.licence}\ncite: {about.citation}", markup=False)
-    lacking = _fetch.missing(files, data)
+    lacking = fetch.missing(files, data)
     size = sum(pin.size for pin in lacking)
     if lacking:
         with Progress(err).step(f"fetching {len(lacking)} files, {size / 1e6:.1f} MB", len(lacking)) as tick:
-            _fetch.fetch(lacking, data, tick)
+            fetch.fetch(lacking, data, tick)
     err.print(
         f"{len(lacking)} files fetched, {len(files) - len(lacking)} were there: {data / 'corpora' / about.folder}\n"
         f"look at it: nerc corpora show {name}",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from experiments import places
-from experiments._errors import SpecError
 from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
 from experiments.commands.verbs import KINDS, check_part
+from experiments.errors import SpecError
 from experiments.folds import number
 from experiments.settings import change
 from experiments.spec import Model, RunSpec, checked, explain, load
@@ -74,7 +74,7 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
         from experiments import load as load_program
         from experiments.progress import Calls, Progress
         from experiments.session import encoding, session
-        from optimizers._base import calls_for, score
+        from ner_programs.evaluate import calls_for, score
 
         where = encoding(bundle_options(opened.lm, opened.changes), private=corpus.private, bundle=True)
         program = load_program(what[0], home=places.home(home), trust=opened.trust, privacy=where)
@@ -154,8 +154,8 @@ def _fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> tu
     """Return what stands after fusing, as predictions, and what that gained."""
     from experiments import fusing
     from experiments.predictions import Predictions
+    from ner_programs.evaluate import Scored
     from ner_programs.scoring import Counts
-    from optimizers._base import Scored
 
     made = fusing.fused(spec, files, part, data, home)
     counts = tuple(Counts.of(d.entities, e) for d, e in zip(made.corpus.part(part), made.fused, strict=True))

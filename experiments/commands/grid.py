@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments import places
-from experiments._errors import SpecError
 from experiments.cells import Grid
 from experiments.commands.console import err, print_json
+from experiments.errors import SpecError
 from experiments.spec import load
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments import places
-from experiments._errors import SpecError
 from experiments.commands.console import err, print_json
+from experiments.errors import SpecError
 from experiments.spec import Knowledge, load
 from kb import KnowledgeBase, Reached, open_kb, write_kb
 from kb.store import HEADER

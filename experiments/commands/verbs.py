@@ -8,10 +8,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from experiments import places
-from experiments._errors import ReadError, SpecError
 from experiments.cells import load_grid
 from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
+from experiments.errors import ReadError, SpecError
 from experiments.spec import load
 
 KINDS = {
@@ -115,7 +115,7 @@ def annotate(
     from experiments.progress import Calls, Progress
     from experiments.session import encoding, session
     from ner_programs.answers import Answers
-    from optimizers._base import calls_for
+    from ner_programs.evaluate import calls_for
 
     for option, path in (("--out", out), ("--html", html), ("--review", review)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from experiments.corpora._base import D
+from experiments.corpora.corpus import D
 from ner_programs.types import AnnotatedText
 
 

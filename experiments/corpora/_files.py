@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
-from experiments._errors import ReadError
-from experiments.corpora._base import PARTS
+from experiments.corpora.corpus import PARTS
+from experiments.errors import ReadError
 
 _CALLED = {
     "train": ("train", "training", "trn"),

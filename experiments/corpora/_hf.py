@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from experiments import places
-from experiments._errors import ReadError
 from experiments.corpora._files import called, lines, part_of
 from experiments.corpora._reader import problem
 from experiments.corpora._tables import Row
+from experiments.errors import ReadError
 
 ENDINGS = (".parquet", ".json", ".jsonl", ".csv", ".tsv")
 Wanted = frozenset[str]

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-from experiments._errors import ReadError
-from experiments.corpora._base import entity_from
 from experiments.corpora._passages import UNITS, Passages, Unit
+from experiments.corpora.corpus import entity_from
+from experiments.errors import ReadError
 from ner_programs.types import Document, Entity
 
 Mismatch = Literal["error", "repair", "skip"]

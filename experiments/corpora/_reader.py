@@ -14,13 +14,13 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus, Documents, in_order
 from experiments.corpora._files import called, lines, locate, sources
 from experiments.corpora._guess import hint
 from experiments.corpora._mismatch import Claim, Found, Mismatch, placed
 from experiments.corpora._split import Split
-from experiments.corpora._types import Types, listed, select
+from experiments.corpora.corpus import Corpus, Documents, in_order
+from experiments.corpora.labels import Types, listed, select
+from experiments.errors import ReadError
 from ner_programs.types import Document
 
 Name = Annotated[str, Field(min_length=1)]

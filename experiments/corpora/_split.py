@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from experiments._errors import ReadError
+from experiments.errors import ReadError
 from ner_programs.types import Document
 
 

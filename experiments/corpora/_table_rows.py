@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from experiments._errors import ReadError
 from experiments.corpora._mismatch import Claim
 from experiments.corpora._reader import Name
-from experiments.corpora._types import concept_id
+from experiments.corpora.labels import concept_id
+from experiments.errors import ReadError
 
 
 class AnyRow(BaseModel):

@@ -15,12 +15,12 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from pydantic import ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from experiments._errors import ReadError
-from experiments.corpora._base import entity_from
 from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import problem
 from experiments.corpora._table_rows import AnyRow, Passaged, Spanned, Tagged
 from experiments.corpora._tags import NEIGHBOURS, NO_TAG, prefix_and_label, scheme_of, spans_of
+from experiments.corpora.corpus import entity_from
+from experiments.errors import ReadError
 from ner_programs.types import Document
 
 R = TypeVar("R", bound=AnyRow)

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Literal
 
-from experiments._errors import ReadError
+from experiments.errors import ReadError
 
 Scheme = Literal["iob2", "iob1", "iobes"]
 Row = tuple[int, str, str, str]  # line, token, B | I | E | S | O, label

@@ -10,8 +10,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments._errors import ReadError
 from experiments.corpora._files import lines
+from experiments.errors import ReadError
 
 _LAYER, _TEXT = re.compile("#T_(SP|RL|CH)="), "#Text="
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"}

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments._errors import ReadError, WriteError
-from experiments.corpora._types import listed
+from experiments.corpora.labels import listed
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import AnnotatedText, Entity
 
 _CARRIED = {"concept": "concepts", "score": "scores", "attributes": "attributes", "provenance": "provenances"}

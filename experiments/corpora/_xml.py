@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
-from experiments._errors import ReadError
+from experiments.errors import ReadError
 
 DEEPEST = 30
 _LINE = ":line"  # no attribute of the file can be called so and stay

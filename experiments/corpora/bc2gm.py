@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.corpora._base import Corpus
-from experiments.corpora._public import Published
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.published import Published
 from ner_programs.types import Label
 
 GENE = Label("GENE", "A gene, protein, or family or domain of them, by its full name, symbol or abbreviation.")

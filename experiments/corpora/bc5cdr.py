@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.corpora._base import Corpus
-from experiments.corpora._public import Form, Published
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.published import Form, Published
 from ner_programs.types import Label
 
 CHEMICAL = Label(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiments.corpora import bc5cdr
-from experiments.corpora._base import Corpus
-from experiments.corpora._public import Form
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.published import Form
 
 ABOUT = replace(
     bc5cdr.ABOUT,

@@ -15,13 +15,13 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
-from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus
 from experiments.corpora._mismatch import Claim, Found
 from experiments.corpora._reader import Options, corpus_from, reader, reads
-from experiments.corpora._types import concept_id
 from experiments.corpora._write import checked
 from experiments.corpora._xml import elements, line_of
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.labels import concept_id
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import AnnotatedText, Entity
 
 _TYPE, _CONCEPTS = "type", ("identifier", "MESH")

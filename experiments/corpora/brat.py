@@ -16,13 +16,13 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus
 from experiments.corpora._files import lines, pairs, text_of
 from experiments.corpora._mismatch import Claim, Found, Spans
 from experiments.corpora._reader import Options, corpus_from, reader, reads
-from experiments.corpora._types import concept_id
 from experiments.corpora._write import checked
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.labels import concept_id
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import AnnotatedText, Entity
 
 _LINE = re.compile(r"[TNERAM#]\d+\t|\*\t|\s*$")

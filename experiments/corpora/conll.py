@@ -19,12 +19,12 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus
 from experiments.corpora._files import called, lines
 from experiments.corpora._reader import Options, corpus_from, reader, reads
 from experiments.corpora._tags import NEIGHBOURS, NO_TAG, Row, Scheme, prefix_and_label, scheme_of, spans_of
 from experiments.corpora._write import checked
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import AnnotatedText, Document, Entity
 
 _DOCSTART = "-DOCSTART-"

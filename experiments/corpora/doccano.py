@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus
 from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 
 
 class _Line(BaseModel):

@@ -13,14 +13,14 @@ from collections import Counter
 from glob import has_magic
 from pathlib import Path
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus, Documents, in_order
 from experiments.corpora._files import locate, part_of, sources
 from experiments.corpora._hf import ENDINGS, from_disk, from_files, from_hub
 from experiments.corpora._mismatch import placed
 from experiments.corpora._reader import Options, reader
 from experiments.corpora._tables import Columns, Layout, Row, find
-from experiments.corpora._types import listed
+from experiments.corpora.corpus import Corpus, Documents, in_order
+from experiments.corpora.labels import listed
+from experiments.errors import ReadError
 
 
 @reader

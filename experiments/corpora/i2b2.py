@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus
 from experiments.corpora._files import lines, pairs, text_of
 from experiments.corpora._mismatch import Claim, Found, Spans
 from experiments.corpora._reader import Options, corpus_from, reader, reads
 from experiments.corpora._xml import elements, line_of
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 
 _SURFACE = re.compile(r'(\w+)="(.*)" (\d{1,9}):(\d{1,9}) (\d{1,9}):(\d{1,9})((?:\|\|\w+="[^"]*")+)\s*')
 _FIELD = re.compile(r'\|\|(\w+)="([^"]*)"')

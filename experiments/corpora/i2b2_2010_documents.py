@@ -10,11 +10,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from experiments._errors import ReadError
 from experiments.corpora import i2b2, i2b2_2010
-from experiments.corpora._base import Corpus, in_order
 from experiments.corpora._split import split
-from experiments.corpora._types import listed
+from experiments.corpora.corpus import Corpus, in_order
+from experiments.corpora.labels import listed
+from experiments.errors import ReadError
 
 TRAIN = "concept_assertion_relation_training_data"
 TEST, REFERENCE = "test_data", "reference_standard_for_test_data"

@@ -17,11 +17,11 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus
 from experiments.corpora._mismatch import Claim, Found, Spans
 from experiments.corpora._reader import Name, Options, corpus_from, found_at, reader, reads, rows
 from experiments.corpora._write import checked
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText, Entity
 
 

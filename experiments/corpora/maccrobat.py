@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from experiments._errors import ReadError
 from experiments.corpora import brat
-from experiments.corpora._base import Corpus
-from experiments.corpora._public import Published, keep_labels
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.published import Published, keep_labels
+from experiments.errors import ReadError
 from ner_programs.types import Label
 
 LABELS = (

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from experiments._errors import ReadError, WriteError
-from experiments.corpora._base import Corpus
 from experiments.corpora._files import lines
 from experiments.corpora._mismatch import Claim, Found, Spans
 from experiments.corpora._reader import Options, corpus_from, reader, reads
-from experiments.corpora._types import concept_id
 from experiments.corpora._write import checked
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.labels import concept_id
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import AnnotatedText
 
 _TEXT = re.compile(r"([^|\t]+)\|([A-Za-z]\w{0,19})\|(.*)")

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from experiments.corpora._base import Corpus, held_out
+from experiments.corpora.corpus import Corpus, held_out
 from ner_programs.types import Document, Entity, Label
 
 SPLITS = ("train", "dev", "test")

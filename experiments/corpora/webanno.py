@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus
 from experiments.corpora._mismatch import Claim, Found
 from experiments.corpora._reader import Options, corpus_from, reader, reads
-from experiments.corpora._types import concept_id
 from experiments.corpora._webanno import Layer, Tokens, Unit, parsed, tokens_of, values_of
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.labels import concept_id
+from experiments.errors import ReadError
 
 _LINGUISTIC = re.compile(r"\.(lexmorph|segmentation|syntax|transform)\.type\.")
 _NO_LAYER = "documents without the layer"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.corpora import conll
-from experiments.corpora._base import Corpus
-from experiments.corpora._public import Published
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.published import Published
 from ner_programs.types import Label
 
 ABOUT = Published(

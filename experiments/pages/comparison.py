@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tracking
-from experiments._errors import SpecError
 from experiments.artifacts import artifacts
 from experiments.compare import Comparison
 from experiments.curves import curve
+from experiments.errors import SpecError
 from experiments.pages.chart import legend, run_chart
 from experiments.pages.compiling import instruction
 from experiments.pages.errors import SHOWN, document

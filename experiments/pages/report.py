@@ -18,8 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from experiments import tracking
-from experiments._errors import SpecError, TrackingError
 from experiments.artifacts import artifacts
+from experiments.errors import SpecError, TrackingError
 from experiments.pages import compiling
 from experiments.pages.chart import trial_chart
 from experiments.pages.errors import error_section

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import setup, tracking
-from experiments._errors import TrackingError
 from experiments.cells import Cell, Grid
+from experiments.errors import TrackingError
 from experiments.finetuning import Cost, costs
 from experiments.paper.read import TITLES, Table
 from experiments.paper.write import f1

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import optimizers
-from experiments._errors import SpecError, TrackingError
 from experiments.cells import Grid, load_grid
+from experiments.errors import SpecError, TrackingError
 from experiments.grid import GridResult
 from experiments.paper import cost as _paper_cost
 from experiments.paper import optimizers as _optimizers

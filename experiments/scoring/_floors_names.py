@@ -10,7 +10,7 @@ from kb.pruning import Matches, misleading
 from ner_programs.alignment import align
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
-from ner_programs.lms._incontext import hints
+from ner_programs.tagger.features import hints
 from ner_programs.types import Entity, Label, Mention
 
 Answer = Callable[

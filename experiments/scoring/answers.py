@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ner_programs.evaluate import Scored
 from ner_programs.types import AnnotatedText, Entity, Mention
-from optimizers._base import Scored
 
 
 def dump(documents: Sequence[AnnotatedText], scored: Scored) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, TypeVar
 
-from experiments.corpora._base import flatten
+from experiments.corpora.corpus import flatten
 from experiments.scoring.schemes import SCHEMES, Tally, tallies
 from experiments.scoring.significance import interval, pooled
 from ner_programs.scoring import Counts

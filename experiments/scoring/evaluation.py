@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.corpora._base import Corpus, D
+from experiments.corpora.corpus import Corpus, D
 from experiments.scoring.breakdown import Answers, Breakdown, break_down, counted_by
 from experiments.scoring.significance import interval, pooled
 from kb import KnowledgeBase
 from kb.merging import canonical
 from ner_programs.answers import NO_ANSWERS
 from ner_programs.answers import Answers as LMAnswers
+from ner_programs.evaluate import Scored
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText
-from optimizers._base import Scored
 
 
 @dataclass(frozen=True, slots=True)

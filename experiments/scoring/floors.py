@@ -22,16 +22,16 @@ from filelock import FileLock
 
 import kb
 import ner_programs
-from experiments.corpora import _base as corpora
-from experiments.corpora._base import Corpus
+from experiments.corpora import corpus as corpora
+from experiments.corpora.corpus import Corpus
 from experiments.scoring._floors_names import FOLDS, Answer, both, copy, dictionary, gazetteer, spans
 from experiments.scoring.evaluation import Evaluation, evaluate
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
-from ner_programs.lms._crf import Sample, Tagger, fit
-from ner_programs.lms._incontext import hints
 from ner_programs.program import NERProgram
 from ner_programs.retrieve import KnowledgeLines
+from ner_programs.tagger.crf import Sample, Tagger, fit
+from ner_programs.tagger.features import hints
 from ner_programs.types import AnnotatedText, Entity, Label
 from ner_programs.units import split
 

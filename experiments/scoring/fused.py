@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.scoring.evaluation import Evaluation, evaluate
 from experiments.scoring.significance import holm, paired, verdict
 from ner_programs.fusion import Fused

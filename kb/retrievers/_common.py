@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
-from kb._errors import KnowledgeError
 from kb.abbreviations import abbreviations, expand
 from kb.concept import Concept
+from kb.errors import KnowledgeError
 from kb.graph import KnowledgeBase
 from kb.names import GENERAL, normalise
 from kb.tagging import tag

@@ -10,9 +10,9 @@ from typing import Annotated
 from annotated_types import Interval, Len
 
 from kb._edges import Direction
-from kb._errors import KnowledgeError
 from kb._frozen import Frozen
 from kb.concept import Relation
+from kb.errors import KnowledgeError
 from kb.graph import IS_A, KnowledgeBase
 from kb.knowledge import Knowledge, Retriever
 from kb.retrievers._common import named, required, telling

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from kb._errors import KnowledgeError, at
+from kb.errors import KnowledgeError, at
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:

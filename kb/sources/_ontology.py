@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from kb._errors import KnowledgeError
 from kb.concept import Concept, Relation
+from kb.errors import KnowledgeError
 
 Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
 

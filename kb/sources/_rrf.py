@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from kb._errors import KnowledgeError, at
+from kb.errors import KnowledgeError, at
 from kb.sources._files import lines
 
 Row = dict[str, str]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kb._errors import at
 from kb.concept import Concept, Relation, Source
+from kb.errors import at
 from kb.sources._files import lines
 
 NEW_ENTRIES = "rows of newly entered genes, left out"

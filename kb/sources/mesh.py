@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kb._errors import KnowledgeError
 from kb.concept import Concept, Relation, Source
+from kb.errors import KnowledgeError
 from kb.sources import tsv
 from kb.sources._relations import DUPLICATES
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from kb._errors import KnowledgeError, at
 from kb.concept import Concept, Relation, Source
+from kb.errors import KnowledgeError, at
 from kb.sources._files import lines
 from kb.sources._ontology import Ontology, Scope
 from kb.sources._relations import DUPLICATES, OBSOLETE, relation_name

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kb._errors import KnowledgeError, at
 from kb.concept import Concept, Relation, Source
+from kb.errors import KnowledgeError, at
 from kb.sources._files import lines
 from kb.sources._ontology import Ontology, Scope
 from kb.sources._relations import DUPLICATES, OBSOLETE, curie, relation_name

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kb._errors import KnowledgeError
 from kb.concept import Concept, Relation, Source
+from kb.errors import KnowledgeError
 from kb.sources._mrrel import direction, inverses
 from kb.sources._rrf import by_cui, optional, rows
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kb._errors import KnowledgeError, at
 from kb.concept import Concept, Relation, Source
+from kb.errors import KnowledgeError, at
 from kb.sources._files import lines
 from kb.sources._relations import relation_name
 

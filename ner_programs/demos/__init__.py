@@ -1,5 +1,5 @@
 """Demonstration selectors: one module a selector, each with `build(*, pool, **options) -> Selector`."""
 
-from ner_programs.demos._base import Demonstration, Pool, Selector, allowed, permitted, plain
+from ner_programs.demos.base import Demonstration, Pool, Selector, allowed, permitted, plain
 
 __all__ = ["Demonstration", "Pool", "Selector", "allowed", "permitted", "plain"]

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ner_programs._errors import ComponentError
+from ner_programs.errors import ComponentError
 from ner_programs.privacy import Privacy, PrivacyError, Reach, connecting
 
 Vectors = NDArray[np.float32]

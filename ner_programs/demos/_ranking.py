@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ner_programs.demos._base import Demonstration, Pool, allowed
+from ner_programs.demos.base import Demonstration, Pool, allowed
 
 Scores = NDArray[np.float32]
 

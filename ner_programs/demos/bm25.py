@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 from sklearn.feature_extraction.text import CountVectorizer
 
-from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._ranking import Nearest, Scores
 from ner_programs.demos._sparse import Postings, words
+from ner_programs.demos.base import Pool, Shown
 
 
 class Bm25(Nearest):

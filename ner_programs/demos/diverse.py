@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from ner_programs.demos._base import Demonstration, Pool, Shown
 from ner_programs.demos._ranking import nearest
 from ner_programs.demos._sparse import TfidfIndex, tfidf
+from ner_programs.demos.base import Demonstration, Pool, Shown
 
 WIDER = 4  # so many times k are looked at
 

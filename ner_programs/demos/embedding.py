@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._encoders import Encoder, Pooling
 from ner_programs.demos._ranking import Nearest, Scores
+from ner_programs.demos.base import Pool, Shown
 
 
 class Embedding(Nearest):

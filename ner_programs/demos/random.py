@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection
 from typing import Any
 
-from ner_programs.demos._base import Demonstration, Pool, Shown, allowed
+from ner_programs.demos.base import Demonstration, Pool, Shown, allowed
 
 
 class Random:

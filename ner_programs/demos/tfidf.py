@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import numpy as np
 
-from ner_programs.demos._base import Pool, Shown
 from ner_programs.demos._ranking import Nearest, Scores
 from ner_programs.demos._sparse import tfidf
+from ner_programs.demos.base import Pool, Shown
 
 
 class Tfidf(Nearest):

@@ -1,5 +1,5 @@
 """Answer formats: one module a format, each with `build(*, labels) -> Format`."""
 
-from ner_programs.formats._base import Format, Reading
+from ner_programs.formats.base import Format, Reading
 
 __all__ = ["Format", "Reading"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ner_programs.formats import _grammar
-from ner_programs.formats._base import Found, Reading, in_order, without_fence
-from ner_programs.formats._labels import Labels
+from ner_programs.formats import grammar
+from ner_programs.formats.base import Found, Reading, in_order, without_fence
+from ner_programs.formats.labels import Labels
 from ner_programs.types import Label, Mention
 
 _NONE = "<entity>"
@@ -20,7 +20,7 @@ _ENTITY_IS = re.compile(r"(?<!\\)Entity is\s*", re.IGNORECASE)
 _SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
 _SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|<entity>", re.IGNORECASE)
 _EDGES = re.compile(r"^(?=\s)|(?<=\s)\Z")
-_WORD = re.compile(rf"\[SEP\]|<entity>|{_grammar.WORD.pattern}", re.IGNORECASE)
+_WORD = re.compile(rf"\[SEP\]|<entity>|{grammar.WORD.pattern}", re.IGNORECASE)
 # The beginning of a clause that was cut off.
 _CUT = re.compile(
     r"(?<=\.)\s+E(?:n(?:t(?:i(?:t(?:y(?: (?:t(?:y(?:p(?:e(?: (?:is?)?)?)?)?)?)?)?)?)?)?)?)?\Z", re.IGNORECASE
@@ -89,9 +89,9 @@ class Dice:
 
     def grammar(self, text: str) -> str:
         """Return the grammar of answers about `text`: a clause for every label, its mentions runs of words, in their order."""
-        rules = _grammar.listed(text, _piece, '""', " [SEP] ", word=_WORD, also=_like_none(text))
-        clauses = [f'{_grammar.literal(self._opening(la))} mentions ". "' for la in self.labels.labels]
-        mentions = f"mentions ::= {_grammar.literal(_NONE)}{' | b0' if rules else ''}"
+        rules = grammar.listed(text, _piece, '""', " [SEP] ", word=_WORD, also=_like_none(text))
+        clauses = [f'{grammar.literal(self._opening(la))} mentions ". "' for la in self.labels.labels]
+        mentions = f"mentions ::= {grammar.literal(_NONE)}{' | b0' if rules else ''}"
         return "\n".join([f"root ::= {' '.join(clauses)}", mentions, *rules])
 
     @staticmethod

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ner_programs._likelihood import Place
-from ner_programs.formats import _grammar
-from ner_programs.formats._base import Found, Reading, in_order
+from ner_programs.formats import grammar
 from ner_programs.formats._json import Piece, decoded, pieces
-from ner_programs.formats._labels import Labels
+from ner_programs.formats.base import Found, Reading, in_order
+from ner_programs.formats.labels import Labels
 from ner_programs.types import Label, Mention
 
 _NOTHING = re.compile(
@@ -56,11 +56,11 @@ class JsonList:
 
     def grammar(self, text: str) -> str:
         """Return the grammar of answers about `text`: a list of runs of its words, in its order."""
-        label = _grammar.one_of(json.dumps(name, ensure_ascii=False) for name in self.labels.names)
-        begin, then = '{"text": "', _grammar.literal('", "label": ')
+        label = grammar.one_of(json.dumps(name, ensure_ascii=False) for name in self.labels.names)
+        begin, then = '{"text": "', grammar.literal('", "label": ')
         close = f'{then} {label} "}}"'
-        rules = _grammar.listed(text, lambda piece: json.dumps(piece, ensure_ascii=False)[1:-1], close, f", {begin}")
-        some = f" ({_grammar.literal(begin)} b0)?" if rules else ""
+        rules = grammar.listed(text, lambda piece: json.dumps(piece, ensure_ascii=False)[1:-1], close, f", {begin}")
+        some = f" ({grammar.literal(begin)} b0)?" if rules else ""
         return "\n".join([f'root ::= "["{some} "]"', *rules])
 
     def schema(self) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 
 from ner_programs._decisions import Marks
-from ner_programs.formats import _grammar
-from ner_programs.formats._base import Found, Reading, fence, inline_spans, mention_in, without_fence
-from ner_programs.formats._labels import Labels
+from ner_programs.formats import grammar
+from ner_programs.formats.base import Found, Reading, fence, inline_spans, mention_in, without_fence
+from ner_programs.formats.labels import Labels
 from ner_programs.types import Label, Mention
 
 _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?([^"'<>]*)["']?)?\s*>""")
@@ -47,7 +47,7 @@ class Tagged:
     def grammar(self, text: str) -> str:
         """Return the grammar of answers about `text`: copy it, open a span before a word, close it behind one."""
         opening = [f'<span class="{_escape(name)}">' for name in self.labels.names]
-        return _grammar.marked(text, fence(text), opening, ["</span>"], _escape)
+        return grammar.marked(text, fence(text), opening, ["</span>"], _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
         """Read the spans (`<label>...</label>` too); an unknown class is counted, other angle brackets are text."""

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 
 from ner_programs._decisions import Marks
-from ner_programs.formats import _grammar
-from ner_programs.formats._base import Found, Reading, fence, inline_spans, mention_in, without_fence
-from ner_programs.formats._labels import Labels
+from ner_programs.formats import grammar
+from ner_programs.formats.base import Found, Reading, fence, inline_spans, mention_in, without_fence
+from ner_programs.formats.labels import Labels
 from ner_programs.types import Label, Mention
 
 _SPECIAL = re.compile(r"[\\\[\]|]")
@@ -49,7 +49,7 @@ class Tanl:
     def grammar(self, text: str) -> str:
         """Return the grammar of answers about `text`: copy it, open a mark before a word, close it behind one."""
         closing = [f" | {name} ]" for name in self.labels.names]
-        return _grammar.marked(text, fence(text), ["[ "], closing, _escape)
+        return grammar.marked(text, fence(text), ["[ "], closing, _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
         """Read the marks; a bracket that is no mark is taken as text, a mark with an unknown label is counted."""

@@ -12,7 +12,7 @@ from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from ner_programs._errors import LMSetupError
+from ner_programs.errors import LMSetupError
 
 if TYPE_CHECKING:
     from ner_programs.lms.metered import Backend, MeteredLM
@@ -89,8 +89,8 @@ def open_lm(model: str = STAND_IN, **options: Any) -> MeteredLM:
 @cache
 def _stand_in() -> MeteredLM:
     """Return the stand-in for the whole process; it remembers the last answers only."""
-    from ner_programs.lms._store import LastAnswers
     from ner_programs.lms.metered import Account, Meter, MeteredLM
+    from ner_programs.lms.store import LastAnswers
 
     account = Account(store=LastAnswers())
     return MeteredLM(Meter(open_backend({"model": STAND_IN}), account=account))

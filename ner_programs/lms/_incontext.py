@@ -6,7 +6,6 @@ worker processes, so it imports neither DSPy nor numpy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -16,7 +15,8 @@ from ner_programs.alignment import align
 from ner_programs.components import names
 from ner_programs.formats import Format
 from ner_programs.lms._answer import Answer, Refused, mentioning
-from ner_programs.lms._crf import Hint, Sample, tag_in_context
+from ner_programs.tagger.crf import Sample, tag_in_context
+from ner_programs.tagger.features import hints
 from ner_programs.types import Label, Mention
 
 
@@ -60,17 +60,3 @@ def _sample(labels: tuple[Label, ...], described: str, user: str, done: str | No
     gold = align(text, form.read(done)) if form is not None and done is not None else ()
     spans = tuple((e.start, e.end, e.label) for e in gold)
     return Sample(text, spans, hints(text, fields.get("knowledge", ""), labels))
-
-
-def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...]:
-    """Find in `text` what the knowledge lines name, longest first; in the order of the text."""
-    lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
-    taken: set[int] = set()
-    found: list[Hint] = []
-    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface)):  # then as said: no label decides
-        words = r"\s+".join(map(re.escape, line.surface.split()))
-        for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
-            if taken.isdisjoint(range(hit.start(), hit.end())):
-                taken.update(range(hit.start(), hit.end()))
-                found.append(Hint(hit.start(), hit.end(), line.label, line.denied, line.facts))
-    return tuple(sorted(found, key=lambda h: h.start))

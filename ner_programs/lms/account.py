@@ -16,10 +16,10 @@ from typing import Any, Protocol
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMConfigurationError
 
-from ner_programs._errors import LMSetupError
-from ner_programs.lms._ledger import Ledger, Spent
-from ner_programs.lms._store import AnswerStore, LastAnswers
+from ner_programs.errors import LMSetupError
+from ner_programs.lms.ledger import Ledger, Spent
 from ner_programs.lms.price import Price, read_from_cache, size, usage
+from ner_programs.lms.store import AnswerStore, LastAnswers
 
 Cost = tuple[int, float]
 """Tokens in and out, and US dollars."""

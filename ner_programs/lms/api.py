@@ -26,7 +26,7 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
-from ner_programs._errors import LMSetupError
+from ner_programs.errors import LMSetupError
 from ner_programs.lms.price import Price, known_price, longest_answer
 from ner_programs.privacy import Privacy, PrivacyError, base_from_environment, connecting
 

@@ -73,18 +73,21 @@ def code_files() -> list[Path]:
     read = (
         "__init__",
         "_decisions",
-        "_errors",
         "_likelihood",
         "_spelling",
         "_text_index",
         "alignment",
         "components",
+        "errors",
         "prompt",
         "types",
     )
-    learner = ("__init__", "_answer", "_consistency", "_copies", "_crf", "_features", "_incontext")
-    files = [*(package / f"{name}.py" for name in read), *(package / "lms" / f"{name}.py" for name in learner)]
-    knowledge = [package.parent / "kb" / f"{name}.py" for name in ("__init__", "_errors")]
+    answerer = ("__init__", "_answer", "_incontext")
+    learner = ("__init__", "consistency", "copies", "crf", "features")
+    files = [package / f"{name}.py" for name in read]
+    files += [package / "lms" / f"{name}.py" for name in answerer]
+    files += [package / "tagger" / f"{name}.py" for name in learner]
+    knowledge = [package.parent / "kb" / f"{name}.py" for name in ("__init__", "errors")]
     return sorted([*files, *knowledge, *package.glob("formats/*.py")])
 
 

@@ -23,7 +23,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import ContextWindowExceededError
 from pydantic import Field
 
-from ner_programs._errors import LMSetupError
+from ner_programs.errors import LMSetupError
 from ner_programs.lms.api import Api, Can
 from ner_programs.lms.price import Price
 from ner_programs.privacy import Privacy

@@ -17,7 +17,7 @@ from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, respons
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import LMConfigurationError
 
-from ner_programs._errors import LMSetupError
+from ner_programs.errors import LMSetupError
 from ner_programs.lms.metered import Backend, Sample, max_answer, sample
 from ner_programs.lms.price import Price
 

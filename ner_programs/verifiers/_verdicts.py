@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ner_programs._likelihood import Place
-from ner_programs.formats._base import Reading, without_fence
-from ner_programs.formats._labels import Labels
+from ner_programs.formats.base import Reading, without_fence
+from ner_programs.formats.labels import Labels
 from ner_programs.types import Decision, Entity, Label, Verdict
 
 Mode = Literal["reject", "full"]

@@ -15,9 +15,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ner_programs._boundaries import Model, blocks_of, fit
-from ner_programs._errors import ComponentError
 from ner_programs._span_evidence import Words, places
 from ner_programs.demos import Pool
+from ner_programs.errors import ComponentError
 from ner_programs.types import Entity, Verdict
 from ner_programs.verify import Placed, Verification
 

@@ -23,9 +23,9 @@ from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.extract import ExtractEntities
 from ner_programs.fusion import Answer, Fused, Fusion, Way, fit
-from ner_programs.lms._crf import Hint
-from ner_programs.lms._incontext import hints
 from ner_programs.retrieve import KnowledgeLines
+from ner_programs.tagger.crf import Hint
+from ner_programs.tagger.features import hints
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers.boundary import WRONG, Conventions, moves
 from ner_programs.verify import Placed, Verification, apply

@@ -15,8 +15,8 @@ from typing import Any
 
 import dspy
 
-from ner_programs._errors import ComponentError
 from ner_programs.alignment import align
+from ner_programs.errors import ComponentError
 from ner_programs.guidelines import Rule, meaning
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verify import Placed, Verification, Verifier, apply

@@ -7,7 +7,7 @@ from typing import Any
 
 import dspy
 
-from ner_programs._errors import LMSetupError
+from ner_programs.errors import LMSetupError
 from ner_programs.extract import ExtractEntities, Extraction
 from ner_programs.types import Entity
 from ner_programs.verify import Verification, replaced

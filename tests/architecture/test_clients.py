@@ -25,7 +25,7 @@ ASK = {
 """Clients, and the call by which they are held to what is allowed."""
 OTHERS = {
     "ner_programs.lms.metered": "an engine of its own, no connection: what answers is a backend",
-    "experiments.corpora._fetch": "takes pinned public files, sends no text and no key",
+    "experiments.corpora.fetch": "takes pinned public files, sends no text and no key",
     "experiments.corpora._hf": "takes a dataset that is said to be public",
     "experiments.tracking": "a file of sqlite, whatever address the environment names",
     "experiments.registry": "the same file",

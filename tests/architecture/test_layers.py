@@ -48,8 +48,8 @@ def test_every_error_that_a_user_can_mend_is_a_nerc_error() -> None:
     assert begun == {"NercError", "UnknownConceptError"}
     errors = {
         kind
-        for package in PACKAGES
-        for kind in vars(import_module(f"{package}._errors")).values()
+        for package in ("kb", "ner_programs", "experiments")
+        for kind in vars(import_module(f"{package}.errors")).values()
         if isinstance(kind, type)
     }
     mend = {kind for kind in errors if issubclass(kind, Exception)}
@@ -120,3 +120,25 @@ def test_the_sample_is_shipped() -> None:
         assert len(KnowledgeBase.of(obo.build(path))) > 50
     assert all(wardnotes.read(part) for part in wardnotes.SPLITS)
     assert (resources.files("experiments") / "specs" / "wardnotes.toml").is_file()
+
+
+def modules_imported(file: Path) -> set[str]:
+    """Our modules that a module imports, anywhere in it."""
+    known = {dotted(module) for module in MODULES}
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= named & known or {str(node.module)}
+    return found & known
+
+
+@pytest.mark.parametrize("file", MODULES, ids=dotted)
+def test_a_private_module_is_imported_within_its_package_only(file: Path) -> None:
+    """`a.b._c` belongs to `a.b`: modules of `a.b`, and of what lies in it, may import it."""
+    for name in modules_imported(file):
+        parts = name.split(".")
+        owner = next((parts[:n] for n, part in enumerate(parts) if part.startswith("_")), [])
+        assert dotted(file).split(".")[: len(owner)] == owner, f"{name} is private: make public what others use"

@@ -16,9 +16,9 @@ import pytest
 
 import experiments
 from experiments import annotate
-from experiments._errors import ReadError
 from experiments.annotate import Annotated, by_doubt
 from experiments.corpora import jsonl
+from experiments.errors import ReadError
 from ner_programs import Document, Entity
 from ner_programs.answers import Answers
 from tests.experiments.conftest import LABELS, Place

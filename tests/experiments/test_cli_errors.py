@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from experiments import failures
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from tests.experiments.conftest import POTIONS, Place
 
 NERC = Path(sys.executable).with_name("nerc")

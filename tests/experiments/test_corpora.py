@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError, validate_call
 
 from experiments import corpora
-from experiments._errors import ReadError
 from experiments.corpora import jsonl, wardnotes
-from experiments.corpora._base import Corpus, flatten
 from experiments.corpora._split import split
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.errors import ReadError
 from ner_programs.types import Document, Entity, Label
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments._errors import ReadError, WriteError
 from experiments.corpora import bioc, pubtator
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document, Entity
 
 DATA = Path(os.environ.get("NERC_DATA") or Path(__file__).parents[3] / "shared" / "data")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments._errors import ReadError, WriteError
 from experiments.corpora import brat
-from experiments.corpora._base import Corpus, flatten
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document, Entity
 from tests.experiments.documents import ANY, WORDS, documents, told
 

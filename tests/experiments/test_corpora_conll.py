@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments._errors import ReadError, WriteError
 from experiments.corpora import bc2gm, conll, ncbi_disease
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document, Entity
 from tests.experiments.documents import WORDS, documents, told
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments._errors import ReadError
 from experiments.corpora import brat, conll, pubtator
-from experiments.corpora._base import Corpus, flatten
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText, Document
 from tests.experiments.documents import told
 

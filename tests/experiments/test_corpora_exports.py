@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from experiments._errors import ReadError
 from experiments.corpora import doccano, label_studio, prodigy
-from experiments.corpora._base import Corpus
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 
 Row = dict[str, Any]
 

@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError, validate_call
 
 from experiments import places
-from experiments._errors import ReadError
 from experiments.corpora import _hf, hf
-from experiments.corpora._base import Corpus
 from experiments.corpora._split import Split
 from experiments.corpora._tables import Columns
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText
 
 Row = dict[str, Any]

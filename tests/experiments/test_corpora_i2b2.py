@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments._errors import ReadError
 from experiments.corpora import i2b2
 from experiments.corpora._split import Split
+from experiments.errors import ReadError
 
 NOTE = "Admission  Date :\n The  patient has no\n chest pain .\n\nShe took  Zorvexan 5 mg , Zorvexan\n"
 CON = """c="the  patient" 2:0 2:1||t="problem"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments._errors import ReadError, WriteError
 from experiments.corpora import jsonl
-from experiments.corpora._base import Corpus, held_out
 from experiments.corpora._files import lines
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus, held_out
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document
 from tests.experiments.documents import documents, told
 

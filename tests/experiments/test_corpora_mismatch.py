@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Corpus
 from experiments.corpora._passages import Passages
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 
 Mentions = list[tuple[int, int, str]]  # start and end in the file's count, and the surface that it says
 

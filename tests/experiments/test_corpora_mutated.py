@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments._errors import LONGEST, ReadError
-from experiments.corpora._base import PARTS, Corpus
+from experiments.corpora.corpus import PARTS, Corpus
+from experiments.errors import LONGEST, ReadError
 from ner_programs import components
 from tests.effort import soon
 from tests.experiments.samples import SAMPLES

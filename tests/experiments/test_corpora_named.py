@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from experiments._errors import ReadError
-from experiments.corpora import _fetch, i2b2_2010, i2b2_2010_documents, maccrobat
-from experiments.corpora._base import Corpus, flatten
-from experiments.corpora._public import Published
+from experiments.corpora import fetch, i2b2_2010, i2b2_2010_documents, maccrobat
+from experiments.corpora.corpus import Corpus, flatten
+from experiments.corpora.published import Published
 from experiments.corpus_statistics import leakage, statistics
+from experiments.errors import ReadError
 from ner_programs.components import module, names, resolve
 from ner_programs.types import Label
 
@@ -411,7 +411,7 @@ def test_anatem_holds_almost_all_of_bionlp13cg() -> None:
 
 @real
 @pytest.mark.data
-@pytest.mark.parametrize("name", _fetch.names())
+@pytest.mark.parametrize("name", fetch.names())
 def test_the_pinned_files_are_those_that_were_counted(name: str) -> None:
-    assert _fetch.missing(_fetch.pins(name), DATA) == ()
-    assert all((DATA / "corpora" / pin.path).stat().st_size == pin.size for pin in _fetch.pins(name))
+    assert fetch.missing(fetch.pins(name), DATA) == ()
+    assert all((DATA / "corpora" / pin.path).stat().st_size == pin.size for pin in fetch.pins(name))

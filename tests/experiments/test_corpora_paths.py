@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments._errors import ReadError
 from experiments.corpora import brat, conll, i2b2, jsonl, webanno
-from experiments.corpora._base import Corpus
 from experiments.corpora._files import called, part_of
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 from tests.experiments.samples import SAMPLES
 
 READERS = sorted({name.partition("_")[0] if name.startswith("hf") else name for name in SAMPLES})

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments._errors import ReadError, WriteError
 from experiments.corpora import pubtator
 from experiments.corpora._abstracts import place
-from experiments.corpora._base import Corpus
 from experiments.corpora._split import Split
-from experiments.corpora._types import concept_id
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.labels import concept_id
+from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document, Entity
 from tests.experiments.documents import ANY, WORDS, documents, told
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from experiments._errors import ReadError
-from experiments.corpora import _fetch
-from experiments.corpora._base import Corpus, held_out
+from experiments.corpora import fetch
+from experiments.corpora.corpus import Corpus, held_out
 from experiments.corpus_statistics import leakage, overlap, statistics
+from experiments.errors import ReadError
 from ner_programs.types import Document, Entity
 from tests.experiments.conftest import Place
 
@@ -176,7 +176,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
     """The server, with pins of its three files as those of bc2gm."""
     server = Public()
     pins = tuple(
-        _fetch.Pin(
+        fetch.Pin(
             f"bc2gm/iob/{name}",
             f"some/repository/c0ffee/a%20folder/{name}",
             hashlib.sha256(body).hexdigest(),
@@ -184,7 +184,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
         )
         for name, body in FILES.items()
     )
-    monkeypatch.setattr(_fetch, "_sources", lambda: ((("bc2gm",), pins),))
+    monkeypatch.setattr(fetch, "_sources", lambda: ((("bc2gm",), pins),))
     monkeypatch.setenv("NERC_CORPORA_URL", server.url)
     yield server
     server.close()
@@ -271,9 +271,9 @@ def test_get_leaves_another_version_alone(bare: Place, public: Public) -> None:
 def test_the_pins_are_shipped_and_each_is_a_file_at_a_commit() -> None:
     assert (resources.files("experiments.corpora") / "pins.toml").is_file()
     wanted = {"anatem", "bc2gm", "bc5cdr", "bc5cdr_chemical", "bc5cdr_disease", "bionlp13cg", "linnaeus", "maccrobat"}
-    assert set(_fetch.names()) == wanted | {"ncbi_disease", "wnut17"}
-    for name in _fetch.names():
-        pins = _fetch.pins(name)
+    assert set(fetch.names()) == wanted | {"ncbi_disease", "wnut17"}
+    for name in fetch.names():
+        pins = fetch.pins(name)
         assert len({pin.path for pin in pins}) == len(pins) >= 3
         for pin in pins:
             repository, project, commit, *path = pin.address.split("/")
@@ -287,7 +287,7 @@ def test_the_statistics_are_json() -> None:
 
 
 def test_pins_of_nothing_fetch_nothing(tmp_path: Path) -> None:
-    assert _fetch.pins("wardnotes") == () and _fetch.missing((), tmp_path) == ()
+    assert fetch.pins("wardnotes") == () and fetch.missing((), tmp_path) == ()
     with pytest.raises(ReadError, match="another version"):
         (tmp_path / "corpora" / "x").mkdir(parents=True)
-        _fetch.missing((_fetch.Pin("x", "a", "0" * 64, 1),), tmp_path)
+        fetch.missing((fetch.Pin("x", "a", "0" * 64, 1),), tmp_path)

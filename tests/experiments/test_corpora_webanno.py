@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments._errors import ReadError
 from experiments.corpora import webanno
 from experiments.corpora._split import Split
+from experiments.errors import ReadError
 from ner_programs.types import Document
 
 HEADER = """#FORMAT=WebAnno TSV 3.3

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.corpora import conll
-from experiments.corpora._base import Corpus
-from experiments.corpora._leaks import without_shared
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.leaks import without_shared
 from ner_programs import Pool, ProgramSpec
 from ner_programs.demos import plain
+from ner_programs.evaluate import score
 from ner_programs.types import Document
-from optimizers._base import score
 from tests.ner_programs.support import Scripted
 
 NEAR = 12

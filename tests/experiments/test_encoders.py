@@ -10,8 +10,8 @@ from experiments import estimate, finetuning, places, setup
 from experiments.session import session
 from experiments.spec import RunSpec
 from ner_programs import bundle
+from ner_programs.evaluate import score
 from ner_programs.privacy import PrivacyError
-from optimizers._base import score
 from tests import tiny
 from tests.experiments.conftest import Place
 

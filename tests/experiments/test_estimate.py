@@ -4,7 +4,7 @@ import pytest
 
 from experiments.estimate import Estimate, estimate
 from experiments.spec import load
-from optimizers._search import WITHOUT_LIMIT
+from optimizers.search import WITHOUT_LIMIT
 from tests.experiments.conftest import Place
 
 SEARCH = "optimizer={name='mipro', budget=%s}"

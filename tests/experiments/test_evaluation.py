@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.scoring.answers import dump, read_answer
 from experiments.scoring.evaluation import Evaluation, evaluate
+from ner_programs.evaluate import Scored
 from ner_programs.scoring import Counts
 from ner_programs.taxonomy import errors
 from ner_programs.types import Document, Entity, Mention
-from optimizers._base import Scored
 from tests.effort import soon
 
 KEYS = {

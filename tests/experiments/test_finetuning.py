@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from experiments import finetuning
-from experiments._errors import ReadError, SpecError
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError, SpecError
 from experiments.finetuning import ROLES, Prices, check, costs, write
 from experiments.setup import build
 from experiments.spec import load

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.corpora import ncbi_disease
-from experiments.corpora._base import Corpus
-from experiments.corpora._leaks import without_shared
+from experiments.corpora.corpus import Corpus
+from experiments.corpora.leaks import without_shared
 from experiments.scoring.evaluation import evaluate
 from experiments.scoring.floors import FOLDS, Answer, answers, both, copy, crf, floors, gazetteer, scored_floors
 from kb import Concept, KnowledgeBase

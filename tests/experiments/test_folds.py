@@ -13,10 +13,10 @@ from pydantic import ValidationError, validate_call
 
 import ner_programs
 from experiments import folds, tracking
-from experiments._errors import ReadError
 from experiments.corpora import jsonl
-from experiments.corpora._base import Corpus
 from experiments.corpora._split import Split
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError
 from experiments.run import run
 from experiments.scores import Scores, added, pooled, together
 from experiments.scoring.evaluation import evaluate

@@ -10,7 +10,7 @@ from mypy import api
 
 import optimizers
 from experiments.corpora import wardnotes
-from experiments.corpora._base import Corpus, held_out
+from experiments.corpora.corpus import Corpus, held_out
 from experiments.scoring.evaluation import evaluate
 from ner_programs.demos import Pool
 from ner_programs.spec import ProgramSpec
@@ -18,10 +18,10 @@ from ner_programs.types import Document, Entity, HeldOut
 
 LEAKS = """
     import optimizers
-    from experiments.corpora._base import Corpus, label_names
+    from experiments.corpora.corpus import Corpus, label_names
     from experiments.scoring.evaluation import evaluate
     from ner_programs import NERProgram, Pool
-    from optimizers._base import score
+    from ner_programs.evaluate import score
 
     def run(corpus: Corpus, program: NERProgram) -> None:
         compiled = optimizers.compile(program, {"name": "none"}, train=corpus.train, dev=corpus.dev)

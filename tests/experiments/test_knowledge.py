@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from experiments import knowledge
-from experiments._errors import SpecError
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
+from experiments.errors import SpecError
 from experiments.knowledge import FROM_TRAIN, from_train, knowledge_base
 from experiments.spec import Knowledge
 from kb import KnowledgeBase, open_kb

@@ -9,7 +9,7 @@ import pytest
 
 import experiments
 from experiments import setup
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from experiments.paper.tables import paper_grid
 from experiments.session import backend_of, session
 from experiments.settings import OF_ANY_LM

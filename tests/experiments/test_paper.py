@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments._errors import SpecError
+from experiments.errors import SpecError
 from experiments.finetuning import Cost
 from experiments.paper import cost
 from experiments.paper.layouts import LAYOUTS

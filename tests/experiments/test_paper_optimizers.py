@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from experiments._errors import SpecError
 from experiments.curves import Curve, curve, incumbents
+from experiments.errors import SpecError
 from experiments.paper import optimizers
 from experiments.paper.layouts import LAYOUTS
 from experiments.paper.plot import plot_curves

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from experiments import predictions
-from experiments._errors import ReadError, SpecError
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
+from experiments.errors import ReadError, SpecError
 from experiments.scoring import evaluation
 from experiments.setup import open_corpus
 from experiments.spec import load

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from experiments.progress import EVERY, Calls, Pace, Progress
-from optimizers._base import Scored, Trial
+from ner_programs.evaluate import Scored
+from optimizers.trial import Trial
 from tests import warm
 from tests.loopback import Loopback
 from tests.tiny import program, write_corpus

@@ -20,9 +20,9 @@ from experiments.pages.report import scale
 from experiments.program_changes import briefly, program_changes
 from experiments.run_note import Tried, _way
 from experiments.scoring.answers import dump
+from ner_programs.evaluate import Scored
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
-from optimizers._base import Scored
 from tests import tiny
 from tests.experiments.conftest import OMENS, POTIONS, Place
 

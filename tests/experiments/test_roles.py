@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from experiments._errors import SpecError
 from experiments.commands.bundle_lm import bundle_model
+from experiments.errors import SpecError
 from experiments.session import CostLimit, answerer, at_most, check_hosts, session, wants
 from experiments.spec import Model
 from ner_programs.lms.metered import Budget, BudgetSpent

@@ -11,7 +11,7 @@ import pytest
 import experiments
 import ner_programs
 from experiments import scores, tracking
-from experiments._errors import TrackingError
+from experiments.errors import TrackingError
 from experiments.run import run as run_spec
 from experiments.setup import build
 from experiments.spec import load

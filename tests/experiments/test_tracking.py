@@ -13,18 +13,19 @@ import pytest
 
 import ner_programs
 from experiments import tracking
-from experiments._errors import TrackingError
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
+from experiments.errors import TrackingError
 from experiments.recorder import RunRecorder
 from experiments.run_list import list_runs
 from experiments.scoring.answers import read_answer
 from experiments.scoring.evaluation import evaluate
 from experiments.spec import load
 from experiments.tracking import Tracker
+from ner_programs.evaluate import Scored
 from ner_programs.scoring import Counts
 from ner_programs.taxonomy import KINDS, errors
 from ner_programs.types import Mention
-from optimizers._base import Scored, Trial
+from optimizers.trial import Trial
 from tests import tiny
 from tests.experiments.conftest import Place
 

@@ -14,7 +14,8 @@ from experiments.progress import Progress
 from experiments.run_list import list_runs
 from experiments.run_note import Tried, chosen, describe_cells
 from experiments.tracking import Tracker
-from optimizers._base import Scored, Trial
+from ner_programs.evaluate import Scored
+from optimizers.trial import Trial
 from tests import tiny
 from tests.experiments.conftest import Place
 

@@ -13,12 +13,13 @@ import pytest
 
 import optimizers
 from ner_programs import LMSetupError
+from ner_programs.errors import OutageError
+from ner_programs.evaluate import score
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, MeteredLM
 from ner_programs.lms.price import Price
-from optimizers._base import Trial, score
-from optimizers._errors import OutageError
-from optimizers._search import Search
+from optimizers.search import Search
+from optimizers.trial import Trial
 from tests import loopback
 from tests.loopback import Loopback
 from tests.servers.wire import Body

@@ -213,7 +213,7 @@ bundle.write = dies
 
 KILL_BEFORE_SETTLED = """
 import os, signal
-from ner_programs.lms._ledger import Ledger
+from ner_programs.lms.ledger import Ledger
 write, answered = Ledger.write, []
 def dies(self, event, key, **details):
     answered.append(event == "answered")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Relation
-from kb._errors import KnowledgeError, UnknownConceptError
+from kb.errors import KnowledgeError, UnknownConceptError
 from kb.names import Filter
 
 ids = st.sampled_from([f"X:{n}" for n in range(6)])

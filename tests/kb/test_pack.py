@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from benchmarks import synthetic_umls
 from kb import Concept, KnowledgeBase, _pack
-from kb._errors import KnowledgeError
 from kb._pack import Pack
 from kb._packing import Packer
+from kb.errors import KnowledgeError
 
 texts = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from kb import Concept, KnowledgeBase, Relation
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.retrievers import flat, none, walk
 
 TEXT = "Two blue tits and an owl; a Blue-Tit sang."

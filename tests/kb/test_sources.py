@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kb import Concept, KnowledgeBase, Relation
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.sources import obo, tsv
 
 OBO = r"""format-version: 1.2

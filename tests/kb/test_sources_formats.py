@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kb import Concept, KnowledgeBase, Relation
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.sources import gazetteer, gene_info, mesh, obo, obograph, sssom, tsv
 
 OBO = "http://purl.obolibrary.org/obo/"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kb import KnowledgeBase
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.sources import gazetteer, gene_info, mesh, obo, obograph, rrf, sssom, tsv
 from tests.kb import test_sources, test_sources_formats, test_sources_rrf
 

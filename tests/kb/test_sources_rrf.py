@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kb import Concept, KnowledgeBase, Relation
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.sources import rrf
 
 

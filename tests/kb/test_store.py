@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Relation, check_kb, open_kb, store, write_kb
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.names import Filter
 from kb.store import DATA, HEADER
 

@@ -13,7 +13,7 @@ import pytest
 
 from kb import Concept, KnowledgeBase, Relation, open_kb, write_kb
 from kb._digest import digest, sealed
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 from kb.linking import Linker
 from kb.names import LONGEST
 from kb.retrievers import walk

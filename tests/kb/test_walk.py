@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Reached, Relation
-from kb._errors import KnowledgeError
+from kb.errors import KnowledgeError
 
 ids = st.sampled_from([f"X:{n}" for n in range(8)])
 relations = st.builds(Relation, ids, st.sampled_from(["is_a", "part_of"]), ids)

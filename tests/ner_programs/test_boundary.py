@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.corpora import ncbi_disease, wardnotes
-from experiments.corpora._leaks import without_shared
+from experiments.corpora.leaks import without_shared
 from ner_programs import ComponentError, Document, Entity, Mention, Pool, ProgramSpec, align, load, save
 from ner_programs._span_evidence import View, Words, places
 from ner_programs.scoring import Counts

@@ -9,9 +9,9 @@ from typing import Any, get_type_hints
 import pytest
 
 from ner_programs import ComponentError, NercError, Pool, ProgramSpec
-from ner_programs._errors import UnknownComponent
 from ner_programs.components import module, names, resolve
 from ner_programs.demos import Selector
+from ner_programs.errors import UnknownComponent
 from ner_programs.formats import Format
 from ner_programs.verify import Verifier
 from tests.ner_programs.support import DEMO_OPTIONS, LABELS, NOTES, PLAIN, labels_of, ontology

@@ -25,12 +25,12 @@ from ner_programs.components import names, resolve
 from ner_programs.extract import FormatCodec
 from ner_programs.formats import Format
 from ner_programs.lms._answer import mentioning
-from ner_programs.lms._crf import Sample, tag_in_context
-from ner_programs.lms._ledger import Ledger
-from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.crf import Crf
+from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Backend, Meter, MeteredLM
 from ner_programs.lms.replay import Recorder, Replay
+from ner_programs.lms.store import AnswerStore
+from ner_programs.tagger.crf import Sample, tag_in_context
 from ner_programs.types import Document, Verdict
 from ner_programs.verify import apply
 from tests.lms import writer

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from kb import Concept, KnowledgeBase
 from kb.sources import gazetteer
 from ner_programs import NERProgram, Pool, ProgramSpec, prompt
+from ner_programs.evaluate import score
 from ner_programs.types import Document, Entity
-from optimizers._base import score
 from tests.ner_programs.support import Scripted
 
 WORDS = ("quilbrine", "zorvexan", "tarnolum", "mivotrel", "hesperal", "oxadepin")

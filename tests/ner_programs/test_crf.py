@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ner_programs.lms._crf import Chain, Hint, Sample, Span, best_spans, fit, probable_spans, tag_in_context, tokens
+from ner_programs.tagger.crf import Chain, Hint, Sample, Span, best_spans, fit, probable_spans, tag_in_context, tokens
 
 DRUG, SIGN = "drug", "sign: or B-symptom"  # blanks, colons and hyphens are ordinary characters of a label
 

@@ -16,8 +16,8 @@ import optimizers
 from experiments.corpora import wardnotes
 from ner_programs import Document, Entity, Mention, Pool, ProgramSpec, align, load, open_lm, save
 from ner_programs._bundle_files import write_manifest
-from ner_programs._errors import BundleError
 from ner_programs.demos import Demonstration
+from ner_programs.errors import BundleError
 from ner_programs.fusion import FEWEST, Fused, Fusion
 from ner_programs.scoring import Counts
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of, verdicts

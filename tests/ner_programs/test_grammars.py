@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ner_programs import Entity, Mention, align
 from ner_programs.components import names, resolve
 from ner_programs.formats import Format
-from ner_programs.formats._grammar import WORD
 from ner_programs.formats.dice import _WORD as DICE_WORD
+from ner_programs.formats.grammar import WORD
 from tests.gbnf import Gbnf
 from tests.ner_programs.support import LABELS, TEXTS, labels_of, mentions_of
 

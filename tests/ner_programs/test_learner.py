@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ner_programs.lms._consistency import WEIGHT, Found, consistent
-from ner_programs.lms._copies import Copies
-from ner_programs.lms._crf import Sample, tag_in_context
-from ner_programs.lms._features import Encoded, Hint, encoded, tags_of, tokens
+from ner_programs.tagger.consistency import WEIGHT, Found, consistent
+from ner_programs.tagger.copies import Copies
+from ner_programs.tagger.crf import Sample, tag_in_context
+from ner_programs.tagger.features import Encoded, Hint, encoded, tags_of, tokens
 
 
 def text_of(sample: Sample) -> Encoded:

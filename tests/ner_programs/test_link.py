@@ -7,7 +7,7 @@ from dataclasses import replace
 import dspy
 import pytest
 
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from experiments.scoring.evaluation import evaluate
 from kb import Concept, KnowledgeBase
 from ner_programs import Document, Entity, ProgramSpec, open_lm

@@ -10,8 +10,8 @@ import pytest
 from dspy.lm15 import Config, Message, Request
 
 from ner_programs import Label, align
-from ner_programs._errors import LMSetupError
 from ner_programs.components import names, resolve
+from ner_programs.errors import LMSetupError
 from ner_programs.lms import local, open_backend
 from ner_programs.lms.metered import Meter
 

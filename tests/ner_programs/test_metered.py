@@ -31,10 +31,10 @@ from dspy.utils.exceptions import (
 )
 
 from ner_programs import LMSetupError
-from ner_programs.lms._ledger import Ledger, Spent
-from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.ledger import Ledger, Spent
 from ner_programs.lms.metered import Account, Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from ner_programs.lms.price import Price
+from ner_programs.lms.store import AnswerStore
 from tests.tiny import Scripted, response, text_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -530,7 +530,7 @@ class TestGoingOn:
 WRITER = """
 import os, sys
 from pathlib import Path
-from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.store import AnswerStore
 store = AnswerStore(Path(sys.argv[1]))
 for n in range(int(sys.argv[3])):
     store.put(f"{sys.argv[2]}{n}", {"said": n})

@@ -18,7 +18,7 @@ from ner_programs import BundleError, ComponentError, LMSetupError, Privacy, bun
 from ner_programs._bundle_files import write_manifest
 from ner_programs.demos._encoders import Encoder
 from ner_programs.lms import _stand_in
-from ner_programs.lms._store import LastAnswers
+from ner_programs.lms.store import LastAnswers
 from ner_programs.privacy import PrivacyError, address_of, confined, connecting, is_loopback
 from tests import loopback, tiny
 

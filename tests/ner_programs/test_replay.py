@@ -18,10 +18,10 @@ import optimizers
 from ner_programs import LMSetupError, NERProgram
 from ner_programs.bundle import state_of
 from ner_programs.lms import open_backend, open_lm
-from ner_programs.lms._store import AnswerStore
 from ner_programs.lms.metered import Account, Meter, MeteredLM
 from ner_programs.lms.price import Price
 from ner_programs.lms.replay import Recorder
+from ner_programs.lms.store import AnswerStore
 from tests.tiny import DEV, TEST, TRAIN, Scripted, gold, program
 
 

@@ -18,10 +18,10 @@ from dspy.utils.exceptions import LMInvalidRequestError, LMRateLimitError
 
 from ner_programs import LMSetupError, open_lm
 from ner_programs.lms import default_lm
-from ner_programs.lms._ledger import Ledger
-from ner_programs.lms._store import AnswerStore
+from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from ner_programs.lms.price import Price
+from ner_programs.lms.store import AnswerStore
 from tests.tiny import Scripted, response, text_of
 
 PRICES = {"lm": Price(1.0, 1.0), "prompt": Price(20.0, 60.0), "strong": Price(10.0, 30.0)}

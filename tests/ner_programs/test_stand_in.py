@@ -23,7 +23,8 @@ from ner_programs import LMSetupError, Mention, Pool, ProgramSpec, align, prompt
 from ner_programs.components import names, resolve
 from ner_programs.lms import open_backend
 from ner_programs.lms._answer import Answer, Refused
-from ner_programs.lms._incontext import answer, hints
+from ner_programs.lms._incontext import answer
+from ner_programs.tagger.features import hints
 from ner_programs.verifiers._verdicts import Verdicts
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS, Prompt, Scripted, labels_of, ontology
 

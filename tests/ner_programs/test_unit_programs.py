@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase
 from ner_programs import Pool, ProgramSpec
-from ner_programs.formats._base import Mention
+from ner_programs.formats.base import Mention
 from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from tests.ner_programs.support import Prompt, Scripted

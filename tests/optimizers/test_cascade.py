@@ -20,16 +20,17 @@ from ner_programs import ComponentError, Document, LMSetupError, NERProgram, loa
 from ner_programs._bundle_files import write_manifest
 from ner_programs._likelihood import tokens_of
 from ner_programs.bundle import state_of
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import score
 from ner_programs.lms.metered import Account, Meter, MeteredLM
 from ner_programs.scoring import Counts
 from ner_programs.types import Entity
 from ner_programs.verifiers.cascade import Cascade, confidence
 from ner_programs.verifiers.fuse import fuse_of
 from ner_programs.verify import Verification
-from optimizers._base import Trial, score
-from optimizers._errors import BudgetError
-from optimizers._verifier import llm_verifier, taught
 from optimizers.cascade import SHARES, build, difference, thresholds
+from optimizers.preparation import llm_verifier, taught
+from optimizers.trial import Trial
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 
 DEV = documents(40, "v")

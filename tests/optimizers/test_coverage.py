@@ -19,15 +19,16 @@ import optimizers
 from ner_programs import ComponentError, Document, NERProgram, load, save
 from ner_programs.bundle import state_of
 from ner_programs.demos import Demonstration, Pool
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import score
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.privacy import Privacy
 from ner_programs.types import Entity, Mention
-from optimizers._base import Trial, score
 from optimizers._cover import Features, greedy, shape, value
-from optimizers._errors import BudgetError
 from optimizers._influence import Answer, Marks, suspicions, worst
-from optimizers._search import identity
 from optimizers.coverage import covering
+from optimizers.search import identity
+from optimizers.trial import Trial
 from tests.tiny import DEV, DRUGS, TRAIN, Scripted, documents, gold, program, text_of
 
 TFIDF = {"name": "tfidf", "k": 4}

@@ -18,14 +18,15 @@ import ner_programs
 import optimizers
 from ner_programs import ComponentError, Document, Entity, NERProgram, bundle, prompt
 from ner_programs.bundle import state_of
+from ner_programs.errors import BudgetError
 from ner_programs.guidelines import _SENTENCES, CLASSES, Rule
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.verifiers.rules import Span, obey
 from ner_programs.verify import Verification, VerifyEntities
-from optimizers._base import Trial, interleaved
-from optimizers._errors import BudgetError
+from optimizers._draws import interleaved
 from optimizers._lines import candidates, explains, fold, uses
 from optimizers.guidelines import known, told
+from optimizers.trial import Trial
 from tests.tiny import DRUGS, PROBLEMS, Scripted, program, text_of
 
 MISSED = ("gout", "aspirin")

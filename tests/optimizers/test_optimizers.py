@@ -18,12 +18,13 @@ import optimizers
 from ner_programs import ComponentError, Document, LMSetupError, NERProgram
 from ner_programs.bundle import state_of
 from ner_programs.components import names
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import calls_for, score
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped, Sample, sample
-from optimizers._base import Trial, calls_for, score
 from optimizers._changes import nested
-from optimizers._errors import BudgetError
-from optimizers._search import Search
+from optimizers.search import Search
+from optimizers.trial import Trial
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
 
 EVERY = [n for n in names("optimizers") if n != "calibrate"]  # test_calibration.py: it needs a grammar

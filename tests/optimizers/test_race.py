@@ -14,17 +14,17 @@ from dspy.lm15 import Request
 import optimizers
 from ner_programs import ComponentError, Document, NERProgram
 from ner_programs.bundle import state_of
-from ner_programs.lms._ledger import Ledger
-from ner_programs.lms._store import AnswerStore
+from ner_programs.errors import BudgetError, OutageError
 from ner_programs.lms.account import Account
+from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.lms.store import AnswerStore
 from ner_programs.scoring import Counts
-from optimizers._base import Trial
-from optimizers._errors import BudgetError, OutageError
 from optimizers._racing import ALPHA, Beliefs, difference, worse
-from optimizers._search import identity
 from optimizers._space import DIMENSIONS, Space
 from optimizers.race import MOST
+from optimizers.search import identity
+from optimizers.trial import Trial
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 
 DEV = documents(48, "d")

@@ -18,11 +18,11 @@ from experiments.corpora import wardnotes
 from ner_programs import LMSetupError, NERProgram, ProgramSpec
 from ner_programs.bundle import state_of
 from ner_programs.demos import Pool
+from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Account, Meter, MeteredLM
-from optimizers._base import Trial
-from optimizers._errors import BudgetError
-from optimizers._search import Search, identity
+from optimizers.search import Search, identity
 from optimizers.simba import plan
+from optimizers.trial import Trial
 from tests import tiny
 from tests.lms import writer as scripted_writer
 from tests.tiny import Scripted, gold, program, text_of

@@ -12,10 +12,10 @@ from dspy.lm15 import Request
 from dspy.utils.exceptions import LMInvalidRequestError
 
 from ner_programs import Document, NercError, NERProgram
+from ner_programs.errors import BudgetError, OutageError
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
-from optimizers._base import Trial
-from optimizers._errors import BudgetError, OutageError
-from optimizers._search import Search, identity
+from optimizers.search import Search, identity
+from optimizers.trial import Trial
 from tests.tiny import Scripted, documents, gold, program, text_of
 
 DEV = documents(40, "d")

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 import optimizers
 from ner_programs import ComponentError, LMSetupError, NERProgram, bundle
 from ner_programs.bundle import state_of
+from ner_programs.evaluate import score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped
-from optimizers._base import Trial, interleaved, score
-from optimizers._search import Search
+from optimizers._draws import interleaved
 from optimizers._teleprompter import Right, Watch, mended, trainset
+from optimizers.search import Search
+from optimizers.trial import Trial
 from tests.lms import writer
 from tests.tiny import Scripted, documents, gold, program, text_of
 

@@ -12,7 +12,7 @@ from dspy.lm15 import Request
 import optimizers
 from ner_programs.bundle import state_of
 from ner_programs.lms.metered import Account, Meter, MeteredLM
-from optimizers._base import Trial
+from optimizers.trial import Trial
 from tests import tiny
 from tests.optimizers.test_reflective import MAGIC, moody, writer
 from tests.tiny import Scripted, program

@@ -15,7 +15,7 @@ from ner_programs import Document, NERProgram
 from ner_programs.bundle import state_of
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.types import Entity
-from optimizers._verifier import TRIES, balanced, taught
+from optimizers.preparation import TRIES, balanced, taught
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import optimizers
 from ner_programs import LMSetupError, NERProgram
+from ner_programs.errors import BudgetError
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Account, Meter, MeteredLM
-from optimizers._base import Trial
-from optimizers._errors import BudgetError
+from optimizers.trial import Trial
 from tests.lms import SAYS, Writer
 from tests.tiny import Scripted, documents, gold, program, text_of
 

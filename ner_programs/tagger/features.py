@@ -13,6 +13,9 @@ from functools import lru_cache
 from sys import intern
 from urllib.parse import quote
 
+from ner_programs import prompt
+from ner_programs.types import Label
+
 Offsets = tuple[int, int]
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|\S")
 _LONG_RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
@@ -202,3 +205,17 @@ _sentence, _document = lru_cache(maxsize=4096)(_encoded), lru_cache(maxsize=512)
 def _plain(text: str) -> str:
     """Replace lone surrogates, which the library cannot encode, one character by one."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...]:
+    """Find in `text` what the knowledge lines name, longest first; in the order of the text."""
+    lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
+    taken: set[int] = set()
+    found: list[Hint] = []
+    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface)):  # then as said: no label decides
+        words = r"\s+".join(map(re.escape, line.surface.split()))
+        for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
+            if taken.isdisjoint(range(hit.start(), hit.end())):
+                taken.update(range(hit.start(), hit.end()))
+                found.append(Hint(hit.start(), hit.end(), line.label, line.denied, line.facts))
+    return tuple(sorted(found, key=lambda h: h.start))

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from experiments._errors import ReadError
-from experiments.corpora._base import Documents, label_names
+from experiments.corpora.corpus import Documents, label_names
+from experiments.errors import ReadError
 
 Types = dict[str, str] | list[str]
 

@@ -1,4 +1,7 @@
-"""Reading files that anybody may have made: ordinary ones only, never through a link, no larger than expected."""
+"""Reading files that anybody may have made: ordinary ones only, never through a link, no larger than expected.
+
+What is wrong with one is said in one line.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,14 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
+from typing import Annotated, Any
 
-from kb._errors import NercError
+from pydantic import Field, ValidationError
+
+from kb.errors import NercError
+
+Digits = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class UnfitFile(NercError):
@@ -35,3 +44,13 @@ def content(path: Path, most: int) -> bytes:
     """Read an ordinary file of at most so many bytes. Raises UnfitFile."""
     with opened(path, most) as file:
         return file.read(most)
+
+
+def problem(error: ValueError) -> str:
+    """Return what a schema, or the reading of a file, has to say: the place and kind of the first error, in one short line."""
+    said = str(error)
+    if isinstance(error, ValidationError):
+        first: Any = error.errors(include_url=False, include_input=False)[0]
+        said = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said)
+    return line if len(line) <= 300 else f"{line[:200]} ... {line[-90:]}"

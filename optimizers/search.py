@@ -21,16 +21,17 @@ import dspy
 
 from ner_programs import NercError
 from ner_programs.bundle import state_of
+from ner_programs.errors import BudgetError, OutageError
+from ner_programs.evaluate import OUTAGE, Scored, calls_for, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
 from ner_programs.verifiers.fuse import fuse_of
-from optimizers._base import OUTAGE, OnTrial, Scored, Trial, calls_for, calls_made, meter, score, units_of, within
-from optimizers._errors import BudgetError, OutageError
-from optimizers._purse import Purse, per_call
 from optimizers._racing import worse
 from optimizers._why import of_final
+from optimizers.budget import Remaining, calls_made, meter, per_call, within
+from optimizers.trial import OnTrial, Trial
 
 FINALISTS = 2
 WITHOUT_LIMIT = 12
@@ -87,7 +88,7 @@ class Search:
         total = self._affordable()
         self.reserve = min(FINALISTS * self.whole, total // 2)
         self.calls = max(total - self.reserve, 1)
-        self.purse = Purse(self)
+        self.purse = Remaining(self)
 
     @property
     def left(self) -> int:

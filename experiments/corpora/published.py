@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments._errors import ReadError
 from experiments.corpora import conll, pubtator
 from experiments.corpora._abstracts import place
-from experiments.corpora._base import PARTS, Corpus, D
+from experiments.corpora.corpus import PARTS, Corpus, D
+from experiments.errors import ReadError
 from ner_programs.types import Label
 
 Form = Literal["sentences", "documents"]

@@ -21,9 +21,9 @@ from typing import Any
 
 import pycrfsuite
 
-from ner_programs.lms._consistency import Found, consistent
-from ner_programs.lms._copies import Copies
-from ner_programs.lms._features import Encoded, Hint, Sample, encoded, flat, safe, tags_of, tokens
+from ner_programs.tagger.consistency import Found, consistent
+from ner_programs.tagger.copies import Copies
+from ner_programs.tagger.features import Encoded, Hint, Sample, encoded, flat, safe, tags_of, tokens
 
 __all__ = ["Hint", "Sample", "Span", "Tagger", "fit", "tag_in_context", "tokens"]
 

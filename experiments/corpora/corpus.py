@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from experiments._errors import ReadError
+from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText, Document, Entity, HeldOut, Label, learnable
 
 Documents = tuple[Document, ...]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from math import sqrt
 
-from ner_programs.lms._features import Offsets
+from ner_programs.tagger.features import Offsets
 
 Found = tuple[int, int, int, float]  # first token, last token, label id, probability
 WEIGHT = 0.5  # of one other place against a span's own; the others count by the root of their number

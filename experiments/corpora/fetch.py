@@ -22,7 +22,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from experiments._errors import ReadError
+from experiments.errors import ReadError
 
 HOST = "https://raw.githubusercontent.com"
 _PIECE = 1 << 16

@@ -10,7 +10,7 @@ import numpy as np
 import pycrfsuite
 from numpy.typing import NDArray
 
-from ner_programs.lms._crf import Chain, Trainer, own_file, trained
+from ner_programs.tagger.crf import Chain, Trainer, own_file, trained
 
 Floats = NDArray[np.float64]
 Row = Sequence[str] | dict[str, float]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol
 from annotated_types import Interval
 from numpy.typing import NDArray
 
-from ner_programs.demos._arrays import kept as kept_array
+from ner_programs.demos.arrays import kept as kept_array
 from ner_programs.privacy import Privacy
 from ner_programs.types import Document, Mention, learnable
 from ner_programs.units import WINDOW, UnitKind, split

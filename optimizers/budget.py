@@ -1,24 +1,84 @@
-"""What is left of a budget, counted in calls of the program that a search began with."""
+"""A budget: how it is read, how the LM's meter holds a compilation to it, and what is left of it.
+
+The meter refuses the call that would exceed a budget. `optimizers.search` shares a budget between search and final choice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import dspy
 
+from ner_programs.errors import BudgetError
+from ner_programs.evaluate import calls_for
+from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._base import calls_for, calls_made
 
 if TYPE_CHECKING:
-    from optimizers._search import Search
+    from optimizers.search import Search
 
 CAUTION = 1.1
 """By how much more than measured a call is taken to cost where tokens or money are limited."""
 
 
-class Purse:
+def budget_from(options: Any) -> Budget:
+    """Read `optimizer.budget`; raises BudgetError for what is no limit."""
+    kinds = {"calls": int, "tokens": int, "cost": int | float}
+    if not isinstance(options, Mapping):
+        raise BudgetError(f"optimizer.budget is a table, {{ calls = 1000 }}, not {options!r}")
+    for name, limit in options.items():
+        if name not in kinds:
+            raise BudgetError(f"optimizer.budget.{name}: there is no such limit; there are: {', '.join(kinds)}")
+        if isinstance(limit, bool) or not isinstance(limit, kinds[name]) or limit <= 0:
+            raise BudgetError(f"optimizer.budget.{name}: a number above 0, not {limit!r}")
+    return Budget(**options)
+
+
+@contextmanager
+def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
+    """Limit what the LM in use may spend; BudgetSpent comes out of the block when it is reached.
+
+    The block gets a function that says what is left of the budget.
+    """
+    spent = meter().spent
+    calls, tokens, cost = spent.calls, spent.tokens, spent.cost
+
+    def left() -> Budget:
+        return Budget(
+            None if budget.calls is None else budget.calls - (spent.calls - calls),
+            None if budget.tokens is None else budget.tokens - (spent.tokens - tokens),
+            None if budget.cost is None else budget.cost - (spent.cost - cost),
+        )
+
+    with meter().limited(budget):
+        yield left
+
+
+def meter() -> Meter:
+    """Return the meter of the LM in use; raises BudgetError where it has none."""
+    lm = dspy.settings.lm
+    if not isinstance(lm, MeteredLM):
+        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
+    return lm.meter
+
+
+def calls_made() -> int:
+    """Return how many calls the LM in use has made in this run."""
+    lm = dspy.settings.lm
+    return lm.meter.spent.calls if isinstance(lm, MeteredLM) else 0
+
+
+def paid(program: dspy.Module, documents: Sequence[Document], calls: int) -> list[Document]:
+    """Return the first of `documents`, as many as so many calls let the program answer."""
+    costs = accumulate(calls_for(program, [d]) for d in documents)
+    return [d for d, cost in zip(documents, costs, strict=True) if cost <= calls]
+
+
+class Remaining:
     """Says what a search may still spend and what scoring costs: before it is begun, so that no trial is cut off.
 
     A limit in calls is exact. Limits in tokens or money are turned into calls of the first program; a program with longer

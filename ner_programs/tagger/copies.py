@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ner_programs.lms._features import Encoded
+from ner_programs.tagger.features import Encoded
 
 Stems = tuple[str, ...]
 _LONGEST = 30  # tokens; a longer mention is not looked for again, which would take time by its length squared

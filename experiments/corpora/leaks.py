@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.corpora._base import Corpus
+from experiments.corpora.corpus import Corpus
 from ner_programs.demos import plain
 
 
