@@ -87,7 +87,7 @@ def _rows(table: dict[str, object]) -> list[str]:
         f"| {table['corpus']}, by {table['unit']} | F1 (95 %) | P / R | difference | labelled sentences | LM calls |"
     ]
     rows.append("|---|---|---|---|---|---|")
-    for row in [*table["runs"], *table["floors"]]:  # type: ignore[misc]
+    for row in [*table["runs"], *table["baselines"]]:  # type: ignore[misc]
         d, (lo, hi) = row["difference"], row["ci95"]
         star = "*" if d and d["verdict"] in ("better", "worse") else ""
         against = f"{d['delta']:+.3f} ({d['ci95'][0]:+.3f} to {d['ci95'][1]:+.3f}){star}" if d else ""

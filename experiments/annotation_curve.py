@@ -83,7 +83,7 @@ def points(home: Path, result: GridResult) -> list[Point]:
 def _scores(client: Any, run_id: str, system: str) -> Iterator[tuple[str, float]]:
     yield system, float(client.get_run(run_id).data.metrics["dev_f1"])
     if system == ALONE:
-        yield CRF, float(tracking.read_file(client, run_id, "floors.json")["crf"]["dev"]["micro_f1"])
+        yield CRF, float(tracking.read_file(client, run_id, "baselines.json")["crf"]["dev"]["micro_f1"])
 
 
 def draw(found: Sequence[Point], title: str, file: Path) -> None:

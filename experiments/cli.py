@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import cli_corpora, cli_fuse, cli_kb
+from experiments.commands import corpora, fuse, kb
 from experiments.commands.options import BundleLm, Data, Home, Json, Lm, Set, SetLm, Trust
 
 app = typer.Typer(
@@ -17,9 +17,9 @@ app = typer.Typer(
     help="The NER compiler: compile clinical and biomedical NER programs, compare the experiments, reuse the programs.",
 )  # fmt: skip
 
-app.add_typer(cli_kb.app, name="kb")
-app.add_typer(cli_corpora.app, name="corpora")
-app.command("fuse")(cli_fuse.fuse)
+app.add_typer(kb.app, name="kb")
+app.add_typer(corpora.app, name="corpora")
+app.command("fuse")(fuse.fuse)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and money; send nothing.")]
 MaxCost = Annotated[float | None, typer.Option(min=0, help="Stop before spending more US dollars than this.")]
@@ -128,7 +128,7 @@ def compare(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Compare runs on the same documents, with the interval of every difference, beside the floors."""
+    """Compare runs on the same documents, with the interval of every difference, beside the baselines."""
     from experiments.commands import verbs
 
     verbs.compare(runs or [], experiment, part, out, home, json=json, texts=texts, data=data)
@@ -143,7 +143,7 @@ def report(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Write one run as a page: scores, floors, trials, errors in the texts, instruction, cost; MLflow keeps a copy."""
+    """Write one run as a page: scores, baselines, trials, errors in the texts, instruction, cost; MLflow keeps a copy."""
     from experiments.commands import verbs
 
     verbs.report(run, out, home, json=json, texts=texts, data=data)

@@ -1,4 +1,4 @@
-"""Runs side by side: each with its interval, and the paired difference to the first, beside the floors."""
+"""Runs side by side: each with its interval, and the paired difference to the first, beside the baselines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ner_programs.scoring import Counts
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run, or one floor, on one part of the corpus; `against_first` is its F1 less that of the first row.
+    """One run, or one baseline, on one part of the corpus; `against_first` is its F1 less that of the first row.
 
     `lm_calls` and `labelled` are None where that is not known: of predictions that another system made.
     `p_randomization` is the p-value of that difference by approximate randomization; `p_holm` is the same, corrected for all
@@ -64,20 +64,20 @@ class Comparison:
     corpus: str
     unit: str
     rows: tuple[Row, ...]
-    floors: tuple[Row, ...]
+    baselines: tuple[Row, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `nerc compare --json` prints."""
         return {
             "part": self.part, "corpus": self.corpus, "unit": self.unit,
-            "runs": [row.as_dict() for row in self.rows], "floors": [row.as_dict() for row in self.floors],
+            "runs": [row.as_dict() for row in self.rows], "baselines": [row.as_dict() for row in self.baselines],
         }  # fmt: skip
 
 
 def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None, part: str = "dev") -> Comparison:
     """Compare runs, by id or all of an experiment that were scored on `part`, on the same rows of the same corpus.
 
-    The floors are those of the last run. Raises TrackingError where there is nothing to compare, or where the runs were made
+    The baselines are those of the last run. Raises TrackingError where there is nothing to compare, or where the runs were made
     on different corpora.
     """
     client = tracking.existing_store(home)
@@ -106,13 +106,15 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     rows = tuple(
         _row(r.info.run_name, r, c, first if n else None) for n, (r, c) in enumerate(zip(found, counted, strict=True))
     )
-    beside = tracking.read_file(client, found[-1].info.run_id, "floors.json")
+    beside = tracking.read_file(client, found[-1].info.run_id, "baselines.json")
     if not all(_same_rows(first, counts_of(parts[part])) for parts in beside.values()):
         raise TrackingError(
-            f"the floors of run {found[-1].info.run_id[:8]} grouped the documents differently: make that run again"
+            f"the baselines of run {found[-1].info.run_id[:8]} grouped the documents differently: make that run again"
         )
-    floors = tuple(_floor(name, found[-1], parts, counts_of(parts[part]), first) for name, parts in beside.items())
-    tested = _tested([*rows, *floors])
+    baselines = tuple(
+        _baseline(name, found[-1], parts, counts_of(parts[part]), first) for name, parts in beside.items()
+    )
+    tested = _tested([*rows, *baselines])
     shown, beneath = tested[: len(rows)], tested[len(rows) :]
     return Comparison(part, found[0].data.tags["nerc.corpus"], said[0]["unit"], shown, beneath)
 
@@ -145,5 +147,5 @@ def _row(name: str, run: Any, counts: tuple[Counts, ...], first: Sequence[Counts
     return Row(name, run.info.run_id, counts, calls, labelled, against)
 
 
-def _floor(name: str, run: Any, said: dict[str, Any], counts: tuple[Counts, ...], first: Sequence[Counts]) -> Row:
-    return Row(f"floor: {name}", run.info.run_id, counts, 0, said["labelled"], paired(first, counts))
+def _baseline(name: str, run: Any, said: dict[str, Any], counts: tuple[Counts, ...], first: Sequence[Counts]) -> Row:
+    return Row(f"baseline: {name}", run.info.run_id, counts, 0, said["labelled"], paired(first, counts))

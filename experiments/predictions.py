@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from experiments.baselines.scored import scored_baselines
 from experiments.corpora.corpus import Corpus
 from experiments.corpora.labels import listed
 from experiments.errors import ReadError, SpecError
 from experiments.recorder import RunRecorder
 from experiments.scoring.evaluation import evaluate
-from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
 from experiments.tracking import Tracker
 from ner_programs.components import module, names
@@ -182,8 +182,8 @@ def track(
 ) -> str:
     """Make the scores on `part` a finished run called `name` of the experiment `spec.name`; return its id.
 
-    `nerc compare` then puts it beside compiled programs; the floors are those of `program`, which is built as `spec` says and
-    never asked. What the other system cost, and from how many labels it learned, is not known and not logged.
+    `nerc compare` then puts it beside compiled programs; the baselines are those of `program`, which is built as `spec` says
+    and never asked. What the other system cost, and from how many labels it learned, is not known and not logged.
     """
     settings = {k: v for k, v in spec.flat().items() if k.startswith(("corpus.", "labels."))}
     tags = {
@@ -192,7 +192,7 @@ def track(
     }  # fmt: skip
     recorder = RunRecorder(Tracker.start(home, spec.name, name, settings, {k: v for k, v in tags.items() if v}), corpus)
     found = evaluate(corpus, part, predictions.scored, kb=program.kb)
-    recorder.scores({part: found}, scored_floors(program, corpus, home, parts=(part,)), program)
+    recorder.scores({part: found}, scored_baselines(program, corpus, home, parts=(part,)), program)
     recorder.answers(part, predictions.scored)
     recorder.tracker.end()
     return recorder.run_id

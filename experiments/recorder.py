@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.corpora.corpus import Corpus
 from experiments.knowledge import from_train
 from experiments.program_changes import briefly, program_changes
-from experiments.run_note import Tried, best_floor, chosen, describe
+from experiments.run_note import Tried, best_baseline, chosen, describe
 from experiments.scoring.answers import dump
 from experiments.scoring.evaluation import Evaluation
 from experiments.spec import RunSpec
@@ -98,26 +98,28 @@ class RunRecorder:
             self.tracker.file(f"answers/{part}.jsonl", dump(self.corpus.part(part), scored))
 
     def scores(
-        self, scored: Mapping[str, Evaluation], floors: Mapping[str, Mapping[str, Evaluation]], program: NERProgram
+        self, scored: Mapping[str, Evaluation], baselines: Mapping[str, Mapping[str, Evaluation]], program: NERProgram
     ) -> None:
-        """Write the scores of each part, beside the floors that `program`'s pool and knowledge base give."""
+        """Write the scores of each part, beside the baselines that `program`'s pool and knowledge base give."""
         for part, evaluation in scored.items():
             self.tracker.metrics(_metrics(part, evaluation))
             self.tracker.file(f"{part}.json", _with_rows(evaluation))
         beside = {
             name: {part: _with_rows(e) for part, e in parts.items()}
             | {"labelled": 0 if name == "dictionary" and not from_train(program.kb) else len(program.pool)}
-            for name, parts in floors.items()
+            for name, parts in baselines.items()
         }
-        self.tracker.file("floors.json", beside)
-        best = {part: best_floor(floors, part) for part in scored}
-        self.tracker.metrics({f"{part}_floor_f1": floor[1]["micro_f1"] for part, floor in best.items() if floor})
+        self.tracker.file("baselines.json", beside)
+        best = {part: best_baseline(baselines, part) for part in scored}
+        self.tracker.metrics(
+            {f"{part}_baseline_f1": baseline[1]["micro_f1"] for part, baseline in best.items() if baseline}
+        )
 
     def result(self, result: Result, program: NERProgram) -> None:
         """Write what the run ended with."""
         self.prompt("compiled", program)
         scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
-        self.scores(scored, result.floors, program)
+        self.scores(scored, result.baselines, program)
         spent = result.spent
         self.tracker.metrics({"lm_calls": spent["calls"], "tokens": spent["tokens"], "cost": spent["cost"],
                               "prompt_tokens": spent["tokens_in"] + spent["kept_in"],

@@ -76,7 +76,7 @@ def run(
         spent = added([lm.spent(), scores.spent])
         dev_scores, test_scores = scores.parts.get("dev"), scores.parts.get("test")
         used = labelled(spec, compiled)
-        result = Result(tracker.run_id, folder, dev_scores, test_scores, scores.floors, spent, used, seconds)
+        result = Result(tracker.run_id, folder, dev_scores, test_scores, scores.baselines, spent, used, seconds)
         tracker.result(result, compiled)
     return result
 

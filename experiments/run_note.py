@@ -43,7 +43,7 @@ def describe(run: Any, result: Result, trials: Sequence[Tried], changes: str = "
     """
     tags, params = run.data.tags, run.data.params
     scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
-    rows = [_score(part, evaluation, result.floors) for part, evaluation in scored.items()]
+    rows = [_score(part, evaluation, result.baselines) for part, evaluation in scored.items()]
     if len(trials) > 1:
         rows.append(_choice(trials, params.get("optimizer.name", "")))
         rows.append(_way(trials))
@@ -82,16 +82,16 @@ def describe_cells(cells: Sequence[tuple[str, Mapping[str, float], str]]) -> str
     return "\n".join(rows)
 
 
-def best_floor(floors: Mapping[str, Mapping[str, Evaluation]], part: str) -> tuple[str, dict[str, Any]] | None:
-    """Return the floor that scores best on a part, by name and with its figures; None where none was scored."""
-    there = [(name, parts[part].as_dict()) for name, parts in floors.items() if part in parts and parts[part].rows]
+def best_baseline(baselines: Mapping[str, Mapping[str, Evaluation]], part: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the baseline that scores best on a part, by name and with its figures; None where none was scored."""
+    there = [(name, parts[part].as_dict()) for name, parts in baselines.items() if part in parts and parts[part].rows]
     return max(there, key=lambda f: f[1]["micro_f1"] or 0.0, default=None)
 
 
-def _score(part: str, evaluation: Evaluation, floors: Mapping[str, Mapping[str, Evaluation]]) -> str:
-    """Return the line of a part: strict micro-F1 with its interval, beside the best floor."""
-    floor = best_floor(floors, part)
-    beside = f"; best without an LM ({floor[0]}): {_figure(floor[1])}" if floor else ""
+def _score(part: str, evaluation: Evaluation, baselines: Mapping[str, Mapping[str, Evaluation]]) -> str:
+    """Return the line of a part: strict micro-F1 with its interval, beside the best baseline."""
+    baseline = best_baseline(baselines, part)
+    beside = f"; best without an LM ({baseline[0]}): {_figure(baseline[1])}" if baseline else ""
     return f"**{part} F1 {_figure(evaluation.as_dict())}**{beside}"
 
 

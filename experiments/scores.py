@@ -1,4 +1,4 @@
-"""What a run ends with: how its program scored on each part, and the floors beside it; and several of these as one."""
+"""What a run ends with: how its program scored on each part, and the baselines beside it; and several of these as one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.baselines.scored import scored_baselines
 from experiments.corpora.corpus import Corpus
 from experiments.knowledge import from_train
 from experiments.progress import Calls, Progress
 from experiments.recorder import RunRecorder
 from experiments.scoring.breakdown import Breakdown
 from experiments.scoring.evaluation import Evaluation, evaluate
-from experiments.scoring.floors import scored_floors
 from experiments.spec import RunSpec
 from ner_programs.answers import Answers
 from ner_programs.evaluate import calls_for, score
@@ -26,10 +26,10 @@ from ner_programs.scoring import Counts
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Evaluations by the name of the part, those of the floors by their names too, and what was spent on the way."""
+    """Evaluations by the name of the part, those of the baselines by their names too, and what was spent on the way."""
 
     parts: dict[str, Evaluation] = field(default_factory=dict)
-    floors: dict[str, dict[str, Evaluation]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, Evaluation]] = field(default_factory=dict)
     spent: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -38,7 +38,9 @@ class Scores:
         if not file.is_file():
             return None
         said = json.loads(file.read_text())
-        return cls(_read(said["parts"]), {name: _read(parts) for name, parts in said["floors"].items()}, said["spent"])
+        return cls(
+            _read(said["parts"]), {name: _read(parts) for name, parts in said["baselines"].items()}, said["spent"]
+        )
 
     def write(self, file: Path) -> None:
         """Keep the scores in one step: counts, and no text."""
@@ -55,7 +57,7 @@ class Result:
     bundle: Path | None
     dev: Evaluation | None
     test: Evaluation | None
-    floors: dict[str, dict[str, Evaluation]]
+    baselines: dict[str, dict[str, Evaluation]]
     spent: dict[str, float]
     labelled: int
     seconds: float
@@ -65,7 +67,7 @@ class Result:
         return {
             "run_id": self.run_id, "bundle": None if self.bundle is None else str(self.bundle),
             "dev": None if self.dev is None else self.dev.as_dict(), "test": None if self.test is None else self.test.as_dict(),
-            "floors": {name: {part: e.as_dict() for part, e in parts.items()} for name, parts in self.floors.items()},
+            "baselines": {name: {part: e.as_dict() for part, e in parts.items()} for name, parts in self.baselines.items()},
             "labelled": self.labelled, "lm_calls": self.spent["calls"], "tokens": self.spent["tokens"],
             "cost": self.spent["cost"], "spent": self.spent, "seconds": round(self.seconds, 2),
         }  # fmt: skip
@@ -74,14 +76,14 @@ class Result:
     def scores(self) -> Scores:
         """What of it is pooled where the run was a part of another."""
         parts = {"dev": self.dev, "test": self.test}
-        return Scores({part: e for part, e in parts.items() if e is not None}, self.floors, self.spent)
+        return Scores({part: e for part, e in parts.items() if e is not None}, self.baselines, self.spent)
 
 
 def score_parts(
     parts: Iterable[str], corpus: Corpus, program: NERProgram, home: Path, tracker: RunRecorder, progress: Progress,
     lm: MeteredLM,
 ) -> Scores:  # fmt: skip
-    """Score a compiled program and the floors on some parts of a corpus, in its order of documents.
+    """Score a compiled program and the baselines on some parts of a corpus, in its order of documents.
 
     What a trial asked on dev is asked again, which is no new call: trials see dev in an order of their own.
     """
@@ -93,8 +95,8 @@ def score_parts(
             scored = score(program, documents, tick)
             scores.parts[part] = evaluate(corpus, part, scored, kb=program.kb)
             tracker.answers(part, scored)
-    with progress.step("floors"):
-        scores.floors.update(scored_floors(program, corpus, home, list(parts)))
+    with progress.step("baselines"):
+        scores.baselines.update(scored_baselines(program, corpus, home, list(parts)))
     return scores
 
 
@@ -108,9 +110,9 @@ def labelled(spec: RunSpec, program: NERProgram) -> int:
 
 
 def together(scores: Sequence[Scores]) -> Scores:
-    """Pool the scores of all folds, those of the floors as well, and add up what was spent."""
-    floors = {name: _pooled_parts([s.floors[name] for s in scores]) for name in scores[0].floors}
-    return Scores(_pooled_parts([s.parts for s in scores]), floors, added(s.spent for s in scores))
+    """Pool the scores of all folds, those of the baselines as well, and add up what was spent."""
+    baselines = {name: _pooled_parts([s.baselines[name] for s in scores]) for name in scores[0].baselines}
+    return Scores(_pooled_parts([s.parts for s in scores]), baselines, added(s.spent for s in scores))
 
 
 def added(spent: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -21,7 +21,7 @@ that compiled its trials, a grid its cells, a cross-validated run its folds.
 | metric | what it is |
 |---|---|
 | `dev_f1`, `test_f1` | strict micro-F1 (same characters, same label); `_lo` and `_hi` are its 95 % interval, by document |
-| `dev_floor_f1`, `test_floor_f1` | the best that needs no LM call: dictionary, gazetteer, nearest neighbour, CRF |
+| `dev_baseline_f1`, `test_baseline_f1` | the best that needs no LM call: dictionary, gazetteer, nearest neighbour, CRF |
 | `dev_seen_f1`, `dev_unseen_f1` | mentions whose text stands in train, and those whose text does not |
 | `trial_f1`, `best_f1` | a trial on its dev documents (there may be fewer than all), and the best so far on as many as any |
 | `trial_f1_lo`, `trial_f1_hi` | the 95 % interval of a trial, by the documents that it saw |
@@ -96,7 +96,7 @@ def _settings() -> dict[str, Any]:
     return {"type": "DIFFERENCE", "metricSectionId": "nerc-settings", "runsCountToCompare": 20, **groups, **shown}
 
 
-_SCORES = _metrics("dev_f1", "dev_f1_lo", "dev_f1_hi", "dev_floor_f1", "test_f1")
+_SCORES = _metrics("dev_f1", "dev_f1_lo", "dev_f1_hi", "dev_baseline_f1", "test_f1")
 VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
     "scores": (
         "Scores",

@@ -14,7 +14,7 @@ from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._draws import interleaved
-from optimizers._teleprompter import Right, mended, run, student, trainset
+from optimizers._dspy.teleprompter import Right, mended, run, student, trainset
 from optimizers.search import Search
 from optimizers.trial import OnTrial
 

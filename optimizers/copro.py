@@ -16,7 +16,7 @@ from ner_programs import metric
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._teleprompter import documents_for, run, student, valset
+from optimizers._dspy.teleprompter import documents_for, run, student, valset
 from optimizers.search import Search
 from optimizers.trial import OnTrial
 

@@ -23,8 +23,8 @@ from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity, Mention
 from ner_programs.units import split
-from optimizers._cover import Feature, Features, greedy
-from optimizers._influence import Answer, Marks, worst
+from optimizers._coverage.influence import Answer, Marks, worst
+from optimizers._coverage.max_coverage import Feature, Features, greedy
 from optimizers.search import Contender, Search
 from optimizers.trial import OnTrial
 

@@ -18,10 +18,10 @@ from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._asked import Asked
-from optimizers._conventions import Conventions
-from optimizers._feedback import gepa_metric
-from optimizers._teleprompter import documents_for, run, trainset, valset
+from optimizers._dspy.teleprompter import documents_for, run, trainset, valset
+from optimizers._dspy.writer_failures import WriterFailures
+from optimizers._reflection.conventions import Conventions
+from optimizers._reflection.feedback import gepa_metric
 from optimizers.search import Search
 from optimizers.trial import OnTrial
 
@@ -51,7 +51,7 @@ class Gepa:
         sample = valset(search, documents(search))
 
         def make(student: NERProgram) -> NERProgram:
-            asked = Asked()
+            asked = WriterFailures()
             teleprompter = dspy.GEPA(
                 metric=gepa_metric(Conventions.of(train)), max_metric_calls=max(search.calls, len(sample) + 1),
                 reflection_minibatch_size=min(self.minibatch, len(examples)), use_merge=len(student.predictors()) > 1,
@@ -68,7 +68,7 @@ class Gepa:
 class Proposer(InstructionProposer):
     """GEPA's own, with its failures noted: GEPA only logs them, and tries again for as long as it may."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: WriterFailures) -> None:
         super().__init__()
         self.asked = asked
 

@@ -26,7 +26,7 @@ from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
 from optimizers._draws import interleaved
-from optimizers._lines import Line, candidates, explains, matters
+from optimizers._guidelines.lines import Line, candidates, explains, matters
 from optimizers.budget import paid
 from optimizers.search import Contender, Search, identity
 from optimizers.trial import OnTrial, writes

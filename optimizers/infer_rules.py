@@ -22,8 +22,8 @@ from ner_programs.evaluate import calls_for
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._asked import Asked
-from optimizers._teleprompter import Right, run, trainset, valset
+from optimizers._dspy.teleprompter import Right, run, trainset, valset
+from optimizers._dspy.writer_failures import WriterFailures
 from optimizers.search import Search
 from optimizers.trial import OnTrial
 
@@ -55,7 +55,7 @@ class Inferring(dspy.InferRules):
     """InferRules that shows each candidate other `examples`, and changes no signature that programs share."""
 
     def __init__(
-        self, *, prompt_lm: Any, examples: Sequence[dspy.Example], seed: int, asked: Asked, **kwargs: Any
+        self, *, prompt_lm: Any, examples: Sequence[dspy.Example], seed: int, asked: WriterFailures, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.examples, self.asked = list(examples), asked
@@ -107,7 +107,7 @@ class InferRules:
         def make(student: NERProgram) -> NERProgram:
             documents = valset(search, planned.documents)
             dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not try the program as it is
-            asked = Asked()
+            asked = WriterFailures()
             teleprompter = Inferring(
                 prompt_lm=dspy.settings.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
                 num_candidates=planned.candidates, num_rules=self.rules, max_bootstrapped_demos=self.bootstrapped,

@@ -13,7 +13,7 @@ from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._draws import interleaved
-from optimizers._teleprompter import mended, run, student, trainset
+from optimizers._dspy.teleprompter import mended, run, student, trainset
 from optimizers.search import Search
 from optimizers.trial import OnTrial
 

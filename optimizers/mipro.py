@@ -17,7 +17,7 @@ from pydantic import Field
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
+from optimizers._dspy.teleprompter import Right, documents_for, run, student, trainset, valset
 from optimizers.search import Search
 from optimizers.trial import OnTrial, role, writes
 

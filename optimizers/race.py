@@ -24,11 +24,11 @@ from ner_programs.evaluate import calls_a_unit, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._conventions import Conventions
-from optimizers._instruct import improved
+from optimizers._explain import of_race
 from optimizers._racing import Beliefs, Runner, difference, worse
-from optimizers._space import DIMENSIONS, Point, Space
-from optimizers._why import of_race
+from optimizers._reflection.conventions import Conventions
+from optimizers._reflection.instruct import improved
+from optimizers._search_space import DIMENSIONS, Point, Space
 from optimizers.budget import within
 from optimizers.search import Search, identity, size_of
 from optimizers.trial import OnTrial, role, writes

@@ -21,8 +21,8 @@ from ner_programs import calibration
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._changes import nested
-from optimizers._teleprompter import documents_for, run, student, trainset
+from optimizers._dspy.teleprompter import documents_for, run, student, trainset
+from optimizers._program_diff import nested
 from optimizers.bootstrap import TRIES, with_bootstrapped
 from optimizers.calibrate import calibrated
 from optimizers.labeled import with_labeled

@@ -28,8 +28,8 @@ from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
 from ner_programs.verifiers.fuse import fuse_of
+from optimizers._explain import of_final
 from optimizers._racing import worse
-from optimizers._why import of_final
 from optimizers.budget import Remaining, calls_made, meter, per_call, within
 from optimizers.trial import OnTrial, Trial
 

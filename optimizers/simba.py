@@ -19,10 +19,10 @@ from ner_programs.evaluate import calls_for
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._asked import Asked
-from optimizers._conventions import Conventions
-from optimizers._feedback import simba_metric
-from optimizers._teleprompter import ORIGIN, run, trainset, valset
+from optimizers._dspy.teleprompter import ORIGIN, run, trainset, valset
+from optimizers._dspy.writer_failures import WriterFailures
+from optimizers._reflection.conventions import Conventions
+from optimizers._reflection.feedback import simba_metric
 from optimizers.search import Search
 from optimizers.trial import OnTrial
 
@@ -82,7 +82,7 @@ class Simba:
                 metric=simba_metric(Conventions.of(train)), bsize=planned.batch, num_candidates=planned.candidates,
                 max_steps=planned.steps, max_demos=self.demos, prompt_model=dspy.settings.lm.role("prompt"),
             )  # fmt: skip
-            asked, (*takes, writes) = Asked(), teleprompter.strategies
+            asked, (*takes, writes) = WriterFailures(), teleprompter.strategies
             teleprompter.strategies = [*map(known, takes), watched(writes, asked)]
             made: NERProgram = teleprompter.compile(student, trainset=examples[: planned.units], seed=self.seed)
             on_dev(search, [student, *(c["program"] for c in made.candidate_programs)])
@@ -100,7 +100,7 @@ def on_dev(search: Search, programs: Sequence[NERProgram]) -> None:
         dspy.Evaluate(devset=valset(search, size), metric=metric)(program)
 
 
-def watched(strategy: Callable[..., bool], asked: Asked) -> Callable[..., bool]:
+def watched(strategy: Callable[..., bool], asked: WriterFailures) -> Callable[..., bool]:
     """Return a strategy of SIMBA whose failures are noted: SIMBA itself only logs them."""
 
     def append_a_rule(*args: Any, **kwargs: Any) -> bool:

@@ -23,7 +23,7 @@ from ner_programs import ComponentError
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._teleprompter import Right, documents_for, run, student, trainset, valset
+from optimizers._dspy.teleprompter import Right, documents_for, run, student, trainset, valset
 from optimizers.budget import calls_made
 from optimizers.search import Search
 from optimizers.trial import OnTrial

@@ -1,32 +1,39 @@
-"""What `nerc corpora` does: show what a corpus holds, and fetch a public one."""
+"""`nerc corpora`: show what a corpus holds, and fetch a public one. Every verb imports what it needs when it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.markup import escape
-from rich.table import Table
+import typer
 
-from experiments import places, settings
-from experiments.commands.console import err, print_json
-from experiments.corpora import fetch
-from experiments.corpora.corpus import PARTS
-from experiments.corpora.published import Published
-from experiments.corpus_statistics import LONG, statistics
+from experiments.commands.options import Data, Json, Set
 from experiments.errors import SpecError
-from experiments.spec import RunSpec, checked, load
-from ner_programs.components import module, names
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from experiments.corpora.published import Published
+    from experiments.spec import RunSpec
+
+app = typer.Typer(no_args_is_help=True, help="Look at a corpus, or fetch a public one.")
 PACKAGE = "experiments.corpora"
 
 
-def show(what: str, changes: Sequence[str], data: Path | None, *, json: bool) -> None:
-    """Print the statistics of a named corpus or of a spec's."""
-    from experiments import setup
+@app.command("show")
+def show(
+    what: Annotated[str, typer.Argument(metavar="NAME|SPEC", help="A named corpus, or a spec with a [corpus].")],
+    set: Set = [],  # noqa: B006  # typer copies it
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Say how large a corpus is, how its mentions look, what its parts share, and what leaks between them."""
+    from experiments import places, setup
+    from experiments.commands.console import err, print_json
+    from experiments.corpus_statistics import statistics
 
-    said = statistics(setup.read_corpus(_spec(what, changes), places.data_directory(data)))
+    said = statistics(setup.read_corpus(_spec(what, set), places.data_directory(data)))
     err.print(_table(said))
     for key in ("licence", "citation"):
         if said[key]:
@@ -37,13 +44,22 @@ def show(what: str, changes: Sequence[str], data: Path | None, *, json: bool) ->
         print_json(said)
 
 
-def get(name: str, data: Path | None, *, json: bool) -> None:
-    """Fetch the files of a public corpus that are not there yet."""
+@app.command("get")
+def get(
+    name: Annotated[str, typer.Argument(help="A public corpus; `nerc list corpora` has the names.")],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Fetch a public corpus into the data directory; each file is checked against its pinned SHA-256."""
+    from experiments import places
+    from experiments.commands.console import err, print_json
+    from experiments.corpora import fetch
+    from experiments.progress import Progress
+
     files, about = fetch.pins(name), _about(name)
     if not files or about is None:
         why = about.ask if about and about.ask else "it is no public corpus that can be fetched"
         raise SpecError(f"{name}: {why}; these can be: {', '.join(fetch.names())}")
-    from experiments.progress import Progress
 
     data = places.data_directory(data)
     err.print(f"{name}: {about.licence}\ncite: {about.citation}", markup=False)
@@ -66,6 +82,10 @@ def get(name: str, data: Path | None, *, json: bool) -> None:
 
 def _spec(what: str, changes: Sequence[str]) -> RunSpec:
     """Return the spec in a file, or that of a corpus with nothing but its name."""
+    from experiments import settings
+    from experiments.spec import checked, load
+    from ner_programs.components import names
+
     if what not in names(PACKAGE):
         if not Path(what).suffix:
             raise SpecError(
@@ -80,11 +100,19 @@ def _spec(what: str, changes: Sequence[str]) -> RunSpec:
 
 def _about(name: str) -> Published | None:
     """Return what is known of a published corpus; UnknownComponent where there is no corpus or reader of that name."""
+    from ner_programs.components import module
+
     return getattr(module(PACKAGE, name), "ABOUT", None)
 
 
 def _table(said: dict[str, Any]) -> Table:
     """Return sizes, labels, mentions and what the parts share, a column for each part."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from experiments.corpora.corpus import PARTS
+    from experiments.corpus_statistics import LONG
+
     parts = [part for part in PARTS if part in said["splits"]]
     private = "private" if said["private"] else "public"
     table = Table(title=f"{escape(said['name'])} ({private}, rows are {said['rows']})", title_justify="left")

@@ -1,16 +1,19 @@
-"""What `nerc fuse` does: better predictions from anyone's, with one's own labelled texts and without an LM."""
+"""`nerc fuse`: better predictions from anyone's, with one's own labelled texts and without an LM."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from experiments import places
-from experiments.commands.console import err, print_json
-from experiments.commands.evaluate import Given, files_of, spec_of
+import typer
 
+from experiments.commands.options import Data, Home, Json
+
+Predictions = Annotated[
+    list[Path], typer.Option(help="A file of predictions; several are several experts.", show_default=False)
+]
 LEARNED = {
     "train": "learned from {units} texts of train that have predictions; the gold of {part} was not looked at",
     "other parts": "learned from {units} texts of train and dev that have predictions; the gold of {part} was not looked at",
@@ -20,13 +23,29 @@ LEARNED = {
 
 
 def fuse(
-    corpus: str, given: Given, part: str, out: Path | None, data: Path | None, home: Path | None, *, json: bool
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A spec, or the name of a corpus.")],
+    predictions: Predictions,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the fused predictions go, in the form of the first file.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="What the files are: jsonl, pubtator, conll, brat, bioc ...")
+    ] = None,
+    label: Annotated[list[str], typer.Option(help="THEIRS=OURS: another name for a label; THEIRS= drops it.")] = [],  # noqa: B006
+    part: Annotated[str, typer.Option(help="dev or test.")] = "dev",
+    data: Data = None,
+    home: Home = None,
+    json: Json = False,
 ) -> None:
-    """Fuse predictions, say what that gained, and write them."""
+    """Improve the predictions of any system with labelled texts of your own, without an LM call; see docs/fusion.md."""
+    from experiments import places
+    from experiments.commands.console import err, print_json
+
     with redirect_stdout(sys.stderr):
         from experiments import fusing
+        from experiments.commands.evaluate import Given, files_of, spec_of
 
-        files = files_of(given)
+        files = files_of(Given(tuple(predictions), format, tuple(label)))
         fusing.check(files, part, out)
         found = fusing.fused(spec_of(corpus), files, part, places.data_directory(data), places.home(home))
         lost = fusing.write(found, out) if out is not None else ()
@@ -40,6 +59,7 @@ def fuse(
 
 def tell(said: dict[str, Any]) -> None:
     """Print the figures for people."""
+    from experiments.commands.console import err
     from experiments.commands.tables import fused_table
 
     for remark in said["remarks"]:

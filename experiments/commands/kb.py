@@ -1,22 +1,24 @@
-"""What `nerc kb` does: build a knowledge base from a spec or from files, and look into one."""
+"""`nerc kb`: build a knowledge base from a spec or from files, and look into one. Every verb imports what it needs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.markup import escape
-from rich.table import Table
+import typer
 
-from experiments import places
-from experiments.commands.console import err, print_json
+from experiments.commands.options import Data, Json
 from experiments.errors import SpecError
-from experiments.spec import Knowledge, load
-from kb import KnowledgeBase, Reached, open_kb, write_kb
-from kb.store import HEADER
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kb import KnowledgeBase, Reached
+
+app = typer.Typer(no_args_is_help=True, help="Build a knowledge base, and look into one.")
+Folder = Annotated[Path, typer.Argument(help="The folder of a knowledge base.")]
 SHOWN = 30  # rows of a table; the JSON has all
 _READERS: dict[str, Callable[[Path], bool]] = {
     "rrf": lambda path: any((path / name).is_file() for name in ("MRCONSO.RRF", "MRCONSO.RRF.gz")),
@@ -29,9 +31,22 @@ _READERS: dict[str, Callable[[Path], bool]] = {
 _OPTIONS = {"tsv": 'columns = { id = "...", name = "..." }', "csv": 'columns = { id = "...", name = "..." }'}
 
 
-def build(what: Sequence[Path], out: Path, data: Path | None, *, json: bool) -> None:
-    """Build from the [kb] of a spec, or from files whose names say how they are read."""
-    from experiments import knowledge
+@app.command("build")
+def build(
+    what: Annotated[
+        list[Path],
+        typer.Argument(metavar="SPEC|FILE...", help="A spec with a [kb], or .obo, .json, gene_info, UMLS ..."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Build a knowledge base from a spec's [kb], or from files, and write it to a folder."""
+    from experiments import knowledge, places
+    from experiments.commands.console import err, print_json
+    from experiments.spec import Knowledge, load
+    from kb import write_kb
+    from kb.store import HEADER
 
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / HEADER).is_file()):
         raise SpecError(f"--out {out}: something other than a knowledge base is there; it was left alone")
@@ -58,16 +73,27 @@ def build(what: Sequence[Path], out: Path, data: Path | None, *, json: bool) -> 
         print_json({"folder": str(folder), **kb.describe(), "seconds": seconds})
 
 
-def info(folder: Path, *, json: bool) -> None:
+@app.command("info")
+def info(folder: Folder, json: Json = False) -> None:
     """Say what is in a knowledge base, and what was dropped or looked odd when it was built."""
+    from experiments.commands.console import print_json
+    from kb import open_kb
+
     kb = open_kb(folder)
     _describe(folder, kb)
     if json:
         print_json({"folder": str(folder), **kb.describe()})
 
 
-def lookup(folder: Path, text: str, *, json: bool) -> None:
-    """Link the text as a mention, and find the names that it holds."""
+@app.command("lookup")
+def lookup(
+    folder: Folder,
+    text: Annotated[str, typer.Argument(help="A mention, or a text that may hold names.")],
+    json: Json = False,
+) -> None:
+    """Rank the concepts that a text may mean, and show the names that are found in it."""
+    from experiments.commands.console import err, print_json
+    from kb import open_kb
     from kb.linking import Linker
 
     kb = open_kb(folder)
@@ -83,8 +109,19 @@ def lookup(folder: Path, text: str, *, json: bool) -> None:
         print_json({"text": text, "links": links, "found": found})
 
 
-def walk(folder: Path, id: str, hops: int, relations: str | None, direction: str, *, json: bool) -> None:
-    """Show what lies around a concept, nearest first, each with the relations that lead there."""
+@app.command("walk")
+def walk(
+    folder: Folder,
+    id: Annotated[str, typer.Argument(help="The id of a concept.")],
+    hops: Annotated[int, typer.Option(min=0, help="At most so many steps away.")] = 1,
+    relations: Annotated[str | None, typer.Option(help="Only these, with commas between; default: all.")] = None,
+    direction: Annotated[str, typer.Option(help="out (head to tail), in, or both.")] = "out",
+    json: Json = False,
+) -> None:
+    """Show the concepts around one, each with the relations that lead there."""
+    from experiments.commands.console import err, print_json
+    from kb import open_kb
+
     kb = open_kb(folder)
     names = None if relations is None else [name.strip() for name in relations.split(",")]
     reached = kb.walk(id, hops, names, direction)  # type: ignore[arg-type]  # it says itself which directions there are
@@ -120,6 +157,8 @@ def _unpacked(path: Path) -> str:
 
 
 def _describe(folder: Path, kb: KnowledgeBase) -> None:
+    from experiments.commands.console import err
+
     said = kb.describe()
     rows: list[list[Any]] = [
         [key.replace("_", " "), said[key]] for key in ("concepts", "relations", "names", "names_sought")
@@ -146,6 +185,9 @@ def _path(kb: KnowledgeBase, start: str, reached: Reached) -> str:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
     caption = f"and {len(rows) - SHOWN} more; --json has all" if len(rows) > SHOWN else None
     table = Table(title=escape(title), caption=caption, title_justify="left", show_header=any(columns))
     for column in columns:

@@ -19,7 +19,7 @@ from ner_programs.answers import NO_ANSWERS
 
 
 def result_table(result: Result, engine: str) -> Table:
-    """Return the program and its floors on dev and test."""
+    """Return the program and its baselines on dev and test."""
     scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
     unit = next(iter(scored.values())).unit
     ended = [f"{part} answers: {e.answers.summary()}" for part, e in scored.items() if e.answers != NO_ANSWERS]
@@ -31,8 +31,8 @@ def result_table(result: Result, engine: str) -> Table:
         table.add_column("P / R", justify="right")
         table.add_column("relaxed", justify="right")
     table.add_row(f"[bold]program ({engine})[/bold]", *(c for e in scored.values() for c in _cells(e)))
-    for name, parts in result.floors.items():
-        table.add_row(f"floor: {name}", *(c for part in scored for c in _cells(parts[part])))
+    for name, parts in result.baselines.items():
+        table.add_row(f"baseline: {name}", *(c for part in scored for c in _cells(parts[part])))
     return table
 
 
@@ -49,7 +49,7 @@ def _cells(evaluation: Evaluation) -> list[str]:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Return runs and floors with their differences to the first run; a star where `verdict` is better or worse."""
+    """Return runs and baselines with their differences to the first run; a star where `verdict` is better or worse."""
     table = Table(
         title=f"{comparison.corpus}, {comparison.part}: strict micro-F1",
         caption=f"95 % intervals, bootstrap by {comparison.unit}; differences to the first row, paired; "
@@ -62,7 +62,7 @@ def comparison_table(comparison: Comparison) -> Table:
     for row in comparison.rows:
         table.add_row(*_row(row, comparison.unit))
     table.add_section()
-    for row in comparison.floors:
+    for row in comparison.baselines:
         table.add_row(*_row(row, comparison.unit))
     return table
 
@@ -73,7 +73,7 @@ def _row(row: Row, unit: str) -> list[str]:
     against = _difference(row.against_first, row.verdict, unit)
     return [
         row.name, f"[bold]{said['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})", f"{said['precision']:.3f} / {said['recall']:.3f}",
-        against, _known(row.labelled), _known(row.lm_calls), "" if row.name.startswith("floor: ") else row.run_id[:8],
+        against, _known(row.labelled), _known(row.lm_calls), "" if row.name.startswith("baseline: ") else row.run_id[:8],
     ]  # fmt: skip
 
 

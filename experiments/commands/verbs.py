@@ -37,7 +37,7 @@ def run(
     spec = load(path, changes, lm)
     if spec.kb and any(source.get("name") == "gazetteer" for source in spec.kb.sources):
         err.print(
-            "the knowledge base holds mentions of train: its dictionary is no floor without labels (decision 0010)"
+            "the knowledge base holds mentions of train: its dictionary is no baseline without labels (decision 0010)"
         )
     with redirect_stdout(sys.stderr):  # nothing but our JSON goes to stdout, whatever libraries print
         from experiments.commands.tables import estimate_table, result_table

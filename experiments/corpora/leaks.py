@@ -1,7 +1,7 @@
 """What train shares with dev and test: left out of everything that learns, so that no score rests on a text seen before.
 
 A train document whose whole text stands in dev or test, but for case and blanks, is taken out of train: it reaches neither
-demonstrations nor optimizers, gazetteers or fitted floors. A single sentence that longer documents share ("No acute distress
+demonstrations nor optimizers, gazetteers or fitted baselines. A single sentence that longer documents share ("No acute distress
 today .") is how people write; it stays, and is never shown as a demonstration for its own text (`ner_programs.demos.plain`).
 
 A dev document whose text stands in test stays: dev is scored as it was published, and a remark says how many there are.

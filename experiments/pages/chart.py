@@ -76,7 +76,7 @@ def trial_chart(dots: Sequence[Dot]) -> Markup:
         if d.ci95:
             low, high, x = axes.y(d.ci95[0]), axes.y(d.ci95[1]), axes.x(d.calls)
             drawn.append(
-                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="var(--floor)" opacity=".55"/>'
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="var(--baseline)" opacity=".55"/>'
             )
     path = axes.steps([(d.calls, best) for d, best in zip(dots, led, strict=True)])
     drawn.append(f'<path d="{path}" fill="none" stroke="var(--accent)" stroke-width="2"/>')

@@ -58,9 +58,9 @@ def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: M
     curves = [(row.name, curve(client, run)) for row, run in zip(comparison.rows, found, strict=True)]
     compiled = [(name, points) for name, points in curves if len(points) > 1]
     runs = [{**row.as_dict(), "run": True} for row in comparison.rows]
-    floors = [{**row.as_dict(), "run": False} for row in comparison.floors]
-    differences = [_difference(row) for row in (*runs, *floors) if row["difference"] is not None]
-    bounds = [bound for row in (*runs, *floors) for bound in row["ci95"]]
+    baselines = [{**row.as_dict(), "run": False} for row in comparison.baselines]
+    differences = [_difference(row) for row in (*runs, *baselines) if row["difference"] is not None]
+    bounds = [bound for row in (*runs, *baselines) for bound in row["ci95"]]
     shown = [bound for d in differences if d["told"] for bound in d["ci95"]]
     return render(
         "compare.html",
@@ -68,7 +68,7 @@ def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: M
         part=comparison.part,
         unit=comparison.unit,
         runs=runs,
-        floors=floors,
+        baselines=baselines,
         differences=differences,
         fewest=FEWEST,
         f1_scale=scale(bounds),

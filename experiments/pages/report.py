@@ -1,4 +1,4 @@
-"""One run as one self-contained HTML page: scores beside the floors, trials, errors in the texts, instruction, cost, settings.
+"""One run as one self-contained HTML page: scores beside the baselines, trials, errors in the texts, instruction, cost.
 
 Everything is read from the run in MLflow. Texts are shown of dev alone: who looks at errors mends what they see, and test is
 not for that. The page of a private corpus (design D12) has no texts, since its run has none; `write_texts` writes one that has.
@@ -144,16 +144,16 @@ def _about(run: Any, client: Any) -> dict[str, Any]:
 
 
 def _parts(files: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return dev and test, as far as they were scored: figures, rows beside the floors, and breakdowns."""
-    floors = files.get("floors.json", {})
+    """Return dev and test, as far as they were scored: figures, rows beside the baselines, and breakdowns."""
+    baselines = files.get("baselines.json", {})
     parts = []
     for name in ("dev", "test"):
         said = files.get(f"{name}.json")
         if not said or said.get("micro_f1") is None:
             continue
         beside = [
-            {"name": f"floor: {n}", "program": False, **f[name]}
-            for n, f in floors.items()
+            {"name": f"baseline: {n}", "program": False, **f[name]}
+            for n, f in baselines.items()
             if f.get(name, {}).get("ci95")
         ]
         rows = [{"name": "program", "program": True, **said}, *sorted(beside, key=lambda r: -r["micro_f1"])]

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import setup, tracking
+from experiments.baselines.scored import answers, baselines
 from experiments.cells import Cell, Grid
 from experiments.errors import TrackingError
 from experiments.finetuning import Cost, costs
 from experiments.paper.read import TITLES, Table
 from experiments.paper.write import f1
-from experiments.scoring.floors import answers, floors
 from experiments.session import backend_of
 
 TIMES = "crf_seconds.json"
@@ -56,7 +56,7 @@ def _rows(title: str, rows: Sequence[Cost], table: Table, seconds: Sequence[floa
         made.append(
             f"| {row.name} | {score} | {row.tokens_in:,} / {row.tokens_out:,} | {row.training_tokens:,} |{money}"
         )
-    crf = table.get(title, "floor: crf")
+    crf = table.get(title, "baseline: crf")
     fit, tag = seconds
     said = f"CRF fitted once on all of train ({fit:.1f} s; {1000 * tag:.1f} ms a text)"
     made.append(f"| {said} | {f1(crf)} | 0 / 0 | 0 |{' 0 |' if paid else ''}")
@@ -78,10 +78,10 @@ def _seconds(
             continue
         corpus, program, _ = setup.build(cell.spec, data, home, shared)
         began = time.monotonic()
-        floor = floors(program, program.pool)["crf"]()
+        baseline = baselines(program, program.pool)["crf"]()
         fitted = time.monotonic()
         texts = (corpus.dev or corpus.train)[:TAGGED]
-        answers(program, floor, texts)
+        answers(program, baseline, texts)
         kept[name] = [round(fitted - began, 2), round((time.monotonic() - fitted) / max(len(texts), 1), 5)]
     client.log_text(parent, json.dumps(kept), TIMES)
     return kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.paper.read import BEST_CRF, Params, Table
+from experiments.paper.read import BEST_CRF, Params, Table, without_kind
 from experiments.scoring.significance import Difference
 
 Say = Callable[[Table], list[str]]
@@ -16,7 +16,7 @@ STAR = "\\*"
 class Layout:
     """One table: `row` and `column` of a cell by its settings, and what `section` adds to the name of its corpus.
 
-    `reference` and `floors` are as in `read.table`.
+    `reference` and `baselines` are as in `read.table`.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Layout:
     cannot: str
     column: Callable[[Params], str] = lambda p: ""
     section: Callable[[Params], str] = lambda p: ""
-    floors: str = "rows"
+    baselines: str = "rows"
     crf: str = ""
     """What the table cannot show where the in-context CRF answers."""
     x: str = "demonstrations"
@@ -112,7 +112,9 @@ def _best(table: Table) -> list[str]:
     rows = []
     for corpus in table.corpora:
         there = [
-            e for e in table.entries if e.corpus == corpus and not e.row.startswith("floor") and e.column[:5] != "floor"
+            e
+            for e in table.entries
+            if e.corpus == corpus and not e.row.startswith("baseline") and e.column[:8] != "baseline"
         ]
         best = max(there, key=lambda e: e.f1)
         rows.append(f"{corpus} {best.row}{f' at {best.column}' if best.column else ''} ({best.f1:.3f})")
@@ -134,7 +136,7 @@ def _last_column(row: str, than: str) -> Say:
 
     def shows(table: Table) -> list[str]:
         there = {e.column for e in table.entries if e.row == row} & {e.column for e in table.entries if e.row == than}
-        columns = [c for c in table.columns if c in there and not c.startswith("floor")]
+        columns = [c for c in table.columns if c in there and not c.startswith("baseline")]
         return _gaps(row, than, columns[-1])(table) if columns else []
 
     return shows
@@ -150,7 +152,7 @@ def _over_crf(row: str, column: str = "") -> Say:
 
     def shows(table: Table) -> list[str]:
         there = [e for c in table.corpora if (e := table.get(c, row, column)) is not None and e.difference is not None]
-        each = [f"{e.corpus} {said(e.difference)}{STAR * e.significant} ({e.reference[7:]})" for e in there]
+        each = [f"{e.corpus} {said(e.difference)}{STAR * e.significant} ({without_kind(e.reference)})" for e in there]
         above = sum(e.significant and e.difference is not None and e.difference.delta > 0 for e in there)
         line = f"{row}{f' at {column}' if column else ''} − {BEST_CRF}: {'; '.join(each)}. Significantly above it"
         return [f"{line} on {above} of {len(there)}."] if there else []
@@ -162,18 +164,18 @@ def _all(*says: Say) -> Say:
     return lambda table: [line for say in says for line in say(table)]
 
 
-def _over_floor(table: Table) -> list[str]:
-    """Say how the best row stands against the best floor, which costs no call; neither was chosen beforehand."""
+def _over_baseline(table: Table) -> list[str]:
+    """Say how the best row stands against the best baseline, which costs no call; neither was chosen beforehand."""
     each = []
     for corpus in table.corpora:
         rows = [e for e in table.entries if e.corpus == corpus and e.column == ""]
-        floors = [e for e in rows if e.row.startswith("floor")]
-        ours = [e for e in rows if not e.row.startswith("floor")]
-        if floors and ours:
-            best, floor = max(ours, key=lambda e: e.f1), max(floors, key=lambda e: e.f1)
-            each.append(f"{corpus} {said(table.gap(corpus, best.row, floor.row))} ({best.row} − {floor.row})")
+        baselines = [e for e in rows if e.row.startswith("baseline")]
+        ours = [e for e in rows if not e.row.startswith("baseline")]
+        if baselines and ours:
+            best, baseline = max(ours, key=lambda e: e.f1), max(baselines, key=lambda e: e.f1)
+            each.append(f"{corpus} {said(table.gap(corpus, best.row, baseline.row))} ({best.row} − {baseline.row})")
     return (
-        [f"Highest row against highest floor, found on these same texts and so no test: {'; '.join(each)}."]
+        [f"Highest row against highest baseline, found on these same texts and so no test: {'; '.join(each)}."]
         if each
         else []
     )
@@ -184,9 +186,9 @@ LAYOUTS = {
     for layout in (
         Layout(
             "headline", "Headline: whole test sets", headline, "random",
-            _all(_gaps("nearest", "random"), _gaps("nearest + knowledge", "nearest"), _over_floor, _counted),
+            _all(_gaps("nearest", "random"), _gaps("nearest + knowledge", "nearest"), _over_baseline, _counted),
             "One way to lay out the prompt and one k. A prompt holds k labelled texts, but nearest ones are chosen from all of "
-            "train, whose labels the floors are made of, too.",
+            "train, whose labels the baselines are made of, too.",
         ),
         Layout(
             "formats", "Output format", lambda p: p["program.format.name"], "json_list", _all(_best, _counted),
@@ -200,19 +202,19 @@ LAYOUTS = {
             "Random is a mean over seeds, nothing is drawn for the others; the nearest texts often hold the mention itself, so "
             "the gain is partly copying, and prompts of nearest demonstrations cannot be cached by a provider. `entity` also "
             "looks up the names of the knowledge base (NCBI-disease and BC5CDR have one here), and was not run with every k.",
-            column=k, floors="rows",
+            column=k, baselines="rows",
         ),
         Layout(
             "encoders", "Demonstrations: encoders", demos, "tfidf", _all(_best, _counted),
             "Random is one draw, and its interval does not say so. Encoders were trained on other text, some perhaps on these "
             "corpora.",
-            column=k, floors="",
+            column=k, baselines="",
         ),
         Layout(
             "pools", "Labelled sentences: size of the pool", pool, "all",
             _all(_at("50", "all", "k=16"), _at("1000", "all", "k=16"), _counted),
             "Draws of 1,000 overlap; all of train is one pool, so its interval is about test documents alone.",
-            column=k, floors="columns", x="pool",
+            column=k, baselines="columns", x="pool",
         ),
         Layout(
             "dirag", "Knowledge without demonstrations (DiRAG)", knowledge, "none",
@@ -230,7 +232,7 @@ LAYOUTS = {
                  _gaps("nearest k=16 + knowledge", "nearest k=16"),
                  _gaps("nearest k=64 + knowledge", "nearest k=64"), _counted),
             "Dev was looked at while the engine was made. The CRF fitted once has all of train, a prompt k texts of it; which "
-            "of the two floors is the higher was found on these same texts, which favours the floor. Floors of abstracts are "
+            "of the two baselines is the higher was found on these same texts, which favours it. Those of abstracts are "
             "fitted on abstracts.",
             section=texts,
         ),
@@ -238,12 +240,12 @@ LAYOUTS = {
             "engine_pools", "The in-context CRF with knowledge and few labelled sentences, on dev", pool, BEST_CRF,
             _all(_over_crf("50", "k=64"), _over_crf("200", "k=64"), _counted),
             "Draws of 200 overlap. Dev was looked at while the engine was made. Of a pool of 50 a prompt shows all.",
-            column=k, section=texts, floors="columns", x="pool",
+            column=k, section=texts, baselines="columns", x="pool",
         ),
         Layout(
             "units", "What one prompt covers", lambda p: f"{p['task.unit']}, {k(p)}", "sentence, k=16", _all(_best, _counted),
             "A demonstration of a document is about nine sentences long: rows are to be compared at equal prompt tokens. "
-            "The floors are made of sentences.",
+            "The baselines are made of sentences.",
         ),
         Layout(
             "cost", "Cost: demonstrations against fine-tuning", lambda p: k(p), "k=0", _all(_best, _counted),

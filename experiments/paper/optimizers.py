@@ -45,7 +45,7 @@ class Compilings:
     def read(cls, layout: Layout, home: Path, parent: str) -> Compilings:
         """Read the finished cells of a grid."""
         dev, test = (
-            table(read_cells(home, parent, part), layout.row, layout.column, layout.reference, layout.floors)
+            table(read_cells(home, parent, part), layout.row, layout.column, layout.reference, layout.baselines)
             for part in ("dev", "test")
         )
         client = tracking.existing_store(home)
@@ -120,7 +120,7 @@ def markdown(layout: Layout, both: Compilings, failed: Sequence[str] = ()) -> st
 
 
 def _about(both: Compilings, who: str) -> Iterator[str]:
-    yield f"All but the floors: **{who}**{' (it is not a language model)' if who == CRF else ''}."
+    yield f"All but the baselines: **{who}**{' (it is not a language model)' if who == CRF else ''}."
     sizes = []
     for corpus in both.test.corpora:
         cells = [next(c for c in made.cells if c.corpus == corpus) for made in (both.dev, both.test)]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.curves import Curve
 from experiments.paper.layouts import Layout
 from experiments.paper.optimizers import Compilings, final_point, mean_curve
-from experiments.paper.read import FLOOR, Entry, Table
+from experiments.paper.read import BASELINE, Entry, Table
 
 STYLE = {
     "svg.fonttype": "none",
@@ -28,8 +28,8 @@ COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b4b94", "#b08900", "#3d8b8b", "#8
 def plot(layout: Layout, table: Table, file: Path) -> None:
     """Write the picture as SVG; the same figures give the same file."""
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
-        lines = all(_number(c) is not None for c in table.columns if not c.startswith(FLOOR))
-        rows = sorted(dict.fromkeys(e.row for e in table.entries), key=lambda row: row.startswith(FLOOR))
+        lines = all(_number(c) is not None for c in table.columns if not c.startswith(BASELINE))
+        rows = sorted(dict.fromkeys(e.row for e in table.entries), key=lambda row: row.startswith(BASELINE))
         height = 3.4 if lines else 1.0 + 0.28 * len(rows)
         across = min(len(table.corpora), ACROSS)
         down = -(-len(table.corpora) // across)
@@ -58,8 +58,8 @@ def _number(column: str) -> float | None:
 
 def _lines(axis: Axes, layout: Layout, table: Table, corpus: str) -> None:
     """Draw a line for each row over the columns, or for a pool one for each column over the rows."""
-    rows = [r for r in table.rows(corpus) if not r.startswith(FLOOR)]
-    columns = [c for c in table.columns if c != FLOOR]
+    rows = [r for r in table.rows(corpus) if not r.startswith(BASELINE)]
+    columns = [c for c in table.columns if c != BASELINE]
     across = layout.x == "pool"
     ticks, series = (rows, columns) if across else (columns, rows)
     for name, colour in zip(series, COLOURS * 4, strict=False):
@@ -68,10 +68,10 @@ def _lines(axis: Axes, layout: Layout, table: Table, corpus: str) -> None:
         if not there:
             continue
         x, f1 = [n for n, _ in there], [e.f1 for _, e in there]
-        floor = name.startswith(FLOOR)
-        style = "--" if floor else "-"
+        baseline = name.startswith(BASELINE)
+        style = "--" if baseline else "-"
         axis.plot(x, f1, style, marker="o", color=colour, markersize=3.5, linewidth=1.3, label=name)
-        if floor:
+        if baseline:
             continue
         axis.fill_between(
             x, [e.ci95[0] for _, e in there], [e.ci95[1] for _, e in there], color=colour, alpha=0.12, linewidth=0
@@ -92,7 +92,7 @@ def _forest(axis: Axes, table: Table, corpus: str, rows: Sequence[str], *, named
 
 
 def _interval(axis: Axes, y: int, entry: Entry) -> None:
-    colour = COLOURS[6] if entry.row.startswith(FLOOR) else COLOURS[0]
+    colour = COLOURS[6] if entry.row.startswith(BASELINE) else COLOURS[0]
     axis.plot(entry.ci95, (y, y), color=colour, linewidth=2, solid_capstyle="butt")
     axis.plot([entry.f1], [y], "o", color=colour, markersize=4.5)
 

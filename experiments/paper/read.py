@@ -16,9 +16,9 @@ from ner_programs.scoring import Counts
 
 Params = Mapping[str, str]
 Label = Callable[[Params], str]
-FLOOR = "floor"
+BASELINE = "baseline"
 BEST_CRF = "the higher of crf and crf+hints"
-"""A reference: the CRF fitted once on the same pool, by the floor of the two that scores higher on these very texts."""
+"""A reference: the CRF fitted once on the same pool, by the baseline of the two that scores higher on these very texts."""
 TITLES = {
     "ncbi_disease": "NCBI-disease",
     "bc2gm": "BC2GM",
@@ -31,7 +31,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One cell: its settings and figures, its counts row by row, and those of its floors; `asked` documents of all parts."""
+    """One cell: its settings and figures, its counts row by row, and those of its baselines; `asked` documents of all parts."""
 
     run_id: str
     corpus: str
@@ -43,7 +43,7 @@ class Ran:
     documents: int
     asked: int
     rows: tuple[Counts, ...]
-    floors: Mapping[str, tuple[Counts, ...]]
+    baselines: Mapping[str, tuple[Counts, ...]]
 
 
 def read_cells(home: Path, parent: str, part: str = "") -> list[Ran]:
@@ -60,14 +60,14 @@ def _cell(client: Any, run_id: str, part: str) -> Ran:
     every = {part: tracking.read_file(client, run_id, f"{part}.json") for part in parts}
     part = part or parts[-1]
     said = every[part]
-    beside = tracking.read_file(client, run_id, "floors.json")
-    floors = {name: counts_of(parts[part]) for name, parts in beside.items()}
+    beside = tracking.read_file(client, run_id, "baselines.json")
+    baselines = {name: counts_of(parts[part]) for name, parts in beside.items()}
     name = params["corpus.name"]
     corpus = TITLES.get(name, name if name not in ("pubtator", "jsonl", "brat") else Path(params["corpus.path"]).name)
     return Ran(
         run_id, corpus, params, run.data.metrics, tags["nerc.engine"], part, said["unit"], said["documents"],
         sum(s["documents"] for s in every.values()),
-        counts_of(said), floors,
+        counts_of(said), baselines,
     )  # fmt: skip
 
 
@@ -145,10 +145,10 @@ class Table:
         return mean_difference(first, second, matched=True)
 
 
-def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, floors: str) -> Table:
+def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, baselines: str) -> Table:
     """Group cells into entries and compare each with the row `reference` of its corpus and column, or with `BEST_CRF`.
 
-    `floors`: "rows" puts those of the first cell of a corpus below its rows (in the column `FLOOR`, where there are columns),
+    `baselines`: "rows" puts those of the first cell of a corpus below its rows (in the column `BASELINE`, if there are any),
     "columns" those of every row's own pool beside it, "" leaves them out.
     """
     grouped: dict[tuple[str, str, str], list[Ran]] = {}
@@ -158,21 +158,26 @@ def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, floor
         replace(_entry(key, [c.rows for c in some], _tokens(some)), seeds=tuple(c.params.get("seed", "") for c in some))
         for key, some in grouped.items()
     ]
-    if floors == "columns":
+    if baselines == "columns":
         for (corpus, name, _), some in {(k[0], k[1], ""): v for k, v in reversed(grouped.items())}.items():
-            for floor in some[0].floors:
-                entries.append(_entry((corpus, name, f"floor: {floor}"), [c.floors[floor] for c in some]))
-    if floors == "rows":
+            for baseline in some[0].baselines:
+                entries.append(_entry((corpus, name, f"baseline: {baseline}"), [c.baselines[baseline] for c in some]))
+    if baselines == "rows":
         first = {cell.corpus: cell for cell in reversed(cells)}
-        place = "" if {e.column for e in entries} == {""} else FLOOR
+        place = "" if {e.column for e in entries} == {""} else BASELINE
         entries += [
-            _entry((corpus, f"floor: {name}", place), [rows])
+            _entry((corpus, f"baseline: {name}", place), [rows])
             for corpus in dict.fromkeys(c.corpus for c in cells)
-            for name, rows in first[corpus].floors.items()
+            for name, rows in first[corpus].baselines.items()
         ]
     entries = _compared(entries, reference)
     order = list(dict.fromkeys(e.corpus for e in entries))
     return Table(tuple(sorted(entries, key=lambda e: order.index(e.corpus))), tuple(cells))
+
+
+def without_kind(name: str) -> str:
+    """Return the name of a row or column without what says that it is a baseline."""
+    return name.removeprefix(f"{BASELINE}: ")
 
 
 def _entry(key: tuple[str, str, str], runs: Sequence[Rows], tokens: float | None = None) -> Entry:
@@ -187,12 +192,12 @@ def _tokens(cells: Sequence[Ran]) -> float:
 def _compared(entries: Sequence[Entry], reference: str) -> list[Entry]:
     made, p_values = [], []
     for entry in entries:
-        floor = entry.row.startswith(FLOOR) or entry.column.startswith(FLOOR)
-        other = None if floor else _reference(entries, entry, reference)
+        baseline = entry.row.startswith(BASELINE) or entry.column.startswith(BASELINE)
+        other = None if baseline else _reference(entries, entry, reference)
         if other is None or other is entry:
             made.append(entry)
             continue
-        beside = other.row == entry.row  # a floor of each run's own pool
+        beside = other.row == entry.row  # a baseline of each run's own pool
         matched = beside and len(other.runs) == len(entry.runs)
         difference = mean_difference(other.runs, entry.runs, matched=matched)
         made.append(replace(entry, difference=difference, reference=other.column if beside else other.row))
@@ -202,10 +207,10 @@ def _compared(entries: Sequence[Entry], reference: str) -> list[Entry]:
 
 
 def _reference(entries: Sequence[Entry], entry: Entry, reference: str) -> Entry | None:
-    """Return what an entry is compared with: a row of its corpus and column, or one of its floors."""
+    """Return what an entry is compared with: a row of its corpus and column, or one of its baselines."""
     there = [e for e in entries if e.corpus == entry.corpus]
     if reference != BEST_CRF:
         return next((e for e in there if (e.row, e.column) == (reference, entry.column)), None)
-    names = [f"{FLOOR}: crf", f"{FLOOR}: crf+hints"]
+    names = [f"{BASELINE}: crf", f"{BASELINE}: crf+hints"]
     fitted = [e for e in there if e.row in names or (e.row == entry.row and e.column in names)]
     return max(fitted, key=lambda e: e.f1, default=None)

@@ -110,7 +110,7 @@ def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home
         files[1].write_text(_optimizers.csv_text(rows), encoding="utf-8")
         plot_curves(layout, both, files[2])
         return Written(name, result, tuple(files), tuple(rows))
-    made = table(cells, layout.row, layout.column, layout.reference, layout.floors)
+    made = table(cells, layout.row, layout.column, layout.reference, layout.baselines)
     extra = _paper_cost.lines(grid, made, result.run_id, data, home) if name == "cost" else []
     files[0].write_text(markdown(layout, made, extra, failed), encoding="utf-8")
     files[1].write_text(csv_text(layout, made), encoding="utf-8")

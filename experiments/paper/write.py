@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from experiments.paper.layouts import Layout, said
-from experiments.paper.read import BEST_CRF, FLOOR, Entry, Table
+from experiments.paper.read import BASELINE, BEST_CRF, Entry, Table, without_kind
 
 CRF = "in-context CRF"
 HEADER = (
@@ -44,7 +44,7 @@ def _wide(table: Table) -> bool:
 
 def _about(table: Table) -> Iterator[str]:
     who = engines(table)
-    rows = "All but the floors" if any(FLOOR in (e.row[:5], e.column[:5]) for e in table.entries) else "All rows"
+    rows = "All but the baselines" if any(BASELINE in (e.row[:8], e.column[:8]) for e in table.entries) else "All rows"
     yield f"{rows}: **{who}**{' (it is not a language model)' if who == CRF else ''}."
     sizes = []
     for corpus in table.corpora:
@@ -98,7 +98,7 @@ def _list(layout: Layout, table: Table, corpus: str) -> Iterator[str]:
 
 
 def _matrix(layout: Layout, table: Table, corpus: str) -> Iterator[str]:
-    columns = [c for c in table.columns if c != FLOOR and any(table.get(corpus, r, c) for r in table.rows(corpus))]
+    columns = [c for c in table.columns if c != BASELINE and any(table.get(corpus, r, c) for r in table.rows(corpus))]
     yield from _grid(table, corpus, columns, engines(table), f1)
     compared = [c for c in columns if any(_difference(table.get(corpus, r, c)) for r in table.rows(corpus))]
     if compared:
@@ -107,10 +107,10 @@ def _matrix(layout: Layout, table: Table, corpus: str) -> Iterator[str]:
         yield f"Difference to {layout.reference} in the same {same}, paired; \\* significant after Holm's correction."
         yield ""
         yield from _grid(table, corpus, compared, f"− {layout.reference}", _difference)
-    floors = [(r, e) for r in table.rows(corpus) if (e := table.get(corpus, r, FLOOR)) is not None]
-    if floors:
+    baselines = [(r, e) for r in table.rows(corpus) if (e := table.get(corpus, r, BASELINE)) is not None]
+    if baselines:
         yield ""
-        yield f"Floors, without a call: {'; '.join(f'{r[7:]} {f1(e)}' for r, e in floors)}."
+        yield f"Baselines, without a call: {'; '.join(f'{without_kind(r)} {f1(e)}' for r, e in baselines)}."
 
 
 def _grid(table: Table, corpus: str, columns: Sequence[str], corner: str, write: object) -> Iterator[str]:
@@ -130,10 +130,10 @@ def csv_text(layout: Layout, table: Table) -> str:
     writer.writerow(HEADER)
     for e in table.entries:
         d = e.difference
-        floor = e.row.startswith("floor") or e.column.startswith("floor")
+        baseline = e.row.startswith("baseline") or e.column.startswith("baseline")
         row = [
             layout.name,
-            "none" if floor else engines(table),
+            "none" if baseline else engines(table),
             e.corpus,
             table.cells[0].part,
             e.row,

@@ -1,1 +1,1 @@
-"""From answers and gold to figures: counts, schemes, breakdowns, intervals, floors."""
+"""From answers and gold to figures: counts, schemes, breakdowns, intervals, baselines."""

@@ -73,7 +73,7 @@ class Evaluation:
 
 
 def counts_of(said: Mapping[str, Any]) -> tuple[Counts, ...]:
-    """Return the rows of one part as a run keeps them in its `dev.json`, `test.json` and `floors.json`."""
+    """Return the rows of one part as a run keeps them in its `dev.json`, `test.json` and `baselines.json`."""
     return tuple(Counts(*row) for row in said["rows"])
 
 

@@ -20,19 +20,19 @@ BARE = SimpleNamespace(data=SimpleNamespace(metrics={}, params={}))
 COST = {"lm_calls": 1.0, "prompt_tokens": 1.0, "answer_tokens": 1.0, "seconds": 1.0}
 
 
-def rows(place: Place, run: Any, part: str, floor: str | None = None) -> list[Counts]:
+def rows(place: Place, run: Any, part: str, baseline: str | None = None) -> list[Counts]:
     client = tracking.open_store(place.home)
-    if floor is None:
+    if baseline is None:
         said = tracking.read_file(client, run["run_id"], f"{part}.json")
     else:
-        said = tracking.read_file(client, run["run_id"], "floors.json")[floor][part]
+        said = tracking.read_file(client, run["run_id"], "baselines.json")[baseline][part]
     return [Counts(*row) for row in said["rows"]]
 
 
 @pytest.mark.parametrize("part", ["dev", "test"])
 def test_figures(place: Place, public: Any, weaker: Any, part: str) -> None:
     said = place.made("compare", weaker["run_id"], public["run_id"][:10], "--part", part)
-    assert said.keys() >= {"part", "corpus", "unit", "runs", "floors"}
+    assert said.keys() >= {"part", "corpus", "unit", "runs", "baselines"}
     assert (said["part"], said["corpus"], said["unit"]) == (part, "notes", "document")
     first, second = said["runs"]
     assert [first["run_id"], second["run_id"]] == [weaker["run_id"], public["run_id"]]
@@ -55,13 +55,13 @@ def test_figures(place: Place, public: Any, weaker: Any, part: str) -> None:
     assert second["difference"]["delta"] == pytest.approx(second["micro_f1"] - first["micro_f1"], abs=1e-4) != 0
 
 
-def test_floors_stand_beside(place: Place, public: Any, weaker: Any) -> None:
+def test_baselines_stand_beside(place: Place, public: Any, weaker: Any) -> None:
     said = place.made("compare", public["run_id"], weaker["run_id"], "--part", "test")
-    floors = {row["name"].removeprefix("floor: "): row for row in said["floors"]}
-    assert floors.keys() == weaker["floors"].keys()
+    baselines = {row["name"].removeprefix("baseline: "): row for row in said["baselines"]}
+    assert baselines.keys() == weaker["baselines"].keys()
     first = rows(place, public, "test")
-    for name, row in floors.items():
-        assert row["micro_f1"] == weaker["floors"][name]["test"]["micro_f1"]
+    for name, row in baselines.items():
+        assert row["micro_f1"] == weaker["baselines"][name]["test"]["micro_f1"]
         assert row["lm_calls"] == 0
         expected = paired(first, rows(place, weaker, "test", name))
         assert row["difference"]["delta"] == round(expected.delta, 4)
@@ -70,12 +70,12 @@ def test_floors_stand_beside(place: Place, public: Any, weaker: Any) -> None:
 
 def test_p_values_are_corrected_over_all_rows(place: Place, public: Any, weaker: Any) -> None:
     said = compare(place.home, [public["run_id"], weaker["run_id"]])
-    tested = [*said.rows[1:], *said.floors]
+    tested = [*said.rows[1:], *said.baselines]
     assert (said.rows[0].p_randomization, said.rows[0].p_holm) == (None, None)
     p_values = [randomization(said.rows[0].counts, row.counts) for row in tested]
     assert [row.p_randomization for row in tested] == p_values
     assert [row.p_holm for row in tested] == holm(p_values)
-    assert len(tested) == 1 + len(weaker["floors"])
+    assert len(tested) == 1 + len(weaker["baselines"])
 
 
 def compared(documents: int, wrong: int, p_holm: float) -> Comparison:
@@ -144,7 +144,7 @@ def test_people_get_a_table(place: Place, public: Any, weaker: Any) -> None:
     said = place.nerc("compare", public["run_id"], weaker["run_id"])
     assert (said.code, said.out) == (0, "")
     assert "notes, dev: strict micro-F1" in said.err
-    assert "floor: crf" in said.err
+    assert "baseline: crf" in said.err
 
 
 def test_other_corpora_are_refused(place: Place, public: Any, private: Any, weaker: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_part_that_the_corpus_has_not(place: Place) -> None:
     for part in ("dev", "test"):
         assert run[part]["documents"] == 0
         assert {name for name, value in run[part].items() if value is None} == empty
-        assert all(floor[part]["micro_f1"] is None for floor in run["floors"].values())
+        assert all(baseline[part]["micro_f1"] is None for baseline in run["baselines"].values())
     metrics = tracking.open_store(place.home).get_run(run["run_id"]).data.metrics
     assert not [name for name in metrics if name.endswith("f1")]
     listed = next(row for row in place.made("list", "runs")["runs"] if row["run_id"] == run["run_id"])
@@ -178,15 +178,15 @@ def test_a_part_that_the_corpus_has_not(place: Place) -> None:
     assert "no test documents" in place.nerc("compare", run["run_id"], "--part", "test").error
 
 
-def test_floors_of_other_groups_are_refused(place: Place, public: Any) -> None:
+def test_baselines_of_other_groups_are_refused(place: Place, public: Any) -> None:
     rows = [[1, 1, 2, 1, 0], [1, 1, 1, 1, 0]]
     tags = {"corpus": "notes", "corpus_fingerprint": "0", "private": "true"}
     tracker = tracking.Tracker.start(place.home, "other groups", "a run", {}, tags)
     tracker.file("dev.json", {"unit": "document", "rows": rows})
-    tracker.file("floors.json", {"crf": {"dev": {"rows": rows[::-1]}, "labelled": 3}})
+    tracker.file("baselines.json", {"crf": {"dev": {"rows": rows[::-1]}, "labelled": 3}})
     tracker.end()
     error = place.nerc("compare", tracker.run_id).error
-    assert f"the floors of run {tracker.run_id[:8]} grouped the documents differently" in error
+    assert f"the baselines of run {tracker.run_id[:8]} grouped the documents differently" in error
 
 
 def test_nothing_to_compare(place: Place, bare: Place, public: Any) -> None:

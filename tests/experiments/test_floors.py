@@ -1,4 +1,4 @@
-"""The floors: what they find on a small pool, without any language model."""
+"""The baselines: what they find on a small pool, without any language model."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.baselines.scored import FOLDS, Answer, answers, baselines, both, copy, crf, gazetteer, scored_baselines
 from experiments.corpora import ncbi_disease
 from experiments.corpora.corpus import Corpus
 from experiments.corpora.leaks import without_shared
 from experiments.scoring.evaluation import evaluate
-from experiments.scoring.floors import FOLDS, Answer, answers, both, copy, crf, floors, gazetteer, scored_floors
 from kb import Concept, KnowledgeBase
 from kb.sources.gazetteer import of as of_train
 from ner_programs import Document, Entity, NERProgram, Pool, ProgramSpec
@@ -136,7 +136,7 @@ def test_the_gazetteer_takes_the_label_that_a_surface_has_most() -> None:
 
 
 def test_the_dictionary_knows_what_the_knowledge_base_names(program: NERProgram) -> None:
-    answer = floors(program, program.pool)["dictionary"]()
+    answer = baselines(program, program.pool)["dictionary"]()
     assert found(answer, "Hesperal or vexan brew on the ferry, quilbrine for a blenmark.") == [
         ("Hesperal", "potion"),
         ("vexan brew", "potion"),
@@ -146,19 +146,21 @@ def test_the_dictionary_knows_what_the_knowledge_base_names(program: NERProgram)
 
 
 @pytest.mark.parametrize("retriever", ["none", "flat", "walk"])
-def test_the_floors_do_not_follow_the_retriever_of_the_program(retriever: str, corpus: Corpus, tmp_path: Path) -> None:
+def test_the_baselines_do_not_follow_the_retriever_of_the_program(
+    retriever: str, corpus: Corpus, tmp_path: Path
+) -> None:
     program = ProgramSpec(labels=LABELS, retriever={"name": retriever}, unit="sentence").build(KB, Pool.of(TRAIN))
     text = "Hesperal or vexan brew on the ferry, quilbrine for a blenmark."
-    assert len(found(floors(program, program.pool)["dictionary"](), text)) == 3
-    assert scored_floors(program, corpus, tmp_path)["dictionary"]["test"].total.f1 == 1
+    assert len(found(baselines(program, program.pool)["dictionary"](), text)) == 3
+    assert scored_baselines(program, corpus, tmp_path)["dictionary"]["test"].total.f1 == 1
     other = program.with_settings(retriever={"name": "none"})
     before = kept(tmp_path)
-    scored_floors(other, corpus, tmp_path)
+    scored_baselines(other, corpus, tmp_path)
     assert kept(tmp_path) == before
 
 
 def kept(home: Path) -> set[Path]:
-    return set((home / "floors").glob("*.json"))
+    return set((home / "baselines").glob("*.json"))
 
 
 def test_both_take_the_longest_and_then_the_label_of_train() -> None:
@@ -181,7 +183,7 @@ def test_both_take_the_longest_and_then_the_label_of_train() -> None:
 def test_both_drop_names_of_the_dictionary_that_train_shows_to_be_wrong(program: NERProgram) -> None:
     wrong = [document(f"w{n}", "Hesperal is a village.") for n in range(2)]
     pool = Pool.of([*TRAIN, *wrong])
-    made = floors(program, pool)
+    made = baselines(program, pool)
     assert found(made["dictionary"](), "Hesperal, vexan brew") == [("Hesperal", "potion"), ("vexan brew", "potion")]
     assert found(made["both"](), "Hesperal, vexan brew, quilbrine") == [
         ("vexan brew", "potion"),
@@ -192,7 +194,7 @@ def test_both_drop_names_of_the_dictionary_that_train_shows_to_be_wrong(program:
 def test_both_are_not_judged_by_what_knowledge_made_of_train_has_from_the_text_itself() -> None:
     pool = one_label(["A [tick|omen], a [tick|omen], a [tick|omen].", "The tick of the clock.", "Another tick."])
     kb = KnowledgeBase.of(of_train((m.text, m.label) for d in pool for m in d.mentions))
-    made = floors(ProgramSpec(labels=LABELS, unit="sentence").build(kb, pool), pool)
+    made = baselines(ProgramSpec(labels=LABELS, unit="sentence").build(kb, pool), pool)
     assert found(made["dictionary"](), "A tick.") == [("tick", "omen")]
     assert found(made["both"](), "A tick.") == found(made["gazetteer"](), "A tick.") == []
 
@@ -210,7 +212,7 @@ def test_copying_marks_what_the_nearest_texts_mention() -> None:
 @given(
     st.lists(st.sampled_from(["[tick|omen]", "tick", "[zorvexan|potion]", "[dusk tick|omen]", ",", "it"]), max_size=8)
 )
-def test_floors_find_what_lies_in_the_text_and_does_not_overlap(words: list[str]) -> None:
+def test_baselines_find_what_lies_in_the_text_and_does_not_overlap(words: list[str]) -> None:
     query = document("q", " ".join(words)).text
     pool = Pool.of([document("own", " ".join(words)), *TRAIN])
     for answer in (gazetteer(pool), copy(pool), both(pool, gazetteer(pool))):
@@ -219,10 +221,10 @@ def test_floors_find_what_lies_in_the_text_and_does_not_overlap(words: list[str]
         assert all(a.end <= b.start for a, b in pairwise(said))
 
 
-def test_floors_of_other_groups_are_made_anew(program: NERProgram, corpus: Corpus, tmp_path: Path) -> None:
-    assert len(scored_floors(program, corpus, tmp_path)["crf"]["dev"].rows) == 2
+def test_baselines_of_other_groups_are_made_anew(program: NERProgram, corpus: Corpus, tmp_path: Path) -> None:
+    assert len(scored_baselines(program, corpus, tmp_path)["crf"]["dev"].rows) == 2
     together = replace(corpus, dev=tuple(replace(d, group="p") for d in corpus.dev))
-    assert len(scored_floors(program, together, tmp_path)["crf"]["dev"].rows) == 1
+    assert len(scored_baselines(program, together, tmp_path)["crf"]["dev"].rows) == 1
 
 
 def test_nothing_counted_is_no_figure() -> None:
@@ -248,21 +250,21 @@ def test_hints_tell_the_crf_what_it_has_not_seen() -> None:
         [document(f"t{n}", frames[n % 4].format(f"[{name}|potion]")) for n, name in enumerate(names[:12])]
         + [document(f"n{n}", text) for n, text in enumerate(("Wenda took it.", "No ferry today.", "They ran again."))]
     )
-    made = floors(ProgramSpec(labels=LABELS, retriever={"name": "walk"}).build(kb, pool), pool)
+    made = baselines(ProgramSpec(labels=LABELS, retriever={"name": "walk"}).build(kb, pool), pool)
     text = "Mind: lumbeck, never quilbrine."
     assert found(made["crf+hints"](), text) == [("lumbeck", "potion")]
     assert ("lumbeck", "potion") not in found(made["crf"](), text)
 
 
-def test_without_knowledge_there_are_fewer_floors(program: NERProgram) -> None:
+def test_without_knowledge_there_are_fewer_baselines(program: NERProgram) -> None:
     without = ProgramSpec(labels=LABELS).build(pool=Pool.of(TRAIN))
-    assert list(floors(without, without.pool)) == ["gazetteer", "copy", "crf"]
-    assert list(floors(program, program.pool)) == ["gazetteer", "dictionary", "both", "copy", "crf", "crf+hints"]
+    assert list(baselines(without, without.pool)) == ["gazetteer", "copy", "crf"]
+    assert list(baselines(program, program.pool)) == ["gazetteer", "dictionary", "both", "copy", "crf", "crf+hints"]
 
 
 def test_an_empty_pool_finds_nothing() -> None:
     program = ProgramSpec(labels=LABELS).build(pool=Pool(()))
-    made = floors(program, program.pool)
+    made = baselines(program, program.pool)
     assert {name: found(make(), "Wenda took zorvexan.") for name, make in made.items()} == {
         "gazetteer": [],
         "copy": [],
@@ -285,55 +287,55 @@ def corpus() -> Corpus:
     return Corpus("invented", TRAIN, dev, (document("e1", "A [blenmark|omen]."),))
 
 
-def test_floors_are_scored_once_and_never_by_a_model(
+def test_baselines_are_scored_once_and_never_by_a_model(
     program: NERProgram, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dspy.settings.lm is None
-    first = scored_floors(program, corpus, tmp_path)
+    first = scored_baselines(program, corpus, tmp_path)
     gazetteer_said = answers(program, gazetteer(program.pool), corpus.dev)
     assert first["gazetteer"]["dev"] == evaluate(corpus, "dev", answers=gazetteer_said)
     assert first["gazetteer"]["dev"].total.f1 == pytest.approx(2 / 3)
     assert first["gazetteer"]["test"].total.f1 == 1
     for name in ("gazetteer", "dictionary", "both", "copy", "crf"):
-        monkeypatch.setattr(f"experiments.scoring.floors.{name}", lambda *_: pytest.fail("made again"))
-    assert scored_floors(program, corpus, tmp_path) == first
+        monkeypatch.setattr(f"experiments.baselines.scored.{name}", lambda *_: pytest.fail("made again"))
+    assert scored_baselines(program, corpus, tmp_path) == first
 
 
-def test_floors_of_other_data_are_made_anew(program: NERProgram, corpus: Corpus, tmp_path: Path) -> None:
-    scored_floors(program, corpus, tmp_path)
+def test_baselines_of_other_data_are_made_anew(program: NERProgram, corpus: Corpus, tmp_path: Path) -> None:
+    scored_baselines(program, corpus, tmp_path)
     before = kept(tmp_path)
     smaller = Corpus("invented", TRAIN[:1], corpus.dev, corpus.test)
     less = ProgramSpec(labels=LABELS).build(pool=Pool.of(TRAIN[:1]))
-    assert scored_floors(less, smaller, tmp_path)["gazetteer"]["dev"].total.f1 == 0
+    assert scored_baselines(less, smaller, tmp_path)["gazetteer"]["dev"].total.f1 == 0
     assert len(kept(tmp_path) - before) == 6
-    files = [file for file in (tmp_path / "floors").iterdir() if file.is_file()]
+    files = [file for file in (tmp_path / "baselines").iterdir() if file.is_file()]
     assert not [word for file in files for word in ("zorvexan", "quilbrine", "Alva") if word in file.read_text()]
 
 
-def test_floors_of_another_pool_over_the_same_corpus_are_made_anew(corpus: Corpus, tmp_path: Path) -> None:
+def test_baselines_of_another_pool_over_the_same_corpus_are_made_anew(corpus: Corpus, tmp_path: Path) -> None:
     for pool, f1 in ((Pool.of(TRAIN), 2 / 3), (Pool.of(TRAIN[:1]), 0)):
         program = ProgramSpec(labels=LABELS).build(pool=pool)
-        assert scored_floors(program, corpus, tmp_path)["gazetteer"]["dev"].total.f1 == pytest.approx(f1)
+        assert scored_baselines(program, corpus, tmp_path)["gazetteer"]["dev"].total.f1 == pytest.approx(f1)
 
 
 def test_what_the_program_does_otherwise_does_not_matter(
     program: NERProgram, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A grid over formats, demonstrations and instructions makes its floors once; another KB only those that use it."""
-    first = scored_floors(program, corpus, tmp_path)
+    """A grid over formats, demonstrations and instructions makes its baselines once; another KB only those that use it."""
+    first = scored_baselines(program, corpus, tmp_path)
     before = kept(tmp_path)
     other = program.with_settings(format={"name": "dice"}, demos={"name": "tfidf", "k": 2}, knowledge_size=10)
-    assert scored_floors(other, corpus, tmp_path) == first
+    assert scored_baselines(other, corpus, tmp_path) == first
     assert kept(tmp_path) == before
     without = ProgramSpec(labels=LABELS, unit="sentence").build(pool=program.pool)
-    monkeypatch.setattr("experiments.scoring.floors.crf", lambda *_: pytest.fail("made again"))
-    assert scored_floors(without, corpus, tmp_path) == {n: first[n] for n in ("gazetteer", "copy", "crf")}
+    monkeypatch.setattr("experiments.baselines.scored.crf", lambda *_: pytest.fail("made again"))
+    assert scored_baselines(without, corpus, tmp_path) == {n: first[n] for n in ("gazetteer", "copy", "crf")}
 
 
 def test_only_the_parts_asked_for_are_scored(program: NERProgram, corpus: Corpus, tmp_path: Path) -> None:
-    some = scored_floors(program, corpus, tmp_path, parts=["dev"])
+    some = scored_baselines(program, corpus, tmp_path, parts=["dev"])
     assert all(set(parts) == {"dev"} for parts in some.values())
-    both_parts = scored_floors(program, corpus, tmp_path)
+    both_parts = scored_baselines(program, corpus, tmp_path)
     assert {name: parts["dev"] for name, parts in both_parts.items()} == {n: p["dev"] for n, p in some.items()}
     assert all(set(parts) == {"dev", "test"} for parts in both_parts.values())
 
@@ -350,7 +352,7 @@ def test_what_looking_up_reaches_on_real_abstracts() -> None:
     program = ProgramSpec(labels={"Disease": ""}, unit=corpus.unit).build(pool=pool)
     scores = {
         name: evaluate(corpus, "dev", answers=answers(program, make(), corpus.dev)).total.f1
-        for name, make in floors(program, pool).items()
+        for name, make in baselines(program, pool).items()
         if name != "crf"
     }
     assert scores == {"gazetteer": pytest.approx(0.683, abs=0.01), "copy": pytest.approx(0.673, abs=0.01)}

@@ -110,7 +110,7 @@ def test_pooling_folds_is_evaluating_all_their_documents_at_once() -> None:
     assert mine == theirs and pooled(several).rows == whole.rows
     one = Scores({"test": several[0]}, {"crf": {"test": several[1]}}, {"cost": 1.5, "calls": 2})
     both = together([one, Scores({"test": several[2]}, {"crf": {"test": several[2]}}, {"cost": 0.5, "calls": 1})])
-    assert both.parts["test"].documents == 3 and both.floors["crf"]["test"].documents == 2
+    assert both.parts["test"].documents == 3 and both.baselines["crf"]["test"].documents == 2
     assert both.spent == added([one.spent, {"calls": 1, "cost": 0.5}]) == {"cost": 2.0, "calls": 3}
 
 
@@ -132,7 +132,7 @@ def test_one_command_tests_the_whole_corpus(folded: tuple[Place, Any]) -> None:
     place, said = folded
     assert said["test"]["documents"] == said["dev"]["documents"] == 20
     assert said["test"]["ci95"][0] <= said["test"]["micro_f1"] <= said["test"]["ci95"][1]
-    assert said["floors"]["gazetteer"]["test"]["documents"] == 20
+    assert said["baselines"]["gazetteer"]["test"]["documents"] == 20
     program = ner_programs.load(said["bundle"])
     assert len({d.document for d in program.pool}) > 20 * 2 / 3 - 1, (
         "the program that is kept has all but one fold in its pool"

@@ -152,31 +152,31 @@ def test_the_selector_table_has_nearest_against_random(made: tuple[Path, warm.Ra
     assert "in-context CRF" in page and "not an LM" in page and "![" in page
     said = re.search(r"tfidf − random at k=4: wardnotes ([+-]\.?\d\.\d{3})", page)
     assert said is not None and float(said[1]) == pytest.approx(point, abs=1e-3)
-    assert "Floors, without a call: gazetteer " in page and "fixed sample of 4" in page
+    assert "Baselines, without a call: gazetteer " in page and "fixed sample of 4" in page
 
 
 def test_the_knowledge_table_has_flat_and_graph_against_none(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     found = {r["row"]: r for r in rows(made[0], "dirag")}
     for row in ("dictionary, type", "graph"):
         assert found[row]["reference"] == "none" and float(found[row]["difference_lo"]) > 0
-    assert found["floor: crf"]["engine"] == "none" and found["graph"]["engine"] == "in-context CRF"
+    assert found["baseline: crf"]["engine"] == "none" and found["graph"]["engine"] == "in-context CRF"
 
 
-def test_small_pools_have_floors_of_their_own(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
+def test_small_pools_have_baselines_of_their_own(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     found = {(r["row"], r["column"]): r for r in rows(made[0], "pools")}
-    assert found["5", "k=2"]["runs"] == found["5", "floor: crf"]["runs"] == "2"
-    assert float(found["5", "floor: crf"]["f1"]) < float(found["all", "floor: crf"]["f1"])
+    assert found["5", "k=2"]["runs"] == found["5", "baseline: crf"]["runs"] == "2"
+    assert float(found["5", "baseline: crf"]["f1"]) < float(found["all", "baseline: crf"]["f1"])
 
 
 def test_the_engine_is_compared_with_the_better_of_the_crfs_fitted_once(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     found = {(r["corpus"], r["row"]): r for r in rows(made[0], "engine")}
-    crfs = [found["wardnotes, 4 of dev", f"floor: {name}"] for name in ("crf", "crf+hints")]
+    crfs = [found["wardnotes, 4 of dev", f"baseline: {name}"] for name in ("crf", "crf+hints")]
     best, ours = max(crfs, key=lambda r: float(r["f1"])), found["wardnotes, 4 of dev", "nearest k=64 + knowledge"]
     assert float(crfs[0]["f1"]) != float(crfs[1]["f1"]) and ours["reference"] == best["row"]
     gap = float(ours["f1"]) - float(best["f1"])
     assert float(ours["difference"]) == pytest.approx(gap, abs=2e-4)
     assert float(ours["difference_lo"]) <= gap <= float(ours["difference_hi"])
-    assert not any(r["difference"] for (_, row), r in found.items() if row.startswith("floor"))
+    assert not any(r["difference"] for (_, row), r in found.items() if row.startswith("baseline"))
     page = (made[0] / "one" / "paper" / "engine.md").read_text()
     said = re.search(
         r"nearest k=64 \+ knowledge − the higher of crf and crf\+hints: wardnotes, 4 of dev ([+-]\d\.\d{3})", page
@@ -191,15 +191,15 @@ def test_the_engine_is_compared_with_the_better_of_the_crfs_fitted_once(made: tu
 
 def test_other_texts_of_a_corpus_have_a_section_of_their_own(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     found = {(r["corpus"], r["row"]): r for r in rows(made[0], "engine")}
-    assert ("wardnotes, 3 of dev", "nearest k=16") in found and ("wardnotes, 3 of dev", "floor: crf") in found
+    assert ("wardnotes, 3 of dev", "nearest k=16") in found and ("wardnotes, 3 of dev", "baseline: crf") in found
     assert ("wardnotes, 3 of dev", "nearest k=64") not in found
     assert "## wardnotes, 3 of dev" in (made[0] / "one" / "paper" / "engine.md").read_text()
 
 
 def test_a_small_pool_is_compared_with_the_crf_of_the_same_draws(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
     found = {(r["row"], r["column"]): r for r in rows(made[0], "engine_pools")}
-    ours, floors = found["5", "k=64"], [found["5", f"floor: {name}"] for name in ("crf", "crf+hints")]
-    best = max(floors, key=lambda r: float(r["f1"]))
+    ours, baselines = found["5", "k=64"], [found["5", f"baseline: {name}"] for name in ("crf", "crf+hints")]
+    best = max(baselines, key=lambda r: float(r["f1"]))
     assert (ours["runs"], best["runs"], ours["reference"]) == ("2", "2", best["column"])
     assert float(ours["difference"]) == pytest.approx(float(ours["f1"]) - float(best["f1"]), abs=2e-4)
     assert "in the same row" in (made[0] / "one" / "paper" / "engine_pools.md").read_text()

@@ -31,13 +31,13 @@ def ran(name: str, f1: float, seed: int = 1, part: str = "test", **options: str)
     metrics = {f"{p}_f1{end}": f1 for p in ("dev", "test") for end in ("", "_lo", "_hi")}
     metrics |= {"compile_calls": 0 if name == "none" else 1900 + seed, "compile_seconds": 12.5}
     run_id = f"{name} {seed} {sorted(options.items())}"
-    floors = {"crf": rows}
-    return Ran(run_id, "wardnotes", params, metrics, "in-context CRF", part, "document", 60, 120, rows, floors)
+    baselines = {"crf": rows}
+    return Ran(run_id, "wardnotes", params, metrics, "in-context CRF", part, "document", 60, 120, rows, baselines)
 
 
 def compilings(cells: Sequence[Ran]) -> optimizers.Compilings:
     made = [
-        table([replace(c, part=part) for c in cells], LAYOUT.row, LAYOUT.column, LAYOUT.reference, LAYOUT.floors)
+        table([replace(c, part=part) for c in cells], LAYOUT.row, LAYOUT.column, LAYOUT.reference, LAYOUT.baselines)
         for part in ("dev", "test")
     ]
     curves: dict[str, Curve] = {
@@ -64,7 +64,7 @@ def test_a_row_has_dev_and_test_their_differences_and_what_compiling_took() -> N
     assert all(cells[i].strip().startswith("0.817 ± 0.029 (") for i in (0, 1))
     assert all("+0.317" in cells[i] and "\\*" in cells[i] for i in (2, 3))
     assert [c.strip() for c in cells[4:]] == ["1,902", "12"]
-    assert {"race, mipro's space (3 seeds)", "race, 666 calls (3 seeds)", "floor: crf"} <= rows.keys()
+    assert {"race, mipro's space (3 seeds)", "race, 666 calls (3 seeds)", "baseline: crf"} <= rows.keys()
     assert "in-context CRF" in page and "not a language model" in page
 
 

@@ -182,8 +182,8 @@ def test_predictions_are_compared_with_compiled_programs(place: Place, public: A
         assert (other["name"], other["micro_f1"]) == ("BioTagger", 1)
         assert other["labelled"] is other["lm_calls"] is None, "not known is not 0"
         assert other["difference"]["delta"] == pytest.approx(1 - ours["micro_f1"], abs=1e-4)
-        assert {r["name"].removeprefix("floor: "): r["micro_f1"] for r in said["floors"]} == {
-            name: parts[part]["micro_f1"] for name, parts in public["floors"].items()
+        assert {r["name"].removeprefix("baseline: "): r["micro_f1"] for r in said["baselines"]} == {
+            name: parts[part]["micro_f1"] for name, parts in public["baselines"].items()
         }
     assert "BioTagger" in Path(place.made("report", theirs[0])["page"]).read_text(encoding="utf-8")
     assert theirs[0] in {run["run_id"] for run in place.made("list", "runs")["runs"] if run["experiment"] == "open"}
@@ -203,7 +203,7 @@ def test_private_predictions_leave_no_text_in_the_store(place: Place, private: A
     file = write_jsonl(tmp_path / "theirs.jsonl", rows)
     said = place.made("evaluate", "ward.toml", "--predictions", file, "--experiment", "ward", "--part", "dev")
     made = [p for p in (place.home / "artifacts" / "ward" / said["run_id"]).rglob("*") if p.is_file()]
-    assert {"dev.json", "floors.json"} <= {p.name for p in made}
+    assert {"dev.json", "baselines.json"} <= {p.name for p in made}
     assert not [p.name for p in made if "ferry" in p.read_text()]
 
 

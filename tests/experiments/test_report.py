@@ -42,8 +42,8 @@ def test_it_says_what_the_run_ended_with(page: str, public: Any) -> None:
     for part in ("dev", "test"):
         assert f"{public[part]['micro_f1']:.3f}" in said
         assert "{:.3f}–{:.3f}".format(*public[part]["ci95"]) in said
-    for name, parts in public["floors"].items():
-        assert re.search(rf"floor: {re.escape(name)}\s*{parts['dev']['micro_f1']:.3f}", said), name
+    for name, parts in public["baselines"].items():
+        assert re.search(rf"baseline: {re.escape(name)}\s*{parts['dev']['micro_f1']:.3f}", said), name
     assert f"{public['lm_calls']:,}" in said
     assert "program.demos.k" in said and "random_search" in said and "demos.k = 6" in said
 
@@ -112,7 +112,7 @@ def test_comparison_page(place: Place, public: Any, weaker: Any, tmp_path: Path)
     page = out.read_text(encoding="utf-8")
     delta = said["runs"][1]["difference"]["delta"]
     assert f"{delta:+.3f}".replace("-", "−") in page
-    rows = [*said["runs"], *said["floors"]]
+    rows = [*said["runs"], *said["baselines"]]
     assert {row["difference"]["verdict"] for row in rows[1:]} == {"too few to tell"}  # of six documents
     assert page.count('class="track"') == len(rows)
     assert page.count("too few documents to tell") == len(rows) - 1

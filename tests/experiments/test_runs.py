@@ -42,22 +42,24 @@ FRAGMENTS = ("took ", "before the ferry", "By nightfall", "had crept in", "The w
 
 
 def test_the_json_has_what_the_contract_says(private: Any) -> None:
-    assert {"run_id", "bundle", "dev", "test", "floors", "lm_calls", "tokens", "seconds", "cost"} <= private.keys()
+    assert {"run_id", "bundle", "dev", "test", "baselines", "lm_calls", "tokens", "seconds", "cost"} <= private.keys()
     for part in ("dev", "test"):
         assert private[part].keys() >= RESULT
         lo, hi = private[part]["ci95"]
         assert 0 <= lo <= private[part]["micro_f1"] <= hi <= 1
         assert private[part]["unit"] == "document"
         assert private[part]["documents"] >= 2
-    assert private["floors"].keys() == {"gazetteer", "dictionary", "both", "copy", "crf", "crf+hints"}
-    assert all(floor[part].keys() >= RESULT for floor in private["floors"].values() for part in ("dev", "test"))
+    assert private["baselines"].keys() == {"gazetteer", "dictionary", "both", "copy", "crf", "crf+hints"}
+    assert all(
+        baseline[part].keys() >= RESULT for baseline in private["baselines"].values() for part in ("dev", "test")
+    )
     assert private["lm_calls"] == private["spent"]["calls"] > 0
     assert private["tokens"] > 0 < private["seconds"]
 
 
-def test_the_floor_of_the_dictionary_knows_only_its_own_words(private: Any) -> None:
-    floor = private["floors"]["dictionary"]["dev"]
-    assert floor["micro_f1"] < private["dev"]["micro_f1"]
+def test_the_baseline_of_the_dictionary_knows_only_its_own_words(private: Any) -> None:
+    baseline = private["baselines"]["dictionary"]["dev"]
+    assert baseline["micro_f1"] < private["dev"]["micro_f1"]
 
 
 def test_the_bundle_is_compiled(place: Place, private: Any) -> None:
@@ -82,8 +84,8 @@ def test_the_bundle_is_compiled(place: Place, private: Any) -> None:
 def test_a_second_run_says_the_same_and_sends_nothing(place: Place, private: Any) -> None:
     again = place.made("run", "ward.toml")
     assert again["run_id"] != private["run_id"]
-    assert [again[key] for key in ("dev", "test", "floors", "lm_calls")] == [
-        private[key] for key in ("dev", "test", "floors", "lm_calls")
+    assert [again[key] for key in ("dev", "test", "baselines", "lm_calls")] == [
+        private[key] for key in ("dev", "test", "baselines", "lm_calls")
     ]
     assert again["spent"]["attempts"] == 0
     states = [json.loads((Path(run["bundle"]) / "state.json").read_text()) for run in (private, again)]
@@ -94,7 +96,7 @@ def test_people_read_stderr(place: Place, public: Any) -> None:
     said = place.nerc("run", "open.toml")
     assert said.code == 0
     assert said.out == ""
-    assert "floor: gazetteer" in said.err
+    assert "baseline: gazetteer" in said.err
     assert "trial 1: F1" in said.err
     assert 'ner_programs.load("' in said.err
 
@@ -190,7 +192,7 @@ def test_a_part_of_which_the_sample_is_0_is_left_out(bare: Place) -> None:
         ran[part] = said.json
         assert said.json[other] is None and said.json[part]["documents"] == 4
         assert said.json["lm_calls"] == sum(said.json[part]["answers"].values())
-        assert all(floor.keys() == {part} for floor in said.json["floors"].values())
+        assert all(baseline.keys() == {part} for baseline in said.json["baselines"].values())
         page = (bare.home / "reports" / f"{said.json['run_id']}.html").read_text()
         assert f"{part} F1" in page and f"{other} F1" not in page
         shown = bare.made("compare", "--experiment", "wardnotes", "--part", part)

@@ -78,7 +78,9 @@ def test_final_metrics_are_those_of_the_result(place: Place, public: Any) -> Non
     assert metrics["lm_calls"] == public["lm_calls"] > metrics["compile_calls"] > 0 < metrics["compile_seconds"]
     assert metrics["tokens"] == public["tokens"]
     for part in ("dev", "test"):
-        assert metrics[f"{part}_floor_f1"] == max(floor[part]["micro_f1"] for floor in public["floors"].values())
+        assert metrics[f"{part}_baseline_f1"] == max(
+            baseline[part]["micro_f1"] for baseline in public["baselines"].values()
+        )
 
 
 def test_tags_say_on_what_the_run_was_made(place: Place, private: Any, public: Any) -> None:
@@ -100,7 +102,7 @@ PLAIN = {
     "prompts/compiled.txt",
     "dev.json",
     "test.json",
-    "floors.json",
+    "baselines.json",
     "changes.json",
     "result.json",
     "report.html",

@@ -24,8 +24,8 @@ from ner_programs.evaluate import score
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.privacy import Privacy
 from ner_programs.types import Entity, Mention
-from optimizers._cover import Features, greedy, shape, value
-from optimizers._influence import Answer, Marks, suspicions, worst
+from optimizers._coverage.influence import Answer, Marks, suspicions, worst
+from optimizers._coverage.max_coverage import Features, greedy, shape, value
 from optimizers.coverage import covering
 from optimizers.search import identity
 from optimizers.trial import Trial

@@ -19,8 +19,8 @@ from ner_programs import Document, Entity, Mention, align, metric
 from ner_programs.demos import Pool
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import HeldOut
-from optimizers._conventions import Conventions, Use
-from optimizers._feedback import LIMIT, feedback, gepa_metric, simba_metric
+from optimizers._reflection.conventions import Conventions, Use
+from optimizers._reflection.feedback import LIMIT, feedback, gepa_metric, simba_metric
 from tests import tiny
 from tests.effort import soon
 from tests.lms import Writer

@@ -24,7 +24,7 @@ from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.verifiers.rules import Span, obey
 from ner_programs.verify import Verification, VerifyEntities
 from optimizers._draws import interleaved
-from optimizers._lines import candidates, explains, fold, uses
+from optimizers._guidelines.lines import candidates, explains, fold, uses
 from optimizers.guidelines import known, told
 from optimizers.trial import Trial
 from tests.tiny import DRUGS, PROBLEMS, Scripted, program, text_of

@@ -22,7 +22,7 @@ from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for, score
 from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, BudgetSpent, Meter, MeteredLM, RunStopped, Sample, sample
-from optimizers._changes import nested
+from optimizers._program_diff import nested
 from optimizers.search import Search
 from optimizers.trial import Trial
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of

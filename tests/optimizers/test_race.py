@@ -21,7 +21,7 @@ from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.lms.store import AnswerStore
 from ner_programs.scoring import Counts
 from optimizers._racing import ALPHA, Beliefs, difference, worse
-from optimizers._space import DIMENSIONS, Space
+from optimizers._search_space import DIMENSIONS, Space
 from optimizers.race import MOST
 from optimizers.search import identity
 from optimizers.trial import Trial

@@ -21,7 +21,7 @@ from ner_programs.bundle import state_of
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped
 from optimizers._draws import interleaved
-from optimizers._teleprompter import Right, Watch, mended, trainset
+from optimizers._dspy.teleprompter import Right, Watch, mended, trainset
 from optimizers.search import Search
 from optimizers.trial import Trial
 from tests.lms import writer
@@ -291,7 +291,7 @@ class TestSamples:
         lm = scripted(gold)
         with dspy.context(lm=lm, disable_history=True):
             search = Search(program(), DEV, Budget(calls=20), lambda trial: None)
-            from optimizers._teleprompter import run, valset
+            from optimizers._dspy.teleprompter import run, valset
 
             def make(student: NERProgram) -> NERProgram:
                 evaluate = dspy.Evaluate(devset=valset(search, 8), metric=Right(()))

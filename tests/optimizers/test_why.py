@@ -15,7 +15,7 @@ from ner_programs import Document, NERProgram
 from ner_programs.components import names
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.scoring import Counts
-from optimizers._why import higher, of_race
+from optimizers._explain import higher, of_race
 from optimizers.search import Search, identity
 from optimizers.trial import Trial
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of

@@ -25,7 +25,7 @@ from ner_programs.prompt import parse_knowledge
 from ner_programs.scoring import Counts, PooledF1, metric
 from ner_programs.taxonomy import Error, errors
 from ner_programs.types import Entity
-from optimizers._conventions import WORD, Conventions, Side, Use
+from optimizers._reflection.conventions import WORD, Conventions, Side, Use
 
 LIMIT = 1_500
 """Characters of a feedback, at most."""

@@ -1,4 +1,6 @@
-"""The floors beside every result: what needs no language model and no prompt. Each is made once and kept in `mlruns/floors/`.
+"""The baselines beside every result: what needs no language model and no prompt.
+
+Each is made once and kept in `mlruns/baselines/`.
 
 All learn from the labelled pool of the run and from nothing else. `gazetteer`: its mentions by longest match, those dropped
 that are wrong more often than right (cross-fitted). `dictionary`: what the run's knowledge base names, under the label it says
@@ -22,9 +24,10 @@ from filelock import FileLock
 
 import kb
 import ner_programs
+from experiments import scoring
+from experiments.baselines.lookup import FOLDS, Answer, both, copy, dictionary, gazetteer, spans
 from experiments.corpora import corpus as corpora
 from experiments.corpora.corpus import Corpus
-from experiments.scoring._floors_names import FOLDS, Answer, both, copy, dictionary, gazetteer, spans
 from experiments.scoring.evaluation import Evaluation, evaluate
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
@@ -35,24 +38,35 @@ from ner_programs.tagger.features import hints
 from ner_programs.types import AnnotatedText, Entity, Label
 from ner_programs.units import split
 
-__all__ = ["FOLDS", "Answer", "answers", "both", "copy", "crf", "dictionary", "floors", "gazetteer", "scored_floors"]
+__all__ = [
+    "FOLDS",
+    "Answer",
+    "answers",
+    "baselines",
+    "both",
+    "copy",
+    "crf",
+    "dictionary",
+    "gazetteer",
+    "scored_baselines",
+]
 
 RETRIEVER = {"name": "flat"}
 ITERATIONS = 100  # of the fit on the whole pool; on NCBI dev 30, as in a prompt, give .795, 60 .808, 100 .820, 200 .822
 SIZE = 100_000  # characters of knowledge lines: what is named is not cut to the room that a prompt has
-CODE = ("floors", "_floors_names", "evaluation", "breakdown", "schemes", "significance")
+CODE = ("evaluation", "breakdown", "schemes", "significance")
 OF_KNOWLEDGE = ("dictionary", "both", "crf+hints")
 
 
-def scored_floors(
+def scored_baselines(
     program: NERProgram, corpus: Corpus, home: Path, parts: Sequence[str] = ("dev", "test")
 ) -> dict[str, dict[str, Evaluation]]:
-    """Return every floor's evaluation on the `parts`; what was made before of the same data is read, not made again."""
+    """Return every baseline's evaluation on the `parts`; what was made before of the same data is read, not made again."""
     scored: dict[str, dict[str, Evaluation]] = {}
-    for name, make in floors(program, program.pool).items():
+    for name, make in baselines(program, program.pool).items():
         answer: list[Answer] = []  # made when the first part needs it
         for part in parts:
-            file = home / "floors" / f"{_key(name, part, program, corpus)}.json"
+            file = home / "baselines" / f"{_key(name, part, program, corpus)}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(file.parent / f".{file.name[0]}.lock"):  # cells of a grid on two cores need not both make it
                 if not file.is_file():
@@ -68,12 +82,12 @@ def _write(file: Path, scored: Evaluation) -> None:
     draft.replace(file)
 
 
-def _key(floor: str, part: str, program: NERProgram, corpus: Corpus) -> str:
-    """Return a hash of all that decides what a floor scores: data, pool, code, and of knowledge what the floor uses."""
+def _key(baseline: str, part: str, program: NERProgram, corpus: Corpus) -> str:
+    """Return a hash of all that decides what a baseline scores: data, pool, code, and of knowledge what the baseline uses."""
     spec = program.spec
     pool = program.pool.once("digest", lambda: _digest(program.pool))
     said: list[Any] = [
-        floor,
+        baseline,
         part,
         corpus.fingerprint,
         corpus.resampling,
@@ -83,7 +97,7 @@ def _key(floor: str, part: str, program: NERProgram, corpus: Corpus) -> str:
         spec.window,
         _code(),
     ]
-    if floor in OF_KNOWLEDGE and program.kb is not None:
+    if baseline in OF_KNOWLEDGE and program.kb is not None:
         said += [program.kb.fingerprint, spec.types, RETRIEVER, SIZE]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -95,16 +109,17 @@ def _digest(pool: Iterable[Demonstration]) -> str:
 
 @cache
 def _code() -> str:
-    """Return a hash of the code that finds, fits and counts: kb, ner_programs, `CODE` of this package, and what a corpus is."""
+    """Return a hash of the code that finds, fits and counts: kb, ner_programs, this package, `CODE`, and what a corpus is."""
     packages = [Path(package.__file__ or "").parent for package in (kb, ner_programs)]
     files = [file for folder in packages for file in sorted(folder.rglob("*.py"))]
-    files += [Path(__file__).with_name(f"{name}.py") for name in CODE]
+    files += sorted(Path(__file__).parent.glob("*.py"))
+    files += [Path(scoring.__file__ or "").with_name(f"{name}.py") for name in CODE]
     files.append(Path(corpora.__file__ or ""))
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def floors(program: NERProgram, pool: Pool) -> dict[str, Callable[[], Answer]]:
-    """Return, for each floor, what makes it: a function from a unit's text to entities, from `pool` and the program's KB."""
+def baselines(program: NERProgram, pool: Pool) -> dict[str, Callable[[], Answer]]:
+    """Return, for each baseline, what makes it: a function from a unit's text to entities, from `pool` and the program's KB."""
     labels = list(program.spec.labels)
     made: dict[str, Callable[[], Answer]] = {"gazetteer": lambda: gazetteer(pool)}
     if program.kb is not None:
@@ -120,13 +135,13 @@ def floors(program: NERProgram, pool: Pool) -> dict[str, Callable[[], Answer]]:
     return made
 
 
-def answers(program: NERProgram, floor: Answer, documents: Iterable[AnnotatedText]) -> list[list[Entity]]:
+def answers(program: NERProgram, baseline: Answer, documents: Iterable[AnnotatedText]) -> list[list[Entity]]:
     """Answer documents unit by unit, as the program does."""
     return [
         [
             e.shifted(u.start)
             for u in split(d.text, program.spec.unit, size=program.spec.window)
-            for e in floor(d.text[u.start : u.end])
+            for e in baseline(d.text[u.start : u.end])
         ]
         for d in documents
     ]

@@ -30,8 +30,8 @@ from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import Document
-from optimizers._changes import changed
 from optimizers._draws import interleaved
+from optimizers._program_diff import changed
 from optimizers.budget import paid
 from optimizers.search import Contender, Search, identity
 from optimizers.trial import Trial

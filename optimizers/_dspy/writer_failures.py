@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs.adapter import refusal
-from optimizers._teleprompter import Ended
+from optimizers._dspy.teleprompter import Ended
 from optimizers.search import Search
 
 FAILURES = 6
 """So often it may fail before its first answer."""
 
 
-class Asked:
+class WriterFailures:
     """Counts failures, and keeps what the last was: of a call, of reading, or that nothing was said.
 
     Who asks counts what is `answered`.

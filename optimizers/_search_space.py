@@ -26,7 +26,7 @@ from ner_programs.fusion import FEWEST
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from ner_programs.verifiers.fuse import UNITS as UNITS_FUSED
-from optimizers._changes import nested
+from optimizers._program_diff import nested
 from optimizers.calibrate import UNITS, calibrated
 from optimizers.preparation import TRIES, fused, taught
 from optimizers.trial import writes

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from ner_programs.guidelines import Kind, Rule, meaning
 from ner_programs.types import Document, Entity
-from optimizers._induction import contradict, conventions, said_already, without
+from optimizers._guidelines.induction import contradict, conventions, said_already, without
 
 CONSISTENT = 0.8
 """A string is listed as always marked if at least this share of its uses is."""

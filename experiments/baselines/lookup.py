@@ -1,4 +1,4 @@
-"""Floors that look names up: the mentions of labelled text, the knowledge base, both, and what the nearest texts mention."""
+"""Baselines that look names up: the mentions of labelled text, the knowledge base, both, and what the nearest texts mention."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ner_programs.types import Entity, Label, Mention
 Answer = Callable[
     ..., list[Entity]
 ]  # of a text; `exclude` are documents and groups that knowledge made of train is not taken from
-Without = Callable[[frozenset[str]], Answer]  # a floor once certain names (normal forms) are taken out of it
+Without = Callable[[frozenset[str]], Answer]  # a baseline once certain names (normal forms) are taken out of it
 MIN_PRECISION = 0.4  # tuned on NCBI dev, as is CREDIT; from .3 to .5 F1 differs by less than .005
 CREDIT = 1
 FOLDS = 10
@@ -80,7 +80,7 @@ def copy(pool: Pool, k: int = NEAREST) -> Answer:
 
 
 def _pruned(pool: Sequence[Demonstration], made: Callable[[Sequence[Demonstration]], Without]) -> Answer:
-    """Make a floor from all of the pool, less the names whose precision on the pool is below `MIN_PRECISION`.
+    """Make a baseline from all of the pool, less the names whose precision on the pool is below `MIN_PRECISION`.
 
     Precision is cross-fitted: each of `FOLDS` parts is searched for what the other parts name, since where a mention was taken
     from it is always right. A name that is annotated in one part only can then be found wrong, but never right; so every name

@@ -13,8 +13,8 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs.evaluate import in_threads
 from ner_programs.program import NERProgram
-from optimizers._conventions import Conventions
-from optimizers._feedback import feedback
+from optimizers._reflection.conventions import Conventions
+from optimizers._reflection.feedback import feedback
 
 SHOWN = 12
 """Texts with feedback in a prompt, at most."""

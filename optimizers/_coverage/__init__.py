@@ -1,0 +1,1 @@
+"""Which demonstrations a pool should show, and which do harm."""

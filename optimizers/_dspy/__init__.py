@@ -1,0 +1,1 @@
+"""Adapters to the optimizers that come with DSPy."""

@@ -1,0 +1,1 @@
+"""Guideline lines that train speaks for."""
