@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.types import Mention
 
 Span = tuple[int, int]

@@ -33,7 +33,7 @@ from experiments.corpora.corpus import Corpus
 from experiments.session import session
 from experiments.spec import Model, load
 from ner_programs import Document, NERProgram, ProgramSpec
-from ner_programs.alignment import align_report
+from ner_programs.alignment.align import align_report
 from ner_programs.components import names
 from ner_programs.units import split
 

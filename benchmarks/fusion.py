@@ -24,14 +24,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import places, setup
-from experiments.scoring.fused import SURE, calibration_error
+from experiments.predictions.fused import SURE, calibration_error
 from experiments.scoring.significance import interval, paired
 from experiments.spec import load
 from ner_programs import Document, NERProgram, Pool, align
 from ner_programs.scoring import Counts
+from ner_programs.stages.verify import apply
 from ner_programs.types import Entity
 from ner_programs.verifiers.fuse import UNITS, FuseVerifier, fuse_of
-from ner_programs.verify import apply
 
 SPECS = Path(__file__).resolve().parents[1] / "experiments" / "specs"
 WORD = re.compile(r"\w+|[^\w\s]")

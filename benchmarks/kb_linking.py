@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout thi
 from benchmarks._vocabularies import doid, joint_diseases
 from experiments.corpora.pubtator import read
 from kb import KnowledgeBase
-from kb.abbreviations import abbreviations, expand
 from kb.linking import CALIBRATION, Link, Linker
 from kb.merging import canonical
+from kb.names.abbreviations import abbreviations, expand
 
 REPEATS = 3
 

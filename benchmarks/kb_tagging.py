@@ -23,10 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout thi
 from benchmarks._vocabularies import drugs, joint_diseases
 from experiments.corpora import bc5cdr_chemical, bc5cdr_disease, ncbi_disease
 from kb import Concept
-from kb.abbreviations import abbreviations
-from kb.names import Filter, NameIndex, normalise
+from kb.names.abbreviations import abbreviations
+from kb.names.filter import Filter
+from kb.names.index import NameIndex
+from kb.names.tagging import tag
+from kb.names.tokens import normalise
 from kb.pruning import Matches, misleading
-from kb.tagging import tag
 from ner_programs.types import Document
 
 Names = list[tuple[str, str, bool]]  # concept id, name, whether it is preferred

@@ -52,8 +52,8 @@ def main() -> None:
 def results(corpus: str, data: Path) -> dict[str, object]:
     from experiments.commands.console import err
     from experiments.compare import compare
-    from experiments.progress import Progress
     from experiments.run import run
+    from experiments.runs.progress import Progress
     from experiments.spec import load
 
     runs = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.fusing import Outcome
+    from experiments.predictions.fusing import Outcome
     from ner_programs.privacy import Privacy
     from ner_programs.program import NERProgram
 
@@ -29,11 +29,11 @@ def load(
     """
     text = str(where)
     if text.startswith(("runs:/", "models:/")):
-        from experiments.registry import fetch
+        from experiments.runs.registry import fetch
 
         program = fetch(text, home, trust, privacy)
     else:
-        from experiments.bundles import open_bundle
+        from experiments.runs.bundles import open_bundle
 
         program = open_bundle(Path(where), home, trust, privacy)
     program.lm = lm
@@ -55,8 +55,9 @@ def fuse(
     Several files are several experts. What comes back has the fused entities of each document (`fused`) and all `figures`.
     Raises ReadError, SpecError or WriteError.
     """
-    from experiments import fusing, places
-    from experiments.commands.evaluate import spec_of
+    from experiments import places
+    from experiments.predictions import fusing
+    from experiments.spec import spec_of
 
     paths = [predictions] if isinstance(predictions, str | Path) else predictions
     files = fusing.Files(tuple(map(Path, paths)), form)

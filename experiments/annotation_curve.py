@@ -13,8 +13,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from experiments import settings, tracking
-from experiments.cells import Cell, Grid
-from experiments.grid import GridResult
+from experiments.grids.cells import Cell, Grid
+from experiments.grids.grid import GridResult
 from experiments.spec import RunSpec, checked
 
 SIZES = (10, 25, 50, 100, 200)

@@ -283,7 +283,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from experiments.failures import said
+        from experiments.errors import said
 
         message = said(error) if isinstance(error, ValueError | OSError) else None
         if message is not None:

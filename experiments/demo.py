@@ -83,9 +83,9 @@ def show(demo: Demo) -> None:
     from experiments.commands.console import err, marked
     from experiments.commands.tables import comparison_table
     from experiments.compare import compare
-    from experiments.pages.report import write as write_report
-    from experiments.progress import Progress
+    from experiments.reports.report import write as write_report
     from experiments.run import run
+    from experiments.runs.progress import Progress
     from experiments.spec import load
 
     home, data = places.home(), places.data_directory()

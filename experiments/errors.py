@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 from ner_programs import NercError
@@ -35,3 +36,19 @@ class SpecError(NercError):
 
 class TrackingError(NercError):
     """A run that was asked for is not in the store, or does not hold what is needed."""
+
+
+def said(error: Exception) -> str | None:
+    """Return the one line to print: our own message, or which file the system refused; None for a fault of nerc."""
+    if isinstance(error, NercError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def reason(error: Exception) -> str:
+    """Return why a run failed, in one line without any text of a corpus: what a user can mend, or the kind of fault."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return said(error) or f"{type(error).__name__}{where}, a fault of nerc"

@@ -24,7 +24,7 @@ from experiments.spec import Knowledge
 from kb import Concept, KnowledgeBase, Relation, Source, open_kb, write_kb
 from kb.merging import merge
 from kb.sources import gazetteer
-from kb.store import VERSION
+from kb.store.folder import VERSION
 from ner_programs.components import module, resolve
 
 Surfaces = Sequence[tuple[str, str]]  # mentions and their labels

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import optimizers
-from experiments import folds, places, setup
+from experiments import places, setup
 from experiments.corpora.corpus import Corpus
-from experiments.estimate import compiling
-from experiments.progress import Calls, Progress
-from experiments.recorder import RunRecorder
-from experiments.scores import Result, Scores, added, labelled, score_parts
+from experiments.runs import folds
+from experiments.runs.estimate import compiling
+from experiments.runs.progress import Calls, Progress
+from experiments.runs.recorder import RunRecorder
+from experiments.runs.scores import Result, Scores, added, labelled, score_parts
+from experiments.runs.work import Work
 from experiments.session import answerer, at_most, session, wants
 from experiments.spec import RunSpec
-from experiments.work import Work
-from ner_programs import bundle
+from ner_programs import NERProgram, save
 from ner_programs.evaluate import calls_for
 from ner_programs.lms.metered import Backend, MeteredLM
-from ner_programs.program import NERProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def run(
         else:
             scores = score_parts(spec.parts, corpus, compiled, home, tracker, progress, lm)
         place = None if within and spec.optimizer["name"] == "none" else work.bundle(home, spec)
-        folder = place and bundle.save(
+        folder = place and save(
             _for_use(spec, compiled), place, kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
         )
         seconds = time.monotonic() - began

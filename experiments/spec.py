@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from experiments import settings
 from experiments.errors import SpecError
-from ner_programs.components import check_name
+from ner_programs.components import check_name, names
 from ner_programs.lms import STAND_IN, title
 from ner_programs.spec import Component
 
@@ -234,3 +234,15 @@ def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
     fields["encoder"] = Encoder
     known = fields.get(where.rpartition(".")[0], table)
     return f"{where}: there is no such key; there are: {', '.join(known.model_fields)}"
+
+
+def spec_of(corpus: str, changes: Sequence[str] = ()) -> RunSpec:
+    """Return the spec in a file, changed as the command line says, or one that has nothing but the named corpus."""
+    if Path(corpus).is_file() or corpus.endswith(".toml"):
+        return load(Path(corpus), changes)
+    if corpus not in (known := names("experiments.corpora")):
+        raise SpecError(f"{corpus} is neither a spec nor the name of a corpus; those are: {', '.join(known)}")
+    tables: dict[str, Any] = {"name": corpus, "corpus": {"name": corpus}}
+    for option in changes:
+        settings.change(tables, option)
+    return checked(tables, Path(corpus))

@@ -21,12 +21,12 @@ from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from sqlalchemy.exc import SQLAlchemyError
 
-from experiments import stores, views
-from experiments.curves import incumbents
 from experiments.errors import TrackingError
+from experiments.runs import stores, views
+from experiments.runs.trial_runs import TrialRuns, shown
+from experiments.scoring.curves import incumbents
 from experiments.scoring.significance import interval
-from experiments.trial_runs import TrialRuns, shown
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from optimizers.trial import Trial
 
 PROGRAMS = "attributes.status = 'FINISHED' AND tags.`nerc.kind` = 'program'"

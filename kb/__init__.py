@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from kb.concept import Concept, Relation, Source
     from kb.graph import KnowledgeBase, Reached
     from kb.knowledge import Knowledge, Retriever
-    from kb.store import check as check_kb
-    from kb.store import open_kb
-    from kb.store import write as write_kb
+    from kb.store.folder import check as check_kb
+    from kb.store.folder import open_kb
+    from kb.store.folder import write as write_kb
 
 __all__ = [
     "Concept",
@@ -32,7 +32,7 @@ _HOME = {
     "Concept": ("concept", "Concept"), "Relation": ("concept", "Relation"), "Source": ("concept", "Source"),
     "KnowledgeBase": ("graph", "KnowledgeBase"), "Reached": ("graph", "Reached"),
     "Knowledge": ("knowledge", "Knowledge"), "Retriever": ("knowledge", "Retriever"),
-    "check_kb": ("store", "check"), "open_kb": ("store", "open_kb"), "write_kb": ("store", "write"),
+    "check_kb": ("store.folder", "check"), "open_kb": ("store.folder", "open_kb"), "write_kb": ("store.folder", "write"),
 }  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import overload
 
 from kb._frozen import Frozen
-from kb._pack import Pack, Table
 from kb.concept import Concept
+from kb.store.pack import Pack, Table
 
 _KEPT = 1 << 12  # concepts that are kept at hand; those that texts name come again and again
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from kb._frozen import Frozen
-from kb._pack import Pack
+from kb.store.pack import Pack
 
 Direction = Literal["out", "in", "both"]
 Step = tuple[int, int, bool]  # kind of relation, the concept it goes to, whether that is the relation's tail

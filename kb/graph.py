@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kb._concepts import Concepts
-from kb._digest import fingerprint
 from kb._edges import Direction, Edges, Steps, walk
 from kb._frozen import Frozen
-from kb._pack import Pack
-from kb._views import description, to_networkx
 from kb.concept import Concept, Relation
 from kb.errors import KnowledgeError, UnknownConceptError
-from kb.names import Filter, NameIndex
+from kb.names.filter import Filter
+from kb.names.index import NameIndex
+from kb.store.digest import fingerprint
+from kb.store.pack import Pack
 
 if TYPE_CHECKING:
     import networkx
@@ -56,7 +57,7 @@ class KnowledgeBase(Frozen):
         Concepts with the same id become one: synonyms and cross references are united, of name, type and definition the
         first that is not empty stays (another name becomes a synonym). So order matters only where sources disagree.
         """
-        from kb._build import build  # imports numpy: a third of a second that reading does without
+        from kb.store.build import build  # imports numpy: a third of a second that reading does without
 
         keep = filter or Filter()
         pack, report = build(items, keep)
@@ -187,3 +188,40 @@ class KnowledgeBase(Frozen):
             message = f"no concept {id!r} among the {len(self)} of the knowledge base (ids look like: {some or 'none'})"
             raise UnknownConceptError(message)
         return place
+
+
+def to_networkx(kb: KnowledgeBase, around: str | None, hops: int) -> Any:
+    """A MultiDiGraph of everything, or of what lies at most `hops` from `around`."""
+    import networkx  # a tenth of a second that nobody needs who only retrieves
+
+    graph: Any = networkx.MultiDiGraph()
+    ids: Iterable[str] = kb.concepts.ids
+    if around is not None:
+        ids = sorted([around, *(reached.id for reached in kb.walk(around, hops, direction="both"))])
+    for id in ids:
+        fields = asdict(kb[id])
+        graph.add_node(fields.pop("id"), **fields)
+    for id in list(graph):
+        edges = kb.neighbours(id)
+        graph.add_edges_from((edge.head, edge.tail, edge.name) for edge in edges if edge.tail in graph)
+    return graph
+
+
+def description(kb: KnowledgeBase, edges: Edges) -> dict[str, Any]:
+    """Plain data: counts, the report, and the bytes of the pack, which are those of its file."""
+    return {
+        "fingerprint": kb.fingerprint,
+        "concepts": len(kb),
+        "relations": len(edges),
+        "names": len(kb.names.forms),
+        "names_sought": len(kb.names),
+        "types": _counted(kb.types, kb.concepts.type),
+        "relation_names": _counted(kb.relation_names, edges.kind),
+        "report": dict(kb.report),
+        "bytes": len(kb.pack.block),
+    }
+
+
+def _counted(names: Sequence[str], numbers: memoryview) -> dict[str, int]:
+    counts = Counter(numbers)
+    return {names[number]: counts[number] for number in sorted(counts, key=lambda number: (-counts[number], number))}

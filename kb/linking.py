@@ -1,7 +1,7 @@
 """From a mention to the concepts it may mean, best first.
 
 Ways, from the surest to the widest: a name as it stands (once abbreviations are written out); a name with other words for
-the same (`kb/_variants.py`), in any order; initials; the parts of an enumeration or a part of the mention that is a name;
+the same (`kb/names/mentions.py`), in any order; initials; the parts of an enumeration or a part of the mention that is a name;
 names with similar spelling (TF-IDF of character 3-grams, exact). What the surest way finds comes first. Ranking the similar
 names anew by rapidfuzz's ratios was measured on dev and left out: no ratio of four was better in both knowledge bases.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from math import exp
 
 from kb._frozen import Frozen
-from kb._mentions import Form, Forms, enumerated, initialism, parts
-from kb.abbreviations import expand
 from kb.graph import KnowledgeBase
-from kb.names import normalise
+from kb.names.abbreviations import expand
+from kb.names.mentions import Form, Forms, enumerated, initialism, parts
+from kb.names.tokens import normalise
 
 NEAREST = 30  # names looked at for similar spelling; several may be of one concept
 _KEPT = 4096  # answers and contexts kept: mentions repeat within a document
@@ -72,7 +72,7 @@ class Linker(Frozen):
     ) -> list[Link]:
         """At most `k` concepts that `mention` may mean, best first; none if nothing is even similar.
 
-        `document_abbreviations` (of `kb.abbreviations`) are written out first. `types` keeps the concepts of these
+        `document_abbreviations` (of `kb.names.abbreviations`) are written out first. `types` keeps the concepts of these
         semantic types. `context` is the text around: of what a short form may stand for, the concepts that the text names
         elsewhere go first (for whole names this was measured to be right no more often than the order they have anyway).
         """
@@ -94,7 +94,7 @@ class Linker(Frozen):
         self, mentions: Iterable[str], *, context: str | None = None, types: Collection[str] | None = None, k: int = 10
     ) -> list[list[Link]]:
         """The links of every mention of one document, whose text `context` is: it also defines the abbreviations."""
-        from kb.abbreviations import abbreviations
+        from kb.names.abbreviations import abbreviations
 
         known = abbreviations(context) if context else {}
         return [

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kb.concept import Concept, Relation
-from kb.names import normalise
+from kb.names.tokens import normalise
 
 MERGED, REFUSED = "concepts merged into others", "references that would join two concepts of one source"
 # Spellings of one vocabulary. Released versions (`SNOMEDCT_US_2023_03_01`) are cut off before this is asked.

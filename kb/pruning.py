@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable
 
-from kb.names import normalise
+from kb.names.tokens import normalise
 
 Span = (
     Hashable  # what says that a match is gold: character offsets (end exclusive), with the label where that counts too

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ner_programs.alignment import align
-    from ner_programs.bundle import load, save
+    from ner_programs.alignment.align import align
+    from ner_programs.bundle.folder import load, save
     from ner_programs.demos import Pool
     from ner_programs.errors import BundleError, ComponentError, LMSetupError, NercError
     from ner_programs.lms import open_lm
@@ -44,8 +44,8 @@ __all__ = [
 _HOME = {
     "BundleError": "errors", "ComponentError": "errors", "LMSetupError": "errors", "NercError": "errors",
     "Counts": "scoring", "metric": "scoring", "Document": "types", "Entity": "types", "Label": "types", "Mention": "types",
-    "NERProgram": "program", "Pool": "demos", "ProgramSpec": "spec", "align": "alignment", "load": "bundle", "save": "bundle",
-    "open_lm": "lms", "Privacy": "privacy",
+    "NERProgram": "program", "Pool": "demos", "ProgramSpec": "spec", "align": "alignment.align",
+    "load": "bundle.folder", "save": "bundle.folder", "open_lm": "lms", "Privacy": "privacy",
 }  # fmt: skip
 
 

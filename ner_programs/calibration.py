@@ -15,11 +15,11 @@ from typing import Any
 import dspy
 import numpy as np
 
-from ner_programs._decisions import Decision, decisions, tokens_in
-from ner_programs.adapter import StageAdapter, ask
 from ner_programs.errors import ComponentError
-from ner_programs.extract import ExtractEntities, FormatCodec, as_mention
 from ner_programs.formats.grammar import literal
+from ner_programs.prompts.adapter import StageAdapter, ask
+from ner_programs.prompts.decisions import Decision, decisions, tokens_in
+from ner_programs.stages.extract import ExtractEntities, FormatCodec, as_mention
 
 RANGE = np.arange(-4.0, 14.01, 0.1)
 """What is tried, in nats."""

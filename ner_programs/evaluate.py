@@ -14,8 +14,8 @@ from typing import Any
 
 import dspy
 
-from ner_programs.answers import Answers
 from ner_programs.program import NERProgram
+from ner_programs.prompts.answers import Answers
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText, Entity, Mention
 from ner_programs.units import split

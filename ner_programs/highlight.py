@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from ner_programs.types import Entity
+if TYPE_CHECKING:
+    from ner_programs.types import Entity
 
 COLOURS = (
     "#2f6fd0", "#c2571a", "#2e8b57", "#8a4fd0", "#c23a6b", "#8a7000", "#128a96", "#a03a2a", "#5d6b82", "#4f8a10",

@@ -120,12 +120,12 @@ class ProgramSpec(BaseModel):
 
         Raises ComponentError where a component or an option of it does not exist.
         """
-        from ner_programs._contributions import Contributions
         from ner_programs.demos import Pool
-        from ner_programs.extract import ExtractEntities, FindMentions
+        from ner_programs.demos.contributions import Contributions
         from ner_programs.program import NERProgram
-        from ner_programs.retrieve import KnowledgeLines, RetrieveKnowledge
-        from ner_programs.verify import Verifier, VerifyEntities
+        from ner_programs.stages.extract import ExtractEntities, FindMentions
+        from ner_programs.stages.retrieve import KnowledgeLines, RetrieveKnowledge
+        from ner_programs.stages.verify import Verifier, VerifyEntities
 
         labels = tuple(Label(name, definition) for name, definition in self.labels.items())
         pool = pool if pool is not None else Pool(())

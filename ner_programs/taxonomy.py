@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ner_programs.alignment import stands_in
+from ner_programs.alignment.align import stands_in
 from ner_programs.types import Entity, Mention
 
 KINDS = {

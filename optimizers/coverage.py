@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import dspy
 from pydantic import Field
 
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.evaluate import calls_a_unit, in_threads
 from ner_programs.lms.metered import Budget

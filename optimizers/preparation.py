@@ -15,7 +15,7 @@ from typing import Any
 
 import dspy
 
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.evaluate import in_threads
 from ner_programs.fusion import FEWEST
 from ner_programs.lms.metered import Budget, BudgetSpent

@@ -20,7 +20,7 @@ from typing import Any
 import dspy
 
 from ner_programs import NercError
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from ner_programs.errors import BudgetError, OutageError
 from ner_programs.evaluate import OUTAGE, Scored, calls_for, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent

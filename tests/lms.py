@@ -11,12 +11,12 @@ import re
 
 from dspy.lm15 import Message, Request, Response, TextPart, TokenLogprob, Usage
 
-from ner_programs import prompt
-from ner_programs._suggestions import Suggestions
 from ner_programs.lms._answer import Answer
 from ner_programs.lms._incontext import answer
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.lms.price import Price
+from ner_programs.prompts import prompt
+from ner_programs.stages.retrieve import Suggestions
 
 _FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\):", re.MULTILINE)
 _NUMBERED = re.compile(r'^(\d+) (".*") \| ', re.MULTILINE)

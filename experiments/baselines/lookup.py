@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from kb.names import Filter, NameIndex, normalise
+from kb.names.filter import Filter
+from kb.names.index import NameIndex
+from kb.names.tokens import normalise
 from kb.pruning import Matches, misleading
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.tagger.features import hints

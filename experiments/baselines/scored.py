@@ -32,7 +32,7 @@ from experiments.scoring.evaluation import Evaluation, evaluate
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.program import NERProgram
-from ner_programs.retrieve import KnowledgeLines
+from ner_programs.stages.retrieve import KnowledgeLines
 from ner_programs.tagger.crf import Sample, Tagger, fit
 from ner_programs.tagger.features import hints
 from ner_programs.types import AnnotatedText, Entity, Label

@@ -31,7 +31,7 @@ def show(
     """Say how large a corpus is, how its mentions look, what its parts share, and what leaks between them."""
     from experiments import places, setup
     from experiments.commands.console import err, print_json
-    from experiments.corpus_statistics import statistics
+    from experiments.corpora.statistics import statistics
 
     said = statistics(setup.read_corpus(_spec(what, set), places.data_directory(data)))
     err.print(_table(said))
@@ -54,7 +54,7 @@ def get(
     from experiments import places
     from experiments.commands.console import err, print_json
     from experiments.corpora import fetch
-    from experiments.progress import Progress
+    from experiments.runs.progress import Progress
 
     files, about = fetch.pins(name), _about(name)
     if not files or about is None:
@@ -111,7 +111,7 @@ def _table(said: dict[str, Any]) -> Table:
     from rich.table import Table
 
     from experiments.corpora.corpus import PARTS
-    from experiments.corpus_statistics import LONG
+    from experiments.corpora.statistics import LONG
 
     parts = [part for part in PARTS if part in said["splits"]]
     private = "private" if said["private"] else "public"

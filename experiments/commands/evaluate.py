@@ -14,15 +14,14 @@ from pydantic import ValidationError
 from experiments import places
 from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
-from experiments.commands.verbs import KINDS, check_part
+from experiments.commands.verbs import check_part
 from experiments.errors import SpecError
-from experiments.folds import number
-from experiments.settings import change
-from experiments.spec import Model, RunSpec, checked, explain, load
+from experiments.runs.folds import number
+from experiments.spec import Model, RunSpec, explain, spec_of
 
 if TYPE_CHECKING:
-    from experiments.fusing import Files
-    from experiments.predictions import Predictions
+    from experiments.predictions.fusing import Files
+    from experiments.predictions.given import Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +45,6 @@ class Opened:
     trust: tuple[str, ...] = ()
 
 
-def spec_of(corpus: str, changes: Sequence[str] = ()) -> RunSpec:
-    """Return the spec in a file, changed as the command line says, or one that has nothing but the named corpus."""
-    if Path(corpus).is_file() or corpus.endswith(".toml"):
-        return load(Path(corpus), changes)
-    from ner_programs.components import names
-
-    if corpus not in (known := names(KINDS["corpora"])):
-        raise SpecError(f"{corpus} is neither a spec nor the name of a corpus; those are: {', '.join(known)}")
-    tables: dict[str, Any] = {"name": corpus, "corpus": {"name": corpus}}
-    for option in changes:
-        change(tables, option)
-    return checked(tables, Path(corpus))
-
-
 def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, home: Path | None, *, json: bool) -> None:
     """Score a bundle."""
     if len(what) != 2:
@@ -72,7 +57,7 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
     corpus = setup.open_corpus(spec, places.data_directory(data))
     with redirect_stdout(sys.stderr):
         from experiments import load as load_program
-        from experiments.progress import Calls, Progress
+        from experiments.runs.progress import Calls, Progress
         from experiments.session import encoding, session
         from ner_programs.evaluate import calls_for, score
 
@@ -99,7 +84,7 @@ def predictions(
     spec = _scorable(what, given, part)
     with redirect_stdout(sys.stderr):
         from experiments import setup
-        from experiments.predictions import read, track
+        from experiments.predictions.given import read, track
         from experiments.scoring.evaluation import evaluate
 
         data, files = places.data_directory(data), files_of(given)
@@ -119,9 +104,9 @@ def predictions(
         if program is not None:
             said["run_id"] = track(places.home(home), spec, corpus, program, name, part, found)
     if figures is not None:
-        from experiments.commands.fuse import tell
+        from experiments.commands.tables import tell_fused
 
-        tell(figures)
+        tell_fused(figures)
         said["fused"] = figures
     else:
         for remark in found.remarks:
@@ -152,8 +137,8 @@ def _scorable(what: Sequence[str], given: Given, part: str) -> RunSpec:
 
 def _fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> tuple[Predictions, dict[str, Any]]:
     """Return what stands after fusing, as predictions, and what that gained."""
-    from experiments import fusing
-    from experiments.predictions import Predictions
+    from experiments.predictions import fusing
+    from experiments.predictions.given import Predictions
     from ner_programs.evaluate import Scored
     from ner_programs.scoring import Counts
 
@@ -164,7 +149,7 @@ def _fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> tu
 
 def files_of(given: Given) -> Files:
     """Return the files of predictions, with the labels renamed as the command line says."""
-    from experiments.fusing import Files
+    from experiments.predictions.fusing import Files
 
     return Files(given.files, given.form, dict(map(_renaming, given.labels)))
 

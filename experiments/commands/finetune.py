@@ -10,8 +10,7 @@ from pathlib import Path
 
 from experiments import places
 from experiments.commands.console import err, print_json
-from experiments.commands.evaluate import spec_of
-from experiments.spec import Model
+from experiments.spec import Model, spec_of
 
 
 def finetune(what: str, out: Path, changes: Sequence[str], data: Path | None, home: Path | None, *, json: bool) -> None:
@@ -19,7 +18,7 @@ def finetune(what: str, out: Path, changes: Sequence[str], data: Path | None, ho
     spec = spec_of(what, changes).model_copy(update={"lm": Model()})  # nothing is asked
     with redirect_stdout(sys.stderr):
         from experiments import setup
-        from experiments.finetuning import costs, write
+        from experiments.baselines.finetuning import costs, write
 
         corpus, program, _ = setup.build(spec, places.data_directory(data), places.home(home))
         written = write(program, corpus, out)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments import places
-from experiments.cells import Grid
 from experiments.commands.console import err, print_json
 from experiments.errors import SpecError
+from experiments.grids.cells import Grid
 from experiments.spec import load
 
 if TYPE_CHECKING:
-    from experiments.grid import Done, GridResult
+    from experiments.grids.grid import Done, GridResult
 
 
 def run(grid: Grid, data: Path, home: Path, *, json: bool, dry_run: bool, max_cost: float | None) -> None:
@@ -30,8 +30,8 @@ def run(grid: Grid, data: Path, home: Path, *, json: bool, dry_run: bool, max_co
 
 def ran(grid: Grid, data: Path, home: Path, max_cost: float | None = None) -> tuple[dict[str, Any], int]:
     """Run a grid with a line for each cell; return what `--json` prints, and how many cells failed."""
-    from experiments.grid import run_grid
-    from experiments.progress import Progress
+    from experiments.grids.grid import run_grid
+    from experiments.runs.progress import Progress
 
     result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False))
     kept = sum(done.kept for done in result.cells)
@@ -74,7 +74,7 @@ def _line(cell: dict[str, Any]) -> str:
 def estimated(grid: Grid, data: Path, home: Path) -> dict[str, Any]:
     """Return what the cells would cost at most, all together."""
     from experiments.commands.tables import estimate_table
-    from experiments.estimate import estimate, total
+    from experiments.runs.estimate import estimate, total
     from experiments.setup import Shared
 
     shared = Shared()
@@ -97,10 +97,10 @@ def ablate(
     spec = load(path, [*changes, f'parts=["{part}"]'], lm)
     failed = 0
     with redirect_stdout(sys.stderr):
-        from experiments.ablation import ablation_grid, losses
         from experiments.commands.tables import ablation_table
-        from experiments.grid import run_grid
-        from experiments.progress import Progress
+        from experiments.grids.ablation import ablation_grid, losses
+        from experiments.grids.grid import run_grid
+        from experiments.runs.progress import Progress
         from experiments.tracking import existing_store
 
         grid = ablation_grid(spec, path)
@@ -139,8 +139,8 @@ def curve(
     with redirect_stdout(sys.stderr):
         from experiments.annotation_curve import SIZES, curve_grid, draw, points
         from experiments.commands.tables import curve_table
-        from experiments.grid import run_grid
-        from experiments.progress import Progress
+        from experiments.grids.grid import run_grid
+        from experiments.runs.progress import Progress
         from experiments.setup import read_corpus
 
         there = len(read_corpus(spec, data).train)

@@ -46,7 +46,7 @@ def build(
     from experiments.commands.console import err, print_json
     from experiments.spec import Knowledge, load
     from kb import write_kb
-    from kb.store import HEADER
+    from kb.store.folder import HEADER
 
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / HEADER).is_file()):
         raise SpecError(f"--out {out}: something other than a knowledge base is there; it was left alone")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from experiments import places
 from experiments.commands.console import err
+from experiments.runs.views import links
 from experiments.tracking import open_store
-from experiments.views import links
 
 
 def main() -> None:

@@ -28,9 +28,9 @@ def paper(
     said: dict[str, Any] = {}
     with redirect_stdout(sys.stderr):
         from experiments.commands.grid import estimated, tell_failures, teller
-        from experiments.grid import run_grid
+        from experiments.grids.grid import run_grid
         from experiments.paper import tables
-        from experiments.progress import Progress
+        from experiments.runs.progress import Progress
 
         chosen, left_out = tables.wanted(names)
         for name in left_out:

@@ -8,14 +8,21 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.ablation import Ablated
 from experiments.annotation_curve import Point
 from experiments.compare import Comparison, Row
-from experiments.estimate import Estimate
-from experiments.scores import Result
+from experiments.grids.ablation import Ablated
+from experiments.runs.estimate import Estimate
+from experiments.runs.scores import Result
 from experiments.scoring.evaluation import Evaluation
 from experiments.scoring.significance import Difference, Verdict
-from ner_programs.answers import NO_ANSWERS
+from ner_programs.prompts.answers import NO_ANSWERS
+
+LEARNED = {
+    "train": "learned from {units} texts of train that have predictions; the gold of {part} was not looked at",
+    "other parts": "learned from {units} texts of train and dev that have predictions; the gold of {part} was not looked at",
+    "folds": "learned from {units} texts of {part} in folds: what answered a text saw neither its gold nor its group's",
+    "nothing": "too little is labelled to learn from: {units} texts with predictions; the predictions stay as they are",
+}
 
 
 def result_table(result: Result, engine: str) -> Table:
@@ -158,3 +165,25 @@ def fused_table(said: dict[str, Any]) -> Table:
             ]
         table.add_row(Text(name), *cells)
     return table
+
+
+def tell_fused(said: dict[str, Any]) -> None:
+    """Print the figures for people."""
+    from experiments.commands.console import err
+
+    for remark in said["remarks"]:
+        err.print(remark, soft_wrap=True, markup=False)
+    learned = said["learned"]
+    err.print(LEARNED[learned["from"]].format(part=said["part"], units=learned["units"]), soft_wrap=True, markup=False)
+    err.print(fused_table(said))
+    if learned["from"] == "nothing":
+        return
+    sure, changes = said["sure"], dict(said["changes"])
+    if sure["entities"]:
+        precise = f"{sure['precision']:.3f} of {sure['entities']} entities"
+        err.print(f"precision at a score of at least {sure['at_least']}: {precise}", markup=False)
+    if said["calibration_error"] is not None:
+        err.print(f"expected calibration error of the scores, ten bins: {said['calibration_error']:.3f}", markup=False)
+    of = changes.pop("of")
+    counts = ", ".join(f"{what} {n['number']} ({n['right']} right)" for what, n in changes.items())
+    err.print(f"what changed of {of}: {counts}", soft_wrap=True, markup=False)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from experiments import places
-from experiments.cells import load_grid
 from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
 from experiments.errors import ReadError, SpecError
+from experiments.grids.cells import load_grid
 from experiments.spec import load
 
 KINDS = {
@@ -21,6 +24,8 @@ KINDS = {
 }  # fmt: skip
 
 WITH_TEXTS = " (with texts: it can be read by you alone, and is not in MLflow)"
+PACKAGES = ("nerc", "dspy", "mlflow", "networkx", "rapidfuzz", "python-crfsuite", "scikit-learn", "datasets", "seqeval")
+KEYS = ("OPENAI_API_KEY", "AZURE_API_KEY", "ANTHROPIC_API_KEY", "HOSTED_VLLM_API_KEY")
 
 
 def run(
@@ -41,10 +46,10 @@ def run(
         )
     with redirect_stdout(sys.stderr):  # nothing but our JSON goes to stdout, whatever libraries print
         from experiments.commands.tables import estimate_table, result_table
-        from experiments.estimate import estimate
-        from experiments.pages.report import write as write_report
-        from experiments.progress import Progress
+        from experiments.reports.report import write as write_report
         from experiments.run import run as run_spec
+        from experiments.runs.estimate import estimate
+        from experiments.runs.progress import Progress
 
         if dry_run:
             plan = estimate(spec, data, home)
@@ -72,7 +77,7 @@ def compare(
     check_part(part)
     from experiments.commands.tables import comparison_table
     from experiments.compare import compare as compare_runs
-    from experiments.pages import comparison as comparison_page
+    from experiments.reports import comparison as comparison_page
 
     with redirect_stdout(sys.stderr):
         comparison = compare_runs(places.home(home), runs, experiment, part)
@@ -92,7 +97,7 @@ def report(
 ) -> None:
     """Write the page of a run; with `texts` it has those of dev, for its owner alone."""
     with redirect_stdout(sys.stderr):
-        from experiments.pages.report import write, write_texts
+        from experiments.reports.report import write, write_texts
 
         there = places.home(home)
         page = write_texts(run, there, places.data_directory(data), out) if texts else write(run, there, out)
@@ -110,12 +115,12 @@ def annotate(
     if format not in ("auto", "text", "jsonl"):
         raise SpecError(f"--format {format}: it is auto, text or jsonl")
     from experiments import load as load_program
-    from experiments.annotate import annotate as write
-    from experiments.annotate import by_doubt, read
-    from experiments.progress import Calls, Progress
+    from experiments.annotate.documents import annotate as write
+    from experiments.annotate.documents import by_doubt, read
+    from experiments.runs.progress import Calls, Progress
     from experiments.session import encoding, session
-    from ner_programs.answers import Answers
     from ner_programs.evaluate import calls_for
+    from ner_programs.prompts.answers import Answers
 
     for option, path in (("--out", out), ("--html", html), ("--review", review)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
@@ -143,7 +148,7 @@ def annotate(
     by = f"{Path(bundle).name}, {model.name}"
     for page, shown in ((html, done), (review, by_doubt(done))):
         if page is not None:
-            from experiments.pages import annotation
+            from experiments.annotate import page as annotation
 
             annotation.write(shown, page, by=by, kb=program.kb, private=not public)
             err.print(f"page: {page}", soft_wrap=True, markup=False)
@@ -157,7 +162,7 @@ def annotate(
 def list_kind(kind: str, home: Path | None, *, json: bool) -> None:
     """List components, or runs."""
     if kind == "runs":
-        from experiments.run_list import list_runs
+        from experiments.runs.run_list import list_runs
 
         rows = list_runs(places.home(home))
         if json:
@@ -203,8 +208,6 @@ def cache(remove: str | None, *, json: bool) -> None:
 
 def doctor(data: Path | None, home: Path | None, *, json: bool) -> None:
     """Say what is installed, where things lie, and what is set."""
-    from experiments.commands.checkup import checkup
-
     rows = checkup(places.data_directory(data), places.home(home))
     for row in rows:
         err.print("[green]ok[/green]  " if row["ok"] else "[red]no[/red]  ", end="")
@@ -222,7 +225,7 @@ def export(run: str, out: Path | None, register: str | None, home: Path | None) 
     name, at, alias = (register or "").partition("@")
     if register is not None and not (name and at and alias):
         raise SpecError(f"--register {register}: write it as NAME@ALIAS")
-    from experiments import registry
+    from experiments.runs import registry
 
     if out is not None:
         err.print(f"{registry.export(run, out, home)}", soft_wrap=True, markup=False)
@@ -235,3 +238,26 @@ def check_part(part: str) -> None:
     """Refuse what is neither dev nor test."""
     if part not in ("dev", "test"):
         raise ReadError(f"--part {part}: it is dev or test")
+
+
+def checkup(data: Path, home: Path) -> list[dict[str, Any]]:
+    """Return one row a check: `what`, `found`, whether it is `ok`, and whether nerc `needed` it."""
+    rows = [_row("Python", sys.version.split()[0], sys.version_info >= (3, 11))]
+    for package in PACKAGES:
+        try:
+            rows.append(_row(package, version(package), True))
+        except PackageNotFoundError:
+            rows.append(_row(package, "not installed", False))
+    there = data.is_dir()
+    rows.append(
+        _row("data directory", str(data) if there else f"{data} (not there; only the sample runs)", there, False)
+    )
+    writable = os.access(home if home.exists() else home.parent, os.W_OK)
+    rows.append(_row("mlruns", str(home), writable))
+    for key in KEYS:
+        rows.append(_row(key, "set" if os.environ.get(key) else "not set", bool(os.environ.get(key)), False))
+    return rows
+
+
+def _row(what: str, found: str, ok: bool, needed: bool = True) -> dict[str, Any]:
+    return {"what": what, "found": found, "ok": ok, "needed": needed}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from experiments.corpora._files import called, lines, locate, sources
-from experiments.corpora._guess import hint
 from experiments.corpora._mismatch import Claim, Found, Mismatch, placed
 from experiments.corpora._split import Split
 from experiments.corpora.corpus import Corpus, Documents, in_order
@@ -26,6 +27,16 @@ from ner_programs.types import Document
 Name = Annotated[str, Field(min_length=1)]
 Reads = Callable[[Path, Counter[str]], Iterable[Found | Document]]
 M = TypeVar("M", bound=BaseModel)
+_HEAD = 1 << 16  # bytes looked at
+_SIGNS = {
+    "webanno": r"\A#FORMAT=WebAnno TSV",
+    "i2b2": r'^(c|EVENT|TIMEX3)="[^\n]*" \d+:\d+ \d+:\d+\|\||<ClinicalNarrativeTemporalAnnotation',
+    "pubtator": r"^[^|\s]+\|t\|",
+    "bioc": r"<collection\b",
+    "brat": r"^T\d+\t\S+ \d+ \d+[ \d;]*\t",
+    "conll": r"^\S+[ \t]([^\n]*[ \t])?(O|[BIESLU]-\S+)\r?$",
+}
+_TOOLS = {"label_studio": "Label Studio", "conll": "CoNLL", "webanno": "WebAnno TSV 3", "hf": "a Hugging Face dataset"}
 
 
 @dataclass(frozen=True)
@@ -176,3 +187,48 @@ def found_at(
     """Return a document of one passage; without an id it is called after its file and number: `train:1`."""
     name = f"{called(path)}:{number}" if given is None else str(given)
     return Found(name, ((0, text),), tuple(claims), "" if group is None else str(group))
+
+
+def guess(path: Path) -> str:
+    """Return the reader that a file, or the first one of a folder, is probably for; nothing where that cannot be told."""
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+        return next((name for file in files[:2] if (name := guess(file))), "")
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD).decode("utf-8", "replace").removeprefix("\ufeff")
+    if head.lstrip()[:1] in ("{", "["):
+        return _json(head.strip())
+    return next((name for name, sign in _SIGNS.items() if re.search(sign, head, re.MULTILINE)), "")
+
+
+def hint(path: Path, reader: str) -> str:
+    """Return what to set where a file looks like one of another reader, to end a message with."""
+    name = guess(path) if path.exists() else ""
+    called = _TOOLS.get(name, name)
+    return f'; it looks like {called}: set name = "{name}" in [corpus]' if name not in ("", reader) else ""
+
+
+def _json(head: str) -> str:
+    if head.startswith("["):
+        tasks = re.search(r'"(annotations|completions)"\s*:', head) and re.search(r'"data"\s*:', head)
+        return "label_studio" if tasks else "hf"
+    for line in head.splitlines()[:20]:
+        try:
+            row: Any = from_json(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and (name := _row(row)):
+            return name
+    return ""
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    """Return the reader of a JSON line by its keys."""
+    if "_input_hash" in row or {"spans", "answer"} <= row.keys():
+        return "prodigy"
+    triples = row.get("label") or row.get("labels")
+    if isinstance(triples, list) and isinstance(triples[0], list):
+        return "doccano"
+    if {"tokens", "passages"} & row.keys():
+        return "hf"
+    return "jsonl" if {"text"} <= row.keys() and {"entities", "spans"} & row.keys() else ""

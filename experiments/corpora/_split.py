@@ -19,7 +19,7 @@ class Split:
     """The option `split = { by = "patient", dev = 0.2, test = 0.2 }`; the rest is train. Or `split = { folds = 5 }`.
 
     With folds, `fold = 2` tests on the second, has the third as dev and the others as train. Without a `fold` nothing is tested
-    and the first is dev: so the program is compiled that a run over all folds ends with (`experiments/folds.py`).
+    and the first is dev: so the program is compiled that a run over all folds ends with (`experiments/runs/folds.py`).
 
     "patient" is another word for "group". Who the patient is, the reader says: the field `group` or `patient` of a JSON
     line, the part of a BRAT file name before its first "_" or "-" (where `by` asks for it). Without `by`, groups stay together

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import setup, tracking
+from experiments.baselines.finetuning import Cost, costs
 from experiments.baselines.scored import answers, baselines
-from experiments.cells import Cell, Grid
 from experiments.errors import TrackingError
-from experiments.finetuning import Cost, costs
+from experiments.grids.cells import Cell, Grid
 from experiments.paper.read import TITLES, Table
 from experiments.paper.write import f1
 from experiments.session import backend_of

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tracking
-from experiments.curves import Curve, curve
 from experiments.paper.layouts import STAR, Layout, said
 from experiments.paper.read import Entry, Ran, Table, read_cells, table
 from experiments.paper.write import CRF, engines, f1
+from experiments.scoring.curves import Curve, curve
 from experiments.scoring.significance import Difference, holm
 
 NONE, RACE, MIPRO = "none", "race", "mipro"

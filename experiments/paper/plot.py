@@ -9,10 +9,10 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.curves import Curve
 from experiments.paper.layouts import Layout
 from experiments.paper.optimizers import Compilings, final_point, mean_curve
 from experiments.paper.read import BASELINE, Entry, Table
+from experiments.scoring.curves import Curve
 
 STYLE = {
     "svg.fonttype": "none",

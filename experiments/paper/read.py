@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tracking
+from experiments.paper.means import Rows, mean_and_sd, mean_difference, mean_interval
 from experiments.scoring.evaluation import counts_of
-from experiments.scoring.means import Rows, mean_and_sd, mean_difference, mean_interval
 from experiments.scoring.significance import Difference, holm
 from ner_programs.scoring import Counts
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import optimizers
-from experiments.cells import Grid, load_grid
 from experiments.errors import SpecError, TrackingError
-from experiments.grid import GridResult
+from experiments.grids.cells import Grid, load_grid
+from experiments.grids.grid import GridResult
 from experiments.paper import cost as _paper_cost
 from experiments.paper import optimizers as _optimizers
 from experiments.paper.layouts import LAYOUTS

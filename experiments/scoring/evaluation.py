@@ -12,9 +12,9 @@ from experiments.scoring.breakdown import Answers, Breakdown, break_down, counte
 from experiments.scoring.significance import interval, pooled
 from kb import KnowledgeBase
 from kb.merging import canonical
-from ner_programs.answers import NO_ANSWERS
-from ner_programs.answers import Answers as LMAnswers
 from ner_programs.evaluate import Scored
+from ner_programs.prompts.answers import NO_ANSWERS
+from ner_programs.prompts.answers import Answers as LMAnswers
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText
 

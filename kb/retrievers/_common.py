@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 
-from kb.abbreviations import abbreviations, expand
 from kb.concept import Concept
 from kb.errors import KnowledgeError
 from kb.graph import KnowledgeBase
-from kb.names import GENERAL, normalise
-from kb.tagging import tag
+from kb.names.abbreviations import abbreviations, expand
+from kb.names.filter import GENERAL
+from kb.names.tagging import tag
+from kb.names.tokens import normalise
 
 
 def required(kb: KnowledgeBase | None, retriever: str) -> KnowledgeBase:
@@ -27,7 +28,7 @@ def named(
 ) -> list[tuple[str, Concept]]:
     """The names in `text` in its order, each once (compared in normal form), with the best concept of that name.
 
-    Short forms are read as the document defines them (`kb.tagging`). Then the `candidates` that stand in the text and are
+    Short forms are read as the document defines them (`kb.names.tagging`). Then the `candidates` that stand in the text and are
     names in any case, though the term filter may not look for them. No concept is one of those in `without`; where such a one
     has the best claim to a name, the next one has it.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kb.concept import Concept, Relation, Source
-from kb.names import normalise
+from kb.names.tokens import normalise
 from kb.sources import tsv
 
 PREFIX = "train"

@@ -8,19 +8,30 @@ the direction child -> parent, part -> whole, and never as `inverse_...` or `has
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kb.concept import Concept, Relation, Source
-from kb.errors import KnowledgeError
-from kb.sources._mrrel import direction, inverses
-from kb.sources._rrf import by_cui, optional, rows
+from kb.errors import KnowledgeError, at
+from kb.sources._files import lines
 
 # What is read of a folder, as patterns: whoever keeps what was made of it looks at these.
 FILES = ("MRCONSO.RRF*", "MRSTY.RRF*", "MRDEF.RRF*", "MRREL.RRF*", "MRDOC.RRF*", "SRDEF*")
 TYPE_OF_TYPES, HAS_TYPE = "semantic type", "has_semantic_type"
 UNTYPED = "concepts without a semantic type"
+_FORWARD = {"CHD": "is_a", "RN": "narrower_than"}  # CUI2 is CUI1's child; its narrower term
+_BACKWARD = {"PAR", "RB"}
+_NAMES = {
+    "isa": "is_a",
+    "RO": "related_to",
+    "RL": "similar_to",
+    "RQ": "possibly_same_as",
+    "SY": "same_as",
+    "SIB": "sibling_of",
+}
+_ASIDE = ("inverse_", "has_")  # beginnings of the names that tell the matter from the far end
+Row = dict[str, str]
 
 
 def build(
@@ -137,3 +148,76 @@ def semantic_types(folder: Path) -> dict[str, tuple[str, str]]:
 def _rank(row: dict[str, str]) -> tuple[bool, bool, bool]:
     """Preferred names first; the order of the file (Python's sort keeps it) decides between equals."""
     return row["TS"] != "P", row["STT"] != "PF", row["ISPREF"] != "Y"
+
+
+def inverses(path: Path) -> Mapping[str, str]:
+    """RELA -> the RELA of its other side, as MRDOC.RRF lists them; empty if there is no such file."""
+    found = optional(path, 4, {"DOCKEY": 0, "VALUE": 1, "TYPE": 2, "EXPL": 3})
+    return {r["VALUE"]: r["EXPL"] for r in found if r["DOCKEY"] == "RELA" and r["TYPE"] == "rela_inverse"}
+
+
+def direction(head: str, rel: str, rela: str, tail: str, inverse: Mapping[str, str]) -> str:
+    """The name of the relation head -> tail (in MRREL's columns CUI2 and CUI1), or "" if its other side tells it.
+
+    Hierarchies are told from the child. A RELA whose inverse is known (from MRDOC, or by its name) is told from the side
+    that does not say `has_` or `inverse_`, else from the one that comes first in the alphabet. All others are told by
+    the row with the smaller id as its head: the two sides swap the ids, so exactly one of them is told.
+    """
+    if rel in _BACKWARD:
+        return ""
+    name = _NAMES.get(rela or rel) or rela or rel
+    if rel in _FORWARD:
+        return name if rela else _FORWARD[rel]
+    other = inverse.get(rela) or _by_name(rela)
+    if not other or other == rela:
+        return name if head < tail else ""
+    return name if (rela.startswith(_ASIDE), rela) < (other.startswith(_ASIDE), other) else ""
+
+
+def _by_name(rela: str) -> str:
+    if rela == "isa":
+        return "inverse_isa"
+    if rela.startswith("inverse_"):
+        return rela.removeprefix("inverse_")
+    if rela.startswith("has_"):
+        return f"{rela.removeprefix('has_')}_of"
+    return f"has_{rela.removesuffix('_of')}" if rela.endswith("_of") else ""
+
+
+def rows(path: Path, width: int, places: Mapping[str, int]) -> Iterator[Row]:
+    """The columns at `places` (from 0) of every row, if it has `width` of them; a packed `<path>.gz` serves too.
+
+    Raises KnowledgeError for a row of another width, and for a CUI smaller than the one before (files are sorted as
+    bytes, by `LC_ALL=C sort`), since files are read side by side.
+    """
+    packed = path.with_name(f"{path.name}.gz")
+    path = packed if packed.is_file() and not path.is_file() else path
+    before = ""
+    for number, line in lines(path):
+        cells = line.split("|")
+        if len(cells) != width + 1 or cells[-1]:
+            raise at(path, number, f"expected {width} columns that each end with `|`, found {len(cells) - 1}")
+        if "CUI" in places and cells[0] < before:
+            raise at(path, number, f"{cells[0]} comes after {before}; sort the file by CUI (LC_ALL=C sort)")
+        before = cells[0]
+        yield {name: cells[place] for name, place in places.items()}
+
+
+def optional(path: Path, width: int, places: Mapping[str, int]) -> Iterator[Row]:
+    """The rows of a file that a folder may lack. Raises KnowledgeError for a folder that isn't there."""
+    if not path.parent.is_dir():
+        raise KnowledgeError(f"{path.parent}: no such folder")
+    if path.is_file() or path.with_name(f"{path.name}.gz").is_file():
+        yield from rows(path, width, places)
+
+
+def by_cui(found: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Neighbouring rows of one CUI together."""
+    group: list[Row] = []
+    for row in found:
+        if group and group[0]["CUI"] != row["CUI"]:
+            yield group[0]["CUI"], group
+            group = []
+        group.append(row)
+    if group:
+        yield group[0]["CUI"], group

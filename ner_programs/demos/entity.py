@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Iterator
 import numpy as np
 
 from kb import KnowledgeBase
-from kb.names import normalise
-from ner_programs._contributions import Contributions
+from kb.names.tokens import normalise
 from ner_programs.demos._ranking import Nearest, Scores
 from ner_programs.demos._sparse import TfidfIndex, tfidf
 from ner_programs.demos.base import Demonstration, Pool, Shown, plain
+from ner_programs.demos.contributions import Contributions
 
 MIN_PRECISION = 0.5
 

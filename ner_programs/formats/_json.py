@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import json_repair
 
-from ner_programs._likelihood import Place
 from ner_programs.formats.labels import Labels
+from ner_programs.prompts.likelihood import Place
 
 _DECODER = json.JSONDecoder(strict=False)
 _LONGEST = 2000  # characters that are repaired at once: the repair's time grows with their square

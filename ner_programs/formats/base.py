@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from ner_programs._likelihood import Place
+from ner_programs.prompts.likelihood import Place
 from ner_programs.types import Mention
 
 Said = TypeVar("Said")

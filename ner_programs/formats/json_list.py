@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ner_programs._likelihood import Place
 from ner_programs.formats import grammar
 from ner_programs.formats._json import Piece, decoded, pieces
 from ner_programs.formats.base import Found, Reading, in_order
 from ner_programs.formats.labels import Labels
+from ner_programs.prompts.likelihood import Place
 from ner_programs.types import Label, Mention
 
 _NOTHING = re.compile(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ner_programs._decisions import Marks
 from ner_programs.formats import grammar
 from ner_programs.formats.base import Found, Reading, fence, inline_spans, mention_in, without_fence
 from ner_programs.formats.labels import Labels
+from ner_programs.prompts.decisions import Marks
 from ner_programs.types import Label, Mention
 
 _SPECIAL = re.compile(r"[\\\[\]|]")

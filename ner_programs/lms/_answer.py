@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ner_programs._likelihood import Token, tokens_of
 from ner_programs.formats import Format
+from ner_programs.prompts.likelihood import Token, tokens_of
 from ner_programs.types import Mention
 
 

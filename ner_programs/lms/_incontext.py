@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 
-from ner_programs import prompt
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.components import names
 from ner_programs.formats import Format
 from ner_programs.lms._answer import Answer, Refused, mentioning
+from ner_programs.prompts import prompt
 from ner_programs.tagger.crf import Sample, tag_in_context
 from ner_programs.tagger.features import hints
 from ner_programs.types import Label, Mention

@@ -70,25 +70,15 @@ def _text(system: str | Sequence[Any] | None) -> str:
 def code_files() -> list[Path]:
     """Return every file of nerc that an answer depends on."""
     package = Path(__file__).parent.parent
-    read = (
-        "__init__",
-        "_decisions",
-        "_likelihood",
-        "_spelling",
-        "_text_index",
-        "alignment",
-        "components",
-        "errors",
-        "prompt",
-        "types",
-    )
-    answerer = ("__init__", "_answer", "_incontext")
-    learner = ("__init__", "consistency", "copies", "crf", "features")
-    files = [package / f"{name}.py" for name in read]
-    files += [package / "lms" / f"{name}.py" for name in answerer]
-    files += [package / "tagger" / f"{name}.py" for name in learner]
+    parts = {
+        ".": ("__init__", "components", "errors", "types"),
+        "lms": ("__init__", "_answer", "_incontext"),
+        "prompts": ("__init__", "decisions", "likelihood", "prompt"),
+        "tagger": ("__init__", "consistency", "copies", "crf", "features"),
+    }
+    files = [package / folder / f"{name}.py" for folder, names in parts.items() for name in names]
     knowledge = [package.parent / "kb" / f"{name}.py" for name in ("__init__", "errors")]
-    return sorted([*files, *knowledge, *package.glob("formats/*.py")])
+    return sorted([*files, *knowledge, *package.glob("alignment/*.py"), *package.glob("formats/*.py")])
 
 
 @cache

@@ -22,12 +22,12 @@ from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, respons
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import is_retryable_lm_error
 
-from ner_programs.answers import cleaned, heard
 from ner_programs.errors import code_of
 from ner_programs.lms._engines import AsyncEngine, Engine
 from ner_programs.lms.account import PLAIN, Account, Budget, BudgetSpent, RunStopped, Sample, Tariff
 from ner_programs.lms.ledger import Spent
 from ner_programs.lms.price import Price
+from ner_programs.prompts.answers import cleaned, heard
 
 __all__ = [
     "ROLES",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from sys import intern
 from urllib.parse import quote
 
-from ner_programs import prompt
+from ner_programs.prompts import prompt
 from ner_programs.types import Label
 
 Offsets = tuple[int, int]

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ner_programs._likelihood import Place
 from ner_programs.formats.base import Reading, without_fence
 from ner_programs.formats.labels import Labels
+from ner_programs.prompts.likelihood import Place
 from ner_programs.types import Decision, Entity, Label, Verdict
 
 Mode = Literal["reject", "full"]

@@ -1,7 +1,7 @@
 """Re-bounding by the corpus's own conventions: a small model of the pool's spans moves edges, without any LM call.
 
 Whether a mention takes in its article, its "severe" or its "disease" is a convention of the corpus, and the labelled texts
-show it. The model (`ner_programs._boundaries`) moves an edge by a few words where they speak clearly for it; labels stay, and
+show it. The model (`_boundaries`) moves an edge by a few words where they speak clearly for it; labels stay, and
 nothing is rejected or added.
 """
 
@@ -14,12 +14,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ner_programs._boundaries import Model, blocks_of, fit
-from ner_programs._span_evidence import Words, places
 from ner_programs.demos import Pool
 from ner_programs.errors import ComponentError
+from ner_programs.stages.verify import Placed, Verification
 from ner_programs.types import Entity, Verdict
-from ner_programs.verify import Placed, Verification
+from ner_programs.verifiers._boundaries import Model, blocks_of, fit
+from ner_programs.verifiers._span_evidence import Words, places
 
 WRONG = 0.1
 """The share of edges that are taken to be wrong."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import dspy
 from pydantic import Field
 
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
+from ner_programs.stages.verify import Verification, Verifier, apply, replaced
 from ner_programs.types import Entity
-from ner_programs.verify import Verification, Verifier, apply, replaced
 
 
 class Cascade(dspy.Module):

@@ -18,17 +18,17 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from kb import KnowledgeBase
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
-from ner_programs.extract import ExtractEntities
 from ner_programs.fusion import Answer, Fused, Fusion, Way, fit
-from ner_programs.retrieve import KnowledgeLines
+from ner_programs.stages.extract import ExtractEntities
+from ner_programs.stages.retrieve import KnowledgeLines
+from ner_programs.stages.verify import Placed, Verification, apply
 from ner_programs.tagger.crf import Hint
 from ner_programs.tagger.features import hints
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers.boundary import WRONG, Conventions, moves
-from ner_programs.verify import Placed, Verification, apply
 
 SIZE = 100_000
 """Characters of knowledge lines: what is named is not cut to the room that a prompt has."""

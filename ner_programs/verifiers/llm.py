@@ -7,12 +7,12 @@ from typing import Any
 
 import dspy
 
-from ner_programs.adapter import StageAdapter, aask, ask, ended
 from ner_programs.demos import permitted
 from ner_programs.demos.base import Shown
+from ner_programs.prompts.adapter import StageAdapter, aask, ask, ended
+from ner_programs.stages.verify import Verification, verdicts_for
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
-from ner_programs.verify import Verification, verdicts_for
 
 
 class JudgeCandidates(dspy.Signature):

@@ -15,11 +15,11 @@ from typing import Any
 
 import dspy
 
-from ner_programs.alignment import align
+from ner_programs.alignment.align import align
 from ner_programs.errors import ComponentError
 from ner_programs.guidelines import Rule, meaning
+from ner_programs.stages.verify import Placed, Verification, Verifier, apply
 from ner_programs.types import Entity, Label, Verdict
-from ner_programs.verify import Placed, Verification, Verifier, apply
 
 TOLD = 0.9
 """The score of a span that a rule made or changed."""

@@ -8,9 +8,9 @@ from typing import Any
 import dspy
 
 from ner_programs.errors import LMSetupError
-from ner_programs.extract import ExtractEntities, Extraction
+from ner_programs.stages.extract import ExtractEntities, Extraction
+from ner_programs.stages.verify import Verification, replaced
 from ner_programs.types import Entity
-from ner_programs.verify import Verification, replaced
 
 
 class Strong(dspy.Module):

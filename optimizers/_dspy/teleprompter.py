@@ -24,10 +24,10 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs import metric
-from ner_programs.adapter import refusal
 from ner_programs.evaluate import Scored, ends_of, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
+from ner_programs.prompts.adapter import refusal
 from ner_programs.scoring import Counts, PooledF1
 from ner_programs.types import Document
 from optimizers._draws import interleaved

@@ -1,7 +1,7 @@
 """What was wrong with an answer, in words: for prompts that ask for a better instruction (GEPA, SIMBA and our own).
 
 Made from the error taxonomy. First how many mentions were right, then two lines that a program can read, too
-(`ner_programs.lms._evidence`): `Missed: [["aspirin", "drug"]]` and `Wrong: [...]`, where a string that stands in the text
+: `Missed: [["aspirin", "drug"]]` and `Wrong: [...]`, where a string that stands in the text
 more than once has its offset as well. Then what the answer suffered from, and a line for each error: what it is, what the
 gold of train does elsewhere, what the knowledge shown said; those that train speaks for most clearly come first, as far
 as there is room.
@@ -19,10 +19,10 @@ from typing import Any
 
 import dspy
 
-from ner_programs.alignment import align_report
-from ner_programs.extract import as_mention
-from ner_programs.prompt import parse_knowledge
+from ner_programs.alignment.align import align_report
+from ner_programs.prompts.prompt import parse_knowledge
 from ner_programs.scoring import Counts, PooledF1, metric
+from ner_programs.stages.extract import as_mention
 from ner_programs.taxonomy import Error, errors
 from ner_programs.types import Entity
 from optimizers._reflection.conventions import WORD, Conventions, Side, Use

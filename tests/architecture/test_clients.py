@@ -28,8 +28,8 @@ OTHERS = {
     "experiments.corpora.fetch": "takes pinned public files, sends no text and no key",
     "experiments.corpora._hf": "takes a dataset that is said to be public",
     "experiments.tracking": "a file of sqlite, whatever address the environment names",
-    "experiments.registry": "the same file",
-    "experiments.stores": "the same file",
+    "experiments.runs.registry": "the same file",
+    "experiments.runs.stores": "the same file",
 }
 ADDRESSES = ("api_base", "base_url", "url", "host", "port", "headers", "api_key", "proxy", "record", "out", "endpoint")
 

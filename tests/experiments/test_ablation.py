@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import tracking
-from experiments.ablation import WHOLE, ablation_grid, ablations
+from experiments.grids.ablation import WHOLE, ablation_grid, ablations
 from experiments.spec import load
 from tests import tiny, warm
 

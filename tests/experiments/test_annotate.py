@@ -15,12 +15,12 @@ from unittest.mock import patch
 import pytest
 
 import experiments
-from experiments import annotate
-from experiments.annotate import Annotated, by_doubt
+from experiments.annotate import documents as annotate
+from experiments.annotate.documents import Annotated, by_doubt
 from experiments.corpora import jsonl
 from experiments.errors import ReadError
 from ner_programs import Document, Entity
-from ner_programs.answers import Answers
+from ner_programs.prompts.answers import Answers
 from tests.experiments.conftest import LABELS, Place
 
 TEXT = "Wenda took zorvexan before the ferry left.\nBy nightfall a pale hum had crept in again. Ünïcode 𝔘 zorvexan."
@@ -118,7 +118,7 @@ def test_out_is_written_whole_or_not_at_all(place: Place, public: Any, note: Pat
         file.write("half a line")
         raise RuntimeError("power cut")
 
-    with patch("experiments.annotate.annotate", fails):
+    with patch("experiments.annotate.documents.annotate", fails):
         cut = place.nerc("annotate", public["bundle"], note, "--out", "whole.jsonl")
     assert cut.code == 1 and "RuntimeError" in cut.err
     assert out.read_text() == before
@@ -262,7 +262,7 @@ def test_a_page_shows_the_entities_in_their_texts(place: Place, public: Any, not
 
 
 def test_a_page_escapes_and_names_concepts_and_failures() -> None:
-    from experiments.pages.annotation import rendered
+    from experiments.annotate.page import rendered
     from kb import KnowledgeBase
     from kb.concept import Concept
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from experiments import settings
-from experiments.cells import Grid, load_grid, named
 from experiments.errors import SpecError
+from experiments.grids.cells import Grid, load_grid, named
 from experiments.spec import load
 
 BASE = """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments import failures
+from experiments import errors
 from experiments.errors import SpecError
 from tests.experiments.conftest import POTIONS, Place
 
@@ -242,10 +242,10 @@ def test_a_refused_registration_leaves_no_model(place: Place, public: Any) -> No
 
 
 def test_faults_of_nerc_are_not_dressed_up() -> None:
-    assert failures.said(ValueError("a bug")) is None
-    assert failures.said(OSError("no file in it")) is None
-    assert failures.said(SpecError("two\n lines")) == "two lines"
-    assert failures.said(FileNotFoundError(2, "No such file", "x.txt")) == "x.txt: No such file"
+    assert errors.said(ValueError("a bug")) is None
+    assert errors.said(OSError("no file in it")) is None
+    assert errors.said(SpecError("two\n lines")) == "two lines"
+    assert errors.said(FileNotFoundError(2, "No such file", "x.txt")) == "x.txt: No such file"
 
 
 def really(place: Place, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -269,7 +269,7 @@ def test_the_real_entry_point(bare: Place) -> None:
 
 
 def test_a_fault_of_nerc_says_where_but_not_what(place: Place, public: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experiments.pages import report
+    from experiments.reports import report
 
     def broken(*_: object) -> None:
         raise KeyError(POTIONS[0])

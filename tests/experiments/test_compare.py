@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from experiments import tracking
-from experiments.ablation import Ablated
 from experiments.commands.console import err
 from experiments.commands.tables import ablation_table, comparison_table
 from experiments.compare import Comparison, Row, compare
 from experiments.errors import TrackingError
-from experiments.pages import comparison as comparison_page
+from experiments.grids.ablation import Ablated
+from experiments.reports import comparison as comparison_page
 from experiments.scoring.significance import FEWEST, holm, interval, paired, randomization, verdict
 from ner_programs.scoring import Counts
 from tests.experiments.conftest import Place

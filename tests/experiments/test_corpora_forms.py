@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.corpora import brat, i2b2, jsonl, pubtator, webanno
-from experiments.corpora._guess import guess
+from experiments.corpora._reader import guess
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from tests.experiments.samples import SAMPLES

@@ -14,7 +14,7 @@ import pytest
 from experiments.corpora import fetch, i2b2_2010, i2b2_2010_documents, maccrobat
 from experiments.corpora.corpus import Corpus, flatten
 from experiments.corpora.published import Published
-from experiments.corpus_statistics import leakage, statistics
+from experiments.corpora.statistics import leakage, statistics
 from experiments.errors import ReadError
 from ner_programs.components import module, names, resolve
 from ner_programs.types import Label

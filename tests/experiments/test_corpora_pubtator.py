@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.corpora import pubtator
-from experiments.corpora._abstracts import place
 from experiments.corpora._split import Split
 from experiments.corpora.corpus import Corpus
 from experiments.corpora.labels import concept_id
+from experiments.corpora.published import place
 from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document, Entity
 from tests.experiments.documents import ANY, WORDS, documents, told

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.corpora import fetch
 from experiments.corpora.corpus import Corpus, held_out
-from experiments.corpus_statistics import leakage, overlap, statistics
+from experiments.corpora.statistics import leakage, overlap, statistics
 from experiments.errors import ReadError
 from ner_programs.types import Document, Entity
 from tests.experiments.conftest import Place

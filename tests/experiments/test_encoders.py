@@ -6,10 +6,12 @@ from typing import Any
 import dspy
 import pytest
 
-from experiments import estimate, finetuning, places, setup
+from experiments import places, setup
+from experiments.baselines import finetuning
+from experiments.runs import estimate
 from experiments.session import session
 from experiments.spec import RunSpec
-from ner_programs import bundle
+from ner_programs.bundle import folder as bundle
 from ner_programs.evaluate import score
 from ner_programs.privacy import PrivacyError
 from tests import tiny

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.estimate import Estimate, estimate
+from experiments.runs.estimate import Estimate, estimate
 from experiments.spec import load
 from optimizers.search import WITHOUT_LIMIT
 from tests.experiments.conftest import Place

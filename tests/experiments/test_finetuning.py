@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from experiments import finetuning
+from experiments.baselines import finetuning
+from experiments.baselines.finetuning import ROLES, Prices, check, costs, write
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError, SpecError
-from experiments.finetuning import ROLES, Prices, check, costs, write
 from experiments.setup import build
 from experiments.spec import load
 from kb import Concept, KnowledgeBase

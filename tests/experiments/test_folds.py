@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError, validate_call
 
 import ner_programs
-from experiments import folds, tracking
+from experiments import tracking
 from experiments.corpora import jsonl
 from experiments.corpora._split import Split
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from experiments.run import run
-from experiments.scores import Scores, added, pooled, together
+from experiments.runs import folds
+from experiments.runs.scores import Scores, added, pooled, together
 from experiments.scoring.evaluation import evaluate
 from experiments.setup import open_corpus
 from experiments.spec import load

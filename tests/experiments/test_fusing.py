@@ -14,8 +14,8 @@ import pytest
 import experiments
 from benchmarks.fusion import perturbed
 from experiments.corpora import conll, jsonl, wardnotes
-from experiments.fusing import Files, Outcome
-from experiments.scoring.fused import calibration_error, changes, majority
+from experiments.predictions.fused import calibration_error, changes, majority
+from experiments.predictions.fusing import Files, Outcome
 from ner_programs import Document, Entity, Pool
 from ner_programs.fusion import FEWEST
 from tests.experiments.conftest import Place

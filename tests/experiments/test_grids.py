@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments import tracking
-from experiments.run_list import list_runs
+from experiments.runs.run_list import list_runs
 from tests import tiny, warm
 
 SPEC = """
@@ -92,7 +92,7 @@ def test_a_grid_is_a_run_with_nested_runs_and_is_not_run_twice(lab: Lab) -> None
 
 KILL = """
 import os, signal
-import experiments.scores as r
+import experiments.runs.scores as r
 evaluate, seen = r.evaluate, []
 def counted(*a, **k):
     seen.append(1)
@@ -113,7 +113,7 @@ def test_a_killed_grid_goes_on(lab: Lab) -> None:
 
 
 FAIL = """
-import experiments.scores as r
+import experiments.runs.scores as r
 score = r.score
 def broken(program, *a, **k):
     if program.spec.demos and program.spec.demos.get("seed") == 2:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from experiments.scoring.means import mean_and_sd, mean_difference, mean_interval
+from experiments.paper.means import mean_and_sd, mean_difference, mean_interval
 from experiments.scoring.significance import interval, paired
 from ner_programs.scoring import Counts
 

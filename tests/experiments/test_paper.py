@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.baselines.finetuning import Cost
 from experiments.errors import SpecError
-from experiments.finetuning import Cost
 from experiments.paper import cost
 from experiments.paper.layouts import LAYOUTS
 from experiments.paper.read import BEST_CRF, TITLES, Table

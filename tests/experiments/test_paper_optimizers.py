@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from experiments.curves import Curve, curve, incumbents
 from experiments.errors import SpecError
 from experiments.paper import optimizers
 from experiments.paper.layouts import LAYOUTS
 from experiments.paper.plot import plot_curves
 from experiments.paper.read import Ran, table
 from experiments.paper.tables import SPECS, paper_grid
+from experiments.scoring.curves import Curve, curve, incumbents
 from ner_programs.components import module
 from ner_programs.scoring import Counts
 

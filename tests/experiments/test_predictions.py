@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from experiments import predictions
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError, SpecError
+from experiments.predictions import given
 from experiments.scoring import evaluation
 from experiments.setup import open_corpus
 from experiments.spec import load
@@ -70,11 +70,11 @@ def write_brat(path: Path) -> Path:
     return path
 
 
-def read(path: Path, **options: Any) -> predictions.Predictions:
-    return predictions.read(path, corpus().dev, LABELS, **options)
+def read(path: Path, **options: Any) -> given.Predictions:
+    return given.read(path, corpus().dev, LABELS, **options)
 
 
-def f1(found: predictions.Predictions) -> float:
+def f1(found: given.Predictions) -> float:
     return evaluation.evaluate(corpus(), "dev", found.scored).total.f1
 
 
@@ -99,7 +99,7 @@ def test_sentences_without_ids_are_found_by_their_text(tmp_path: Path) -> None:
     """In any order and from a file whose name numbers them otherwise than the corpus does."""
     numbered = tuple(replace(d, id=f"dev:{n}", group="") for n, d in enumerate(corpus().dev, 1))
     file = write_conll(tmp_path / "dev.tsv", (2, 3, 0))
-    found = predictions.read(file, numbered, LABELS)
+    found = given.read(file, numbered, LABELS)
     assert [len(said) for said in found.scored.entities] == [1, 1, 0, 1]
     assert found.remarks == ()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ner_programs import bundle
+from ner_programs.bundle import folder as bundle
 from tests import tiny, warm
 from tests.experiments.conftest import Place
 from tests.loopback import MALFORMED, TRUNCATED, Loopback, quoting

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from experiments.progress import EVERY, Calls, Pace, Progress
+from experiments.runs.progress import EVERY, Calls, Pace, Progress
 from ner_programs.evaluate import Scored
 from optimizers.trial import Trial
 from tests import warm
@@ -146,7 +146,7 @@ def test_a_run_that_waits_for_its_server_says_so_on_stderr_alone(tmp_path: Path)
         ran = warm.shared().run(
             "run", "my.toml", "--json", "--set", f"lm.api_base={server.base}", cwd=tmp_path,
             env={"NERC_CACHE": str(tmp_path / "cache"), "NERC_HOME": str(home)},
-            before="import experiments.progress; experiments.progress.EVERY = 0.05",
+            before="import experiments.runs.progress; experiments.runs.progress.EVERY = 0.05",
         )  # fmt: skip
     assert ran.code == 0, ran.stderr
     assert ran.json["lm_calls"] == len(server.requests) > 5

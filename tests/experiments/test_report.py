@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import tracking
-from experiments.artifacts import artifacts
-from experiments.pages.chart import Dot, legend, run_chart, trial_chart
-from experiments.pages.compiling import demonstrations, differences
-from experiments.pages.diff import changed, changed_lines
-from experiments.pages.report import scale
-from experiments.program_changes import briefly, program_changes
-from experiments.run_note import Tried, _way
+from experiments.reports.chart import Dot, legend, run_chart, trial_chart
+from experiments.reports.compiling import changed, changed_lines, demonstrations, differences
+from experiments.reports.report import scale
+from experiments.runs.artifacts import artifacts
+from experiments.runs.program_changes import briefly, program_changes
+from experiments.runs.run_note import Tried, _way
 from experiments.scoring.answers import dump
 from ner_programs.evaluate import Scored
 from ner_programs.scoring import Counts

@@ -10,9 +10,10 @@ import pytest
 
 import experiments
 import ner_programs
-from experiments import scores, tracking
+from experiments import tracking
 from experiments.errors import TrackingError
 from experiments.run import run as run_spec
+from experiments.runs import scores
 from experiments.setup import build
 from experiments.spec import load
 from tests import tiny

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from experiments.cells import load_grid
 from experiments.errors import SpecError
+from experiments.grids.cells import load_grid
 from experiments.spec import RunSpec, load
 
 BASE = '[corpus]\nname = "jsonl"\npath = "notes.jsonl"\n'

@@ -15,8 +15,8 @@ import ner_programs
 from experiments import tracking
 from experiments.corpora.corpus import Corpus
 from experiments.errors import TrackingError
-from experiments.recorder import RunRecorder
-from experiments.run_list import list_runs
+from experiments.runs.recorder import RunRecorder
+from experiments.runs.run_list import list_runs
 from experiments.scoring.answers import read_answer
 from experiments.scoring.evaluation import evaluate
 from experiments.spec import load

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from experiments import tracking, views
+from experiments import tracking
 from experiments.commands import links
-from experiments.progress import Progress
-from experiments.run_list import list_runs
-from experiments.run_note import Tried, chosen, describe_cells
+from experiments.runs import views
+from experiments.runs.progress import Progress
+from experiments.runs.run_list import list_runs
+from experiments.runs.run_note import Tried, chosen, describe_cells
 from experiments.tracking import Tracker
 from ner_programs.evaluate import Scored
 from optimizers.trial import Trial

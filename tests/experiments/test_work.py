@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from experiments import work
-from experiments.work import Work
+from experiments.runs import work
+from experiments.runs.work import Work
 
 
 def test_an_interrupted_run_is_taken_up_once(tmp_path: Path) -> None:

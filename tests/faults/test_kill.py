@@ -227,7 +227,7 @@ Ledger.write = dies
 
 KILL_AFTER_BUNDLE = """
 import os, signal
-from experiments.recorder import RunRecorder
+from experiments.runs.recorder import RunRecorder
 RunRecorder.result = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kb.abbreviations import abbreviations, definitions, expand
+from kb.names.abbreviations import abbreviations, definitions, expand
 
 
 @pytest.mark.parametrize(

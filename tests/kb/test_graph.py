@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Relation
 from kb.errors import KnowledgeError, UnknownConceptError
-from kb.names import Filter
+from kb.names.filter import Filter
 
 ids = st.sampled_from([f"X:{n}" for n in range(6)])
 concepts = st.builds(

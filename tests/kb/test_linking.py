@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase
-from kb._grams import GramIndex
-from kb._mentions import enumerated, initialism
-from kb._variants import variants
 from kb.linking import CALIBRATION, Linker
-from kb.names import NameIndex
+from kb.names.grams import GramIndex
+from kb.names.index import NameIndex
+from kb.names.mentions import enumerated, initialism, variants
+from kb.names.tagging import tag
 from kb.pruning import misleading
-from kb.tagging import tag
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb._tokens import tokens
-from kb.names import GENERAL, Filter, NameIndex, normalise
+from kb.names.filter import GENERAL, Filter
+from kb.names.index import NameIndex
+from kb.names.tokens import normalise, tokens
 
 ALPHABET = "abcsAİßΣé\u0301 \t\n-–/_'’.,;:()[]\"+?1"
 words = st.text(ALPHABET, max_size=12)

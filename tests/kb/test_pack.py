@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import synthetic_umls
-from kb import Concept, KnowledgeBase, _pack
-from kb._pack import Pack
-from kb._packing import Packer
+from kb import Concept, KnowledgeBase
 from kb.errors import KnowledgeError
+from kb.store import pack as _pack
+from kb.store.pack import Pack
+from kb.store.packing import Packer
 
 texts = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kb import Concept, KnowledgeBase, Relation, check_kb, open_kb, store, write_kb
+from kb import Concept, KnowledgeBase, Relation, check_kb, open_kb, write_kb
 from kb.errors import KnowledgeError
-from kb.names import Filter
-from kb.store import DATA, HEADER
+from kb.names.filter import Filter
+from kb.store import folder as store
+from kb.store.folder import DATA, HEADER
 
 names = st.text(max_size=6)
 concepts = st.builds(

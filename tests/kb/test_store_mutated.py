@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from kb import Concept, KnowledgeBase, Relation, open_kb, write_kb
-from kb._digest import digest, sealed
 from kb.errors import KnowledgeError
 from kb.linking import Linker
-from kb.names import LONGEST
+from kb.names.filter import LONGEST
 from kb.retrievers import walk
-from kb.store import DATA, HEADER
+from kb.store.digest import digest, sealed
+from kb.store.folder import DATA, HEADER
 
 CASES = 200
 TEXT = "A singer, Tom's tit, sat in the oak; an SBD and a B-T. Song birds and owls."

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ner_programs import Document, Entity, Mention, Pool, ProgramSpec, align
 from ner_programs.scoring import Counts
+from ner_programs.stages.verify import VerifyEntities
 from ner_programs.units import split
-from ner_programs.verify import VerifyEntities
 
 RATE = 0.4
 _PIECE = re.compile(r"\w+|[^\w\s]")

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ner_programs import Entity, Label, Mention, prompt
-from ner_programs._suggestions import Suggestions
+from ner_programs import Entity, Label, Mention
 from ner_programs.components import names, resolve
+from ner_programs.prompts import prompt
+from ner_programs.stages.retrieve import Suggestions
 from ner_programs.types import Verdict
 from ner_programs.verifiers._verdicts import Verdicts, render_candidates
 from tests.ner_programs.support import NASTY

@@ -12,8 +12,9 @@ from dspy.lm15 import Message, Request, Response, TextPart, Usage
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Relation
-from ner_programs import Document, Entity, Label, Mention, ProgramSpec, align, prompt
+from ner_programs import Document, Entity, Label, Mention, ProgramSpec, align
 from ner_programs.components import resolve
+from ner_programs.prompts import prompt
 
 LABELS = {
     "problem": "A disease: a sign, Entity is <entity> [SEP] or the like. See also:",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ner_programs.alignment import Alignment, TextIndex, align, align_report, stands_in
+from ner_programs.alignment.align import Alignment, TextIndex, align, align_report, stands_in
 from ner_programs.types import Entity, Mention
 from tests.effort import soon
 

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_programs import Mention, ProgramSpec, align
-from ner_programs.answers import said
 from ner_programs.components import names, resolve
 from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.prompts.answers import said
 from tests.effort import soon
 from tests.ner_programs.support import labels_of
 

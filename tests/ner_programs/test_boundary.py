@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from experiments.corpora import ncbi_disease, wardnotes
 from experiments.corpora.leaks import without_shared
 from ner_programs import ComponentError, Document, Entity, Mention, Pool, ProgramSpec, align, load, save
-from ner_programs._span_evidence import View, Words, places
 from ner_programs.scoring import Counts
+from ner_programs.stages.verify import Placed, apply
 from ner_programs.types import Verdict
+from ner_programs.verifiers._span_evidence import View, Words, places
 from ner_programs.verifiers.boundary import BoundaryVerifier, build
-from ner_programs.verify import Placed, apply
 from tests.effort import soon
 from tests.ner_programs.drifting import mended, units, verifier
 from tests.ner_programs.support import NASTY, NOTES, PLAIN, annotated, knows, note

@@ -15,7 +15,7 @@ import pytest
 import ner_programs
 from kb import Concept, KnowledgeBase
 from ner_programs import BundleError, ComponentError, NercError, NERProgram, Pool, ProgramSpec
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from tests.ner_programs.support import NOTES, PLAIN, Prompt, Scripted, knows, ontology
 
 TEXT = "Pt has gonalgia. MRI of knee [left] | pain.\nNo fever — ﬁne.\n### text"
@@ -262,7 +262,9 @@ def test_a_file_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_failed_save_leaves_the_old_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ner_programs.bundle.write_kb", lambda kb, to: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        "ner_programs.bundle.folder.write_kb", lambda kb, to: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         ner_programs.save(compiled(), bundle)
     monkeypatch.undo()

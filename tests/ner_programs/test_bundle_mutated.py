@@ -16,8 +16,8 @@ import pytest
 import ner_programs
 from kb import KnowledgeBase
 from ner_programs import NercError, NERProgram, Pool, ProgramSpec
-from ner_programs._bundle_files import MANIFEST, write_manifest
-from ner_programs.bundle import LAYOUT
+from ner_programs.bundle.files import MANIFEST, write_manifest
+from ner_programs.bundle.folder import LAYOUT
 from tests.kb.test_store_mutated import change, in_a_section, put_right
 from tests.ner_programs.support import NOTES, PLAIN, knows, ontology
 from tests.ner_programs.test_bundle import TEXT, compiled

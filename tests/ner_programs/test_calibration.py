@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, Document, Label, ProgramSpec
-from ner_programs._decisions import Decision, Token, decisions, tokens_in
 from ner_programs.calibration import excess, fit
 from ner_programs.components import resolve
 from ner_programs.demos import Pool
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.lms.price import Price
+from ner_programs.prompts.decisions import Decision, Token, decisions, tokens_in
 from ner_programs.types import Entity, Mention
 
 LABELS = {"drug": "A medicine.", "problem": "A complaint."}

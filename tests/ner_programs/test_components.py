@@ -13,7 +13,7 @@ from ner_programs.components import module, names, resolve
 from ner_programs.demos import Selector
 from ner_programs.errors import UnknownComponent
 from ner_programs.formats import Format
-from ner_programs.verify import Verifier
+from ner_programs.stages.verify import Verifier
 from tests.ner_programs.support import DEMO_OPTIONS, LABELS, NOTES, PLAIN, labels_of, ontology
 
 CONTEXT: dict[str, Any] = {

@@ -15,14 +15,13 @@ from dspy.lm15 import Message, Request, Response, TextPart, TokenLogprob, Usage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import annotate, predictions
+from experiments.annotate import documents
 from experiments.corpora import wardnotes
+from experiments.predictions import given as predictions
 from experiments.session import backend_of
 from experiments.spec import Model
 from ner_programs import Entity, Mention, NERProgram, Pool, ProgramSpec, align, open_lm
-from ner_programs._likelihood import likelihoods, tokens_of
 from ner_programs.components import names, resolve
-from ner_programs.extract import FormatCodec
 from ner_programs.formats import Format
 from ner_programs.lms._answer import mentioning
 from ner_programs.lms.crf import Crf
@@ -30,9 +29,11 @@ from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Backend, Meter, MeteredLM
 from ner_programs.lms.replay import Recorder, Replay
 from ner_programs.lms.store import AnswerStore
+from ner_programs.prompts.likelihood import likelihoods, tokens_of
+from ner_programs.stages.extract import FormatCodec
+from ner_programs.stages.verify import apply
 from ner_programs.tagger.crf import Sample, tag_in_context
 from ner_programs.types import Document, Verdict
-from ner_programs.verify import apply
 from tests.lms import writer
 from tests.loopback import Loopback
 from tests.ner_programs.support import LABELS, NOTES, PLAIN, annotated, labels_of
@@ -339,7 +340,7 @@ def test_annotations_and_predictions_carry_scores(tmp_path: Path) -> None:
     program = _program("tanl")
     out = io.StringIO()
     with dspy.context(lm=open_lm()):
-        annotate.annotate(program, [Document("d", TEXT)], out, lambda: None)
+        documents.annotate(program, [Document("d", TEXT)], out, lambda: None)
     first = _scores(program(TEXT))
     assert [e["score"] for e in json.loads(out.getvalue())["entities"]] == first
     (tmp_path / "said.jsonl").write_text(out.getvalue())

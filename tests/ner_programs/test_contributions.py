@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase
 from kb.sources import gazetteer
-from ner_programs import NERProgram, Pool, ProgramSpec, prompt
+from ner_programs import NERProgram, Pool, ProgramSpec
 from ner_programs.evaluate import score
+from ner_programs.prompts import prompt
 from ner_programs.types import Document, Entity
 from tests.ner_programs.support import Scripted
 

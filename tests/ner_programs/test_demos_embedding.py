@@ -11,8 +11,9 @@ import dspy
 import numpy as np
 import pytest
 
-from ner_programs import BundleError, ComponentError, Pool, ProgramSpec, bundle
-from ner_programs._bundle_files import write_manifest
+from ner_programs import BundleError, ComponentError, Pool, ProgramSpec
+from ner_programs.bundle import folder as bundle
+from ner_programs.bundle.files import write_manifest
 from ner_programs.components import resolve
 from ner_programs.demos._encoders import PRESETS, is_hosted
 from ner_programs.privacy import Privacy, PrivacyError

@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from kb import Concept, KnowledgeBase
 from kb.sources import gazetteer
-from ner_programs import Document, Pool, ProgramSpec, bundle
+from ner_programs import Document, Pool, ProgramSpec
+from ner_programs.bundle import folder
 from ner_programs.components import names, resolve
 from ner_programs.demos import Demonstration
 from ner_programs.demos._ranking import nearest
@@ -55,10 +56,10 @@ def test_the_nearest_comes_last_and_ties_are_in_the_order_of_the_pool(name: str)
 def test_a_program_shows_them_synchronously_asynchronously_and_from_its_bundle(name: str, tmp_path: Path) -> None:
     spec = ProgramSpec(labels=PLAIN, unit="document", demos={"name": name, "k": 3, **DEMO_OPTIONS.get(name, {})})
     program = spec.build(ontology(), Pool.of(NOTES))
-    loaded = bundle.load(bundle.save(program, tmp_path / "before"))
+    loaded = folder.load(folder.save(program, tmp_path / "before"))
     text = "Fever again, and MRI of the knee."
     shown = []
-    for said in (program, program.deepcopy(), loaded, bundle.load(bundle.save(program, tmp_path / "after"))):
+    for said in (program, program.deepcopy(), loaded, folder.load(folder.save(program, tmp_path / "after"))):
         lm = knows({"MRI": "test"}, spec)
         with dspy.context(lm=lm):
             said(text=text, exclude=("n4",))

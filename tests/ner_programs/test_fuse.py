@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 import optimizers
 from experiments.corpora import wardnotes
 from ner_programs import Document, Entity, Mention, Pool, ProgramSpec, align, load, open_lm, save
-from ner_programs._bundle_files import write_manifest
+from ner_programs.bundle.files import write_manifest
 from ner_programs.demos import Demonstration
 from ner_programs.errors import BundleError
 from ner_programs.fusion import FEWEST, Fused, Fusion
 from ner_programs.scoring import Counts
+from ner_programs.stages.verify import apply
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of, verdicts
-from ner_programs.verify import apply
 from tests.ner_programs.drifting import drifted
 from tests.ner_programs.support import annotated
 

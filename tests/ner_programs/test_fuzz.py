@@ -12,9 +12,10 @@ from collections import Counter
 
 import pytest
 
-from ner_programs import Label, Mention, prompt
+from ner_programs import Label, Mention
 from ner_programs.lms._answer import Answer, Refused
 from ner_programs.lms._incontext import answer
+from ner_programs.prompts import prompt
 from ner_programs.spec import ProgramSpec
 from tests.effort import soon
 from tests.ner_programs.fuzzed import (

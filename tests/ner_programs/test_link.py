@@ -11,7 +11,7 @@ from experiments.corpora.corpus import Corpus
 from experiments.scoring.evaluation import evaluate
 from kb import Concept, KnowledgeBase
 from ner_programs import Document, Entity, ProgramSpec, open_lm
-from ner_programs.link import linked
+from ner_programs.stages.link import linked
 
 KB = KnowledgeBase.of(
     [

@@ -18,7 +18,7 @@ import pytest
 
 import ner_programs
 from experiments.corpora.wardnotes import LABELS, read
-from ner_programs import Counts, Label, Mention, Pool, ProgramSpec, align, open_lm, prompt
+from ner_programs import Counts, Label, Mention, Pool, ProgramSpec, align, open_lm
 from ner_programs.components import names, resolve
 from ner_programs.demos import Demonstration
 from ner_programs.lms import crf
@@ -26,6 +26,7 @@ from ner_programs.lms._answer import Answer, Refused
 from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
 from ner_programs.lms.crf import code_files
+from ner_programs.prompts import prompt
 from tests.ner_programs.fuzzed import STAGES, well_formed
 from tests.ner_programs.support import NOTES, PLAIN, mentions_of, ontology
 

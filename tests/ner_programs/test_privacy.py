@@ -14,8 +14,9 @@ from urllib.request import urlopen
 import dspy
 import pytest
 
-from ner_programs import BundleError, ComponentError, LMSetupError, Privacy, bundle, open_lm
-from ner_programs._bundle_files import write_manifest
+from ner_programs import BundleError, ComponentError, LMSetupError, Privacy, open_lm
+from ner_programs.bundle import folder as bundle
+from ner_programs.bundle.files import write_manifest
 from ner_programs.demos._encoders import Encoder
 from ner_programs.lms import _stand_in
 from ner_programs.lms.store import LastAnswers

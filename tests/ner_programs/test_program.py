@@ -20,7 +20,7 @@ from hypothesis import given
 
 from ner_programs import Document, Entity, LMSetupError, Mention, NERProgram, Pool, ProgramSpec, align, metric, open_lm
 from ner_programs.components import names
-from ner_programs.verify import Verification
+from ner_programs.stages.verify import Verification
 from tests.ner_programs.support import DEMO_OPTIONS, NOTES, PLAIN, TEXTS, Prompt, Scripted, knows, ontology
 
 SPEC = ProgramSpec(labels=PLAIN)

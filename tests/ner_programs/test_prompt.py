@@ -12,12 +12,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from kb import Concept, Knowledge
-from ner_programs import Document, Label, Mention, Pool, ProgramSpec, prompt
-from ner_programs.adapter import StageAdapter
+from ner_programs import Document, Label, Mention, Pool, ProgramSpec
 from ner_programs.components import names
-from ner_programs.extract import ExtractEntities, FindMentions, FormatCodec
+from ner_programs.prompts import prompt
+from ner_programs.prompts.adapter import StageAdapter
+from ner_programs.stages.extract import ExtractEntities, FindMentions, FormatCodec
+from ner_programs.stages.verify import VerifyEntities
 from ner_programs.verifiers.llm import JudgeCandidates, LLMVerifier
-from ner_programs.verify import VerifyEntities
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS, Scripted, labels_of, ontology
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase
-from ner_programs import NERProgram, ProgramSpec, load, prompt, save
-from ner_programs._suggestions import Suggestions
+from ner_programs import NERProgram, ProgramSpec, load, save
 from ner_programs.evaluate import calls_for
+from ner_programs.prompts import prompt
+from ner_programs.stages.retrieve import Suggestions
 from tests.ner_programs.support import NASTY, NOTES, PLAIN, Prompt, Scripted, ontology
 
 SPEC = ProgramSpec(labels=PLAIN, retriever={"name": "flat"}, seeds="lm")

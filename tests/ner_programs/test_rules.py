@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ner_programs
-from ner_programs import ComponentError, Entity, Pool, ProgramSpec, bundle, open_lm
+from ner_programs import ComponentError, Entity, Pool, ProgramSpec, open_lm
+from ner_programs.bundle import folder
 from ner_programs.components import resolve
 from ner_programs.guidelines import CLASSES, Kind, Rule, render
+from ner_programs.stages.verify import Verification, apply
 from ner_programs.types import Label
 from ner_programs.verifiers.rules import Span, obey
-from ner_programs.verify import Verification, apply
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS
 
 KINDS = get_args(Kind)
@@ -211,8 +212,8 @@ def test_a_wrong_rule_of_a_spec_is_said(rule: dict[str, Any], said: str) -> None
 def test_a_program_that_follows_rules_needs_no_language_model_and_its_bundle_carries_them(tmp_path: Path) -> None:
     spec = ProgramSpec(labels=PLAIN, demos={"name": "random", "k": 4}, verify={"name": "rules", "rules": LISTED})
     made = spec.build(None, Pool.of(NOTES, "sentence"))
-    bundle.save(made, tmp_path / "b")
-    for one in (made, bundle.load(tmp_path / "b")):
+    folder.save(made, tmp_path / "b")
+    for one in (made, folder.load(tmp_path / "b")):
         with dspy.context(lm=open_lm(), disable_history=True):
             assert ("sore", "problem") in {(e.text, e.label) for e in one("NAD, sore.").entities}
         assert one.spec.verify == {"name": "rules", "rules": LISTED}

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from pytest_socket import SocketConnectBlockedError
 
 import ner_programs
-from ner_programs import LMSetupError, Mention, Pool, ProgramSpec, align, prompt
+from ner_programs import LMSetupError, Mention, Pool, ProgramSpec, align
 from ner_programs.components import names, resolve
 from ner_programs.lms import open_backend
 from ner_programs.lms._answer import Answer, Refused
 from ner_programs.lms._incontext import answer
+from ner_programs.prompts import prompt
 from ner_programs.tagger.features import hints
 from ner_programs.verifiers._verdicts import Verdicts
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS, Prompt, Scripted, labels_of, ontology

@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ner_programs import Entity, Mention, align
+from ner_programs.stages.verify import Placed, apply, verdicts_for
 from ner_programs.types import Verdict
 from ner_programs.verifiers._verdicts import VerdictCodec, Verdicts, as_fields
 from ner_programs.verifiers.llm import LLMVerifier
-from ner_programs.verify import Placed, apply, verdicts_for
 from tests.effort import soon
 from tests.ner_programs.support import LABELS, NASTY, TEXTS, labels_of
 

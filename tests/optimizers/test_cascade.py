@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, Document, LMSetupError, NERProgram, load, save
-from ner_programs._bundle_files import write_manifest
-from ner_programs._likelihood import tokens_of
-from ner_programs.bundle import state_of
+from ner_programs.bundle.files import write_manifest
+from ner_programs.bundle.folder import state_of
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Account, Meter, MeteredLM
+from ner_programs.prompts.likelihood import tokens_of
 from ner_programs.scoring import Counts
+from ner_programs.stages.verify import Verification
 from ner_programs.types import Entity
 from ner_programs.verifiers.cascade import Cascade, confidence
 from ner_programs.verifiers.fuse import fuse_of
-from ner_programs.verify import Verification
 from optimizers.cascade import SHARES, build, difference, thresholds
 from optimizers.preparation import llm_verifier, taught
 from optimizers.trial import Trial

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, Document, NERProgram, load, save
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import score

@@ -16,13 +16,15 @@ from dspy.lm15 import Request
 
 import ner_programs
 import optimizers
-from ner_programs import ComponentError, Document, Entity, NERProgram, bundle, prompt
-from ner_programs.bundle import state_of
+from ner_programs import ComponentError, Document, Entity, NERProgram
+from ner_programs.bundle import folder
+from ner_programs.bundle.folder import state_of
 from ner_programs.errors import BudgetError
 from ner_programs.guidelines import _SENTENCES, CLASSES, Rule
 from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.prompts import prompt
+from ner_programs.stages.verify import Verification, VerifyEntities
 from ner_programs.verifiers.rules import Span, obey
-from ner_programs.verify import Verification, VerifyEntities
 from optimizers._draws import interleaved
 from optimizers._guidelines.lines import candidates, explains, fold, uses
 from optimizers.guidelines import known, told
@@ -177,7 +179,7 @@ class TestCompile:
 
     def test_lines_survive_saving(self, tmp_path: Path) -> None:
         made = Bench(obedient()).compile()
-        bundle.save(made, tmp_path / "bundle")
+        folder.save(made, tmp_path / "bundle")
         assert rules(ner_programs.load(tmp_path / "bundle")) == rules(made) != ()
 
     def test_what_was_found_before_is_not_contradicted_nor_said_twice(self) -> None:
@@ -214,7 +216,7 @@ class TestWithoutALanguageModel:
         made = self.compile()
         assert made.spec.verify is not None and made.spec.verify["name"] == "rules" and made.spec.rules == []
         assert set(MISSED) <= {w for rule in known(made) if rule.kind == "always" for w in rule.words}
-        bundle.save(made, tmp_path / "b")
+        folder.save(made, tmp_path / "b")
         assert ner_programs.load(tmp_path / "b").spec == made.spec
 
     def test_what_is_verified_already_still_is(self) -> None:

@@ -16,7 +16,7 @@ from dspy.lm15 import Request, Response, TokenLogprob, Usage
 
 import optimizers
 from ner_programs import ComponentError, Document, LMSetupError, NERProgram
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from ner_programs.components import names
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for, score

@@ -13,7 +13,7 @@ from dspy.lm15 import Request
 
 import optimizers
 from ner_programs import ComponentError, Document, NERProgram
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from ner_programs.errors import BudgetError, OutageError
 from ner_programs.lms.account import Account
 from ner_programs.lms.ledger import Ledger

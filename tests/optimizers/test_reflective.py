@@ -16,7 +16,7 @@ from dspy.utils.exceptions import LMAuthError, LMServerError
 import optimizers
 from experiments.corpora import wardnotes
 from ner_programs import LMSetupError, NERProgram, ProgramSpec
-from ner_programs.bundle import state_of
+from ner_programs.bundle.folder import state_of
 from ner_programs.demos import Pool
 from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Account, Meter, MeteredLM

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizers
-from ner_programs import ComponentError, LMSetupError, NERProgram, bundle
-from ner_programs.bundle import state_of
+from ner_programs import ComponentError, LMSetupError, NERProgram
+from ner_programs.bundle import folder
+from ner_programs.bundle.folder import state_of
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped
 from optimizers._draws import interleaved
@@ -103,8 +104,8 @@ class TestEvery:
         assert [t.calls for t in one.trials] == sorted({t.calls for t in one.trials}), "each spent something"
         assert state_of(one.given) == state_of(program(TRAIN, demos={"name": "tfidf", "k": 3}))
         assert not any(getattr(m, "_compiled", False) for _, m in one.made.named_sub_modules())
-        bundle.save(one.made, tmp_path / "b")
-        assert state_of(bundle.load(tmp_path / "b")) == state_of(one.made)
+        folder.save(one.made, tmp_path / "b")
+        assert state_of(folder.load(tmp_path / "b")) == state_of(one.made)
 
     @each
     def test_shows_no_document_its_own_demonstrations(self, name: str) -> None:

@@ -1,0 +1,1 @@
+"""A bundle over new documents, and the page that shows them."""

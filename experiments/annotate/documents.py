@@ -1,0 +1,99 @@
+"""A bundle over new documents: text in, entities with offsets out, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Literal
+
+from experiments.corpora import jsonl
+from experiments.errors import ReadError
+from ner_programs.evaluate import score
+from ner_programs.program import NERProgram
+from ner_programs.prompts.answers import NO_ANSWERS, Answers
+from ner_programs.types import AnnotatedText, Document
+
+InputFormat = Literal["auto", "text", "jsonl"]
+BATCH = 64
+
+
+def read(inputs: Sequence[Path], form: InputFormat = "auto") -> list[Document]:
+    """Return the documents of files: a text file is one document, a JSON-lines file one a line (its `text`).
+
+    An id that documents of several files have gets the file's path before it. Raises ReadError where one is still not unique.
+    """
+    found = [(path, document) for path in inputs for document in _documents(path, form)]
+    often = Counter(document.id for _, document in found)
+    documents = [_qualified(path, d) if often[d.id] > 1 else d for path, d in found]
+    for name, times in Counter(d.id for d in documents).items():
+        if times > 1:
+            raise ReadError(f"{times} documents have the id {name!r}: their annotations could not be told apart")
+    return documents
+
+
+def _documents(path: Path, form: InputFormat) -> Iterator[Document]:
+    if not path.is_file():
+        raise ReadError(f"{path}: there is no such file")
+    if form == "jsonl" or (form == "auto" and path.suffix in (".jsonl", ".ndjson")):
+        yield from jsonl.read(path)
+    else:
+        try:
+            yield Document(path.stem, path.read_bytes().decode("utf-8"))
+        except UnicodeDecodeError:
+            raise ReadError(f"{path}: not UTF-8") from None
+
+
+def _qualified(path: Path, document: Document) -> Document:
+    name = str(path) if document.id == path.stem else f"{path}:{document.id}"
+    return replace(document, id=name, group=name if document.group == document.id else document.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A document with the entities that were found, and how the LM's answers about it ended."""
+
+    document: Document = field(repr=False)
+    answers: Answers = NO_ANSWERS
+
+
+def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
+    """Return the documents in which something is doubtful, the most useful to look at first.
+
+    That is by how many entities are expected to be wrong: one less its score for each, one half where it has none; and one for
+    each answer that could not be read. A score of `fuse` is low where its two readers disagree.
+    """
+
+    def doubt(one: Annotated) -> float:
+        unread = sum(one.answers.as_dict().values()) - one.answers.read
+        return unread + sum(0.5 if e.score is None else 1 - e.score for e in one.document.entities)
+
+    return sorted((a for a in annotated if doubt(a) > 0), key=doubt, reverse=True)
+
+
+def annotate(
+    program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
+) -> list[Annotated]:
+    """Annotate documents, and write one JSON line for each to `out` as soon as its batch is done.
+
+    A document of which an answer was not simply read says so: `"answers": {"truncated": 1}`.
+
+    Raises TypeError, before anything is asked, for what is no Document.
+    """
+    for document in documents:
+        if not isinstance(document, AnnotatedText):
+            raise TypeError(f"annotate takes Documents, not {type(document).__name__}: Document(id, text)")
+    done: list[Annotated] = []
+    for first in range(0, len(documents), BATCH):
+        batch = documents[first : first + BATCH]
+        scored = score(program, batch, tick, cross_fit=False)
+        for document, entities, ended in zip(batch, scored.entities, scored.answers, strict=True):
+            done.append(Annotated(replace(document, entities=entities), ended))
+            if out is not None:
+                missing = {"answers": {k: n for k, n in ended.as_dict().items() if n}} if ended.troubles() else {}
+                out.write(json.dumps(jsonl.dump(done[-1].document) | missing, ensure_ascii=False) + "\n")
+        if out is not None:
+            out.flush()
+    return done

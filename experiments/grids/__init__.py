@@ -1,0 +1,1 @@
+"""One spec that is many runs: grids, ablations and curves."""

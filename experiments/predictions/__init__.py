@@ -1,0 +1,1 @@
+"""Entities that any other system found: scored, compared and fused."""

@@ -1,0 +1,124 @@
+"""What compiling tried and what it changed, for the page of a run: trials, settings, instructions, demonstrations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
+from html import escape
+from typing import Any
+
+from markupsafe import Markup
+
+from experiments.reports.chart import Dot
+from experiments.runs.program_changes import NONE
+
+LONGEST = 400
+_NOT_SHOWN = ("id", "document", "group")
+
+
+def trials(files: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return every trial in its order; `best` is the one whose program was kept."""
+    said = [content for name, content in files.items() if name.startswith("trials/")]
+    kept = files.get("changes.json", {}).get("kept") or []
+    return [
+        {name: t.get(f"trial_{name}") for name in ("f1", "precision", "recall")}
+        | {"number": t["trial"], "calls": int(t["trial_lm_calls"]), "documents": int(t["trial_documents"])}
+        | {"ci95": _interval(t), "changes": _said(t["changes"]), "best": t["trial"] in kept[-1:]}
+        for t in said
+    ]
+
+
+def dots(rows: Sequence[Mapping[str, Any]]) -> list[Dot]:
+    """Return the trials that were scored, as the chart has them."""
+    return [Dot(t["calls"], t["f1"], t["documents"], t["ci95"], t["changes"]) for t in rows if t["f1"] is not None]
+
+
+def differences(files: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is not as it was before compiling; None where nothing is, or where the run did not say."""
+    said = files.get("changes.json")
+    if not said:
+        return None
+    predictors = [
+        {
+            "name": name, "diff": changed_lines(*one["instructions"]) if "instructions" in one else None,
+            "lines": (one["lines_added"], one["lines_removed"]) if "lines_added" in one else None,
+            "added": one.get("demos_added", []), "removed": one.get("demos_removed", []),
+        }
+        for name, one in said["predictors"].items()
+    ]  # fmt: skip
+    pool = said["pool"] if said["pool"]["added"] or said["pool"]["removed"] else None
+    there = said["settings"] or predictors or pool
+    return {"settings": said["settings"], "predictors": predictors, "pool": pool} if there else None
+
+
+def instruction(files: Mapping[str, Any]) -> str | None:
+    """Return the instruction of the compiled program, where the run keeps it."""
+    said: str | None = files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions")
+    return said
+
+
+def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how demonstrations come to a text, and those that are shown for every text."""
+    state = files.get("bundle/state.json", {}).get("extract.predict", {})
+    fixed = [
+        {
+            "id": demo.get("id", f"demonstration {n}"),
+            "text": "\n".join(f"{k}: {demo[k]}" for k in demo if k not in _NOT_SHOWN),
+        }
+        for n, demo in enumerate(state.get("demos", []), 1)
+    ]
+    made = files.get("changes.json") or {"settings": (), "predictors": {}}
+    count = len(fixed or made["predictors"].get("extract.predict", {}).get("demos_added", ()))
+    if "bundle/program.json" in files:
+        options = dict(files["bundle/program.json"]["spec"].get("demos") or {})
+    else:  # a private corpus: what the spec said, and what compiling made of it
+        options = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
+        after = {n.removeprefix("demos."): v for n, _, v in made["settings"] if n.startswith("demos.")}
+        options = {k: v for k, v in (options | after).items() if v != NONE}
+    name, rest = options.pop("name", None), ", ".join(f"{k} = {v}" for k, v in options.items())
+    said = [f"{count} that are shown for every text."] if count else []
+    said += [f"Chosen for every text by {name}{f' ({rest})' if rest else ''}."] if name else []
+    return {"how": " ".join(said) or "None.", "fixed": fixed}
+
+
+def _interval(trial: Mapping[str, Any]) -> tuple[float, float] | None:
+    low, high = trial.get("trial_f1_lo"), trial.get("trial_f1_hi")
+    return None if low is None or high is None else (low, high)
+
+
+def _said(changes: Mapping[str, Any]) -> str:
+    line = ", ".join(f"{k} = {v}" for k, v in changes.items())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def changed(before: str, after: str) -> Markup | None:
+    """Return what `after` takes out of `before` and puts in, word by word, as HTML; None where they are the same."""
+    if before == after:
+        return None
+    a, b = (re.findall(r"\s+|[^\s]+", side) for side in (before, after))
+    pieces = []
+    for what, i, j, k, n in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        gone, come = escape("".join(a[i:j])), escape("".join(b[k:n]))
+        if what == "equal":
+            pieces.append(come)
+            continue
+        pieces += [f"<del>{gone}</del>"] * bool(gone) + [f"<ins>{come}</ins>"] * bool(come)
+    return Markup("".join(pieces))
+
+
+def changed_lines(before: str, after: str, around: int = 2) -> Markup | None:
+    """Return the same with only so many lines `around` each change; "⋯" stands for what is left out."""
+    if before == after:
+        return None
+    a, b = (side.splitlines() for side in (before, after))
+    blocks = []
+    for group in SequenceMatcher(None, a, b, autojunk=False).get_grouped_opcodes(around):
+        first, last = group[0], group[-1]
+        above = "⋯\n" if first[3] > 0 else ""
+        old, new = "\n".join(a[first[1] : last[2]]), "\n".join(b[first[3] : last[4]])
+        blocks.append(Markup(above) + (changed(old, new) or escape(new)))
+        end = last[4]
+    if not blocks:  # they differ in line ends alone
+        return changed(before, after)
+    return Markup("\n").join(blocks) + Markup("\n⋯" if end < len(b) else "")

@@ -1,0 +1,118 @@
+"""What a run would cost at most, before anything is sent: calls, tokens, money."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optimizers
+from experiments import setup
+from experiments.corpora.corpus import Corpus
+from experiments.runs import folds
+from experiments.session import backend_of
+from experiments.spec import RunSpec
+from ner_programs.demos.embedding import Embedding
+from ner_programs.evaluate import calls_for
+from ner_programs.program import NERProgram
+from ner_programs.types import Document
+from optimizers.budget import characters
+from optimizers.preparation import TRIES, fuses, llm_verifier
+from optimizers.search import WITHOUT_LIMIT
+
+SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Calls at most, and what they would take in tokens and money; `cost` is None where the price is not known.
+
+    `seconds` is on two cores, where the backend says what a call and a token of its prompt take (`pace`).
+
+    `compile_calls` is the optimizer's budget, or without one what a search plans with.
+    """
+
+    model: str
+    compile_calls: int
+    dev_calls: int
+    test_calls: int
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
+    seconds: float | None = None
+
+    @property
+    def calls(self) -> int:
+        """All calls."""
+        return self.compile_calls + self.dev_calls + self.test_calls
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `nerc run --dry-run --json` prints."""
+        return asdict(self) | {"calls": self.calls}
+
+
+def total(plans: Sequence[Estimate]) -> Estimate:
+    """Add up the runs of a grid."""
+    whole = ("compile_calls", "dev_calls", "test_calls", "tokens_in", "tokens_out")
+    sums = {name: sum(getattr(p, name) for p in plans) for name in whole}
+    costs = [p.cost for p in plans if p.cost is not None]
+    models = ", ".join(dict.fromkeys(p.model for p in plans))
+    seconds = None if any(p.seconds is None for p in plans) else sum(p.seconds or 0 for p in plans)
+    cost = round(sum(costs), 4) if len(costs) == len(plans) else None
+    return Estimate(models, cost=cost, seconds=seconds, **sums)
+
+
+def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None = None) -> Estimate:
+    """Render the prompts of a few dev texts and multiply; add up the folds, if it runs over folds. Sends nothing."""
+    corpus, program, _ = setup.build(spec, data, home, shared)
+    lms = (spec.lm, *spec.lm.roles.values())
+    backends = [backend_of(one) for one in lms]
+    prices = [backend.price for backend in backends]
+    pieces = [child for _, child in folds.children(spec, program.spec.labels)]
+    parts = () if pieces else spec.parts  # what ends a run over folds is compiled, and not scored again
+    dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
+    characters_in, characters_out = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
+    compile_calls = compiling(spec, corpus, program)
+    calls = compile_calls + dev + test
+    tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
+    costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # who answers how many is not known
+    cost = round(max(costs), 4) if len(costs) == len(prices) else None
+    paces = [getattr(backend, "pace", None) for backend in backends]
+    seconds = None if None in paces else round(max(calls * a + tokens_in * b for a, b in filter(None, paces)), 1)
+    whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds)
+    return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
+
+
+def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:
+    """Return how many calls compiling makes at most: what the budget allows, or without one what a search plans with.
+
+    A budget in tokens or money allows as many calls as it would pay for.
+    """
+    verifier, fuse = llm_verifier(program), fuses(program)
+    taught = TRIES * verifier.k if verifier is not None else 0
+    taught += min(fuse.units, len(program.pool)) if fuse is not None else 0
+    if spec.optimizer["name"] == "none":  # the program is scored on dev, which is counted there, or nowhere
+        return taught
+    _, budget = optimizers.opened(spec.optimizer)
+    most = [] if budget.calls is None else [budget.calls]
+    if budget.tokens is not None or budget.cost is not None:
+        sizes = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
+        tokens_in, tokens_out = (int(characters / 4) + 1 for characters in sizes)
+        price = backend_of(spec.lm).price
+        cost = price.cost(tokens_in, tokens_out) if price else 0.0
+        most += [] if budget.tokens is None else [max(1, budget.tokens // (tokens_in + tokens_out))]
+        most += [max(1, int(budget.cost / cost))] if budget.cost is not None and cost else []
+    return min(most) if most else WITHOUT_LIMIT * calls_for(program, corpus.dev) + taught
+
+
+def prompt_size(program: NERProgram, documents: tuple[Document, ...]) -> tuple[float, float]:
+    """Return the mean characters of a prompt, and of the answer that would be right; nothing is encoded.
+
+    Where an encoder, which may be behind an API, would choose the demonstrations, they are drawn at random.
+    """
+    if isinstance(select := program.extract.select, Embedding):
+        program = program.with_settings(demos={"name": "random", "k": select.k})
+    examples = program.examples(documents)[:SAMPLE]
+    total_in, total_out = characters(program, examples)
+    return total_in / max(len(examples), 1), total_out / max(len(examples), 1)

@@ -1,0 +1,89 @@
+"""Compiled programs in MLflow: `runs:/<run id>` and `models:/<name>@<alias>` to a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from experiments import places, tracking
+from experiments.errors import TrackingError
+from experiments.runs.bundles import open_bundle
+from ner_programs.bundle import folder as bundle
+from ner_programs.privacy import Privacy
+from ner_programs.program import NERProgram
+
+
+@tracking.told()
+def fetch(
+    where: str, home: Path | None = None, trust: Sequence[str] = (), privacy: Privacy | None = None
+) -> NERProgram:
+    """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
+    home = places.home(home)
+    client = tracking.existing_store(home)
+    run_id = (
+        where.removeprefix("runs:/") if where.startswith("runs:/") else _run_of(client, where.removeprefix("models:/"))
+    )
+    return open_bundle(_folder(client, tracking.find_run(client, run_id)), home, trust, privacy)
+
+
+@tracking.told()
+def export(run_id: str, out: Path, home: Path | None = None) -> Path:
+    """Write the bundle of a run to a folder, with its knowledge base unless the run's spec keeps that out."""
+    home = places.home(home)
+    client = tracking.existing_store(home)
+    run = tracking.find_run(client, run_id)
+    program = open_bundle(_folder(client, run), home)
+    return bundle.save(program, out, kb="reference" if run.data.params.get("kb.bundle") == "reference" else "carry")
+
+
+@tracking.told()
+def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
+    """Give the program of a run a name and an alias in MLflow's model registry; return the version.
+
+    What is registered is the run's bundle, as plain files: no pickle, no key.
+    """
+    client = tracking.existing_store(places.home(home))
+    run = tracking.find_run(client, run_id)
+    _folder(client, run)
+    try:
+        known = client.search_registered_models(f"name = '{name}'")
+        if not known:
+            client.create_registered_model(name)
+        version: Any = client.create_model_version(name, f"{run.info.artifact_uri}/bundle", run.info.run_id)
+        try:
+            client.set_registered_model_alias(name, alias, version.version)
+        except mlflow.exceptions.MlflowException:
+            client.delete_model_version(name, version.version) if known else client.delete_registered_model(name)
+            raise
+    except mlflow.exceptions.MlflowException as error:
+        raise TrackingError(f"{name}@{alias} cannot be registered: {error.message}") from error
+    return str(version.version)
+
+
+def _folder(client: Any, run: Any) -> Path:
+    """Return where the bundle of a run lies: where the run put it, else the copy in MLflow that a public corpus has."""
+    said = run.data.tags.get("nerc.bundle")
+    if said is None:
+        raise TrackingError(
+            f"run {run.info.run_id[:8]} has no bundle: it was not finished, is an uncompiled part of a grid, or is not by nerc"
+        )
+    if (Path(said) / "program.json").is_file():
+        return Path(said)
+    if run.data.tags.get("nerc.private") == "true":
+        raise TrackingError(f"the bundle of this run holds private text and lay in {said}; it is no longer there")
+    try:
+        return Path(client.download_artifacts(run.info.run_id, "bundle"))
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise TrackingError(f"the bundle of run {run.info.run_id[:8]} is neither in {said} nor in MLflow") from error
+
+
+def _run_of(client: Any, model: str) -> str:
+    name, at, alias = model.partition("@")
+    try:
+        found = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(*name.split("/"))
+    except (mlflow.exceptions.MlflowException, TypeError) as error:
+        raise TrackingError(f"there is no models:/{model}; write it as models:/<name>@<alias>") from error
+    return str(found.run_id)

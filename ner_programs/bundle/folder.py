@@ -1,0 +1,290 @@
+"""A bundle: a compiled program as a folder of plain text. No pickle, no key, no LM.
+
+`program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
+`pool.jsonl` the labelled texts that its selector shows or its verifier learns from, `fusion.json` what `verify = { name =
+"fuse" }` has learned, `index/` their vectors where a neural encoder made some, `kb/` the knowledge base (or only its
+fingerprint, for licensed sources), `manifest.json` the digest of every file. A bundle may come from anybody: no other file is
+read, and what a file says must fit `schema`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import dspy
+
+from kb import KnowledgeBase, open_kb, write_kb
+from kb.files import problem
+from ner_programs.bundle import schema
+from ner_programs.bundle.files import MANIFEST, Files, read, write, write_manifest
+from ner_programs.bundle.fusion import read_fusion, write_fusion
+from ner_programs.demos import Demonstration, Pool
+from ner_programs.demos.arrays import read as read_array
+from ner_programs.demos.arrays import write as write_arrays
+from ner_programs.errors import BundleError, ComponentError, LMSetupError
+from ner_programs.privacy import Privacy
+from ner_programs.program import NERProgram
+from ner_programs.types import Mention
+
+LAYOUT = 2
+PARTS = {MANIFEST, "program.json", "state.json", "pool.jsonl", "fusion.json", "index", "kb"}
+ORIGIN = frozenset({"id", "document", "group"})  # of a demonstration, beside the fields of its predictor
+
+
+def save(
+    program: NERProgram,
+    folder: Path | str,
+    *,
+    kb: Literal["carry", "reference"] = "carry",
+    kb_folder: Path | None = None,
+    private: bool | None = None,
+) -> Path:
+    """Write `program` as a bundle; an existing bundle in `folder` is replaced in one step.
+
+    `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
+    `kb="reference"` leaves the knowledge base out and records its fingerprint only. A `private`
+    bundle can be opened by its owner alone (default: as `program.private` says). Raises BundleError where anything but
+    a bundle is in `folder`, for a verify stage that the spec does not name, since nothing could build it again, and for what
+    could not be loaded again.
+    """
+    folder = Path(folder).absolute()
+    if program.verify is not None and program.spec.verify is None:
+        raise BundleError(
+            "the spec does not name the program's verify stage; name it: verify={'name': 'package.module'}"
+        )
+    _refuse_other(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        about = {
+            "layout": LAYOUT,
+            "nerc": version("nerc"),
+            "dspy": version("dspy"),
+            "lm": program.wants,
+            "private": program.private if private is None else private,
+            "kb": None if program.kb is None else {"fingerprint": program.kb.fingerprint, "carried": kb == "carry"},
+            "spec": program.spec.model_dump(),
+        }
+        write(draft / "program.json", about)
+        write(draft / "state.json", state_of(program))
+        with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
+            needed = program.spec.demos or _learns(getattr(program.verify, "verifier", None))
+            lines.writelines(json.dumps(_row(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
+        write_fusion(program, draft)
+        index = getattr(program.extract.select, "index", None)
+        if isinstance(index, str) and index in program.pool.arrays:
+            write_arrays({index: program.pool.arrays[index]}, draft / "index")
+        if program.kb is not None and kb == "carry":
+            _carry(program.kb, kb_folder, draft / "kb")
+        write_manifest(draft)
+        _contents(draft)
+        if not about["private"]:
+            draft.chmod(0o777 & ~_umask())
+        _replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def load(
+    folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence[str] = (), lm: Any = None,
+    privacy: Privacy | None = None,
+) -> NERProgram:  # fmt: skip
+    """Load a bundle; `kb` supplies a knowledge base that it does not carry, `trust` allows components of other packages.
+
+    `lm` is asked whatever DSPy has set (`lm=open_lm("openai/x", api_base=...)`); `privacy` says where a model behind an API
+    encodes demonstrations, and where its text may go. The bundle decides neither.
+
+    Raises BundleError where the folder is no bundle, says more of its LM than which it was, or lacks its knowledge base or
+    has another one, and ComponentError for a component that does not exist here or is not trusted.
+    """
+    folder = Path(folder)
+    trust = (trust,) if isinstance(trust, str) else trust
+    about, files, state, pool = _contents(folder)
+    try:
+        pool.privacy = privacy or Privacy()  # without one a bundle may be looked at; it encodes nothing
+        program = about.spec.build(_knowledge(files, about.kb, kb), pool, trust=trust)
+        pool.privacy = privacy or Privacy(named_only=True)
+        set_state(program, state)
+        read_fusion(program, files)
+    except BundleError as error:
+        raise BundleError(f"{folder}: {error}") from None
+    except (ComponentError, LMSetupError):
+        raise
+    except ValueError as error:  # what kb has to say
+        raise BundleError(f"{folder}: {_line(error)}") from error
+    program.wants, program.private, program.lm = about.lm.model_dump(exclude_unset=True), about.private, lm
+    return program
+
+
+def lacks(folder: Path) -> str | None:
+    """Return the fingerprint of the knowledge base that a bundle needs and that is not in its folder, if there is one."""
+    known = _about(folder).kb
+    return None if known is None or (known.carried and (folder / "kb").exists()) else known.fingerprint
+
+
+def state_of(program: dspy.Module) -> dict[str, Any]:
+    """Return what optimizers change: each predictor's instructions and demonstrations, as plain data."""
+    return {
+        name: {"instructions": p.signature.instructions, "demos": [_plain(d, p) for d in p.demos]}
+        for name, p in program.named_predictors()
+    }
+
+
+def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
+    """Put back what `state_of` returned; raises BundleError if the predictors, or their fields, are not the same."""
+    predictors = dict(program.named_predictors())
+    if predictors.keys() != state.keys():
+        raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
+    for name, predictor in predictors.items():
+        predictor.signature = predictor.signature.with_instructions(state[name]["instructions"])
+        known = ORIGIN.union(predictor.signature.fields)
+        if odd := [field for d in state[name]["demos"] for field in d if field not in known]:
+            raise BundleError(f"the state of predictor {name!r}: it has no field {odd[0][:100]!r}")
+        demos = [dspy.Example(**d) for d in state[name]["demos"]]
+        filled = isinstance(program, NERProgram)
+        predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
+
+
+def _row(d: Demonstration) -> dict[str, Any]:
+    mentions = [{"text": m.text, "label": m.label, "start": m.start, "score": m.score} for m in d.mentions]
+    return {**asdict(d), "mentions": mentions}
+
+
+def _learns(verifier: Any) -> bool:
+    """Say whether a verifier, or one that it asks (`first`, `of`), learns from the pool."""
+    inside = (getattr(verifier, name, None) for name in ("first", "of"))
+    return verifier is not None and (hasattr(verifier, "pool") or any(map(_learns, inside)))
+
+
+def _plain(demo: Any, predictor: dspy.Predict) -> dict[str, Any]:
+    """Return a demonstration's fields, but for what only training needs and what can be made again.
+
+    Knowledge lines are made again when a bundle is loaded: they may be strings of a licensed knowledge base. The place of a
+    mention is left out where the text does not have it there, as a model's answer may say.
+    """
+    known = ORIGIN.union(predictor.signature.fields) - {"knowledge"}
+    fields = {k: v for k, v in dict(demo).items() if k in known}
+    text, mentions = fields.get("text"), fields.get("mentions")
+    if isinstance(text, str) and isinstance(mentions, list):
+        fields["mentions"] = [_placed(m, text) for m in mentions]
+    return fields
+
+
+def _placed(mention: Any, text: str) -> Any:
+    start = mention.get("start") if isinstance(mention, dict) else None
+    stands = start is None or (start >= 0 and text.startswith(str(mention.get("text")), start))
+    return mention if stands else {k: v for k, v in mention.items() if k != "start"}
+
+
+def _about(folder: Path) -> schema.ProgramFile:
+    """Return what `program.json` says, if it is of this layout."""
+    file = folder / "program.json"
+    try:
+        said = schema.plain(read(folder, "program.json"))
+        layout = said.get("layout") if isinstance(said, dict) else None
+        if isinstance(layout, int) and layout != LAYOUT:
+            raise BundleError(f"{folder}: written by nerc {said.get('nerc')!s:.40} in layout {layout}, not {LAYOUT}")
+        return schema.checked(schema.ProgramFile, said)
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{file}: not a program that this version of nerc can build: {problem(error)}") from None
+
+
+def _contents(folder: Path) -> tuple[schema.ProgramFile, Files, dict[str, Any], Pool]:
+    """Return all that a bundle says but its knowledge base; BundleError names the first file that is not right."""
+    about = _about(folder)
+    files, labels = Files(folder), about.spec.labels
+    files.content("program.json")
+    if (about.kb is not None and about.kb.carried) != ("kb/kb.bin" in files.digests):
+        raise BundleError(f"{folder / MANIFEST}: program.json says otherwise whether a knowledge base is carried")
+    try:
+        state = schema.plain(files.content("state.json"))
+        schema.checked(schema.StateFile, {"predictors": state}, labels)
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{folder / 'state.json'}: {problem(error)}") from None
+    return about, files, state, _pool(files, labels)
+
+
+def _knowledge(files: Files, wanted: schema.KnowledgeRef | None, given: KnowledgeBase | None) -> KnowledgeBase | None:
+    if wanted is None:
+        return None
+    carried = files.knowledge() if given is None else None
+    kb = open_kb(carried) if carried is not None else given
+    if kb is None:
+        raise BundleError(f"it does not carry its knowledge base {wanted.fingerprint}; give it with load(..., kb=)")
+    if kb.fingerprint != wanted.fingerprint:
+        raise BundleError(f"it was compiled with knowledge base {wanted.fingerprint}, not {kb.fingerprint}")
+    return kb
+
+
+def _carry(kb: KnowledgeBase, written: Path | None, to: Path) -> None:
+    if written is None:
+        write_kb(kb, to)
+        return
+    try:
+        shutil.copytree(written, to, copy_function=os.link)
+    except (OSError, shutil.Error):  # another file system
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(written, to)
+
+
+def _pool(files: Files, labels: Collection[str]) -> Pool:
+    file, shown = files.folder / "pool.jsonl", list[Demonstration]()
+    try:
+        for line in files.content("pool.jsonl").splitlines():
+            r = schema.checked(schema.PoolRow, schema.plain(line), labels)
+            mentions = tuple(Mention(m.text, m.label, m.start, m.score) for m in r.mentions)
+            shown.append(Demonstration(r.id, r.document, r.group, r.text, mentions))
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(f"{file}:{len(shown) + 1}: not a demonstration: {problem(error)}") from None
+    arrays = {}
+    for index in files.indexes():
+        try:
+            arrays[index.stem] = read_array(index, len(shown))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{index}: not the vectors of this pool") from error
+    return Pool(shown, arrays)
+
+
+def _line(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(error).split())
+
+
+def _refuse_other(folder: Path) -> None:
+    """Raise BundleError where `folder` is or holds anything that is not part of a bundle."""
+    if not folder.exists():
+        return
+    held = {file.name for file in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if not folder.is_dir() or held - PARTS or (held and "program.json" not in held):
+        raise BundleError(f"{folder} exists and is not a bundle; it is left as it is")
+
+
+def _replace(draft: Path, folder: Path) -> None:
+    """Move `draft` to `folder`, the old bundle out of the way first; anything that is no bundle is left alone."""
+    _refuse_other(folder)
+    aside = draft.with_name(f"{draft.name}.old")
+    if folder.exists():
+        folder.rename(aside)
+    draft.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""The stages of a program, in the order in which it runs them: retrieve, extract, verify, link."""

@@ -1,0 +1,120 @@
+"""Stage 2, ExtractEntities: text, knowledge and demonstrations to mentions, in one LM call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+
+from ner_programs.demos import Demonstration, Selector, permitted
+from ner_programs.formats import Format
+from ner_programs.prompts.adapter import StageAdapter, aask, ask, ended
+from ner_programs.prompts.answers import NO_ANSWERS, Answers
+from ner_programs.prompts.decisions import Marks
+from ner_programs.stages.retrieve import KnowledgeLines
+from ner_programs.types import Label, Mention
+
+
+class FindMentions(dspy.Signature):
+    """Find every mention of the labels below in the text."""
+
+    knowledge: str = dspy.InputField()
+    text: str = dspy.InputField()
+    mentions: list[dict[str, Any]] = dspy.OutputField()
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one call said; `unreadable` pieces of its answer, `unanswered` when there was none, `answers` how it ended."""
+
+    mentions: tuple[Mention, ...] = ()
+    unreadable: int = 0
+    unanswered: bool = False
+    answers: Answers = NO_ANSWERS
+
+
+class FormatCodec:
+    """A format as the codec of the extraction stage."""
+
+    def __init__(self, format: Format) -> None:
+        self.format = format
+        self.describe, self.schema = format.describe, format.schema
+        if hasattr(format, "grammar"):
+            self.grammar = format.grammar
+        self.marks: Marks | None = getattr(format, "marks", None)
+
+    def encode(self, fields: Mapping[str, Any]) -> str:
+        """Write the answer of a demonstration."""
+        return self.format.write(fields["text"], [as_mention(m) for m in fields["mentions"]])
+
+    def decode(self, answer: str) -> dict[str, Any]:
+        """Read an answer; what could not be read is counted."""
+        reading = self.format.read(answer)
+        return {"mentions": reading.items(as_fields), "unreadable": reading.unreadable, "echo": reading.echo}
+
+
+class ExtractEntities(dspy.Module):
+    """Asks for the mentions of one unit of text.
+
+    Demonstrations are those an optimizer has put into the predictor, then those the selector finds, best last.
+    """
+
+    def __init__(
+        self,
+        format: Format,
+        labels: Sequence[Label],
+        instruction: str,
+        lines: KnowledgeLines,
+        select: Selector | None,
+        held: tuple[bool, float, float] = (True, 0.0, 0.0),
+    ) -> None:
+        """Hold answers to their form as `held` says: constrained, opening, closing (see `ProgramSpec`)."""
+        super().__init__()
+        self.predict = dspy.Predict(FindMentions.with_instructions(instruction))
+        self.adapter = StageAdapter(FormatCodec(format), labels, *held)
+        self.format, self.lines, self.select = format, lines, select
+
+    def forward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
+        """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""
+        demos = self.demos(text, exclude)
+        return _extraction(ask(self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
+
+    async def aforward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
+        """Do what `forward` does, asynchronously."""
+        demos = self.demos(text, exclude)
+        return _extraction(await aask(self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
+
+    def demos(self, text: str, exclude: Sequence[str] = ()) -> list[Any]:
+        """Return the demonstrations for `text`, best last."""
+        fixed = permitted(self.predict.demos, text, exclude)
+        chosen = self.select(text, exclude) if self.select else []
+        return [*fixed, *map(self.as_demo, chosen)]
+
+    def as_demo(self, demonstration: Demonstration) -> dict[str, Any]:
+        """Return a demonstration with every field of the predictor; its knowledge is not what only its own document says."""
+        d = demonstration
+        origin = {"id": d.id, "document": d.document, "group": d.group}
+        mentions = [as_fields(m) for m in d.mentions]
+        return {
+            **origin,
+            "text": d.text,
+            "knowledge": self.lines(d.text, exclude=(d.document, d.group)),
+            "mentions": mentions,
+        }
+
+
+def as_fields(m: Mention) -> dict[str, Any]:
+    """Return a mention as plain data for a DSPy example."""
+    return {"text": m.text, "label": m.label} | ({"start": m.start} if m.start is not None else {})
+
+
+def as_mention(fields: Mapping[str, Any]) -> Mention:
+    """Read what `as_fields` wrote."""
+    return Mention(fields["text"], fields["label"], fields.get("start"), fields.get("score"))
+
+
+def _extraction(prediction: dspy.Prediction) -> Extraction:
+    mentions = tuple(as_mention(m) for m in prediction.get("mentions") or ())
+    return Extraction(mentions, *ended(prediction))
