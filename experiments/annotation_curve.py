@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from experiments import settings, tracking
-from experiments.grids.cells import Cell, Grid
+from experiments import tracking
+from experiments.grids.cells import Cell, Grid, changed
 from experiments.grids.grid import GridResult
 from experiments.spec import RunSpec, checked
 
@@ -24,6 +24,8 @@ ALONE, CRF, FUSED = "program alone", "CRF alone", "fused"
 def curve_grid(spec: RunSpec, path: Path, sizes: Sequence[int], draws: int) -> Grid:
     """Return the grid of a spec's curve: so many draws of each size (smaller than train), then all of train once."""
     tables = spec.model_dump(exclude_none=True) | {"name": f"{spec.name}.curve"}
+    for key in ("train", "seed"):
+        tables["corpus"].get("sample", {}).pop(key, None)
     seeds = range(1, draws + 1)
     drawn = [(str(size), seed, {"train": size, "seed": seed}) for size in sorted(set(sizes)) for seed in seeds]
     cells = []
@@ -31,17 +33,10 @@ def curve_grid(spec: RunSpec, path: Path, sizes: Sequence[int], draws: int) -> G
         for name, verify in ((ALONE, False), (FUSED, {"name": "fuse"})):
             changes: dict[str, Any] = {"program.verify": verify, "optimizer": {"name": "none"}}
             changes |= {f"corpus.sample.{key}": value for key, value in sample.items()}
-            cells.append(Cell(f"{size} notes, draw {seed}, {name}", changes, _changed(tables, changes, path)))
+            cells.append(
+                Cell(f"{size} notes, draw {seed}, {name}", changes, checked(changed(tables, changes, path), path))
+            )
     return Grid(f"{spec.name}.curve", f"curve {spec.fingerprint()}", tuple(cells))
-
-
-def _changed(tables: settings.Tables, changes: dict[str, Any], path: Path) -> RunSpec:
-    made = settings.merged(tables, {})
-    for key in ("train", "seed"):
-        made["corpus"].get("sample", {}).pop(key, None)
-    for key, value in changes.items():
-        settings.put(made, key, value, f"{path}: {key}")
-    return checked(made, path)
 
 
 @dataclass(frozen=True, slots=True)

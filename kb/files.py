@@ -1,6 +1,6 @@
-"""Reading files that anybody may have made: ordinary ones only, never through a link, no larger than expected.
+"""Files that anybody may have made are read: ordinary ones only, never through a link, no larger than expected.
 
-What is wrong with one is said in one line.
+What is wrong with one is said in one line. Our own are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,3 +56,18 @@ def problem(error: ValueError) -> str:
         said = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said)
     return line if len(line) <= 300 else f"{line[:200]} ... {line[-90:]}"
+
+
+@contextmanager
+def draft_of(file: Path, mode: int = 0o666) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of `file` when the block is done; if the block fails, nothing changes.
+
+    `mode` is what the draft may be used for from its first byte on, less the user's mask.
+    """
+    draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
+    try:
+        draft.touch(mode)
+        yield draft
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -29,6 +28,7 @@ from experiments.baselines.lookup import FOLDS, Answer, both, copy, dictionary, 
 from experiments.corpora import corpus as corpora
 from experiments.corpora.corpus import Corpus
 from experiments.scoring.evaluation import Evaluation, evaluate
+from kb.files import draft_of
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.program import NERProgram
@@ -71,15 +71,11 @@ def scored_baselines(
             with FileLock(file.parent / f".{file.name[0]}.lock"):  # cells of a grid on two cores need not both make it
                 if not file.is_file():
                     answer = answer or [make()]
-                    _write(file, evaluate(corpus, part, answers=answers(program, answer[0], corpus.part(part))))
+                    scores = evaluate(corpus, part, answers=answers(program, answer[0], corpus.part(part)))
+                    with draft_of(file) as draft:
+                        draft.write_text(json.dumps(asdict(scores)))
                 scored.setdefault(name, {})[part] = Evaluation.read(json.loads(file.read_text()))
     return scored
-
-
-def _write(file: Path, scored: Evaluation) -> None:
-    draft = file.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(asdict(scored)))
-    draft.replace(file)
 
 
 def _key(baseline: str, part: str, program: NERProgram, corpus: Corpus) -> str:

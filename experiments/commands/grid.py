@@ -18,30 +18,40 @@ if TYPE_CHECKING:
     from experiments.grids.grid import Done, GridResult
 
 
-def run(grid: Grid, data: Path, home: Path, *, json: bool, dry_run: bool, max_cost: float | None) -> None:
+Told = Callable[["GridResult"], dict[str, Any]]
+"""Prints what a finished grid shows, and returns what `--json` prints."""
+
+
+def run(
+    grid: Grid, data: Path, home: Path, *, json: bool, dry_run: bool, max_cost: float | None, told: Told | None = None
+) -> None:
     """Run the cells of a grid that are not finished, or say what all would cost; exit code 1 where one failed."""
     with redirect_stdout(sys.stderr):
-        said, failed = (estimated(grid, data, home), 0) if dry_run else ran(grid, data, home, max_cost)
+        said, failed = (estimated(grid, data, home), 0) if dry_run else ran(grid, data, home, max_cost, told)
     if json:
         print_json(said)
     if failed:
         raise SystemExit(1)
 
 
-def ran(grid: Grid, data: Path, home: Path, max_cost: float | None = None) -> tuple[dict[str, Any], int]:
+def ran(
+    grid: Grid, data: Path, home: Path, max_cost: float | None = None, told: Told | None = None
+) -> tuple[dict[str, Any], int]:
     """Run a grid with a line for each cell; return what `--json` prints, and how many cells failed."""
     from experiments.grids.grid import run_grid
     from experiments.runs.progress import Progress
 
     result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False))
-    kept = sum(done.kept for done in result.cells)
-    err.print(
-        f"grid {grid.name}: {len(result.cells)} cells, {kept} of them finished before, {result.lm_calls} calls; "
-        f"run {result.run_id} in {home}",
-        soft_wrap=True,
-    )
+    if told is None:
+        kept = sum(done.kept for done in result.cells)
+        err.print(
+            f"grid {grid.name}: {len(result.cells)} cells, {kept} of them finished before, {result.lm_calls} calls; "
+            f"run {result.run_id} in {home}",
+            soft_wrap=True,
+        )
+    said = told(result) if told is not None else result.as_dict()
     tell_failures(result)
-    return result.as_dict(), len(result.failed)
+    return said, len(result.failed)
 
 
 def teller(grid: Grid) -> Callable[[Done, int], None]:
@@ -95,33 +105,22 @@ def ablate(
         raise SpecError(f"--part {part}: it is dev or test")
     data, home = places.data_directory(data), places.home(home)
     spec = load(path, [*changes, f'parts=["{part}"]'], lm)
-    failed = 0
     with redirect_stdout(sys.stderr):
         from experiments.commands.tables import ablation_table
         from experiments.grids.ablation import ablation_grid, losses
-        from experiments.grids.grid import run_grid
-        from experiments.runs.progress import Progress
         from experiments.tracking import existing_store
 
         grid = ablation_grid(spec, path)
-        if dry_run:
-            said = estimated(grid, data, home)
-        else:
-            result = run_grid(
-                grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False)
-            )
-            rows = losses(home, result, part)
-            err.print(ablation_table(rows, part))
-            tell_failures(result)
-            failed = len(result.failed)
-            table: dict[str, Any] = {"run_id": result.run_id, "part": part, "rows": [row.as_dict() for row in rows]}
-            existing_store(home).log_dict(result.run_id, table, "ablation.json")
-            said = table | {"failed": [{"name": d.cell.name, "reason": d.reason} for d in result.failed]}
-            said |= {"lm_calls": result.lm_calls}
-    if json:
-        print_json(said)
-    if failed:
-        raise SystemExit(1)
+
+    def told(result: GridResult) -> dict[str, Any]:
+        rows = losses(home, result, part)
+        err.print(ablation_table(rows, part))
+        table: dict[str, Any] = {"run_id": result.run_id, "part": part, "rows": [row.as_dict() for row in rows]}
+        existing_store(home).log_dict(result.run_id, table, "ablation.json")
+        failed = [{"name": d.cell.name, "reason": d.reason} for d in result.failed]
+        return table | {"failed": failed, "lm_calls": result.lm_calls}
+
+    run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost, told=told)
 
 
 def curve(
@@ -135,32 +134,21 @@ def curve(
         raise SpecError("--draws and --size are at least 1")
     data, home = places.data_directory(data), places.home(home)
     spec = load(path, [*changes, 'parts=["dev"]'], lm)
-    failed = 0
     with redirect_stdout(sys.stderr):
         from experiments.annotation_curve import SIZES, curve_grid, draw, points
         from experiments.commands.tables import curve_table
-        from experiments.grids.grid import run_grid
-        from experiments.runs.progress import Progress
         from experiments.setup import read_corpus
 
         there = len(read_corpus(spec, data).train)
         if too_many := [size for size in sizes if size >= there]:
             raise SpecError(f"--size {too_many[0]}: train has {there} documents")
         grid = curve_grid(spec, path, sizes or [size for size in SIZES if size < there], draws)
-        if dry_run:
-            said = estimated(grid, data, home)
-        else:
-            result = run_grid(
-                grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False)
-            )
-            found = points(home, result)
-            err.print(curve_table(found))
-            tell_failures(result)
-            failed = len(result.failed)
-            if plot is not None:
-                draw(found, spec.name, plot)
-            said = {"run_id": result.run_id, "points": [p.as_dict() for p in found], "lm_calls": result.lm_calls}
-    if json:
-        print_json(said)
-    if failed:
-        raise SystemExit(1)
+
+    def told(result: GridResult) -> dict[str, Any]:
+        found = points(home, result)
+        err.print(curve_table(found))
+        if plot is not None:
+            draw(found, spec.name, plot)
+        return {"run_id": result.run_id, "points": [p.as_dict() for p in found], "lm_calls": result.lm_calls}
+
+    run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost, told=told)

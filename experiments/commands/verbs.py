@@ -119,6 +119,7 @@ def annotate(
     from experiments.annotate.documents import by_doubt, read
     from experiments.runs.progress import Calls, Progress
     from experiments.session import encoding, session
+    from kb.files import draft_of
     from ner_programs.evaluate import calls_for
     from ner_programs.prompts.answers import Answers
 
@@ -137,14 +138,8 @@ def annotate(
         if out is None:
             done = write(program, documents, sys.stdout if html is None and review is None else None, tick)
         else:
-            draft = out.with_name(f".{out.name}.draft")
-            try:
-                draft.touch(0o666 if public else 0o600)
-                with draft.open("w", encoding="utf-8") as file:
-                    done = write(program, documents, file, tick)
-                draft.replace(out)
-            finally:
-                draft.unlink(missing_ok=True)
+            with draft_of(out, 0o666 if public else 0o600) as draft, draft.open("w", encoding="utf-8") as file:
+                done = write(program, documents, file, tick)
     by = f"{Path(bundle).name}, {model.name}"
     for page, shown in ((html, done), (review, by_doubt(done))):
         if page is not None:

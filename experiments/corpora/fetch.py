@@ -23,6 +23,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from experiments.errors import ReadError
+from kb.files import draft_of
 
 HOST = "https://raw.githubusercontent.com"
 _PIECE = 1 << 16
@@ -83,12 +84,10 @@ def fetch(files: tuple[Pin, ...], data: Path, tick: Callable[[], None] = lambda:
     for pin in files:
         file = data / "corpora" / pin.path
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
         try:
-            _download(f"{host}/{pin.address}", draft, pin)
-            draft.replace(file)
+            with draft_of(file) as draft:
+                _download(f"{host}/{pin.address}", draft, pin)
         finally:
-            draft.unlink(missing_ok=True)
             with suppress(OSError):  # a folder that is not empty stays, and with it those above
                 for folder in (folder for folder in file.parents if data in folder.parents):
                     folder.rmdir()

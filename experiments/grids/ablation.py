@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments import settings, tracking
 from experiments.errors import TrackingError
-from experiments.grids.cells import Cell, Grid
+from experiments.grids.cells import Cell, Grid, changed
 from experiments.grids.grid import GridResult
 from experiments.scoring.evaluation import counts_of
 from experiments.scoring.significance import Difference, Verdict, holm, interval, paired, verdict
@@ -74,9 +74,7 @@ def ablation_grid(spec: RunSpec, path: Path) -> Grid:
 
 
 def _changed(tables: settings.Tables, changes: Changes, path: Path) -> RunSpec:
-    made = settings.merged(tables, {})
-    for key, value in changes.items():
-        settings.put(made, key, value, f"{path}: {key}", merge=True)
+    made = changed(tables, changes, path, merge=True)
     search = made["optimizer"].get("search")
     if isinstance(search, dict):  # an optimizer cannot search what is switched off
         gone = tuple(f"{k.removeprefix('program.')}." for k, v in changes.items() if v is False or _none(v))

@@ -110,6 +110,14 @@ def _spec(path: Path, own: settings.Tables, changes: Mapping[str, Any], fixed: S
     return checked(tables, path)
 
 
+def changed(tables: settings.Tables, changes: Mapping[str, Any], path: Path, *, merge: bool = False) -> settings.Tables:
+    """Return a copy of a spec's tables with settings changed by dotted name; errors name `path`."""
+    made = settings.merged(tables, {})
+    for key, value in changes.items():
+        settings.put(made, key, value, f"{path}: {key}", merge=merge)
+    return made
+
+
 def named(changes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name each of several sets of settings by what it does not share with all of them: "tfidf k=16 seed=2"."""
     leaves = [dict(settings.flat(c)) for c in changes]

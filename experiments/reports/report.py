@@ -6,7 +6,6 @@ not for that. The page of a private corpus (design D12) has no texts, since its 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +23,7 @@ from experiments.reports.chart import trial_chart
 from experiments.reports.errors import error_section
 from experiments.reports.texts import texts_of
 from experiments.runs.artifacts import artifacts
+from kb.files import draft_of
 from ner_programs.highlight import STYLE
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 
@@ -67,14 +67,9 @@ def save(page: str, to: Path, *, private: bool) -> None:
     if to.is_dir():
         raise SpecError(f"--out {to}: it is a folder; name a file")
     to.parent.mkdir(parents=True, exist_ok=True)
-    draft = to.with_name(f".{to.name}.{os.getpid()}.draft")
-    try:
-        draft.touch(0o600)
+    with draft_of(to, 0o600) as draft:
         draft.write_text(page, encoding="utf-8")
         draft.chmod(0o600 if private else 0o644)
-        draft.replace(to)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def rendered(client: Any, run: Any, files: Mapping[str, Any], remarks: Sequence[str] = ()) -> str:

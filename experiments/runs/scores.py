@@ -17,6 +17,7 @@ from experiments.runs.recorder import RunRecorder
 from experiments.scoring.breakdown import Breakdown
 from experiments.scoring.evaluation import Evaluation, evaluate
 from experiments.spec import RunSpec
+from kb.files import draft_of
 from ner_programs.evaluate import calls_for, score
 from ner_programs.lms.metered import MeteredLM
 from ner_programs.program import NERProgram
@@ -44,9 +45,8 @@ class Scores:
 
     def write(self, file: Path) -> None:
         """Keep the scores in one step: counts, and no text."""
-        draft = file.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(self)))
-        draft.replace(file)
+        with draft_of(file) as draft:
+            draft.write_text(json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from experiments.corpora.corpus import Corpus
 from experiments.errors import TrackingError, reason
 from experiments.runs.recorder import RunRecorder, run_name
 from experiments.spec import RunSpec
+from kb.files import draft_of
 from ner_programs.program import NERProgram
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ class Work:
     def note(self, **details: Any) -> None:
         """Add to what the folder says of its run, in one step."""
         state = self.folder / "work.json"
-        draft = state.with_suffix(".draft")
-        draft.write_text(json.dumps({**_read(state), "fingerprint": self.fingerprint, **details}) + "\n")
-        draft.replace(state)
+        with draft_of(state) as draft:
+            draft.write_text(json.dumps({**_read(state), "fingerprint": self.fingerprint, **details}) + "\n")
 
     def bundle(self, home: Path, spec: RunSpec) -> Path:
         """Return where the bundle of this run goes."""
