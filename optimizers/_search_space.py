@@ -22,7 +22,7 @@ from ner_programs.calibration import favours
 from ner_programs.components import names
 from ner_programs.errors import ComponentError
 from ner_programs.evaluate import calls_a_unit, in_threads
-from ner_programs.fusion import FEWEST
+from ner_programs.fusion.model import FEWEST
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from ner_programs.verifiers.fuse import UNITS as UNITS_FUSED

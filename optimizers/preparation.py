@@ -17,7 +17,7 @@ import dspy
 
 from ner_programs.alignment.align import align
 from ner_programs.evaluate import in_threads
-from ner_programs.fusion import FEWEST
+from ner_programs.fusion.model import FEWEST
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity

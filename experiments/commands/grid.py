@@ -135,8 +135,8 @@ def curve(
     data, home = places.data_directory(data), places.home(home)
     spec = load(path, [*changes, 'parts=["dev"]'], lm)
     with redirect_stdout(sys.stderr):
-        from experiments.annotation_curve import SIZES, curve_grid, draw, points
         from experiments.commands.tables import curve_table
+        from experiments.grids.annotation_curve import SIZES, curve_grid, draw, points
         from experiments.setup import read_corpus
 
         there = len(read_corpus(spec, data).train)

@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.annotation_curve import Point
 from experiments.compare import Comparison, Row
 from experiments.grids.ablation import Ablated
+from experiments.grids.annotation_curve import Point
 from experiments.runs.estimate import Estimate
 from experiments.runs.scores import Result
 from experiments.scoring.evaluation import Evaluation

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.corpora.corpus import Corpus
 from experiments.scoring.evaluation import Evaluation, evaluate
 from experiments.scoring.significance import holm, paired, verdict
-from ner_programs.fusion import Fused
+from ner_programs.fusion.model import Fused
 from ner_programs.types import AnnotatedText, Entity
 from ner_programs.verifiers.fuse import verdicts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.corpora.corpus import flatten
 from ner_programs.demos import Demonstration, Pool, plain
-from ner_programs.fusion import FEWEST, Answer, Fused, Fusion, Reader, fit, shown, stacked
+from ner_programs.fusion.model import FEWEST, Answer, Fused, Fusion, Reader, fit, shown, stacked
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
 from ner_programs.units import split

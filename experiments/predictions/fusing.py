@@ -24,7 +24,7 @@ from experiments.runs import folds
 from experiments.spec import Model, Program, RunSpec
 from ner_programs.components import module, names
 from ner_programs.demos import Pool, plain
-from ner_programs.fusion import FEWEST, Answer, Fused
+from ner_programs.fusion.model import FEWEST, Answer, Fused
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document, Entity
 from ner_programs.units import split

@@ -10,7 +10,7 @@ from kb.files import problem
 from ner_programs.bundle import schema
 from ner_programs.bundle.files import Files
 from ner_programs.errors import BundleError
-from ner_programs.fusion import Fusion
+from ner_programs.fusion.model import Fusion
 from ner_programs.types import Entity
 from ner_programs.verifiers.fuse import fuse_of
 

@@ -21,7 +21,7 @@ from kb import KnowledgeBase
 from ner_programs.alignment.align import align
 from ner_programs.components import resolve
 from ner_programs.demos import Demonstration, Pool
-from ner_programs.fusion import Answer, Fused, Fusion, Way, fit
+from ner_programs.fusion.model import Answer, Fused, Fusion, Way, fit
 from ner_programs.stages.extract import ExtractEntities
 from ner_programs.stages.retrieve import KnowledgeLines
 from ner_programs.stages.verify import Placed, Verification, apply

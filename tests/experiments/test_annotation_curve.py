@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.annotation_curve import ALONE, CRF, FUSED, Point, curve_grid
+from experiments.grids.annotation_curve import ALONE, CRF, FUSED, Point, curve_grid
 from experiments.spec import load
 from tests import tiny, warm
 

@@ -17,7 +17,7 @@ from experiments.corpora import conll, jsonl, wardnotes
 from experiments.predictions.fused import calibration_error, changes, majority
 from experiments.predictions.fusing import Files, Outcome
 from ner_programs import Document, Entity, Pool
-from ner_programs.fusion import FEWEST
+from ner_programs.fusion.model import FEWEST
 from tests.experiments.conftest import Place
 
 WARD = wardnotes.build()

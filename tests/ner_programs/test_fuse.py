@@ -18,7 +18,7 @@ from ner_programs import Document, Entity, Mention, Pool, ProgramSpec, align, lo
 from ner_programs.bundle.files import write_manifest
 from ner_programs.demos import Demonstration
 from ner_programs.errors import BundleError
-from ner_programs.fusion import FEWEST, Fused, Fusion
+from ner_programs.fusion.model import FEWEST, Fused, Fusion
 from ner_programs.scoring import Counts
 from ner_programs.stages.verify import apply
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of, verdicts

@@ -22,8 +22,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ner_programs._fusion_features import add_moved, experts
 from ner_programs.demos import Demonstration
+from ner_programs.fusion.features import add_moved, experts
 from ner_programs.tagger.consistency import consistent
 from ner_programs.tagger.copies import Copies
 from ner_programs.tagger.crf import THRESHOLD as ALONE

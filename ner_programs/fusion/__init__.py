@@ -1,0 +1,1 @@
+"""Several readers of a text put together: language models, and a CRF fitted once on the labelled texts."""
