@@ -26,7 +26,6 @@ NOTE = "Pt c/o sob and chest pain, started on lasix 40 mg."
 SPEC = Path(__file__).parent / "specs" / "wardnotes.toml"
 
 LM = "local/smollm2"
-CALIBRATE = 'optimizer={name="calibrate", units=8}'
 PLAIN = "program.retriever.name=none"
 FUSE = 'program.verify={name="fuse", units=20}'
 SMALL = [
@@ -37,11 +36,11 @@ SMALL = [
 LM_STEPS = {
     "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=96"],
     "held to the form": [PLAIN, NOTHING],
-    "+ calibrated": [PLAIN, CALIBRATE],
-    "+ knowledge": [CALIBRATE],
-    "+ fused": [CALIBRATE, FUSE],
+    "held, calibrated": [PLAIN, 'optimizer={name="calibrate", units=8}'],
+    "held, knowledge": [NOTHING],
+    "held, fused": [PLAIN, FUSE, NOTHING],
     "compiled": [
-        FUSE, 'optimizer={name="random_search", candidates=2, calibrate=8, budget={calls=160}}',
+        PLAIN, FUSE, 'optimizer={name="random_search", candidates=2, calibrate=8, budget={calls=110}}',
         'optimizer.search={"demos.seed"=[2]}',
     ],
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def home(given: Path | None = None) -> Path:
 
 
 def prepare_environment() -> None:
-    """Keep libraries from writing elsewhere and from calling home; before DSPy or MLflow is imported."""
+    """Keep libraries from writing elsewhere and from calling home; before DSPy or MLflow is imported.
+
+    DSPy warns of every truncated answer, a line each; nerc counts them and says how many.
+    """
+    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)
     os.environ.setdefault("DSPY_CACHEDIR", str(cache() / "dspy"))
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
