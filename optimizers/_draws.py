@@ -15,6 +15,16 @@ def drawn(pieces: Sequence[Labelled], most: int, seed: int | str) -> list[Labell
     return random.Random(seed).sample(list(pieces), min(len(pieces), most))
 
 
+def of_few_groups(pieces: Sequence[Labelled], most: int, each: int, seed: int | str) -> list[Labelled]:
+    """Return `most` of `pieces`, or all where there are fewer, drawn by seed: up to `each` of one `group`, then of the next."""
+    order = drawn(pieces, len(pieces), seed)
+    groups: dict[str, list[Labelled]] = {}
+    for piece in order:
+        groups.setdefault(piece.group, []).append(piece)
+    some = [p for mine in groups.values() for p in mine[:each]]
+    return [*some, *(p for mine in groups.values() for p in mine[each:])][:most]
+
+
 def interleaved(pieces: Sequence[Labelled]) -> list[Labelled]:
     """Return pieces with and without `entities`, each in their order, so mixed that every beginning has its share of both."""
     parts = [p for p in pieces if p.entities], [p for p in pieces if not p.entities]

@@ -23,11 +23,13 @@ from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of
 from ner_programs.verifiers.llm import LLMVerifier
-from optimizers._draws import drawn
+from optimizers._draws import drawn, of_few_groups
 from optimizers.search import identity
 
 TRIES = 6
 """How many texts are answered for each demonstration that is wanted."""
+SAME = 5
+"""How many units of one group are answered to learn to fuse from: the reader that is tried on them may see no unit of it."""
 
 
 def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1) -> NERProgram:
@@ -101,7 +103,7 @@ def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, 
     there = [e for e in examples if e.id in known]
     if min(len(there), wanted) < FEWEST:
         return program
-    asked = drawn(there, wanted, f"fuse {seed}")
+    asked = of_few_groups(there, wanted, SAME, f"fuse {seed}")
 
     def answered(example: dspy.Example) -> tuple[Entity, ...] | None:
         said = program.extract(example.text, example.knowledge, example.exclude)

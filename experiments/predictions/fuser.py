@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from experiments.corpora.corpus import flatten
 from ner_programs.demos import Demonstration, Pool, plain
-from ner_programs.fusion.model import FEWEST, Answer, Fused, Fusion, Reader, fit, shown, stacked
+from ner_programs.fusion.model import FEWEST, Answer, Fused, Fusion, Lesson, Reader, fit, learned, lesson
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
 from ner_programs.units import split
@@ -56,10 +55,10 @@ class Fuser:
             made.append(Unit(at, u.start, own, tuple(tuple(self.evidence.moved(piece, one, out)) for one in own)))
         return made
 
-    def shown(self, reader: Reader, unit: Unit) -> Any:
+    def lesson(self, reader: Reader, unit: Unit) -> Lesson:
         """Return what the stack learns from a unit."""
         hints = self.evidence.hints(unit.at.text, (unit.at.document, unit.at.group))
-        return shown(reader, self.labels, unit.at, (unit.said, unit.moved), hints)
+        return lesson(reader, self.labels, unit.at, (unit.said, unit.moved), hints)
 
     def answer(self, fusion: Fusion, units: Sequence[Unit]) -> list[tuple[int, Fused]]:
         """Return what stands in the units of a document, each with the offset of its unit."""
@@ -109,12 +108,11 @@ def in_folds(fuser: Fuser, documents: Sequence[Document], units: Mapping[str, li
     reader = Reader.fit(fuser.pool, fuser.evidence.hints)
     if reader is None:
         return None, size
-    data = {u.at.id: fuser.shown(reader, u) for some in units.values() for u in some}
+    data = {u.at.id: fuser.lesson(reader, u) for some in units.values() for u in some}
     found: Found = {}
     for fold, some in zip(folds, lessons, strict=True):
-        if fold:
-            stack = stacked((data[u.at.id] for u in some), fuser.labels)
-            fusion = Fusion(fuser.labels, reader, stack)
+        fusion = learned(reader, [data[u.at.id] for u in some], fuser.labels) if fold else None
+        if fusion is not None:
             found |= {d.id: (fuser.read(reader, units[d.id]), fuser.answer(fusion, units[d.id])) for d in fold}
     return found, size
 

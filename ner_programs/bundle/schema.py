@@ -216,6 +216,7 @@ class FusionPart(_Strict):
 
     labels: list[Name]
     way: Literal["stack", "product"]
+    decides: Literal["stack", "reader"]
     reader: ReaderPart
     stack: ChainPart
 

@@ -40,14 +40,17 @@ Answer = Sequence[Sequence[Entity]]
 Moved = Callable[[Demonstration], Answer]
 """The experts' entities in an answered text, with edges as other labelled texts have them."""
 Way = Literal["stack", "product"]
-Shown = tuple[Sequence[dict[str, float]], Sequence[str]]
-"""What a stack sees of the tokens of a text, and their tags."""
+Decides = Literal["stack", "reader"]
 
 FEWEST = 20
 """Labelled texts with an answer; below that the LM's answers stand as they are."""
 BLOCKS = 5
 LARGE = 5
-"""Where the pool has so many times as many texts as are answered, these are left out of one fit, and no other is made."""
+"""Where the pool has so many times as many texts as are answered, one fit leaves these out, and not one for each block."""
+MOST = 0.9
+"""A reader of so large a share of the pool reads new texts, too."""
+FEW = 150
+"""With no more lessons than these the stack decides only where it does better than the reader alone on some left out."""
 ITERATIONS = 60
 C2: dict[Way, float] = {"stack": 1.0, "product": 0.03}
 """Penalties, chosen with perturbed oracles on NCBI-disease and wardnotes dev, pools of 50 and 200 (benchmarks/fusion.py)."""
@@ -106,29 +109,40 @@ class Reader:
 
 
 class Fusion:
-    """What reads a text a second time, and what decides between the readers."""
+    """What reads a text a second time, and what decides between the readers: the stack, or the reader alone."""
 
-    def __init__(self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack") -> None:
-        self.labels, self.reader, self.stack, self.way = list(labels), reader, stack, way
+    def __init__(
+        self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack", decides: Decides = "stack"
+    ) -> None:
+        self.labels, self.reader, self.stack, self.way, self.decides = list(labels), reader, stack, way, decides
 
     def __call__(self, text: str, said: Answer, moved: Answer, hints: tuple[Hint, ...] = ()) -> list[Fused]:
         """Return the spans that stand, given what the experts `said`, the same with edges `moved` as the corpus has them, and
         what knowledge names; in the order of the text."""
+        if self.decides == "reader":
+            spans = [(e.start, e.end, e.label, e.score or 0.0) for e in self.reader.spans(text, hints)]
+            return [self._fused(span, said, hints, read=True) for span in spans]
         tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (said, moved), hints)
-        names = ["extract"] if len(said) == 1 else [f"extract{n}" for n in range(1, len(said) + 1)]
         made = []
         for first, last, n, score in best_spans(probable_spans(self.stack.chain(rows), _LEAST), len(rows), THRESHOLD):
-            start, end, label = tokens.offsets[first][0], tokens.offsets[last][1], self.labels[n]
-            by = (
-                *(
-                    (name, any(e.start < end and start < e.end and e.label == label for e in entities))
-                    for name, entities in zip(names, said, strict=True)
-                ),
-                ("crf", likely[first, 1 + 2 * n] > _SURE),
-                ("knowledge", any((h.start, h.end, h.label) == (start, end, label) for h in hints)),
-            )
-            made.append(Fused(start, end, label, score, tuple(name for name, true in by if true)))
+            span = (tokens.offsets[first][0], tokens.offsets[last][1], self.labels[n], score)
+            made.append(self._fused(span, said, hints, read=bool(likely[first, 1 + 2 * n] > _SURE)))
         return made
+
+    @staticmethod
+    def _fused(
+        span: tuple[int, int, str, float], said: Answer, hints: tuple[Hint, ...], *, read: bool
+    ) -> Fused:  # fmt: skip
+        """Return a span with those who found it: experts that have one of its label in its place, and who has it exactly."""
+        start, end, label, score = span
+        names = ["extract"] if len(said) == 1 else [f"extract{n}" for n in range(1, len(said) + 1)]
+        by = [
+            name
+            for name, entities in zip(names, said, strict=True)
+            if any(e.start < end and start < e.end and e.label == label for e in entities)
+        ]
+        named = any((h.start, h.end, h.label) == (start, end, label) for h in hints)
+        return Fused(start, end, label, score, (*by, *["crf"] * read, *["knowledge"] * named))
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as plain data."""
@@ -137,7 +151,8 @@ class Fusion:
             "chain": self.reader.chain.as_dict(),
             "copies": self.reader.copies.as_rows(),
         }
-        return {"labels": self.labels, "way": self.way, "reader": reader, "stack": self.stack.as_dict()}
+        own = {"labels": self.labels, "way": self.way, "decides": self.decides}
+        return own | {"reader": reader, "stack": self.stack.as_dict()}
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Fusion:
@@ -148,7 +163,20 @@ class Fusion:
         for chain, labels in ((reader.chain, reader.labels), (stack, said["labels"])):
             if len(chain.known) != 1 + 2 * len(labels):
                 raise ValueError("there are not two tags for each label")
-        return cls(said["labels"], reader, stack, said["way"])
+        return cls(said["labels"], reader, stack, said["way"], said["decides"])
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a stack learns from one answered text: what it sees of each token, their tags, and those the reader thinks likely.
+
+    `worth` is the log-probability that the reader alone gives the tags.
+    """
+
+    at: Demonstration
+    rows: Sequence[dict[str, float]]
+    tags: Sequence[str]
+    worth: float
 
 
 def fit(
@@ -165,30 +193,49 @@ def fit(
     reader, of = _readers(texts, answered, hints)
     if reader is None:
         return None
-    data = []
+    lessons = []
     for d in answered:
-        one = of(d)
-        if one is None:
-            continue
-        data.append(shown(one, labels, d, (answers[d.id], moved(d)), hints(d.text, (d.document, d.group)), way))
-    if len(data) < FEWEST or not any(tag != "O" for _, tags in data for tag in tags):
-        return None
-    return Fusion(labels, reader, stacked(data, labels, way), way)
+        if (one := of(d)) is not None:
+            said = answers[d.id], moved(d)
+            lessons.append(lesson(one, labels, d, said, hints(d.text, (d.document, d.group)), way))
+    return learned(reader, lessons, labels, way)
 
 
-def shown(
+def lesson(
     reader: Reader, labels: Sequence[str], d: Demonstration, said: tuple[Answer, Answer], hints: tuple[Hint, ...],
     way: Way = "stack",
-) -> Shown:  # fmt: skip
-    """Return what a stack learns from one answered text: what it sees of each token, and the tags. `reader` has not seen it."""
+) -> Lesson:  # fmt: skip
+    """Return what a stack learns from one answered text, which `reader` has not seen."""
     gold = flat(((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions), len(d.text))
-    tokens, rows, _ = _seen(reader, labels, way, d.text, said, hints, [x for a, b, _ in gold for x in (a, b)])
-    return rows, tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})
+    tokens, rows, likely = _seen(reader, labels, way, d.text, said, hints, [x for a, b, _ in gold for x in (a, b)])
+    tags = tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})
+    return Lesson(d, rows, tags, _worth(likely, tags))
 
 
-def stacked(data: Iterable[Shown], labels: Sequence[str], way: Way = "stack") -> LinearChain:
-    """Fit the stack to what was `shown`."""
-    return LinearChain.fit(data, len(labels), c2=C2[way], iterations=ITERATIONS)
+def learned(reader: Reader, lessons: Sequence[Lesson], labels: Sequence[str], way: Way = "stack") -> Fusion | None:
+    """Return the fusion that learns from lessons; None where fewer than FEWEST are given, or none has a mention.
+
+    Where they are FEW, the stack is fitted without each block of them in turn: it decides only if it makes the tags of what
+    was left out more probable than the reader alone does.
+    """
+    if len(lessons) < FEWEST or not any(tag != "O" for one in lessons for tag in one.tags):
+        return None
+
+    def stacked(some: Sequence[Lesson]) -> LinearChain:
+        return LinearChain.fit(((x.rows, x.tags) for x in some), len(labels), c2=C2[way], iterations=ITERATIONS)
+
+    gain = 0.0
+    for n in range(BLOCKS) if len(lessons) <= FEW else ():
+        rest, out = [x for x in lessons if _block(x.at) != n], [x for x in lessons if _block(x.at) == n]
+        stack = stacked(rest) if any(tag != "O" for x in rest for tag in x.tags) else None
+        gain += sum(_worth(stack.marginals(x.rows), x.tags) - x.worth for x in out) if stack is not None else 0.0
+    return Fusion(labels, reader, stacked(lessons), way, "reader" if gain < 0 else "stack")
+
+
+def _worth(likely: Floats, tags: Sequence[str]) -> float:
+    """Return the log-probability of tags; one that was thought impossible counts as one in a hundred."""
+    columns = [0 if tag == "O" else 1 + 2 * int(tag[2:]) + (tag[0] == "I") for tag in tags]
+    return float(np.log(np.maximum(likely[np.arange(len(tags)), columns], 0.01)).sum())
 
 
 def _readers(
@@ -199,7 +246,7 @@ def _readers(
     others = [d for d in texts if d.group not in groups]
     if len(others) >= LARGE * len(answered):
         reader = Reader.fit(others, hints)
-        return reader, lambda d: reader
+        return (reader if len(others) >= MOST * len(texts) else Reader.fit(texts, hints)), lambda d: reader
     parts = [Reader.fit([d for d in texts if _block(d) != n], hints) for n in range(BLOCKS)]
     return Reader.fit(texts, hints), lambda d: parts[_block(d)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,22 @@ def test_every_entity_has_a_score_and_says_who_found_it() -> None:
             assert e.score is not None and 0 < e.score <= 1 and set(e.provenance) <= {"extract", "crf", "knowledge"}
             seen |= set(e.provenance)
     assert {"extract", "crf"} <= seen
+
+
+def test_answers_that_are_worth_nothing_leave_the_reader_alone_to_decide() -> None:
+    fuse, chance = verifier(POOL, 0), random.Random(3)
+
+    def guess(text: str) -> tuple[Entity, ...]:
+        start, end = chance.choice([m.span() for m in re.finditer(r"\w+", text)])
+        return (Entity.of(text, start, end, chance.choice(list(LABELS))),)
+
+    fuse.answers = {d.id: guess(d.text) for d in list(POOL)[:40]}
+    fusion = fuse.fitted()
+    assert fusion is not None and fusion.decides == "reader"
+    text = DEV[0][0]
+    found = said(fuse, text, guess(text))
+    assert list(found) == fusion.reader.spans(text, fuse.evidence.hints(text))
+    assert Fusion.of(fusion.as_dict()).decides == "reader"
 
 
 @pytest.mark.parametrize("answered", [0, FEWEST - 1])
@@ -187,7 +204,8 @@ def test_a_search_may_switch_it_on() -> None:
     assert fuse is not None and len(fuse.answers) == 40
 
 
-def test_the_program_that_wins_is_asked_anew() -> None:
+def test_the_program_that_wins_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ner_programs.fusion.model.FEW", 0)  # were the reader to decide alone, no demonstrations would win
     spec = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 1}, verify={"name": "fuse", "units": 30})
     optimizer = {"name": "random_search", "search": {"demos.k": [12]}, "budget": {"calls": 300}}
     with dspy.context(lm=open_lm()):
