@@ -205,7 +205,9 @@ def test_a_search_may_switch_it_on() -> None:
 
 
 def test_the_program_that_wins_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ner_programs.fusion.model.FEW", 0)  # were the reader to decide alone, no demonstrations would win
+    monkeypatch.setattr(
+        "ner_programs.fusion.model.FEW", 0
+    )  # were the reader to decide alone, no demonstrations would win
     spec = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 1}, verify={"name": "fuse", "units": 30})
     optimizer = {"name": "random_search", "search": {"demos.k": [12]}, "budget": {"calls": 300}}
     with dspy.context(lm=open_lm()):
