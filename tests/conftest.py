@@ -1,5 +1,6 @@
 """What holds for every test: no network but loopback, nothing written outside temporary folders, DSPy's settings clean."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -20,6 +21,7 @@ _NUMBERS = itertools.count()
 os.environ["DSPY_CACHEDIR"] = str(HOME / "dspy")  # read when DSPy is imported
 os.environ["NERC_CACHE"] = str(HOME / "cache")
 os.environ["NERC_HOME"] = str(HOME / "mlruns")
+os.environ.setdefault("NERC_TESTS", str(HOME))  # what all test processes share: the first process's folder
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "true"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
@@ -28,11 +30,17 @@ settings.register_profile(
     "nerc",
     derandomize=True,
     deadline=None,
-    max_examples=60,
+    max_examples=int(os.environ.get("NERC_EXAMPLES", "30")),
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("nerc")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
@@ -53,7 +61,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_dspy() -> Iterator[None]:
-    """DSPy's global settings are, after each test, what they were before; most tests never import it."""
+    """DSPy keeps no answers, and its settings are, after each test, what they were before; most tests never import it."""
     if "dspy" not in sys.modules:
         yield
         if "dspy" in sys.modules:
@@ -63,6 +71,7 @@ def clean_dspy() -> Iterator[None]:
         return
     import dspy
 
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     before = dict(dspy.settings.config)
     yield
     changed = {k: v for k, v in before.items() if dspy.settings.config.get(k) is not v}

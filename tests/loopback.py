@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 
-import dspy
 import pytest
 
 from tests.lms import Writer
@@ -48,8 +47,7 @@ def slow(seconds: float) -> Fault:
 
 
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Keep no answers in DSPy, and do not sleep between attempts; return the list that the naps are noted in."""
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    """Do not sleep between attempts; return the list that the naps are noted in."""
     slept: list[float] = []
     monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
     return slept

@@ -1,4 +1,4 @@
-"""Runs the command line in forks of a process that has imported everything already: seconds saved with each run.
+"""Runs the command line in forks of a process that has made a run already: seconds saved with each run.
 
 The server (`python -m tests.warm`) is a process of its own, so that no thread of the tests is forked. A run can be killed.
 """
@@ -6,13 +6,20 @@ The server (`python -m tests.warm`) is a process of its own, so that no thread o
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
+import gc
+import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,20 +111,86 @@ def shared() -> Warm:
     warm = Warm(Path(tempfile.mkdtemp(prefix="nerc-warm-")))
     atexit.register(shutil.rmtree, warm.folder, ignore_errors=True)
     atexit.register(warm.close)
-    store = "import pathlib, experiments.tracking as t; t.open_store(pathlib.Path.cwd() / 'template')"
-    assert warm.run("list", "formats", cwd=warm.folder, before=store).code == 0
     return warm
 
 
+def empty_store() -> Path:
+    """Return MLflow's store without a run, made once for all test processes: it takes MLflow seconds."""
+    folder = Path(os.environ.get("NERC_TESTS") or tempfile.gettempdir()) / "store"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "mlflow.db").exists():
+            from experiments.tracking import open_store
+
+            with warnings.catch_warnings(action="ignore"):  # MLflow's own
+                open_store(folder)
+    return folder / "mlflow.db"
+
+
 def fresh_home(folder: Path) -> Path:
-    """Return an `mlruns` folder with an empty store: making one takes MLflow seconds."""
+    """Return an `mlruns` folder with an empty store."""
     folder.mkdir(parents=True)
-    shutil.copy(shared().folder / "template" / "mlflow.db", folder)
+    shutil.copy(empty_store(), folder)
     return folder
+
+
+SPEC = """
+[corpus]
+name = "jsonl"
+path = "notes"
+private = false
+[labels]
+drug = "A medicine."
+problem = "A symptom or disease."
+[program]
+format = { name = "tanl" }
+verify = { name = "llm", k = 2 }
+[optimizer]
+name = "random_search"
+candidates = 2
+k = 2
+budget = { calls = 20 }
+[lm]
+model = "hosted_vllm/tiny"
+"""
+
+
+def first_run(folder: Path) -> None:
+    """Make a run here: what is imported, configured and compiled at the first one is there for all that follow."""
+    from experiments.cli import main
+    from tests.loopback import Loopback
+    from tests.tiny import write_corpus
+
+    home = fresh_home(folder / "mlruns")
+    write_corpus(folder / "notes", train=4, dev=2, test=2)
+    (folder / "first.toml").write_text(SPEC)
+    said, lookup = io.StringIO(), socket.getaddrinfo
+    with Loopback() as server, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        base = ("--set", f"lm.api_base={server.base}")
+        sys.argv = ["nerc", "run", str(folder / "first.toml"), *base, "--home", str(home), "--json"]
+        with contextlib.suppress(SystemExit):
+            main()
+    assert '"test"' in said.getvalue(), said.getvalue()
+    socket.getaddrinfo = lookup  # each run guards it by itself
+    assert threading.active_count() == 1, threading.enumerate()
+
+
+@cache
+def no_waiting_for_the_disk() -> None:
+    """MLflow commits dozens of times a run, and to wait for the disk each time takes minutes where others write to it.
+
+    What a killed process has written is there all the same.
+    """
+    from sqlalchemy import Engine, event
+
+    event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
 
 
 def serve() -> None:
     from importlib import import_module
+
+    from tqdm import tqdm
 
     from ner_programs.components import names
 
@@ -135,14 +208,14 @@ def serve() -> None:
     for module in ("mlflow.store.tracking.sqlalchemy_store", "pygments", "rich.markup", "dspy.clients.lm_local"):
         import_module(module)
 
-    from sqlalchemy import Engine, event
-
-    # MLflow commits dozens of times a run, and to wait for the disk each time takes minutes where others write to it. What a
-    # killed process has written is there all the same.
-    event.listen(Engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
+    no_waiting_for_the_disk()
     commands, answers = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
+    tqdm.monitor_interval = 0  # it would be a thread
+    first_run(Path(os.environ["NERC_CACHE"]).parent / "first")
+    gc.collect()
+    gc.freeze()
     with os.fdopen(commands) as lines:
         for line in lines:
             command = json.loads(line)

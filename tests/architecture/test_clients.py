@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ner_programs.components import names
-from tests.architecture.test_layers import MODULES, dotted
+from tests.architecture.code import MODULES, dotted, nodes
 
 NETWORK = frozenset({
     "aiohttp", "asyncio.open_connection", "boto3", "datasets", "ftplib", "http", "httpx", "huggingface_hub", "litellm",
@@ -36,7 +36,7 @@ ADDRESSES = ("api_base", "base_url", "url", "host", "port", "headers", "api_key"
 
 def connects(file: Path) -> bool:
     """Say whether a module can open a connection by itself."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             imported = [str(node.module), *(f"{node.module}.{a.name}" for a in node.names)]
@@ -59,8 +59,7 @@ def test_a_client_asks(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "package",
-    ["ner_programs.formats", "ner_programs.demos", "ner_programs.verifiers", "kb.retrievers"],
+    "package", ["ner_programs.formats", "ner_programs.demos", "ner_programs.verifiers", "kb.retrievers"]
 )
 def test_nothing_that_a_bundle_may_name_takes_an_address(package: str) -> None:
     for name in names(package):

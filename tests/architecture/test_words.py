@@ -4,14 +4,12 @@ import ast
 import re
 import shutil
 import subprocess
-import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("kb", "ner_programs", "optimizers", "experiments")
-MODULES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+from tests.architecture.code import MODULES, PACKAGES, PROJECT, ROOT, nodes, short, text
 
 DISEASES = (
     "addison|alzheimer|amnesia|anaemia|anemia|angina|aneurysm|anorexia|apnea|arrhythmia|arthritis|asthma|ataxia|"
@@ -27,6 +25,7 @@ DISEASES = (
 PARTICULAR = re.compile(rf"(?<![a-z])({DISEASES})(?![a-z])", re.IGNORECASE)
 
 
+@cache
 def tracked() -> list[Path]:
     """Files that git has or would take."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
@@ -34,10 +33,6 @@ def tracked() -> list[Path]:
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     return [ROOT / name for name in names if name and (ROOT / name).is_file()]
-
-
-def short(file: Path) -> str:
-    return file.relative_to(ROOT).as_posix()
 
 
 def test_the_word_list_finds_words() -> None:
@@ -52,7 +47,7 @@ def test_no_module_names_a_particular_disease() -> None:
         f"{short(file)}:{n}: {match[0]}"
         for file in MODULES
         if not file.is_relative_to(ROOT / "experiments" / "corpora")
-        for n, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        for n, line in enumerate(text(file).splitlines(), 1)
         if (match := PARTICULAR.search(line))
     }
     assert found == set()
@@ -62,31 +57,35 @@ LOADERS = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "job
 CALLS = {"eval", "exec", "compile", "__import__", "globals"}
 
 
-@pytest.mark.parametrize("file", MODULES, ids=short)
-def test_no_module_makes_code_of_data(file: Path) -> None:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            assert not {alias.name.split(".")[0] for alias in node.names} & LOADERS
-        elif isinstance(node, ast.ImportFrom):
-            assert str(node.module).split(".")[0] not in LOADERS
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in CALLS, f"{short(file)}:{node.lineno}"
-        elif isinstance(node, ast.Attribute):
-            assert node.attr not in ("dump_state_pickle", "save_program", "autolog"), f"{short(file)}:{node.lineno}"
-        elif isinstance(node, ast.keyword):
-            off = isinstance(node.value, ast.Constant) and node.value.value is False
-            assert off or node.arg not in ("shell", "allow_pickle"), f"{short(file)}:{node.lineno}"
+def makes_code(node: ast.AST) -> bool:
+    match node:
+        case ast.Import():
+            return bool({alias.name.split(".")[0] for alias in node.names} & LOADERS)
+        case ast.ImportFrom():
+            return str(node.module).split(".")[0] in LOADERS
+        case ast.Call(func=ast.Name(id=name)):
+            return name in CALLS
+        case ast.Attribute():
+            return node.attr in ("dump_state_pickle", "save_program", "autolog")
+        case ast.keyword(value=ast.Constant(value=False)):
+            return False
+        case ast.keyword():
+            return node.arg in ("shell", "allow_pickle")
+    return False
+
+
+def test_no_module_makes_code_of_data() -> None:
+    assert [f"{short(file)}: {ast.unparse(node)}" for file in MODULES for node in nodes(file) if makes_code(node)] == []
 
 
 PRINTING = tuple(f"experiments/{name}.py" for name in ("commands/verbs", "commands/console", "cli", "demo"))
+NOTE = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|breakpoint\(\)")
+PRINT = re.compile(r"^\s*print\(", re.MULTILINE)
 
 
-@pytest.mark.parametrize("file", MODULES, ids=short)
-def test_no_module_prints_or_leaves_a_note_to_do(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b|breakpoint\(\)", text)
-    if short(file) not in PRINTING:
-        assert not re.search(r"^\s*print\(", text, re.MULTILINE)
+def test_no_module_prints_or_leaves_a_note_to_do() -> None:
+    assert [short(file) for file in MODULES if NOTE.search(text(file))] == []
+    assert [short(file) for file in MODULES if PRINT.search(text(file)) and short(file) not in PRINTING] == []
 
 
 INDEX = re.compile(
@@ -95,6 +94,7 @@ INDEX = re.compile(
 MACHINE = re.compile(r"(?<![\w.*}>/$-])/(home|Users|root|work|mnt|opt|srv|scratch)/\w|[A-Z]:\\Users")
 
 
+@cache
 def texts() -> list[tuple[Path, str]]:
     found = []
     for file in tracked():
@@ -116,7 +116,7 @@ def test_the_patterns_find_what_they_are_for() -> None:
 
 @pytest.mark.parametrize("pattern", [INDEX, MACHINE], ids=["index", "machine"])
 def test_no_address_of_an_index_and_no_path_of_a_machine(pattern: re.Pattern[str]) -> None:
-    assert {f"{short(file)}: {match[0]}" for file, text in texts() if (match := pattern.search(text))} == set()
+    assert {f"{short(file)}: {match[0]}" for file, said in texts() if (match := pattern.search(said))} == set()
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-local.lock"])
@@ -156,6 +156,5 @@ def test_the_sample_data_is_not_ignored() -> None:
 
 
 def test_the_distribution_is_called_nerc() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["name"] == "nerc"
-    assert project["scripts"] == {"nerc": "experiments.cli:main"}
+    assert PROJECT["project"]["name"] == "nerc"
+    assert PROJECT["project"]["scripts"] == {"nerc": "experiments.cli:main"}

@@ -7,13 +7,16 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+import typer
 
 from experiments import cli
+from tests import warm
 
 POTIONS = ("zorvexan", "quilbrine", "tarnolum drops", "mivotrel", "oxadepin", "hesperal mix")
 OMENS = ("blenmark", "sorrel gripe", "dusk fade", "murrain lean", "ashen tick", "pale hum")
@@ -44,6 +47,10 @@ id: O:1
 name: blenmark
 namespace: Omen
 """
+
+
+built = cache(typer.main.get_command)
+"""The command line as Typer builds it, anew at each call."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ class Place:
         with (
             patch.dict(os.environ, self.environment),
             patch.object(sys, "argv", ["nerc", *map(str, words)]),
+            patch("typer.main.get_command", built),
             contextlib.chdir(self.root),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
@@ -219,10 +227,21 @@ def bare(tmp_path: Path) -> Place:
     return make_place(tmp_path)
 
 
+@pytest.fixture
+def empty(bare: Place) -> Place:
+    """A place with a store in which there are no runs: what runs here need not make one."""
+    warm.no_waiting_for_the_disk()
+    warm.fresh_home(bare.home)
+    return bare
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The place that all share; a test leaves it as it found it, but for more runs."""
-    return make_place(tmp_path_factory.mktemp("place"))
+    made = make_place(tmp_path_factory.mktemp("place"))
+    warm.no_waiting_for_the_disk()
+    warm.fresh_home(made.home)
+    return made
 
 
 @pytest.fixture(scope="session")

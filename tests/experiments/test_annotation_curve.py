@@ -6,9 +6,10 @@ from pathlib import Path
 
 from experiments.grids.annotation_curve import ALONE, CRF, FUSED, Point, curve_grid
 from experiments.spec import load
-from tests import tiny, warm
+from tests import warm
+from tests.lab import Lab
 
-SPEC = '[corpus]\nname = "jsonl"\npath = "corpus"\nprivate = false\n[program]\ndemos = { name = "tfidf", k = 4 }\n'
+SPEC = '[corpus]\nname = "jsonl"\npath = "notes"\nprivate = false\n[program]\ndemos = { name = "tfidf", k = 4 }\n'
 
 
 def test_every_draw_is_two_runs_and_all_of_train_two_more(tmp_path: Path) -> None:
@@ -30,18 +31,16 @@ def test_the_mean_over_draws_has_an_error() -> None:
 
 
 def test_a_curve_is_printed_and_drawn(tmp_path: Path) -> None:
-    tiny.write_corpus(tmp_path / "corpus", train=30, dev=12)
-    (tmp_path / "my.toml").write_text(SPEC)
-    env = {"NERC_HOME": str(warm.fresh_home(tmp_path / "mlruns")), "NERC_CACHE": str(tmp_path / "cache")}
+    lab = Lab(tmp_path, SPEC, train=30, dev=12)
     asked = ("curve", "my.toml", "--size", "6", "--draws", "1", "--plot", "curve.svg", "--json")
-    ran = warm.shared().run(*asked, cwd=tmp_path, env=env)
+    ran = lab.nerc(*asked)
     assert ran.code == 0, ran.stderr
     found = {(p["notes"], p["system"]): p["f1"] for p in ran.json["points"]}
     assert set(found) == {(notes, system) for notes in (6, None) for system in (ALONE, CRF, FUSED)}
     assert found[6, FUSED] == found[6, ALONE], "six notes are too few to learn from: what the program says stands"
     drawn = (tmp_path / "curve.svg").read_text()
     assert all(word in drawn for word in (ALONE, CRF, FUSED, "labelled notes"))
-    again = warm.shared().run(*asked, cwd=tmp_path, env=env).json
+    again = lab.nerc(*asked).json
     assert again["points"] == ran.json["points"] and again["lm_calls"] == 0
 
 

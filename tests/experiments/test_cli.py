@@ -1,69 +1,12 @@
 """The command line: help is quick, lists list, stdout is one JSON object."""
 
-import json
 import os
-import subprocess
-import sys
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from tests.experiments.conftest import Place
-
-HEAVY = ["dspy", "litellm", "openai", "mlflow", "numpy", "sklearn", "scipy", "networkx", "datasets", "rich.table"]
-HEAVY += [
-    "experiments.spec",
-    "experiments.commands.verbs",
-    "ner_programs.components",
-    "ner_programs.program",
-]  # typer has pydantic
-PEEK = """
-import json, sys
-from experiments import cli
-sys.argv = ["nerc", *sys.argv[1:]]
-try:
-    cli.main()
-finally:
-    sys.stdout.flush()
-    print(json.dumps(sorted(m for m in {heavy} if m in sys.modules)), file=sys.stderr)
-"""
-
-
-def peeked(place: Place, *words: str, **more: str) -> tuple[str, list[str]]:
-    code = PEEK.replace("{heavy}", repr(HEAVY))
-    environment = {**os.environ, **place.environment, **more}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=place.root,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads(done.stderr.splitlines()[-1])
-
-
-@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("compare", "--help")])
-def test_help_imports_nothing_heavy(bare: Place, words: tuple[str, ...]) -> None:
-    out, heavy = peeked(bare, *words)
-    assert "Usage: nerc" in out
-    assert heavy == []
-
-
-def test_completion_imports_nothing_heavy(bare: Place) -> None:
-    completion = {"_NERC_COMPLETE": "complete_bash", "COMP_WORDS": "nerc com", "COMP_CWORD": "1"}
-    out, heavy = peeked(bare, **completion)
-    assert out.split() == ["compare"]
-    assert heavy == []
-
-
-def test_lists_import_neither_dspy_nor_mlflow(bare: Place) -> None:
-    out, heavy = peeked(bare, "list", "formats")
-    assert "json_list" in out.split()
-    assert not {"dspy", "mlflow", "litellm", "sklearn"} & set(heavy)
-
 
 KINDS = {
     "corpora": {"brat", "jsonl", "wardnotes", "ncbi_disease"},

@@ -52,10 +52,7 @@ SPECS: dict[str, tuple[str, str]] = {
         CORPUS + "[optimizer]\nname = 'labeled'\nk = 'x'",
         "labeled: option 'k': Input should be",
     ),
-    "nothing to search": (
-        CORPUS + "[optimizer]\nname = 'random_search'\nsearch = { zz = [1] }",
-        "zz",
-    ),
+    "nothing to search": (CORPUS + "[optimizer]\nname = 'random_search'\nsearch = { zz = [1] }", "zz"),
     "nothing to search in a component": (
         CORPUS
         + "[program]\ndemos = { name = 'tfidf' }\n[optimizer]\nname = 'random_search'\nsearch = { 'demos.zz' = [1] }",
@@ -206,10 +203,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "nothing to evaluate": (("evaluate", "open.toml"), "evaluate wants BUNDLE CORPUS, or --predictions FILE CORPUS"),
     "no predictions": (("evaluate", "open.toml", "--predictions", "zz.jsonl"), "zz.jsonl: there is no such file"),
     "evaluate no bundle": (("evaluate", "zz", "open.toml"), "zz/program.json: not part of a bundle"),
-    "evaluate no part": (
-        ("evaluate", "BUNDLE", "open.toml", "--part", "zz"),
-        "--part zz: it is dev or test",
-    ),
+    "evaluate no part": (("evaluate", "BUNDLE", "open.toml", "--part", "zz"), "--part zz: it is dev or test"),
     "evaluate no spec": (("evaluate", "BUNDLE", "zz.toml"), "zz.toml: cannot be read"),
     "export nowhere": (("export", "RUN"), "export wants --out FOLDER, --register NAME@ALIAS, or both"),
     "export nothing": (("export", "zz", "--out", "exported"), "no runs begin with 'zz'"),

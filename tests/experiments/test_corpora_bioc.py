@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections import Counter
@@ -12,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.corpora import bioc, pubtator
+from experiments.corpora import bioc
 from experiments.errors import ReadError, WriteError
 from ner_programs.types import Document, Entity
 
-DATA = Path(os.environ.get("NERC_DATA") or Path(__file__).parents[3] / "shared" / "data")
 HEAD = '<?xml version="1.0"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n<collection><source/>\n'
 
 
@@ -178,26 +176,3 @@ def test_what_xml_cannot_hold_is_refused_and_what_is_not_carried_is_said(tmp_pat
     scored = Document("d1", "owl", (Entity.of("owl", 0, 3, "Bird", score=0.5, concept="D1"),))
     assert set(bioc.write([scored], path)) == {"concepts, not carried: 1", "scores, not carried: 1"}
     assert re.search('<infon key="identifier">D1</infon>', path.read_text())
-
-
-@pytest.mark.data
-@pytest.mark.skipif(not (DATA / "corpora").is_dir(), reason=f"no corpora in {DATA}; set NERC_DATA")
-def test_bc5cdr_says_the_same_as_its_pubtator_form(tmp_path: Path) -> None:
-    """Ids, texts, entities and concepts are equal, but for what BioC adds: the single mentions of 89 composite ones.
-
-    Of these one has offsets that are not those of its text.
-    """
-    remarks = Counter[str]()
-    ours = list(bioc.read(DATA / "corpora" / "bc5cdr" / "bioc" / "dev.BioC.xml", remarks))
-    theirs = list(pubtator.read(DATA / "corpora" / "bc5cdr" / "pubtator" / "dev.PubTator.txt"))
-    role = "CompositeRole"
-    kept = [[e for e in d.entities if e.attributes.get(role) != "IndividualMention"] for d in ours]
-    assert [(d.id, d.text) for d in ours] == [(d.id, d.text) for d in theirs] and len(ours) == 500
-    told = [sorted((e, e.text, e.concept) for e in entities) for entities in kept]
-    assert told == [sorted((e, e.text, e.concept) for e in d.entities) for d in theirs]
-    assert Counter(e.attributes.get(role) for d in ours for e in d.entities) == {
-        None: 9502, "CompositeMention": 89, "IndividualMention": 181,
-    }  # fmt: skip
-    assert remarks == {"relations, ignored": 1012, "annotations in pieces with another text, ignored": 1}
-    assert bioc.write(ours, tmp_path / "again.xml") == ()
-    assert list(bioc.read(tmp_path / "again.xml")) == ours

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.corpora import brat
@@ -77,9 +77,7 @@ def test_a_span_over_a_line_end_is_one_piece(tmp_path: Path, end: str, said: str
     two = f"T1\tDisease {start} {start + 5};{middle} {middle + 7}\theart failure{end}"
     whole = f"T2\tDisease {start} {middle + 7}\t{said}{end}"
     document, _ = one(tmp_path, text, two + whole)
-    assert [(e.text, e.fragments) for e in document.entities] == [
-        (f"heart{end}failure", ((start, middle + 7),)),
-    ] * 2
+    assert [(e.text, e.fragments) for e in document.entities] == [(f"heart{end}failure", ((start, middle + 7),))] * 2
 
 
 def test_pieces_with_only_a_blank_between_them_are_joined_and_counted(tmp_path: Path) -> None:
@@ -187,7 +185,6 @@ def folders(draw: st.DrawFn) -> dict[str, tuple[str, str]]:
     return found
 
 
-@settings(max_examples=30)
 @given(folders())
 def test_what_is_read_is_written_and_read_again(files: dict[str, tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -198,7 +195,6 @@ def test_what_is_read_is_written_and_read_again(files: dict[str, tuple[str, str]
     assert [told(d) for d in other] == [told(d) for d in found] and remarks == ()
 
 
-@settings(max_examples=40)
 @given(st.lists(documents(WORDS, st.text("ab é\n", min_size=1)) | documents(WORDS | ANY), min_size=1, max_size=3))
 def test_whatever_a_document_holds_it_comes_back_or_is_named(written: list[Document]) -> None:
     try:

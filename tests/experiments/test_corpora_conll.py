@@ -244,10 +244,7 @@ def test_files_are_found_and_told_apart(tmp_path: Path) -> None:
     (data / "corpora").mkdir(parents=True)
     write(data / "corpora", train_tsv=IOB2)
     assert len(conll.build(path=Path("corpora"), data=data).train) == 3, "a relative path may lie below the data"
-    for path, message in (
-        ("nowhere", "there is no nowhere"),
-        ("data", "no file train"),
-    ):
+    for path, message in (("nowhere", "there is no nowhere"), ("data", "no file train")):
         with pytest.raises(ReadError, match=message):
             conll.build(path=tmp_path / path if path != "nowhere" else Path(path), data=data)
     write(data / "corpora", train_txt=IOB2)

@@ -1,6 +1,6 @@
 """Damaged copies of a small corpus for every reader: read, or refused in one line; never another error, never a hang.
 
-NERC_MUTATED says how many copies there are in all (by default 3,000).
+NERC_MUTATED says how many copies there are in all (by default 1,500).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ner_programs import components
 from tests.effort import soon
 from tests.experiments.samples import SAMPLES
 
-COPIES = int(os.environ.get("NERC_MUTATED", "3000"))
+COPIES = int(os.environ.get("NERC_MUTATED", "1500"))
 
 
 def readers() -> list[str]:

@@ -75,10 +75,7 @@ def test_annotations_of_all_shapes_with_exact_offsets(tmp_path: Path, end: str) 
     ]
     assert all(document.text[e.start : e.end] == e.text for e in document.entities)
     assert [e.concept for e in document.entities][:2] == ["D:1", None]
-    assert remarks == (
-        "cells of other layers, ignored: 8",
-        "annotations without a value or a text, ignored: 1",
-    )
+    assert remarks == ("cells of other layers, ignored: 8", "annotations without a value or a text, ignored: 1")
 
 
 def test_other_features_are_attributes_and_slots_are_left_out(tmp_path: Path) -> None:

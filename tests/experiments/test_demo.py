@@ -31,11 +31,11 @@ QUICK = ["corpus.sample={train=3,dev=2,test=2}", 'optimizer={name="none"}', 'pro
     [([], "STEPS", '")'), (["--lm", "crf"], "LM_STEPS", '", lm=ner_programs.open_lm("crf"))')],
 )
 def test_the_demo_ends_with_a_marked_note_and_its_page(
-    bare: Place, arguments: list[str], steps: str, reuse: str
+    empty: Place, arguments: list[str], steps: str, reuse: str
 ) -> None:
     out = StringIO()
     with (
-        patch.dict("os.environ", bare.environment),
+        patch.dict("os.environ", empty.environment),
         patch.object(demo, steps, {"compiled": QUICK}),
         patch.object(console, "err", Console(file=out, width=140)),
     ):
@@ -45,7 +45,7 @@ def test_the_demo_ends_with_a_marked_note_and_its_page(
     assert load.endswith(reuse) and ("open_lm" in load) == bool(arguments)
     assert blank == "" and page.startswith("page: ") and page.endswith(".html")
     assert re.sub(r"[\[\]]| (problem|treatment|test)", "", note) == demo.NOTE
-    assert (bare.home / "reports" / page.rpartition("/")[2]).is_file()
+    assert (empty.home / "reports" / page.rpartition("/")[2]).is_file()
 
 
 def test_every_step_of_both_demos_is_a_spec() -> None:

@@ -36,10 +36,7 @@ GOLD = (
     Document("1", ONE, (*mark(ONE, ("aspirin", "drug"), ("severe left-sided knee pain", "sign")), BROKEN)),
     Document("2", TWO, mark(TWO, ("fever", "sign"), ("cough", "sign"))),
 )
-SAID = (
-    mark(ONE, ("aspirin", "sign"), ("knee pain", "sign")),
-    mark(TWO, ("fever", "sign")),
-)
+SAID = (mark(ONE, ("aspirin", "sign"), ("knee pain", "sign")), mark(TWO, ("fever", "sign")))
 LOST = ((Mention("gout", "sign"),), (Mention("Cough", "sign"),))
 TRAIN = (Document("t", "Fever.", mark("Fever.", ("Fever", "sign"))),)
 

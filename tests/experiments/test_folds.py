@@ -25,6 +25,7 @@ from experiments.setup import open_corpus
 from experiments.spec import load
 from ner_programs.demos import plain
 from ner_programs.types import Document, Entity
+from tests import warm
 from tests.experiments.conftest import Place, make_place
 
 FOLDS = ("--set", "corpus.split={folds=3}")
@@ -126,6 +127,7 @@ def test_scores_are_kept_as_they_are(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def folded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Any]:
     place = make_place(tmp_path_factory.mktemp("folds"))
+    warm.fresh_home(place.home)
     return place, place.made("run", "open.toml", *FOLDS)
 
 

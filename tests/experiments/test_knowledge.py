@@ -131,15 +131,15 @@ def test_a_gazetteer_of_no_train_is_an_error(tmp_path: Path) -> None:
         made(tmp_path, {"name": "gazetteer"}, corpus=replace(CORPUS, train=()))
 
 
-def test_a_run_says_that_its_knowledge_is_from_train(bare: Place) -> None:
+def test_a_run_says_that_its_knowledge_is_from_train(empty: Place) -> None:
     source = "kb.sources=[{name='gazetteer'}]"
     plain = ["--set", "optimizer={name='none'}", "--set", "program.demos.k=0"]
-    said = bare.nerc("run", "open.toml", "--json", "--set", source, *plain)
+    said = empty.nerc("run", "open.toml", "--json", "--set", source, *plain)
     assert said.code == 0, said.err
     assert "holds mentions of train" in said.err
     result = json.loads(said.out)
     assert result["labelled"] > 0  # though no demonstration is shown
     from experiments.tracking import existing_store
 
-    tags = existing_store(bare.home).get_run(result["run_id"]).data.tags
+    tags = existing_store(empty.home).get_run(result["run_id"]).data.tags
     assert tags["nerc.kb_from_train"] == "true"

@@ -9,34 +9,28 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests import loopback, warm
+from tests.lab import CORPUS, Lab
 from tests.loopback import Loopback
-from tests.tiny import DRUGS, PROBLEMS, documents, write_corpus
+from tests.tiny import DRUGS, PROBLEMS, documents
 
 ROOT = Path(__file__).parent.parent.parent
-SPEC = """
-[corpus]
-name = "jsonl"
-path = "notes"
-private = false
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
+SPEC = f"""
+{CORPUS}
 [program]
-demos = { name = "tfidf", k = 4 }
+demos = {{ name = "tfidf", k = 4 }}
 [optimizer]
 name = "random_search"
 candidates = 3
-search = { "demos.k" = [2, 6] }
-budget = { calls = 40 }
+search = {{ "demos.k" = [2, 6] }}
+budget = {{ calls = 40 }}
 [lm]
 model = "openai/x"
-price = { input = 100.0, output = 100.0 }
+price = {{ input = 100.0, output = 100.0 }}
 retries = 0
 """
 
@@ -50,25 +44,18 @@ sys.addaudithook(hook)
 """
 
 
-@dataclass
-class Lab:
-    """A spec in a folder, a server, and an empty `mlruns`."""
+class Asking(Lab):
+    """A lab, and the server that its runs ask."""
 
-    folder: Path
-    server: Loopback
-
-    def __post_init__(self) -> None:
-        write_corpus(self.folder / "notes")
-        (self.folder / "my.toml").write_text(SPEC)
-        self.home = warm.fresh_home(self.folder / "mlruns")
-        self.env = {"NERC_CACHE": str(self.folder / "cache"), "NERC_HOME": str(self.home), "OPENAI_API_KEY": "sk-test"}
+    def __init__(self, folder: Path, server: Loopback) -> None:
+        super().__init__(folder, SPEC)
+        self.server = server
+        self.env["OPENAI_API_KEY"] = "sk-test"
 
     def run(self, *arguments: str, model: str = "openai/x", before: str = "", **env: str) -> warm.Ran:
         base = self.server.root if model.startswith("azure/") else self.server.base
         where = ("--lm", model, *(("--set", f"lm.api_base={base}") if "/" in model else ())) if model else ()
-        return warm.shared().run(
-            "run", "my.toml", *where, *arguments, "--json", cwd=self.folder, env=self.env | env, before=before
-        )
+        return self.nerc("run", "my.toml", *where, *arguments, "--json", before=before, **env)
 
     def written(self) -> list[str]:
         """Everything in `mlruns` but the store and what the work folders are."""
@@ -77,9 +64,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def lab(tmp_path: Path) -> Iterator[Asking]:
     with Loopback() as server:
-        yield Lab(tmp_path / "lab", server)
+        yield Asking(tmp_path / "lab", server)
 
 
 def refused(ran: warm.Ran, said: str) -> None:
@@ -89,7 +76,7 @@ def refused(ran: warm.Ran, said: str) -> None:
     assert re.search(said, ran.stderr.splitlines()[-1]), ran.stderr
 
 
-def test_the_command_line_as_a_user_calls_it(lab: Lab) -> None:
+def test_the_command_line_as_a_user_calls_it(lab: Asking) -> None:
     """A real process: a dry run sends nothing, the run prints one JSON object on stdout and people's lines on stderr."""
     command = [sys.executable, "-m", "experiments.cli", "run", "my.toml", "--lm", "openai/x"]
     command += ["--set", f"lm.api_base={lab.server.base}", "--json"]
@@ -115,7 +102,7 @@ DRY = (
 )
 
 
-def test_a_dry_run_sends_nothing_and_its_figures_are_bounds(lab: Lab) -> None:
+def test_a_dry_run_sends_nothing_and_its_figures_are_bounds(lab: Asking) -> None:
     for change in DRY:
         changes = ("--set", change, "--set", "program.demos={name='random', k=0}")
         dry = lab.run("--dry-run", *changes)
@@ -132,13 +119,13 @@ def test_a_dry_run_sends_nothing_and_its_figures_are_bounds(lab: Lab) -> None:
             (lab.home / file).unlink()
 
 
-def test_a_server_of_ones_own_needs_no_key(lab: Lab) -> None:
+def test_a_server_of_ones_own_needs_no_key(lab: Asking) -> None:
     ran = lab.run("--set", "optimizer={name='none'}", model="hosted_vllm/x", OPENAI_API_KEY="")
     assert ran.code == 0, ran.stderr
     assert ran.json["lm_calls"] == len(lab.server.requests) == 10 and ran.json["test"]["micro_f1"] > 0.5
 
 
-def test_what_is_set_up_wrongly_is_said_and_is_no_f1_of_zero(lab: Lab) -> None:
+def test_what_is_set_up_wrongly_is_said_and_is_no_f1_of_zero(lab: Asking) -> None:
     refused(lab.run(OPENAI_API_KEY=""), "OPENAI_API_KEY")
     refused(lab.run(model="vllm/x"), "hosted_vllm/<model>")
     refused(lab.run("--set", "lm.price={input=1}"), r"lm\.price")
@@ -157,14 +144,14 @@ def test_what_is_set_up_wrongly_is_said_and_is_no_f1_of_zero(lab: Lab) -> None:
 class TestMaxCost:
     BOUND = ("--set", "lm.max_tokens=500")
 
-    def test_needs_a_bound_on_answers(self, lab: Lab) -> None:
+    def test_needs_a_bound_on_answers(self, lab: Asking) -> None:
         needs = r"nerc: a limit in tokens or US dollars needs lm\.max_tokens"
         refused(lab.run("--max-cost", "1000"), needs)
         for budget in ("cost=1000.0", "tokens=1000000000"):
             refused(lab.run("--set", f"optimizer.budget={{{budget}}}"), needs)
         assert not lab.server.requests and not list(lab.home.glob("bundles/*"))
 
-    def test_needs_none_where_it_is_known_that_the_model_does_not_think_first(self, lab: Lab) -> None:
+    def test_needs_none_where_it_is_known_that_the_model_does_not_think_first(self, lab: Asking) -> None:
         ran = lab.run(
             "--max-cost", "1000", "--set", "lm.price={input=100.0, output=100.0}", model="openai/gpt-4.1-mini"
         )
@@ -173,7 +160,7 @@ class TestMaxCost:
         written = ("--set", "optimizer={name='copro'}")
         refused(lab.run("--max-cost", "1000", *written, model="openai/gpt-4.1-mini"), r"needs lm\.max_tokens")
 
-    def test_holds_eight_at_once_with_answers_as_long_as_they_may_be(self, lab: Lab) -> None:
+    def test_holds_eight_at_once_with_answers_as_long_as_they_may_be(self, lab: Asking) -> None:
         lab.server.latency = 0.05
         lab.server.spend = lambda body, said: {"prompt_tokens": 1, "completion_tokens": 500, "total_tokens": 501}
         ran = lab.run("--max-cost", "0.4", "--set", "lm.concurrency=8", *self.BOUND)
@@ -181,7 +168,7 @@ class TestMaxCost:
         assert 1 <= len(lab.server.requests) <= 7  # 0.0501 US dollars each
         assert lab.server.most_at_once > 1 and {b["max_completion_tokens"] for b in lab.server.bodies()} == {500}
 
-    def test_holds_and_a_rerun_goes_on(self, lab: Lab) -> None:
+    def test_holds_and_a_rerun_goes_on(self, lab: Asking) -> None:
         spent, codes, sent = [], [], []
         for limit in ("0.3", "0.3", "0.45", "1000"):
             ran = lab.run("--max-cost", limit, "--set", "lm.concurrency=1", *self.BOUND)
@@ -196,12 +183,12 @@ class TestMaxCost:
         assert set(lab.server.counts.values()) == {1}
         assert ran.json["cost"] == pytest.approx(ran.json["tokens"] * 1e-4)
 
-    def test_needs_a_price(self, lab: Lab) -> None:
-        (lab.folder / "my.toml").write_text(SPEC.replace("price", "# price"))
+    def test_needs_a_price(self, lab: Asking) -> None:
+        lab.write(SPEC.replace("price", "# price"))
         refused(lab.run("--max-cost", "1"), r"the price of openai/x is not known.*lm\.price")
         assert not lab.server.requests
 
-    def test_that_is_enough_changes_nothing(self, lab: Lab) -> None:
+    def test_that_is_enough_changes_nothing(self, lab: Asking) -> None:
         limited, free = lab.run("--max-cost", "1000", *self.BOUND), lab.run(*self.BOUND)
         assert limited.code == free.code == 0
         assert limited.json["dev"] == free.json["dev"] and limited.json["lm_calls"] == free.json["lm_calls"]
@@ -209,7 +196,7 @@ class TestMaxCost:
 
 
 class TestRecordAndReplay:
-    def test_gives_the_same_program_with_the_server_down(self, lab: Lab) -> None:
+    def test_gives_the_same_program_with_the_server_down(self, lab: Asking) -> None:
         plain = lab.run()  # its answers are kept, and must get into the cassette all the same
         recorded = lab.run("--set", "lm.record=tape.jsonl")
         assert recorded.code == 0, recorded.stderr
@@ -217,16 +204,8 @@ class TestRecordAndReplay:
         tape = lab.folder / "tape.jsonl"
         assert stat.S_IMODE(tape.stat().st_mode) == 0o600
         lab.server.fault = lambda body: loopback.UNAUTHORIZED
-        replay = (
-            "run",
-            "my.toml",
-            "--lm",
-            "replay",
-            "--set",
-            "lm.path=tape.jsonl",
-            "--json",
-        )
-        again = warm.shared().run(*replay, cwd=lab.folder, env=lab.env)
+        replay = ("run", "my.toml", "--lm", "replay", "--set", "lm.path=tape.jsonl", "--json")
+        again = lab.nerc(*replay)
         assert again.code == 0, again.stderr
         assert len(lab.server.requests) == plain.json["lm_calls"]
         for part in ("dev", "test", "lm_calls"):
@@ -234,16 +213,13 @@ class TestRecordAndReplay:
         programs = [json.loads((Path(r.json["bundle"]) / "program.json").read_text()) for r in (plain, again)]
         assert programs[0]["spec"] == programs[1]["spec"]
 
-        refused(
-            warm.shared().run(*replay, "--set", "program.demos.k=5", cwd=lab.folder, env=lab.env), "holds no answer"
-        )
+        refused(lab.nerc(*replay, "--set", "program.demos.k=5"), "holds no answer")
         tape.write_bytes(tape.read_bytes()[:-9])
-        elsewhere = lab.env | {"NERC_CACHE": str(lab.folder / "another")}
         refused(
-            warm.shared().run(*replay, "--set", "seed=2", cwd=lab.folder, env=elsewhere), "tape.jsonl holds no answer"
+            lab.nerc(*replay, "--set", "seed=2", NERC_CACHE=str(lab.folder / "another")), "tape.jsonl holds no answer"
         )
         refused(lab.run("--set", "lm.record=tape.jsonl", model="hosted_vllm/x"), "holds answers of openai/x")
-        refused(warm.shared().run("run", "my.toml", "--lm", "replay", cwd=lab.folder, env=lab.env), r"lm\.path")
+        refused(lab.nerc("run", "my.toml", "--lm", "replay"), r"lm\.path")
 
 
 class TestPrivate:
@@ -252,24 +228,21 @@ class TestPrivate:
     PUBLIC_HOST = "http://llm.example.com/v1"
 
     @pytest.fixture(autouse=True)
-    def _private(self, lab: Lab) -> None:
-        (lab.folder / "my.toml").write_text(SPEC.replace("private = false", "private = true"))
+    def _private(self, lab: Asking) -> None:
+        lab.write(SPEC.replace("private = false", "private = true"))
 
-    def test_another_host_is_refused_before_the_first_call(self, lab: Lab) -> None:
+    def test_another_host_is_refused_before_the_first_call(self, lab: Asking) -> None:
         for verb in ((), ("--dry-run",)):
             refused(
                 lab.run("--set", f"lm.api_base={self.PUBLIC_HOST}", *verb, before=WATCH),
                 "may not be sent to llm.example.com",
             )
-        refused(
-            warm.shared().run("run", "my.toml", "--lm", "openai/x", cwd=lab.folder, env=lab.env, before=WATCH),
-            "no lm.api_base",
-        )
+        refused(lab.nerc("run", "my.toml", "--lm", "openai/x", before=WATCH), "no lm.api_base")
         refused(lab.run("--set", "lm.api_base=http://127.0.0.1@llm.example.com/v1", before=WATCH), "llm.example.com")
         connections = lab.folder / "connections"
         assert not connections.exists() or connections.read_text() == ""
 
-    def test_a_host_that_is_allowed_is_asked(self, lab: Lab) -> None:
+    def test_a_host_that_is_allowed_is_asked(self, lab: Asking) -> None:
         """`llm.example.com` is made to mean the server: what is looked up and connected to is seen."""
         resolve = WATCH + (
             "import socket\nreal = socket.getaddrinfo\n"
@@ -289,7 +262,7 @@ class TestPrivate:
         assert looked_up == {"llm.example.com"}
 
     @pytest.mark.parametrize("model", ["openai/x", "azure/deployed"])
-    def test_nothing_but_loopback_is_connected_to(self, lab: Lab, model: str) -> None:
+    def test_nothing_but_loopback_is_connected_to(self, lab: Asking, model: str) -> None:
         """Not even the proxy that the environment names."""
         proxies = {
             name: "http://proxy.example.com:3128" for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY")
@@ -302,7 +275,7 @@ class TestPrivate:
         assert len(lines) > 1 and not [line for line in lines if "127.0.0.1" not in line and "'localhost'" not in line]
 
     @pytest.mark.parametrize(("status", "code"), [(401, "invalid_api_key"), (403, None), (404, "model_not_found")])
-    def test_a_provider_that_quotes_the_prompt_is_not_quoted(self, lab: Lab, status: int, code: str | None) -> None:
+    def test_a_provider_that_quotes_the_prompt_is_not_quoted(self, lab: Asking, status: int, code: str | None) -> None:
         lab.server.fault = lambda body: loopback.quoting(status, code)
         ran = lab.run("--set", "program.demos={name='random', k=1}")
         refused(ran, rf"^nerc: \[openai/x\] the provider refused the call: LM\w+, HTTP {status}\b")
@@ -312,7 +285,7 @@ class TestPrivate:
         kept = b"".join(f.read_bytes() for f in lab.home.rglob("*") if f.is_file())
         assert not [d for prefix, n in (("a", 10), ("b", 6)) for d in documents(n, prefix) if d.text.encode() in kept]
 
-    def test_texts_lie_in_the_bundle_and_the_cache_alone(self, lab: Lab) -> None:
+    def test_texts_lie_in_the_bundle_and_the_cache_alone(self, lab: Asking) -> None:
         ran = lab.run()
         assert ran.code == 0, ran.stderr
         texts = [d.text for prefix, n in (("a", 10), ("b", 6), ("c", 4)) for d in documents(n, prefix)]

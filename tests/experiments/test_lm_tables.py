@@ -16,20 +16,10 @@ from experiments.settings import OF_ANY_LM
 from experiments.spec import Model, RunSpec, load
 from ner_programs import LMSetupError
 from ner_programs.lms.metered import MeteredLM
-from tests import warm
+from tests.lab import PRIVATE, Lab
 from tests.tiny import write_corpus
 
-SPEC = """
-[corpus]
-name = "jsonl"
-path = "notes"
-private = true
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
-[program]
-demos = { name = "tfidf", k = 4 }
-"""
+SPEC = PRIVATE + '[program]\ndemos = { name = "tfidf", k = 4 }\n'
 
 
 @pytest.fixture
@@ -126,12 +116,11 @@ def test_what_needs_a_language_model_is_refused_before_a_run_begins(my: Path, ch
     build(my, change, *more)
 
 
-def test_and_the_command_ends_with_2_and_leaves_no_run(my: Path) -> None:
-    home = warm.fresh_home(my.parent / "mlruns")
-    env = {"NERC_CACHE": str(my.parent / "cache"), "NERC_HOME": str(home)}
-    ran = warm.shared().run("run", "my.toml", "--set", 'optimizer={name="simba"}', cwd=my.parent, env=env)
+def test_and_the_command_ends_with_2_and_leaves_no_run(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, SPEC)
+    ran = lab.nerc("run", "my.toml", "--set", 'optimizer={name="simba"}')
     assert ran.code == 2 and ran.stderr.splitlines()[-1].endswith("give [lm.prompt]") and not ran.stdout
-    assert not (home / "work").exists()
+    assert not (lab.home / "work").exists()
 
 
 def test_the_papers_tables_leave_out_what_nobody_can_do() -> None:

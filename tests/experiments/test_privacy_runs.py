@@ -16,6 +16,7 @@ import pytest
 from ner_programs.bundle import folder as bundle
 from tests import tiny, warm
 from tests.experiments.conftest import Place
+from tests.lab import PRIVATE, Lab
 from tests.loopback import MALFORMED, TRUNCATED, Loopback, quoting
 from tests.ner_programs.test_privacy import Attacker, altered
 
@@ -36,10 +37,7 @@ BUNDLES: dict[str, tuple[dict[str, Any], str]] = {
     "record": ({"model": "crf", "record": "FOLDER/evil"}, "of its LM a bundle says only"),
     "replay": ({"model": "replay"}, "--lm replay .*, or --set lm.path=FILE"),
     "a role": ({"model": "crf", "prompt": {"model": "openai/x", "api_base": "ROOT/v1"}}, "of its LM a bundle says"),
-    "strong": (
-        {"model": "crf", "strong": {"model": "openai/x", "api_base": "ROOT"}},
-        "of its LM a bundle says only",
-    ),
+    "strong": ({"model": "crf", "strong": {"model": "openai/x", "api_base": "ROOT"}}, "of its LM a bundle says only"),
     "strong, by name": ({"model": "crf", "strong": {"model": "openai/x"}}, "--set lm.strong.model=openai/x"),
     "by name": ({"model": "openai/x"}, "compiled with openai/x and does not say where that is: --lm openai/x"),
     "address as name": ({"model": "huggingface/ROOT"}, "of its LM a bundle says only"),
@@ -48,10 +46,9 @@ BUNDLES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("public", [True, False])
 @pytest.mark.parametrize("kind", BUNDLES)
 def test_a_bundle_sends_nothing_anywhere(
-    kind: str, public: bool, attacker: Attacker, bare: Place, monkeypatch: pytest.MonkeyPatch
+    kind: str, attacker: Attacker, bare: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     said, message = BUNDLES[kind]
@@ -60,8 +57,9 @@ def test_a_bundle_sends_nothing_anywhere(
     altered(folder, "lm", json.loads(text))
     (bare.root / "note.txt").write_text(NOTE)
     before = bare.files()
-    ran = bare.nerc("annotate", "made", "note.txt", *(["--public"] if public else []))
-    assert re.search(message, ran.error), ran.err
+    for public in ((), ("--public",)):
+        ran = bare.nerc("annotate", "made", "note.txt", *public)
+        assert re.search(message, ran.error), ran.err
     assert not attacker.seen and bare.files() - before <= {bare.root / "cache"}
 
 
@@ -78,47 +76,35 @@ def test_a_redirect_ends_in_one_line(attacker: Attacker, bare: Place, monkeypatc
 
 
 SPEC = """
-optimizer = {optimizer}
-[corpus]
-name = "jsonl"
-path = "notes"
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
 [program]
-demos = {{ name = "tfidf", k = 2 }}
-verify = {{ name = "llm", k = 0 }}
+demos = { name = "tfidf", k = 2 }
+verify = { name = "llm", k = 0 }
 [lm]
 model = "openai/x"
 retries = 0
 """
 OPTIMIZERS = {
-    "random_search": '{ name = "random_search", k = 3, budget = { calls = 60 } }',
-    "mipro": '{ name = "mipro", budget = { calls = 60 } }',
     "gepa": '{ name = "gepa", budget = { calls = 60 } }',
     "race": '{ name = "race", budget = { calls = 60 } }',
 }
 
 
-class Ward:
+class Ward(Lab):
     """A folder with private notes that hold the canary, a key in the environment, and a server that may fail."""
 
     def __init__(self, folder: Path, server: Loopback, optimizer: str) -> None:
-        self.folder, self.server, self.said = folder, server, ""
-        notes = tiny.write_corpus(folder / "notes", train=8, dev=5, test=3)
-        for file in notes.iterdir():
+        super().__init__(folder, f"optimizer = {OPTIMIZERS[optimizer]}\n{PRIVATE}\n{SPEC}", train=8, dev=5, test=3)
+        self.said, self.env["OPENAI_API_KEY"] = "", KEY
+        for file in (folder / "notes").iterdir():
             rows = [json.loads(line) for line in file.read_text().splitlines()]
             for row in rows:
                 row["text"] += f" Seen by {CANARY}."
             file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (folder / "my.toml").write_text(SPEC.format(optimizer=OPTIMIZERS[optimizer]))
         (folder / "note.txt").write_text(NOTE)
-        self.home = warm.fresh_home(folder / "mlruns")
-        self.env = {"NERC_CACHE": str(folder / "cache"), "NERC_HOME": str(self.home), "OPENAI_API_KEY": KEY}
         self.where = ("--set", f"lm.api_base={server.base}")
 
-    def nerc(self, *words: str) -> warm.Ran:
-        ran = warm.shared().run(*words, cwd=self.folder, env=self.env)
+    def nerc(self, *words: str, before: str = "", **env: str) -> warm.Ran:
+        ran = super().nerc(*words, before=before, **env)
         self.said += ran.stderr + ("" if words[0] == "annotate" else ran.stdout)
         return ran
 
@@ -142,7 +128,7 @@ def test_of_a_private_run_text_and_key_stand_where_they_may(optimizer: str, tmp_
         server.requests.clear()
         pid: list[int] = []
         server.on_request = lambda number: _kill(pid) if number == 12 else None
-        pid.append(warm.shared().begin(*run, cwd=ward.folder, env=ward.env))
+        pid.append(ward.begin(*run))
         killed = warm.shared().end()
         assert killed.code == -9
         server.on_request = lambda number: None

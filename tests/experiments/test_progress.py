@@ -17,8 +17,9 @@ from experiments.runs.progress import EVERY, Calls, Pace, Progress
 from ner_programs.evaluate import Scored
 from optimizers.trial import Trial
 from tests import warm
+from tests.lab import Lab
 from tests.loopback import Loopback
-from tests.tiny import program, write_corpus
+from tests.tiny import program
 
 
 class Time:
@@ -96,10 +97,7 @@ def test_it_is_seen_while_a_library_is_kept_quiet(capfd: pytest.CaptureFixture[s
     passing = Time([1, 1])
     with open(os.devnull, "w", encoding="utf-8") as nothing:
         progress = Progress(Console(stderr=True), clock=lambda: passing.now, wait=passing.wait)
-        with (
-            contextlib.redirect_stderr(nothing),
-            progress.step("compiling", calls=Calls(lambda: passing.answered, 2)),
-        ):
+        with contextlib.redirect_stderr(nothing), progress.step("compiling", calls=Calls(lambda: passing.answered, 2)):
             assert sys.stderr is nothing
             passing.over.wait()
     out, err = capfd.readouterr()
@@ -133,9 +131,7 @@ k = 2
 
 def test_a_run_that_waits_for_its_server_says_so_on_stderr_alone(tmp_path: Path) -> None:
     """The server answers the fifth request only when there is a line; with --json stdout stays one object."""
-    write_corpus(tmp_path / "notes")
-    (tmp_path / "my.toml").write_text(SPEC)
-    home = warm.fresh_home(tmp_path / "mlruns")
+    lab = Lab(tmp_path, SPEC)
     with Loopback() as server:
 
         def on_request(number: int) -> None:
@@ -143,16 +139,13 @@ def test_a_run_that_waits_for_its_server_says_so_on_stderr_alone(tmp_path: Path)
                 time.sleep(0.01)
 
         server.on_request = on_request
-        ran = warm.shared().run(
-            "run", "my.toml", "--json", "--set", f"lm.api_base={server.base}", cwd=tmp_path,
-            env={"NERC_CACHE": str(tmp_path / "cache"), "NERC_HOME": str(home)},
-            before="import experiments.runs.progress; experiments.runs.progress.EVERY = 0.05",
-        )  # fmt: skip
+        often = "import experiments.runs.progress; experiments.runs.progress.EVERY = 0.05"
+        ran = lab.nerc("run", "my.toml", "--json", "--set", f"lm.api_base={server.base}", before=often)
     assert ran.code == 0, ran.stderr
     assert ran.json["lm_calls"] == len(server.requests) > 5
     line = next(line for line in ran.stderr.splitlines() if " of at most " in line)
     assert line.startswith("compiling: ") and " a second, " in line
     why = [line for line in ran.stderr.splitlines() if " wins: F1 " in line or " is kept: F1 " in line]
     assert len(why) == 1
-    page = next((home / "reports").glob("*.html")).read_text(encoding="utf-8")
+    page = next((lab.home / "reports").glob("*.html")).read_text(encoding="utf-8")
     assert why[0] in page

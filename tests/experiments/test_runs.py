@@ -183,25 +183,25 @@ def test_a_dry_run_runs_nothing(bare: Place) -> None:
     assert not (bare.home / "mlflow.db").exists()
 
 
-def test_a_part_of_which_the_sample_is_0_is_left_out(bare: Place) -> None:
+def test_a_part_of_which_the_sample_is_0_is_left_out(empty: Place) -> None:
     plain = ("--set", 'optimizer={name="none"}', "--set", "program.demos.k=2")
     ran = {}
     for part, sample in (("dev", "{train=8,dev=4,test=0}"), ("test", "{train=8,dev=0,test=4}")):
-        said = bare.nerc("run", WARDNOTES, *plain, "--set", f"corpus.sample={sample}", "--json")
+        said = empty.nerc("run", WARDNOTES, *plain, "--set", f"corpus.sample={sample}", "--json")
         (other,) = {"dev", "test"} - {part}
         assert said.code == 0 and f"{part} F1" in said.err and f"{other} F1" not in said.err
         ran[part] = said.json
         assert said.json[other] is None and said.json[part]["documents"] == 4
         assert said.json["lm_calls"] == sum(said.json[part]["answers"].values())
         assert all(baseline.keys() == {part} for baseline in said.json["baselines"].values())
-        page = (bare.home / "reports" / f"{said.json['run_id']}.html").read_text()
+        page = (empty.home / "reports" / f"{said.json['run_id']}.html").read_text()
         assert f"{part} F1" in page and f"{other} F1" not in page
-        shown = bare.made("compare", "--experiment", "wardnotes", "--part", part)
+        shown = empty.made("compare", "--experiment", "wardnotes", "--part", part)
         assert [row["run_id"] for row in shown["runs"]] == [said.json["run_id"]]
-    assert "no test" in bare.nerc("compare", ran["dev"]["run_id"], "--part", "test").error
-    left = bare.nerc("run", WARDNOTES, "--set", "corpus.sample={dev=0,test=0}").error
+    assert "no test" in empty.nerc("compare", ran["dev"]["run_id"], "--part", "test").error
+    left = empty.nerc("run", WARDNOTES, "--set", "corpus.sample={dev=0,test=0}").error
     assert left.endswith("corpus.sample leaves out dev and test, and nothing else is scored")
-    assert "corpus.sample" in bare.nerc("run", WARDNOTES, "--set", "corpus.sample={train=0}").error
+    assert "corpus.sample" in empty.nerc("run", WARDNOTES, "--set", "corpus.sample={train=0}").error
 
 
 def test_settings_change_a_run(place: Place, weaker: Any) -> None:

@@ -26,7 +26,7 @@ from ner_programs.scoring import Counts
 from ner_programs.taxonomy import KINDS, errors
 from ner_programs.types import Mention
 from optimizers.trial import Trial
-from tests import tiny
+from tests import tiny, warm
 from tests.experiments.conftest import Place
 
 FINAL = ("f1", "f1_lo", "f1_hi", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "unanswered", "answers_read",
@@ -272,7 +272,8 @@ def test_what_the_database_refuses_is_said_in_one_line(odd: Path) -> None:
         tracker.metrics({"dev_f1": 0.5})
 
 
-def test_a_store_that_is_none(bare: Place) -> None:
+def test_a_store_that_is_none(bare: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # MLflow waits for half a minute
     bare.home.mkdir()
     (bare.home / "mlflow.db").write_bytes(b"this is no database at all, " * 100)
     for words in (("list", "runs"), ("compare", "abc")):
@@ -325,5 +326,5 @@ def test_trials_of_a_private_corpus_name_their_demonstrations(place: Place, priv
 def test_the_store_is_a_file_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.setenv(name, "http://mlflow.example:5000")
-    client = tracking.open_store(tmp_path / "mlruns")
+    client = tracking.open_store(warm.fresh_home(tmp_path / "mlruns"))
     assert client.tracking_uri.startswith("sqlite:") and client._registry_uri.startswith("sqlite:")

@@ -10,62 +10,45 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import warm
+from tests.lab import CORPUS, Lab
 from tests.loopback import Loopback
-from tests.tiny import write_corpus
 
 TRIALS = "SELECT run_uuid FROM tags WHERE key = 'nerc.kind' AND value = 'trial'"
-SPEC = """
+SPEC = f"""
 name = "tiny"
-[corpus]
-name = "jsonl"
-path = "notes"
-private = false
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
+{CORPUS}
 [program]
-format = { name = "tanl" }
-verify = { name = "llm", k = 2 }
+format = {{ name = "tanl" }}
+verify = {{ name = "llm", k = 2 }}
 [optimizer]
 name = "random_search"
 candidates = 4
 k = 3
-budget = { calls = 90 }
+budget = {{ calls = 90 }}
 [lm]
 model = "hosted_vllm/tiny"
-price = { input = 1.0, output = 1.0 }
+price = {{ input = 1.0, output = 1.0 }}
 """
 
 
-@dataclass
-class Lab:
-    """A spec, a folder of runs and a server of their own."""
+class Killed(Lab):
+    """A lab whose runs are killed, and the server that they ask."""
 
-    folder: Path
-    server: Loopback
-    concurrency: int
-    in_flight: Counter[str] = field(default_factory=Counter)  # at how many kills a call was sent and not settled
-
-    def __post_init__(self) -> None:
-        write_corpus(self.folder / "notes")
-        (self.folder / "my.toml").write_text(SPEC)
-        self.home = warm.fresh_home(self.folder / "mlruns")
-
-    def begin(self, before: str = "") -> int:
-        arguments = ("--set", f"lm.api_base={self.server.base}", "--set", f"lm.concurrency={self.concurrency}")
-        env = {"NERC_CACHE": str(self.folder / "cache"), "NERC_HOME": str(self.home)}
-        return warm.shared().begin("run", "my.toml", *arguments, "--json", cwd=self.folder, env=env, before=before)
+    def __init__(self, folder: Path, server: Loopback, concurrency: int, spec: str = SPEC, **sizes: int) -> None:
+        super().__init__(folder, spec, **sizes)
+        self.server = server
+        where = ("--set", f"lm.api_base={server.base}", "--set", f"lm.concurrency={concurrency}")
+        self.words, self.concurrency = ("run", "my.toml", *where, "--json"), concurrency
+        self.in_flight: Counter[str] = Counter()  # at how many kills a call was sent and not settled
 
     def run(self, before: str = "") -> warm.Ran:
-        self.begin(before)
-        return warm.shared().end()
+        return self.nerc(*self.words, before=before)
 
     def killed_at(self, number: int) -> warm.Ran:
         """Run, and kill when the server has got so many requests more; what was not settled then may be repeated."""
@@ -79,7 +62,7 @@ class Lab:
 
         self.server.on_request = on_request
         before = len(self.events())
-        process[0] = self.begin()
+        process[0] = self.begin(*self.words)
         ran = warm.shared().end()
         self.server.on_request = lambda count: None
         last = {key: event for event, key in self.events()[before:]}
@@ -150,17 +133,17 @@ def figures(ran: warm.Ran) -> dict[str, Any]:
     return {k: v for k, v in ran.json.items() if k not in ("run_id", "bundle", "seconds")}
 
 
-@pytest.fixture(params=[1, 4], ids=["one at a time", "four at a time"])
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killed]:
     with Loopback(latency=0.003) as server:
-        yield Lab(tmp_path / "lab", server, request.param)
+        yield Killed(tmp_path / "lab", server, request.param)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[warm.Ran, dict[str, Any], int]:
     """The run that nobody killed."""
     with Loopback() as server:
-        lab = Lab(tmp_path_factory.mktemp("whole") / "lab", server, 1)
+        lab = Killed(tmp_path_factory.mktemp("whole") / "lab", server, 1)
         ran = lab.run()
         assert ran.code == 0, ran.stderr
         assert not lab.sent_twice() and len(lab.bundles) == 1
@@ -174,9 +157,9 @@ def test_the_run_is_worth_killing(whole: tuple[warm.Ran, dict[str, Any], int]) -
     assert ran.json["cost"] > 0 and 0 < ran.json["test"]["micro_f1"] < 1
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("lab", "seed"), [(1, 1), (4, 2)], indirect=["lab"], ids=["one at a time", "four at a time"])
 def test_killed_three_times_while_compiling_or_scoring(
-    lab: Lab, whole: tuple[warm.Ran, dict[str, Any], int], seed: int
+    lab: Killed, whole: tuple[warm.Ran, dict[str, Any], int], seed: int
 ) -> None:
     ran, files, requests = whole
     rng = random.Random(seed)
@@ -201,14 +184,14 @@ def test_killed_three_times_while_compiling_or_scoring(
 
 KILL_AT_STATE = """
 import os, signal
-from ner_programs import bundle
-write = bundle.write
+from ner_programs.bundle import folder
+write = folder.write
 def dies(file, content):
     if file.name == "state.json":
         file.write_text("{")
         os.kill(os.getpid(), signal.SIGKILL)
     write(file, content)
-bundle.write = dies
+folder.write = dies
 """
 
 KILL_BEFORE_SETTLED = """
@@ -233,7 +216,7 @@ RunRecorder.result = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("lab", [1], indirect=True)
-def test_killed_where_it_hurts(lab: Lab, whole: tuple[warm.Ran, dict[str, Any], int]) -> None:
+def test_killed_where_it_hurts(lab: Killed, whole: tuple[warm.Ran, dict[str, Any], int]) -> None:
     """Between an answer's store and its ledger line, in the middle of writing the bundle, and before the run is closed."""
     ran, files, requests = whole
     assert lab.run(KILL_BEFORE_SETTLED).code == -signal.SIGKILL

@@ -18,42 +18,35 @@ import pytest
 
 from ner_programs.components import names
 from tests import warm
-from tests.faults.test_kill import Lab, compiled, figures
+from tests.faults.test_kill import Killed, compiled, figures
+from tests.lab import CORPUS
 from tests.loopback import Loopback
-from tests.tiny import write_corpus
 
 KILLS = os.environ.get("NERC_KILLS")
 OPTIONS = {
     "random_search": "k = 3, budget = { calls = 70 }",
     "teleprompter": 'of = "dspy.teleprompt.BootstrapFewShot", budget = { calls = 90 }',
 }
-OFTEN = ("gepa", "mipro", "race", "random_search")
+OFTEN = ("gepa", "race")
 """What is killed more than once by default, one call at a time and four."""
-EVERY = [name for name in names("optimizers") if name != "calibrate"]  # it needs a grammar, and its calls are one pass
+PLAIN = ("calibrate", "none", "labeled")  # no calls but those of scoring, and one pass that needs a grammar
+EVERY = [name for name in names("optimizers") if name not in PLAIN]
 PAIRS = [(name, at_once) for name in EVERY for at_once in (1, 4) if KILLS or at_once == 4 or name in OFTEN]
-SPEC = """
+SPEC = f"""
 name = "tiny"
-[corpus]
-name = "jsonl"
-path = "notes"
-private = false
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
+{CORPUS}
 [program]
-demos = { name = "tfidf", k = 2 }
+demos = {{ name = "tfidf", k = 2 }}
 [lm]
 model = "hosted_vllm/tiny"
 can = ["logprobs"]
 """
 
 
-def lab(folder: Path, server: Loopback, optimizer: str, concurrency: int) -> Lab:
-    made = Lab(folder, server, concurrency)
-    write_corpus(folder / "notes", train=30, dev=12)
+def lab(folder: Path, server: Loopback, optimizer: str, concurrency: int) -> Killed:
     options = OPTIONS.get(optimizer, "budget = { calls = 90 }")
-    (folder / "my.toml").write_text(f'optimizer = {{ name = "{optimizer}", {options} }}\n{SPEC}')
-    return made
+    spec = f'optimizer = {{ name = "{optimizer}", {options} }}\n{SPEC}'
+    return Killed(folder, server, concurrency, spec, train=30, dev=12)
 
 
 @dataclass(frozen=True)
@@ -91,7 +84,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Loopback, int]]:
 @pytest.mark.parametrize(("whole", "server"), PAIRS, indirect=True)
 def test_killed_and_run_again(whole: Whole, server: tuple[Loopback, int], tmp_path: Path) -> None:
     loopback, concurrency = server
-    requests, kills = whole.counts.total(), int(KILLS or (3 if whole.optimizer in OFTEN else 1))
+    requests, kills = whole.counts.total(), int(KILLS or (2 if whole.optimizer in OFTEN else 1))
     killed = lab(tmp_path / "lab", loopback, whole.optimizer, concurrency)
     rng = random.Random(f"{whole.optimizer} {concurrency}")
     points = sorted(rng.sample(range(2, requests - 2), min(kills, requests - 4)))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Relation
@@ -85,7 +85,6 @@ def test_what_cannot_be_used_is_counted() -> None:
         KnowledgeBase.of(["C:1"])  # type: ignore[list-item]
 
 
-@settings(deadline=None)
 @given(items, st.randoms(use_true_random=False))
 def test_the_order_of_items_does_not_matter(parts: list[Concept | Relation], random: object) -> None:
     kb = KnowledgeBase.of(parts)

@@ -5,7 +5,7 @@ import pickle
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kb.names.filter import GENERAL, Filter
@@ -54,7 +54,6 @@ def test_tokens_lie_in_the_text(text: str) -> None:
         assert normalise(text[start:end]) == normal
 
 
-@settings(deadline=None)
 @given(names=lists, text=st.text(ALPHABET, max_size=60), data=st.data())
 def test_what_is_found_is_a_name_at_its_place(names: list[str], text: str, data: st.DataObject) -> None:
     if names:
@@ -68,7 +67,6 @@ def test_what_is_found_is_a_name_at_its_place(names: list[str], text: str, data:
     assert all(left.end <= right.start for left, right in pairwise(found))
 
 
-@settings(deadline=None)
 @given(lists, st.text(ALPHABET, max_size=60), st.integers(0, 4))
 def test_find_is_the_plain_definition(names: list[str], text: str, own_case: int) -> None:
     """Against a slow reading: at every token the longest name whose spelling fits, then on behind it."""
@@ -96,7 +94,6 @@ def fits(name: str, surface: str, own_case: int) -> bool:
     return not short or there in (own, own + "s")
 
 
-@settings(deadline=None)
 @given(st.text("ABCDEF", min_size=3, max_size=4))
 def test_abbreviations_keep_their_case(name: str) -> None:
     names = index(name)

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Relation, check_kb, open_kb, write_kb
@@ -38,7 +38,6 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(concepts, max_size=6), st.integers(1, 5))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, parts: list[Concept], shortest: int) -> None:
     ends = [concept.id for concept in parts]

@@ -19,7 +19,7 @@ from kb.retrievers import walk
 from kb.store.digest import digest, sealed
 from kb.store.folder import DATA, HEADER
 
-CASES = 200
+CASES = 100
 TEXT = "A singer, Tom's tit, sat in the oak; an SBD and a B-T. Song birds and owls."
 ODD: tuple[Any, ...] = (
     None, True, -1, 0, 1, 255, 10**30, -0.5, 1e308, float("nan"), float("inf"), "", "x", "\n", "__class__", "u64", [], {},

@@ -4,7 +4,7 @@ from typing import Literal
 
 import networkx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase, Reached, Relation
@@ -52,7 +52,6 @@ def test_what_is_not_there(birds: KnowledgeBase) -> None:
         birds.walk("B:9")
 
 
-@settings(deadline=None)
 @given(st.lists(relations, max_size=20), ids, st.integers(0, 4), st.sampled_from(["out", "in", "both"]))
 def test_as_networkx_would(
     edges: list[Relation], start: str, hops: int, direction: Literal["out", "in", "both"]

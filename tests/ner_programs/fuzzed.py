@@ -1,11 +1,11 @@
-"""Prompts out of one seed: sound ones of every stage, over odd texts, and what damages them."""
+"""Prompts of every stage out of one seed, over odd texts."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ner_programs import Entity, Label, Mention
@@ -42,10 +42,6 @@ GARBLED = [
     '- "": ', "- ; ; ;", "- a: b: c: d", "- knee pain; knee pain", '- "knee pain: test', "- (a+)+$: test",
     "- " + "( " * 200, "- pain:", "-pain: test", "- \ud800: test; \x00", "- pain: O; = " + "long " * 300,
     "- " + ";" * 2000, "- , not a , not a : , not an x", '- "\\ud800": test',
-]  # fmt: skip
-NEW = [
-    "", "-", "- : x", "- " + "x" * 500, '- a" | b ]: y', "- <b>", "- \ud800: \x00", "- problem\u2028: x",
-    "- [SEP]: [SEP]", "- O: \\",
 ]  # fmt: skip
 
 
@@ -138,117 +134,3 @@ def _turn(codec: Any, stage: str, labels: Sequence[Label], text: str, rng: Rando
     ]
     verdicts += [Verdict("add", None, rng.choice(labels).name, m.text) for m in marks[:1]]
     return prompt.render([*fields, ("candidates", render_candidates(listed))]), codec.write(verdicts)
-
-
-# Damage
-
-Damage = Callable[[Ask, Ask, Random], Ask]
-
-
-def damaged(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Damage a prompt one to four times; `other` is a prompt that pieces may come from."""
-    for _ in range(rng.choice((1, 1, 2, 4))):
-        ask = rng.choice(DAMAGES)(ask, other, rng)
-    return ask
-
-
-def one_message(ask: Ask, rng: Random, change: Callable[[str], str]) -> Ask:
-    """Change the system message, or one turn."""
-    at = rng.randrange(-1, len(ask.turns))
-    if at < 0:
-        return replace(ask, system=change(ask.system))
-    return replace(ask, turns=(*ask.turns[:at], change(ask.turns[at]), *ask.turns[at + 1 :]))
-
-
-def sections(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Drop, repeat, reorder, shorten, rename or swap sections."""
-    theirs = prompt.parse(rng.choice((other.system, *other.turns)))
-
-    def change(message: str) -> str:
-        found = prompt.parse(message)
-        at = rng.randrange(len(found))
-        name, content = found[at]
-        match rng.randrange(6):
-            case 0:
-                del found[at]
-            case 1:
-                found.insert(rng.randrange(len(found) + 1), found[at])
-            case 2:
-                rng.shuffle(found)
-            case 3:
-                found[at] = (name, content[: rng.randrange(len(content) + 1)])
-            case 4:
-                found[at] = (rng.choice(("labels", "answer", "text", "knowledge", "candidates", "x")), content)
-            case _:
-                found[at] = rng.choice(theirs)
-        return _written(found)
-
-    return one_message(ask, rng, change)
-
-
-def _written(found: Sequence[tuple[str, str]]) -> str:
-    return prompt.render([(name or "x", content) if n else (name, content) for n, (name, content) in enumerate(found)])
-
-
-def turns(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Shuffle, drop, repeat or mix turns."""
-    mine = list(ask.turns)
-    match rng.randrange(5):
-        case 0:
-            rng.shuffle(mine)
-        case 1:
-            del mine[rng.randrange(len(mine) + 1) :]
-        case 2:
-            mine.insert(rng.randrange(len(mine) + 1), rng.choice(mine) if mine else "")
-        case 3:
-            mine = [*other.turns, *mine]
-        case _:
-            mine = mine[1:]
-    return replace(ask, turns=tuple(mine))
-
-
-def answers(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Put answers of another prompt (of another format, about another text) in place of the answers."""
-    theirs = [*other.turns[1::2], "", "none", "[]", text_of(rng)]
-    mixed = [rng.choice(theirs) if n % 2 and rng.random() < 0.7 else turn for n, turn in enumerate(ask.turns)]
-    return replace(ask, turns=tuple(mixed))
-
-
-def lines(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Add garbled knowledge, guideline or label lines, where they belong."""
-    where, pieces = rng.choice((("knowledge", GARBLED), ("labels", NEW), ("candidates", ['1 "\\x" | a', '2 "', "9"])))
-    line = rng.choice(pieces)
-
-    def change(message: str) -> str:
-        found = prompt.parse(message)
-        return _written([(name, f"{content}\n{line}" if name == where else content) for name, content in found])
-
-    return replace(
-        ask, system=change(ask.system), turns=tuple(change(t) if n % 2 == 0 else t for n, t in enumerate(ask.turns))
-    )
-
-
-def pieces(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Put something odd anywhere."""
-    return one_message(ask, rng, lambda m: m[: (at := rng.randrange(len(m) + 1))] + rng.choice(ODD) + m[at:])
-
-
-def cuts(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Take out or repeat a stretch of a message."""
-
-    def change(message: str) -> str:
-        a, b = sorted(rng.randrange(len(message) + 1) for _ in range(2))
-        return message[:a] + message[b:] if rng.random() < 0.6 else message[:b] + message[a : a + 3000] + message[b:]
-
-    return one_message(ask, rng, change)
-
-
-def elsewhere(ask: Ask, other: Ask, rng: Random) -> Ask:
-    """Ask about another text than the one that the answers mark: all gold lies outside the text."""
-    text = prompt.render([("text", text_of(rng))])
-    return replace(
-        ask, turns=tuple(text if n % 2 == 0 and n < len(ask.turns) - 1 else t for n, t in enumerate(ask.turns))
-    )
-
-
-DAMAGES: tuple[Damage, ...] = (sections, sections, turns, answers, lines, lines, pieces, pieces, cuts, elsewhere)

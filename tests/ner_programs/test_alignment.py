@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_programs.alignment.align import Alignment, TextIndex, align, align_report, stands_in
@@ -30,7 +30,6 @@ def annotated(draw) -> tuple[str, list[Entity]]:
     return text, [Entity.of(text, a, b, draw(st.sampled_from(["X", "Y|Z", ""]))) for a, b in pairs]
 
 
-@settings(deadline=None)
 @given(annotated())
 def test_law_hints_bring_every_entity_back(case):
     text, entities = case
@@ -39,7 +38,6 @@ def test_law_hints_bring_every_entity_back(case):
     assert [e.text for e in got] == [e.text for e in entities]
 
 
-@settings(deadline=None)
 @given(
     TEXTS, st.lists(st.tuples(TEXTS, st.none() | st.integers(-5, 99)), max_size=6), st.sampled_from(["all", "ordered"])
 )
@@ -51,7 +49,6 @@ def test_anything_said_gives_sorted_flat_exact_entities(text, said, policy):
     assert got == align(text, mentions, policy=policy)
 
 
-@settings(deadline=None)
 @given(annotated())
 def test_a_list_of_what_stands_there_loses_nothing(case):
     text, entities = case
@@ -201,7 +198,6 @@ def test_a_mention_whose_places_others_have_taken_is_crowded_out():
     assert crowded("cancer and breast cancer", outer, inner) == [], "one of its places is free"
 
 
-@settings(deadline=None)
 @given(
     TEXTS, st.lists(st.tuples(TEXTS, st.none() | st.integers(-5, 99)), max_size=6), st.sampled_from(["all", "ordered"])
 )
@@ -223,7 +219,6 @@ def test_unknown_policy_is_refused():
         align("x", [], policy="some")  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(annotated(), st.integers(2, 4))
 def test_what_is_said_again_says_nothing_more(case, times):
     text, entities = case

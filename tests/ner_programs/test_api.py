@@ -149,13 +149,7 @@ class TestEndpoints:
         ids=["500", "429", "malformed", "foreign", "401", "quota", "404", "too long", "filtered", "answer filtered"],
     )
     def test_failures(
-        self,
-        server: Loopback,
-        model: str,
-        fault: Fault,
-        error: type[LMError],
-        attempts: int,
-        naps: list[float],
+        self, server: Loopback, model: str, fault: Fault, error: type[LMError], attempts: int, naps: list[float]
     ) -> None:
         lm = open_at(server, model)
         lm.meter.retries = 2

@@ -22,7 +22,7 @@ from tests.kb.test_store_mutated import change, in_a_section, put_right
 from tests.ner_programs.support import NOTES, PLAIN, knows, ontology
 from tests.ner_programs.test_bundle import TEXT, compiled
 
-CASES = 260
+CASES = 120
 JSON = ("program.json", "state.json", "pool.jsonl", MANIFEST)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import dspy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase
@@ -43,7 +43,6 @@ def names(lines: str) -> set[str]:
     return {line.removeprefix("- ").partition(":")[0] for line in lines.splitlines()}
 
 
-@settings(deadline=None)
 @given(corpora())
 def test_train_is_told_what_others_say_and_new_text_is_told_all(train: list[Document]) -> None:
     program = made_from(train)

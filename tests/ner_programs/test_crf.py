@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_programs.tagger.crf import Chain, Hint, Sample, Span, best_spans, fit, probable_spans, tag_in_context, tokens
@@ -149,7 +149,6 @@ def samples(draw: st.DrawFn) -> Sample:
     return Sample(text, tuple(spans), tuple(hints))
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.lists(samples(), max_size=4), samples())
 def test_any_text_gets_disjoint_spans_that_lie_in_it(demonstrations: list[Sample], asked: Sample) -> None:
     answer = tag_in_context(demonstrations, asked)
@@ -161,7 +160,6 @@ def test_any_text_gets_disjoint_spans_that_lie_in_it(demonstrations: list[Sample
 POSITIVE = st.floats(0.01, 5)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.data(), st.integers(1, 4), st.sampled_from([3, 5]))
 def test_span_probabilities_are_exact(data: st.DataObject, length: int, size: int) -> None:
     row = st.lists(POSITIVE, min_size=size, max_size=size)

@@ -15,11 +15,12 @@ import pytest
 from ner_programs import LMSetupError, Pool, ProgramSpec, open_lm
 from ner_programs.components import names
 from tests import loopback, warm
+from tests.lab import PRIVATE, Lab
 from tests.lms import writer
 from tests.loopback import Loopback
 from tests.ner_programs.support import NOTES, PLAIN, ontology
 from tests.servers.faults import FAULTS, Fault
-from tests.tiny import DEV, documents, program, write_corpus
+from tests.tiny import DEV, documents, program
 
 FORMATS = names("ner_programs.formats")
 TEXT = "Pt has headache. MRI showed knee pain."
@@ -161,38 +162,15 @@ def test_every_format_is_answered_as_in_process(server: Loopback, format: str) -
     assert there.unreadable == there.unanswered == 0
 
 
-SPEC = """
-[corpus]
-name = "jsonl"
-path = "notes"
-private = true
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
-[program]
-demos = { name = "tfidf", k = 4 }
-"""
+def test_a_run_over_http_equals_the_run_in_process_and_faults_are_counted(server: Loopback, tmp_path: Path) -> None:
+    made = Lab(tmp_path, f'{PRIVATE}[program]\ndemos = {{ name = "tfidf", k = 4 }}\n')
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Callable[..., warm.Ran]:
-    write_corpus(tmp_path / "notes")
-    (tmp_path / "my.toml").write_text(SPEC)
-    home = warm.fresh_home(tmp_path / "mlruns")
-
-    def run(*words: str) -> warm.Ran:
-        env = {"NERC_CACHE": str(tmp_path / "cache"), "NERC_HOME": str(home)}
+    def lab(*words: str) -> warm.Ran:
         patient = "import time; time.sleep = lambda seconds: None"
-        ran = warm.shared().run("run", "my.toml", *words, "--json", cwd=tmp_path, env=env, before=patient)
+        ran = made.nerc("run", "my.toml", *words, "--json", before=patient)
         assert ran.code == 0, ran.stderr
         return ran
 
-    return run
-
-
-def test_a_run_over_http_equals_the_run_in_process_and_faults_are_counted(
-    server: Loopback, lab: Callable[..., warm.Ran]
-) -> None:
     here = lab().json
     over = ("--lm", "hosted_vllm/in-context-crf", "--set", f"lm.api_base={server.base}")
     there = lab(*over).json

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ner_programs import Entity, Mention, align
@@ -59,7 +59,6 @@ def test_what_a_format_writes_obeys_its_grammar(name: str, drawn: tuple[str, tup
 
 
 @each_format
-@settings(max_examples=200)
 @given(drawn=marked_at_words(), data=st.data())
 def test_what_obeys_the_grammar_can_be_read_and_lies_in_the_text(
     name: str, drawn: tuple[str, tuple[Entity, ...]], data: st.DataObject

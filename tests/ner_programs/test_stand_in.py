@@ -27,6 +27,7 @@ from ner_programs.lms._incontext import answer
 from ner_programs.prompts import prompt
 from ner_programs.tagger.features import hints
 from ner_programs.verifiers._verdicts import Verdicts
+from tests.effort import soon
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS, Prompt, Scripted, labels_of, ontology
 
 TEXT = "Pt has headache. MRI showed knee pain."
@@ -187,7 +188,6 @@ MESSAGES = st.lists(PIECES | st.sampled_from(NASTY) | st.text(max_size=4), max_s
 LABELLED = "### labels\n- problem: x\n- test\n"
 
 
-@settings(max_examples=200)
 @given(
     system=MESSAGES | MESSAGES.map(lambda m: LABELLED + m),
     turns=st.lists(MESSAGES | MESSAGES.map(lambda m: f"### text\n{m}"), max_size=4),
@@ -205,7 +205,7 @@ def test_no_prompt_whatever_raises(system: str, turns: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(texts=st.lists(TEXTS, min_size=2, max_size=3), data=st.data())
 def test_well_formed_prompts_over_any_text_get_readable_answers(
     name: str, texts: list[str], data: st.DataObject
@@ -222,6 +222,17 @@ def test_well_formed_prompts_over_any_text_get_readable_answers(
     said = form.read(answer(system, turns[:-1]).text)
     assert said.unreadable == 0
     assert all(m.text in texts[-1] for m in said)
+
+
+@pytest.mark.parametrize("word", ["x ", "pain-"])
+def test_a_mention_of_thousands_of_words_takes_no_time_by_their_square(word: str) -> None:
+    labels, text = labels_of({"problem": ""}), (word * 15_000).strip()
+    form = resolve("ner_programs.formats", {"name": "tagged"}, labels=labels)
+    system = prompt.render([("", "Find."), ("labels", prompt.render_labels(labels)), ("answer", form.describe())])
+    asked = prompt.render([("text", text)])
+    with soon():
+        said = answer(system, [asked, form.write(text, [Mention(text, "problem", 0)]), asked])
+    assert isinstance(said, Answer) and form.read(said.text).unreadable == 0
 
 
 # Only the prompt: not the network either

@@ -5,7 +5,7 @@ from typing import Any
 
 import dspy
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kb import Concept, KnowledgeBase
@@ -30,7 +30,6 @@ def annotated(draw: st.DrawFn) -> Document:
     return Document("d", text, tuple(sorted(set(entities))))
 
 
-@settings(deadline=None)
 @given(annotated(), st.sampled_from(UNITS))
 def test_no_mention_is_lost_or_cut_in_the_pool(document: Document, unit: Any) -> None:
     found = []
@@ -48,7 +47,6 @@ def says_every_word(seen: Prompt) -> str:
     )
 
 
-@settings(deadline=None, max_examples=60)
 @given(TEXTS, st.sampled_from(UNITS))
 def test_entities_carry_document_offsets_sync_and_async(text: str, unit: Any) -> None:
     program = ProgramSpec(labels=POTION, unit=unit).build()

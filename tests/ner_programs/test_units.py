@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_programs.units import Unit, split
@@ -73,7 +73,6 @@ def test_bad_options_are_refused():
         split("x", "window", size=0)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.sampled_from(["sentence", "document", "window"]), st.data())
 def test_units_cover_keep_order_and_do_not_overlap(text, unit, data):
     place = st.integers(0, len(text))
@@ -90,7 +89,6 @@ def test_units_cover_keep_order_and_do_not_overlap(text, unit, data):
         assert not solid or any(u.start <= solid[0] and solid[-1] < u.end for u in units)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 40))
 def test_a_window_is_within_its_size_or_one_sentence(text, size):
     sentences = set(split(text))

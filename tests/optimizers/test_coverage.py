@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from math import e as euler
@@ -19,7 +18,6 @@ import optimizers
 from ner_programs import ComponentError, Document, NERProgram, load, save
 from ner_programs.bundle.folder import state_of
 from ner_programs.demos import Demonstration, Pool
-from ner_programs.errors import BudgetError
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.privacy import Privacy
@@ -33,12 +31,6 @@ from tests.tiny import DEV, DRUGS, TRAIN, Scripted, documents, gold, program, te
 
 TFIDF = {"name": "tfidf", "k": 4}
 CLEAN = documents(60, "p")
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def spoiled(document: Document) -> Document:
@@ -217,25 +209,6 @@ class TestOptimizer:
             group = of[text_of(request).rpartition("### text\n")[2]]
             shown = "\n".join(m.text or "" for m in request.messages[:-1])
             assert not any(text in shown for text, other in of.items() if other == group)
-
-    def test_keeps_to_its_budget(self) -> None:
-        for calls in (3, 6, 11, 25, 60, 200):
-            bench = Bench(follows, concurrency=4)
-            try:
-                bench.compile(program(TAINTED, demos=TFIDF), TAINTED, budget={"calls": calls})
-            except BudgetError:
-                assert calls < 6
-            assert len(bench.backend.requests) <= calls
-
-    def test_is_repeatable_and_changes_nothing_it_is_given(self) -> None:
-        given = program(TAINTED, demos=TFIDF)
-        before = state_of(given), given.spec, given.pool.fingerprint
-        one, two = Bench(follows), Bench(follows, concurrency=8)
-        made = [b.compile(given, TAINTED, documents(20, "w"), k=[4], budget={"calls": 300}) for b in (one, two)]
-        assert identity(made[0]) == identity(made[1])
-        assert [t.changes for t in one.trials] == [t.changes for t in two.trials]
-        assert len(one.backend.requests) == len(two.backend.requests)
-        assert before == (state_of(given), given.spec, given.pool.fingerprint)
 
     def test_without_train_there_is_the_program(self) -> None:
         bench = Bench()

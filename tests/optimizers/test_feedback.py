@@ -12,7 +12,7 @@ import dspy
 import pytest
 from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
 from dspy.teleprompt.simba_utils import append_a_rule, wrap_program
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_programs import Document, Entity, Mention, align, metric
@@ -194,7 +194,6 @@ def answered(draw: st.DrawFn) -> tuple[str, tuple[Entity, ...], tuple[Entity, ..
 
 
 @given(answered())
-@settings(max_examples=300, deadline=None)
 def test_every_feedback_that_is_not_cut_says_the_gold(drawn: Any) -> None:
     text, gold, answer = drawn
     said_of = feedback(text, gold, said(*answer), conventions=CONVENTIONS)

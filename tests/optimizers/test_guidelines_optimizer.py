@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import optimizers
 from ner_programs import ComponentError, Document, Entity, NERProgram
 from ner_programs.bundle import folder
 from ner_programs.bundle.folder import state_of
-from ner_programs.errors import BudgetError
 from ner_programs.guidelines import _SENTENCES, CLASSES, Rule
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.prompts import prompt
@@ -32,12 +31,6 @@ from optimizers.trial import Trial
 from tests.tiny import DRUGS, PROBLEMS, Scripted, program, text_of
 
 MISSED = ("gout", "aspirin")
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def note(name: str, problem: str, drug: str, *, severe: bool) -> Document:
@@ -146,20 +139,6 @@ class TestCompile:
         given = program(TRAIN)
         made = Bench(obedient(missed=())).compile(given)
         assert state_of(made) == state_of(given) and made.spec == given.spec
-
-    def test_a_budget_holds_whatever_it_is(self) -> None:
-        for calls in (1, 3, 10, 30, 60, 100):
-            bench = Bench(obedient())
-            try:
-                bench.compile(calls=calls)
-            except BudgetError as error:
-                assert calls < 5 and "calls" in str(error)
-            assert len(bench.backend.requests) <= calls
-
-    def test_it_is_repeatable_however_many_calls_run_at_once(self) -> None:
-        made = [Bench(obedient(), concurrency=n).compile(seed=3) for n in (1, 8)]
-        assert state_of(made[0]) == state_of(made[1])
-        assert rules(made[0])
 
     def test_no_line_holds_what_only_dev_marks(self) -> None:
         alone = tuple(note(f"x{n}", "scurvy", "aspirin", severe=False) for n in range(8))

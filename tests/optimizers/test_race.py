@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,6 @@ from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 DEV = documents(48, "d")
 LIGHT = ("k", "selector", "format", "demonstrations")
 LOOKS = (30, 60, 120, 240)
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def pair(rng: np.random.Generator, ours: float, theirs: float, n: int = LOOKS[-1]) -> tuple[list[Counts], list[Counts]]:
@@ -210,35 +204,6 @@ class TestRace:
     def test_a_budget_that_pays_for_nothing_is_refused(self) -> None:
         with pytest.raises(BudgetError):
             Bench().race(1, given=program(unit="sentence"), dev=[Document("l", "Takes aspirin. Has gout.")])
-
-    def test_is_repeatable_and_heeds_the_seed(self) -> None:
-        one, two, three = (Bench(by_shots, concurrency=c) for c in (1, 8, 4))
-        made = [identity(b.race(250, seed=s)) for b, s in ((one, 1), (two, 1), (three, 2))]
-        assert made[0] == made[1]
-        assert [(t.changes, t.calls) for t in one.trials] == [(t.changes, t.calls) for t in two.trials]
-        assert [(t.changes, t.calls) for t in one.trials] != [(t.changes, t.calls) for t in three.trials]
-
-    def test_a_run_that_is_killed_ends_the_same(self, tmp_path: Path) -> None:
-        whole = Bench(by_shots)
-        wanted = identity(whole.race(250, space=list(DIMENSIONS)))
-        for stop in (1, 57, 143):
-            folder = tmp_path / str(stop)
-            folder.mkdir()
-            left = [stop]
-
-            def script(request: Request, left: list[int] = left) -> str:
-                if left[0] == 0:
-                    raise KeyboardInterrupt
-                left[0] -= 1
-                return by_shots(request)
-
-            killed = Bench(script, concurrency=1, folder=folder)
-            with pytest.raises(KeyboardInterrupt):
-                killed.race(250, space=list(DIMENSIONS))
-            again = Bench(by_shots, folder=folder)
-            assert identity(again.race(250, space=list(DIMENSIONS))) == wanted
-            assert len(again.backend.requests) == len(whole.backend.requests) - stop
-            assert again.lm.meter.spent.calls == whole.lm.meter.spent.calls
 
     def test_trials_hold_what_they_say(self) -> None:
         bench = Bench(by_shots)

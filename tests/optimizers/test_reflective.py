@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dspy
@@ -14,13 +14,11 @@ from dspy.lm15 import Request
 from dspy.utils.exceptions import LMAuthError, LMServerError
 
 import optimizers
-from experiments.corpora import wardnotes
-from ner_programs import LMSetupError, NERProgram, ProgramSpec
+from ner_programs import LMSetupError, NERProgram
 from ner_programs.bundle.folder import state_of
-from ner_programs.demos import Pool
 from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Account, Meter, MeteredLM
-from optimizers.search import Search, identity
+from optimizers.search import Search
 from optimizers.simba import plan
 from optimizers.trial import Trial
 from tests import tiny
@@ -31,12 +29,6 @@ EVERY = ("gepa", "simba", "infer_rules")
 MAGIC = "Mark every drug and every problem."
 TRAIN, DEV = tiny.documents(40, "p"), tiny.documents(20, "q")
 _FIELD = re.compile(r"^\d+\. `(\w+)` \((\w+)", re.MULTILINE)
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def task(request: Request) -> str:
@@ -191,36 +183,6 @@ def test_demonstrations_that_simba_takes_say_which_document_they_are_from() -> N
     tried = [d for t in bench.trials for d in t.program.extract.predict.demos]
     assert tried and {d["document"] for d in tried} <= {d.id for d in TRAIN}
     assert all(d.get("group") for d in made.extract.predict.demos)
-
-
-@pytest.fixture(scope="module")
-def notes() -> tuple[Any, NERProgram]:
-    """A part of the sample corpus."""
-    corpus = wardnotes.build()
-    spec = ProgramSpec(
-        labels={label.name: label.definition for label in corpus.labels},
-        unit="sentence",
-        format={"name": "tanl"},
-        demos={"name": "tfidf", "k": 4},
-    )
-    return corpus, spec.build(None, Pool.of(corpus.train[:15], "sentence"))
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_the_same_seed_gives_the_same_program(name: str, notes: tuple[Any, NERProgram]) -> None:
-    corpus, given = notes
-    runs = []
-    for _ in range(2):
-        lm, trials = scripted_writer(), list[Trial]()
-        with dspy.context(lm=lm, disable_history=True):
-            made = optimizers.compile(
-                given, {"name": name, "budget": {"calls": 160}}, train=corpus.train[:15], dev=corpus.dev[:4],
-                on_trial=trials.append, seed=2,
-            )  # fmt: skip
-        assert 0 < lm.meter.spent.calls <= 160 and trials
-        told = [(t.number, dict(t.changes), t.scored.total, t.documents, t.calls) for t in trials]
-        runs.append((identity(made), told, lm.meter.spent.calls))
-    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import dspy
 import pytest
@@ -22,12 +22,6 @@ ALOUD = [
     "<think>HUSH {}</think>\n{}", "HUSH {}\n</think>\n{}",
     "<|channel|>analysis<|message|>HUSH {}<|end|><|channel|>final<|message|>{}",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def aloud(form: str, script: Callable[[Request], str]) -> Callable[[Request], str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import dspy
@@ -17,12 +16,6 @@ from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.types import Entity
 from optimizers.preparation import TRIES, balanced, taught
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def two_sentences(n: int, patient: str) -> Document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dspy
@@ -27,12 +27,6 @@ SENTENCE = re.compile(
 EVERY = sorted(
     {*names("optimizers")} - {"calibrate", "cascade", "teleprompter"}
 )  # they need a grammar, confidence, an option
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def compiled(

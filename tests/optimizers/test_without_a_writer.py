@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import dspy
@@ -20,12 +19,6 @@ from tests.tiny import Scripted, documents, gold, program, text_of
 TRAIN, DEV = documents(16, "t"), documents(8, "d")
 NEED = ("copro", "gepa", "simba", "infer_rules")
 WORK = ("mipro", "race", "coverage", "cascade", "guidelines", "random_search", "bootstrap", "labeled")
-
-
-@pytest.fixture(autouse=True)
-def _no_dspy_cache() -> Iterator[None]:
-    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
-    yield
 
 
 def compiled(name: str, lm: Any, given: NERProgram | None = None, **options: Any) -> tuple[NERProgram, list[Trial]]:
