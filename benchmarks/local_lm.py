@@ -1,12 +1,13 @@
 """What a local language model gains by a grammar, and by favouring marks: one table over demonstrations and knowledge.
 
-    python benchmarks/local_lm.py --data ../shared/data [--lm local/smollm2] [--sentences 200] [--out FILE]
+    python benchmarks/local_lm.py --data ../shared/data [--lm local/smollm2] [--spec ncbi] [--sentences 200] [--out FILE]
 
-Asked about is a fixed sample (by hash) of NCBI-disease dev sentences, in TANL. For each way of showing demonstrations each of
-them is answered three times: free, held to its grammar, and with openings and closings favoured as `calibrate` fits them on
-train. The three share their prompt, so the second and third read it from the prefix cache. Differences are paired by sentence,
-with 95 % bootstrap intervals; `tokens` are those that a sentence costs beyond the cache. With `--out` answers are kept, and a
-run that was cut goes on.
+Asked about is a fixed sample (by hash) of dev texts (NCBI-disease unless another spec is named), in TANL. For each way of
+showing demonstrations each of them is answered three times (or as `--decodings` says): free, held to its grammar, and with
+openings and closings favoured as `calibrate` fits them on train. The three share their prompt, so the second and third read it
+from the prefix cache. Differences are paired by sentence, with 95 % bootstrap intervals; `tokens` are those that a sentence
+costs beyond the cache. With `--out` answers are kept, and a run that was cut goes on; `--predictions FOLDER` writes them as
+JSON lines, a file a decoding, for `nerc fuse`.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ import dspy
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import places, setup
+from experiments.corpora import jsonl
 from experiments.scoring.significance import interval, paired
 from experiments.spec import load
 from ner_programs import Document, NERProgram, open_lm
 from ner_programs.scoring import Counts
-from ner_programs.types import Entity
+from ner_programs.types import AnnotatedText, Entity
 from optimizers.calibrate import UNITS, calibrated
 
-SPEC = Path(__file__).resolve().parents[1] / "experiments" / "specs" / "ncbi.toml"
+SPECS = Path(__file__).resolve().parents[1] / "experiments" / "specs"
 WAYS = {
     "zero-shot": ["program.demos=false", "program.retriever.name=none"],
     "random 8": ["program.demos={name='random',k=8}", "program.retriever.name=none"],
@@ -84,14 +86,14 @@ def answers(way: str, programs: dict[str, NERProgram], documents: list[Document]
             )  # fmt: skip
 
 
-def table(ways: list[str], documents: list[Document], kept: Kept) -> Iterator[str]:
-    """Yield the rows of the table, of the sentences that have all three answers."""
+def table(ways: list[str], decodings: list[str], documents: list[Document], kept: Kept) -> Iterator[str]:
+    """Yield the rows of the table, of the sentences that have an answer in every decoding."""
     yield "| demonstrations | decoding | sentences | F1 | P / R | less the row above | tokens | unreadable, lost |"
     yield "|---|---|---|---|---|---|---|---|"
     for way in ways:
-        whole = [d for d in documents if all((way, name, d.id) in kept.rows for name in DECODINGS)]
+        whole = [d for d in documents if all((way, name, d.id) in kept.rows for name in decodings)]
         above: list[Counts] = []
-        for name in DECODINGS if whole else ():
+        for name in decodings if whole else ():
             rows = [kept.rows[way, name, d.id] for d in whole]
             counts = [Counts.of(d.entities, read(d, r), 0) for d, r in zip(whole, rows, strict=True)]
             total = sum(counts, Counts())
@@ -110,39 +112,55 @@ def read(document: Document, row: dict[str, Any]) -> tuple[Entity, ...]:
     return tuple(Entity.of(document.text, start, end, label) for start, end, label, _ in row["entities"])
 
 
+def predictions(folder: Path, ways: list[str], decodings: list[str], documents: list[Document], kept: Kept) -> None:
+    """Write the kept answers about these documents as JSON lines, a file for each way and decoding."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for way in ways:
+        for name in decodings:
+            answered = [d for d in documents if (way, name, d.id) in kept.rows]
+            texts = [AnnotatedText(d.id, d.text, read(d, kept.rows[way, name, d.id])) for d in answered]
+            jsonl.write(texts, folder / f"{way.replace(',', '').replace(' ', '-')}-{name}.jsonl")
+
+
 def main() -> None:
     """Ask, keep and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--lm", default="local/smollm2")
+    parser.add_argument("--spec", default="ncbi", choices=sorted(p.stem for p in SPECS.glob("*.toml")))
     parser.add_argument("--threads", type=int)
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--decodings", nargs="*", default=list(DECODINGS), choices=DECODINGS)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--predictions", type=Path)
     given = parser.parse_args()
     places.prepare_environment()
     kept = Kept(given.out)
     lm = open_lm(given.lm, max_tokens=300, **({"threads": given.threads} if given.threads else {}))
-    print(f"{given.lm}, NCBI-disease dev, strict micro-F1", flush=True)
+    print(f"{given.lm}, {given.spec} dev, strict micro-F1", flush=True)
+    documents: list[Document] = []
     with dspy.context(lm=lm, disable_history=True):
         for way in given.ways:
             changes = [*WAYS[way], "optimizer={name='none'}", "program.format={name='tanl'}"]
-            corpus, program, _ = setup.build(load(SPEC, changes), given.data, places.home())
+            corpus, program, _ = setup.build(load(SPECS / f"{given.spec}.toml", changes), given.data, places.home())
             documents = sampled(corpus.dev, given.sentences)
-            if all((way, name, d.id) in kept.rows for name in DECODINGS for d in documents):
+            if all((way, name, d.id) in kept.rows for name in given.decodings for d in documents):
                 continue
-            pushed = fitted(way, program, corpus.train, kept)
-            programs = {"free": program.with_settings(constrained=False), "constrained": program,
-                        "calibrated": program.with_settings(**pushed)}  # fmt: skip
-            answers(way, programs, documents, lm, kept)
-    for line in table(given.ways, documents, kept):
+            programs = {"free": program.with_settings(constrained=False), "constrained": program}
+            if "calibrated" in given.decodings:
+                programs["calibrated"] = program.with_settings(**fitted(way, program, corpus.train, kept))
+            answers(way, {name: programs[name] for name in given.decodings}, documents, lm, kept)
+    for line in table(given.ways, given.decodings, documents, kept):
         print(line)
+    if given.predictions is not None:
+        predictions(given.predictions, given.ways, given.decodings, documents, kept)
 
 
 def fitted(way: str, program: NERProgram, train: tuple[Document, ...], kept: Kept) -> dict[str, float]:
     """Return the opening and the closing that are fitted on train, and keep them."""
     if (way, "fit", "") not in kept.rows:
-        spec = calibrated(program, program.examples(random.Random(1).sample(train, 200)), UNITS).spec
+        spec = calibrated(program, program.examples(random.Random(1).sample(train, min(200, len(train)))), UNITS).spec
         kept.add({"way": way, "decoding": "fit", "id": "", "opening": spec.opening, "closing": spec.closing})
     row = kept.rows[way, "fit", ""]
     return {"opening": row["opening"], "closing": row["closing"]}
