@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError, validate_call
 
-from experiments import corpora
 from experiments.corpora import jsonl, wardnotes
 from experiments.corpora._split import split
 from experiments.corpora.corpus import Corpus, flatten
 from experiments.errors import ReadError
+from ner_programs.components import names
 from ner_programs.types import Document, Entity, Label
 
 
@@ -122,7 +121,7 @@ def test_the_sample_corpus_needs_no_data() -> None:
     assert not {d.group for d in corpus.train} & {d.group for d in corpus.dev + corpus.test}
 
 
-@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(corpora.__path__) if not m.name.startswith("_")])
+@pytest.mark.parametrize("name", names("experiments.corpora"))
 def test_every_module_builds_with_checked_keyword_options(name: str) -> None:
     build = importlib.import_module(f"experiments.corpora.{name}").build
     signature = inspect.signature(build, eval_str=True)
