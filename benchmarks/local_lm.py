@@ -13,7 +13,6 @@ JSON lines, a file a decoding, for `nerc fuse`.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import sys
@@ -26,6 +25,7 @@ import dspy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
+from benchmarks.fusion import by_hash
 from experiments import places, setup
 from experiments.corpora import jsonl
 from experiments.scoring.significance import interval, paired
@@ -62,11 +62,6 @@ class Kept:
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def sampled(documents: tuple[Document, ...], size: int) -> list[Document]:
-    """Return so many documents, by the hash of their ids."""
-    return sorted(documents, key=lambda d: hashlib.sha256(d.id.encode()).digest())[:size]
 
 
 def answers(way: str, programs: dict[str, NERProgram], documents: list[Document], lm: Any, kept: Kept) -> None:
@@ -144,7 +139,7 @@ def main() -> None:
         for way in given.ways:
             changes = [*WAYS[way], "optimizer={name='none'}", "program.format={name='tanl'}"]
             corpus, program, _ = setup.build(load(SPECS / f"{given.spec}.toml", changes), given.data, places.home())
-            documents = sampled(corpus.dev, given.sentences)
+            documents = by_hash(corpus.dev, given.sentences)
             if all((way, name, d.id) in kept.rows for name in given.decodings for d in documents):
                 continue
             programs = {"free": program.with_settings(constrained=False), "constrained": program}
