@@ -44,9 +44,8 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
     asked = drawn(examples, TRIES * verifier.k, seed)
 
     def diffed(example: dspy.Example) -> dict[str, Any] | None:
-        said = program.extract(example.text, example.knowledge, example.exclude)
-        found = align(example.text, said.mentions, policy=program.spec.occurrences)
-        if said.unanswered or not (found or example.entities):
+        found = own_answer(program, example)
+        if found is None or not (found or example.entities):
             return None
         origin = {k: example[k] for k in ("id", "document", "group")}
         return origin | verifier.demonstration(example.text, example.knowledge, found, example.entities)
@@ -57,6 +56,12 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
     assert copied is not None
     copied.predict.demos = balanced(shown, verifier.k, verifier.mode)
     return made
+
+
+def own_answer(program: NERProgram, example: dspy.Example) -> tuple[Entity, ...] | None:
+    """Return what the program's extractor finds in a train text, shown no demonstration of its document; None unanswered."""
+    said = program.extract(example.text, example.knowledge, example.exclude)
+    return None if said.unanswered else align(example.text, said.mentions, policy=program.spec.occurrences)
 
 
 def llm_verifier(program: NERProgram) -> LLMVerifier | None:
@@ -104,12 +109,7 @@ def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, 
     if min(len(there), wanted) < FEWEST:
         return program
     asked = of_few_groups(there, wanted, SAME, f"fuse {seed}")
-
-    def answered(example: dspy.Example) -> tuple[Entity, ...] | None:
-        said = program.extract(example.text, example.knowledge, example.exclude)
-        return None if said.unanswered else align(example.text, said.mentions, policy=program.spec.occurrences)
-
-    answers = zip(asked, in_threads(answered, asked), strict=True)
+    answers = zip(asked, in_threads(lambda example: own_answer(program, example), asked), strict=True)
     made: NERProgram = program.deepcopy()
     copied = fuses(made)
     assert copied is not None
