@@ -7,7 +7,8 @@ showing demonstrations each of them is answered three times (or as `--decodings`
 openings and closings favoured as `calibrate` fits them on train. The three share their prompt, so the second and third read it
 from the prefix cache. Differences are paired by sentence, with 95 % bootstrap intervals; `tokens` are those that a sentence
 costs beyond the cache. With `--out` answers are kept, and a run that was cut goes on; `--predictions FOLDER` writes them as
-JSON lines, a file a decoding, for `nerc fuse`.
+JSON lines, a file a decoding, for `nerc fuse`. `--train N` asks about so many train texts, too, for a fusion to learn from: a
+text is never among its own demonstrations.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--spec", default="ncbi", choices=sorted(p.stem for p in SPECS.glob("*.toml")))
     parser.add_argument("--threads", type=int)
     parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--train", type=int, default=0)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--decodings", nargs="*", default=list(DECODINGS), choices=DECODINGS)
     parser.add_argument("--out", type=Path)
@@ -134,22 +136,23 @@ def main() -> None:
     kept = Kept(given.out)
     lm = open_lm(given.lm, max_tokens=300, **({"threads": given.threads} if given.threads else {}))
     print(f"{given.lm}, {given.spec} dev, strict micro-F1", flush=True)
-    documents: list[Document] = []
+    documents, lessons = list[Document](), list[Document]()
     with dspy.context(lm=lm, disable_history=True):
         for way in given.ways:
             changes = [*WAYS[way], "optimizer={name='none'}", "program.format={name='tanl'}"]
             corpus, program, _ = setup.build(load(SPECS / f"{given.spec}.toml", changes), given.data, places.home())
             documents = by_hash(corpus.dev, given.sentences)
-            if all((way, name, d.id) in kept.rows for name in given.decodings for d in documents):
+            lessons = by_hash(corpus.train, given.train) if given.train else []
+            if all((way, name, d.id) in kept.rows for name in given.decodings for d in (*documents, *lessons)):
                 continue
             programs = {"free": program.with_settings(constrained=False), "constrained": program}
             if "calibrated" in given.decodings:
                 programs["calibrated"] = program.with_settings(**fitted(way, program, corpus.train, kept))
-            answers(way, {name: programs[name] for name in given.decodings}, documents, lm, kept)
+            answers(way, {name: programs[name] for name in given.decodings}, [*documents, *lessons], lm, kept)
     for line in table(given.ways, given.decodings, documents, kept):
         print(line)
     if given.predictions is not None:
-        predictions(given.predictions, given.ways, given.decodings, documents, kept)
+        predictions(given.predictions, given.ways, given.decodings, [*documents, *lessons], kept)
 
 
 def fitted(way: str, program: NERProgram, train: tuple[Document, ...], kept: Kept) -> dict[str, float]:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from experiments.corpora.corpus import flatten
 from ner_programs.demos import Demonstration, Pool, plain
-from ner_programs.fusion.model import FEWEST, Answer, Fused, Fusion, Lesson, Reader, fit, learned, lesson
+from ner_programs.fusion.model import BLOCKS, Answer, Fused, Fusion, Hints, Reader, block, fit
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
 from ner_programs.units import split
 from ner_programs.verifiers.fuse import fuse_of
-
-FOLDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,7 @@ class Fuser:
         assert fuse is not None
         self.spec, self.pool, self.evidence = program.spec, pool, fuse.evidence
         self.labels = list(program.spec.labels)
+        self._readers: dict[tuple[str, ...], Reader | None] = {}  # by the ids of their texts
 
     def units(self, document: AnnotatedText, said: Answer) -> list[Unit]:
         """Cut a document as a program does, but where an expert found something."""
@@ -55,10 +54,12 @@ class Fuser:
             made.append(Unit(at, u.start, own, tuple(tuple(self.evidence.moved(piece, one, out)) for one in own)))
         return made
 
-    def lesson(self, reader: Reader, unit: Unit) -> Lesson:
-        """Return what the stack learns from a unit."""
-        hints = self.evidence.hints(unit.at.text, (unit.at.document, unit.at.group))
-        return lesson(reader, self.labels, unit.at, (unit.said, unit.moved), hints)
+    def read_by(self, texts: Sequence[Demonstration], hints: Hints) -> Reader | None:
+        """Return the reader of these texts, fitted once: two folds leave one another out."""
+        key = tuple(sorted(d.id for d in texts))
+        if key not in self._readers:
+            self._readers[key] = Reader.fit(texts, hints)
+        return self._readers[key]
 
     def answer(self, fusion: Fusion, units: Sequence[Unit]) -> list[tuple[int, Fused]]:
         """Return what stands in the units of a document, each with the offset of its unit."""
@@ -82,38 +83,30 @@ Found = dict[str, tuple[tuple[Entity, ...], list[tuple[int, Fused]]]]
 
 
 def from_others(fuser: Fuser, lessons: Sequence[Unit], units: Mapping[str, list[Unit]]) -> Found | None:
-    """Answer documents by a fusion that learned from others."""
+    """Answer documents by a fusion that learned from others; its reader knows their gold, too."""
     own = {u.at.document for u in lessons}
-    texts = [*(u.at for u in lessons), *(d for d in fuser.pool if d.document not in own)]
+    texts = [*(d for d in fuser.pool if d.document not in own), *(u.at for u in lessons)]
     moved = {u.at.id: u.moved for u in lessons}
     said = {u.at.id: u.said for u in lessons}
-    fusion = fit(texts, said, fuser.evidence.hints, lambda d: moved[d.id], fuser.labels)
+    fusion = fit(texts, said, fuser.evidence.hints, lambda d: moved[d.id], fuser.labels, read=fuser.read_by)
     if fusion is None:
         return None
     return {id: (fuser.read(fusion.reader, some), fuser.answer(fusion, some)) for id, some in units.items()}
 
 
 def in_folds(fuser: Fuser, documents: Sequence[Document], units: Mapping[str, list[Unit]]) -> tuple[Found | None, int]:
-    """Answer documents each by a fusion that learned from the others; also how many units there were to learn from.
+    """Answer documents each by a fusion that learned from the pool and the others; also how many units these have.
 
-    The reader knows none of them and is fitted once. Nothing is answered where some fold leaves fewer than FEWEST units.
+    Nothing is answered where some fold leaves too little to learn from.
     """
     size = sum(map(len, units.values()))
-    groups = list(dict.fromkeys(d.group for d in documents))
-    fold_of = {group: n * FOLDS // len(groups) for n, group in enumerate(groups)}
-    folds = [[d for d in documents if fold_of[d.group] == n] for n in range(FOLDS)]
-    lessons = [_others(fold, documents, units) for fold in folds]
-    if any(len(some) < FEWEST or not any(u.at.mentions for u in some) for some in lessons):
-        return None, size
-    reader = Reader.fit(fuser.pool, fuser.evidence.hints)
-    if reader is None:
-        return None, size
-    data = {u.at.id: fuser.lesson(reader, u) for some in units.values() for u in some}
     found: Found = {}
-    for fold, some in zip(folds, lessons, strict=True):
-        fusion = learned(reader, [data[u.at.id] for u in some], fuser.labels) if fold else None
-        if fusion is not None:
-            found |= {d.id: (fuser.read(reader, units[d.id]), fuser.answer(fusion, units[d.id])) for d in fold}
+    for n in range(BLOCKS):
+        fold = [d for d in documents if block(d.group) == n]
+        some = from_others(fuser, _others(fold, documents, units), {d.id: units[d.id] for d in fold}) if fold else {}
+        if some is None:
+            return None, size
+        found |= some
     return found, size
 
 

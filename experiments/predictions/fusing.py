@@ -3,7 +3,8 @@
 The files are those that `nerc evaluate --predictions` reads, one an expert; the pool is the train of the spec. What decides
 (`ner_programs.fusion`) learns from texts that have both predictions and gold: from train, where the files have at least FEWEST
 units of it, so that the reported part's gold is not touched; else from dev itself in folds, where each text is answered by a
-fusion that saw neither its gold, nor its group's, nor that of the same text elsewhere. Nothing is chosen by what is reported.
+fusion that saw neither its gold, nor its group's, nor that of the same text elsewhere. There the reader knows the gold of the
+other folds, too, so that alone and fused know the same labels. Nothing is chosen by what is reported.
 From test nothing learns: predictions of test need some of train or dev beside them.
 """
 

@@ -108,6 +108,9 @@ class Reader:
         ]
 
 
+Read = Callable[[Sequence[Demonstration], Hints], Reader | None]
+
+
 class Fusion:
     """What reads a text a second time, and what decides between the readers: the stack, or the reader alone."""
 
@@ -181,16 +184,16 @@ class Lesson:
 
 def fit(
     texts: Sequence[Demonstration], answers: Mapping[str, Answer], hints: Hints, moved: Moved, labels: Sequence[str],
-    way: Way = "stack",
+    way: Way = "stack", read: Read = Reader.fit,
 ) -> Fusion | None:  # fmt: skip
     """Fit a fusion to labelled texts, some of which the experts have answered (by id; none was shown them, nor their groups).
 
-    None where fewer than FEWEST are answered, or nothing is labelled: there is nothing to learn from.
+    None where fewer than FEWEST are answered, or nothing is labelled: there is nothing to learn from. `read` fits readers.
     """
     answered = [d for d in texts if d.id in answers]
     if len(answered) < FEWEST or not any(d.mentions for d in answered):
         return None
-    reader, of = _readers(texts, answered, hints)
+    reader, of = _readers(texts, answered, hints, read)
     if reader is None:
         return None
     lessons = []
@@ -226,7 +229,7 @@ def learned(reader: Reader, lessons: Sequence[Lesson], labels: Sequence[str], wa
 
     gain = 0.0
     for n in range(BLOCKS) if len(lessons) <= FEW else ():
-        rest, out = [x for x in lessons if _block(x.at) != n], [x for x in lessons if _block(x.at) == n]
+        rest, out = [x for x in lessons if block(x.at.group) != n], [x for x in lessons if block(x.at.group) == n]
         stack = stacked(rest) if any(tag != "O" for x in rest for tag in x.tags) else None
         gain += sum(_worth(stack.marginals(x.rows), x.tags) - x.worth for x in out) if stack is not None else 0.0
     return Fusion(labels, reader, stacked(lessons), way, "reader" if gain < 0 else "stack")
@@ -239,20 +242,21 @@ def _worth(likely: Floats, tags: Sequence[str]) -> float:
 
 
 def _readers(
-    texts: Sequence[Demonstration], answered: Sequence[Demonstration], hints: Hints
+    texts: Sequence[Demonstration], answered: Sequence[Demonstration], hints: Hints, read: Read
 ) -> tuple[Reader | None, Callable[[Demonstration], Reader | None]]:
     """Return the reader of new texts, and for each answered text a reader that has not seen its group."""
     groups = {d.group for d in answered}
     others = [d for d in texts if d.group not in groups]
     if len(others) >= LARGE * len(answered):
-        reader = Reader.fit(others, hints)
-        return (reader if len(others) >= MOST * len(texts) else Reader.fit(texts, hints)), lambda d: reader
-    parts = [Reader.fit([d for d in texts if _block(d) != n], hints) for n in range(BLOCKS)]
-    return Reader.fit(texts, hints), lambda d: parts[_block(d)]
+        reader = read(others, hints)
+        return (reader if len(others) >= MOST * len(texts) else read(texts, hints)), lambda d: reader
+    parts = [read([d for d in texts if block(d.group) != n], hints) for n in range(BLOCKS)]
+    return read(texts, hints), lambda d: parts[block(d.group)]
 
 
-def _block(d: Demonstration) -> int:
-    return int.from_bytes(hashlib.sha256(d.group.encode("utf-8", "surrogatepass")).digest()[:4], "big") % BLOCKS
+def block(group: str) -> int:
+    """Return which of the BLOCKS a group belongs to, in which texts are left out together."""
+    return int.from_bytes(hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[:4], "big") % BLOCKS
 
 
 def _sample(d: Demonstration, hints: Hints) -> Sample:
