@@ -25,7 +25,7 @@ from dspy.lm15 import Request, Response
 from experiments.corpora.wardnotes import build as wardnotes
 from ner_programs import Document, NERProgram, ProgramSpec, metric
 from ner_programs.demos import Pool
-from ner_programs.lms._engines import AsyncEngine, Engine
+from ner_programs.lms._engine import Engine
 from ner_programs.lms.account import Account
 from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
@@ -50,9 +50,7 @@ class Sleeper:
 def bare(program: NERProgram, documents: Sequence[Document], threads: int) -> None:
     """Evaluate as DSPy does it."""
     engine = Sleeper()
-    lm = dspy.LM(
-        "sleeper/x", engine=Engine(engine.complete), async_engine=AsyncEngine(engine.complete, threads), cache=False
-    )
+    lm = dspy.LM("sleeper/x", engine=Engine(engine.complete), cache=False)
     devset = [
         dspy.Example(text=d.text, exclude=d.kin, entities=d.entities).with_inputs("text", "exclude") for d in documents
     ]

@@ -20,6 +20,7 @@ from ner_programs.formats.grammar import literal
 from ner_programs.prompts.adapter import StageAdapter, ask
 from ner_programs.prompts.decisions import Decision, decisions, tokens_in
 from ner_programs.stages.extract import ExtractEntities, FormatCodec, as_mention
+from ner_programs.waiting import BLOCKING, finished
 
 RANGE = np.arange(-4.0, 14.01, 0.1)
 """What is tried, in nats."""
@@ -132,7 +133,8 @@ class _Watched(StageAdapter):
     def asked(self, extract: ExtractEntities, example: dspy.Example) -> list[dict[str, Any]]:
         """Ask about a labelled text, and return the mentions."""
         demos = extract.demos(example.text, example.exclude)
-        said = ask(extract.predict, self, text=example.text, knowledge=example.knowledge, demos=demos)
+        fields = {"text": example.text, "knowledge": example.knowledge, "demos": demos}
+        said = finished(ask(BLOCKING, extract.predict, self, **fields))
         return list(said.get("mentions") or ())
 
     def _call_postprocess(

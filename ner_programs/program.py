@@ -20,8 +20,9 @@ from ner_programs.stages.link import linked
 from ner_programs.stages.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.stages.verify import Verification, VerifyEntities
 from ner_programs.types import Document, Entities, Entity, Mention, checked_text
-from ner_programs.units import split
+from ner_programs.units import Unit, split
 from ner_programs.verifiers.fuse import fuse_of
+from ner_programs.waiting import Module, Wait
 
 if TYPE_CHECKING:
     from kb import KnowledgeBase
@@ -47,7 +48,7 @@ class Found(dspy.Prediction):
         return notebook_html(self.entities.text, self.entities, ", ".join(remarks))
 
 
-class NERProgram(dspy.Module):
+class NERProgram(Module):
     """Finds the entities of a text; an ordinary DSPy module, built from its `spec` (see `ProgramSpec.build`).
 
     `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`, or as `lm`,
@@ -67,7 +68,15 @@ class NERProgram(dspy.Module):
         self.why = ""
         self.lm: Any = None
 
-    def forward(self, text: str, exclude: Sequence[str] = ()) -> Found:
+    if TYPE_CHECKING:  # what DSPy's module takes and returns
+
+        def __call__(self, text: str, exclude: Sequence[str] = ()) -> Found:
+            """Run the steps, one call after another."""
+
+        async def acall(self, text: str, exclude: Sequence[str] = ()) -> Found:
+            """Run the steps asynchronously."""
+
+    async def steps(self, wait: Wait, text: str, exclude: Sequence[str] = ()) -> Found:
         """Return a prediction with `entities` (sorted, offsets into `text`) and what went wrong on the way.
 
         `lost` are the mentions that a stage said and that became no entity: their text is not there, or others took its place.
@@ -76,34 +85,26 @@ class NERProgram(dspy.Module):
         mentions: so train is scored cross-fitted. Raises TypeError for a text that is no str.
         """
         said = _Said(checked_text(text))
+
+        async def unit(piece: Unit) -> _UnitSaid:
+            return await self._unit(wait, text[piece.start : piece.end], text, exclude)
+
         with dspy.context(lm=self._lm()):
-            for unit in split(text, self.spec.unit, size=self.spec.window):
-                piece = text[unit.start : unit.end]
-                retrieval = self.retrieve(piece, text, exclude)
-                extraction = self.extract(piece, retrieval.lines, exclude)
-                found = [align_report(piece, extraction.mentions, policy=self.spec.occurrences)]
-                verification = Verification()
-                if self.verify is not None and not extraction.unanswered:
-                    mentions, verification = self.verify(piece, retrieval.lines, found[0].entities, exclude)
-                    found.append(align_report(piece, mentions, policy=self.spec.occurrences))
-                said.add(found, unit.start, retrieval, extraction, verification)
+            pieces = split(text, self.spec.unit, size=self.spec.window)
+            for piece, told in zip(pieces, await wait.each(unit, pieces), strict=True):
+                said.add(piece.start, *told)
         return said.prediction(self.kb if self.spec.link else None)
 
-    async def aforward(self, text: str, exclude: Sequence[str] = ()) -> Found:
-        """Do what `forward` does, asynchronously."""
-        said = _Said(checked_text(text))
-        with dspy.context(lm=self._lm()):
-            for unit in split(text, self.spec.unit, size=self.spec.window):
-                piece = text[unit.start : unit.end]
-                retrieval = await self.retrieve.acall(piece, text, exclude)
-                extraction = await self.extract.acall(piece, retrieval.lines, exclude)
-                found = [align_report(piece, extraction.mentions, policy=self.spec.occurrences)]
-                verification = Verification()
-                if self.verify is not None and not extraction.unanswered:
-                    mentions, verification = await self.verify.acall(piece, retrieval.lines, found[0].entities, exclude)
-                    found.append(align_report(piece, mentions, policy=self.spec.occurrences))
-                said.add(found, unit.start, retrieval, extraction, verification)
-        return said.prediction(self.kb if self.spec.link else None)
+    async def _unit(self, wait: Wait, piece: str, text: str, exclude: Sequence[str]) -> _UnitSaid:
+        """Return what the stages say of a unit of `text`."""
+        retrieval: Retrieval = await wait.call(self.retrieve, piece, text, exclude)
+        extraction: Extraction = await wait.call(self.extract, piece, retrieval.lines, exclude)
+        found, verification = [align_report(piece, extraction.mentions, policy=self.spec.occurrences)], Verification()
+        if self.verify is not None and not extraction.unanswered:
+            given = (piece, retrieval.lines, found[0].entities, exclude)
+            mentions, verification = await wait.call(self.verify, *given)
+            found.append(align_report(piece, mentions, policy=self.spec.occurrences))
+        return found, retrieval, extraction, verification
 
     def batch(self, examples: Sequence[dspy.Example], *args: Any, **options: Any) -> Any:
         """Do what `dspy.Module.batch` does; TypeError, before anything is asked, where an example has no text."""
@@ -178,6 +179,9 @@ class NERProgram(dspy.Module):
         return examples
 
 
+_UnitSaid = tuple[list[Alignment], Retrieval, Extraction, Verification]
+
+
 class _Said:
     """Collects the units of one text."""
 
@@ -189,7 +193,7 @@ class _Said:
         self.answers = Answers()
 
     def add(
-        self, found: Sequence[Alignment], start: int, retrieval: Retrieval, extraction: Extraction, verification: Verification
+        self, start: int, found: Sequence[Alignment], retrieval: Retrieval, extraction: Extraction, verification: Verification
     ) -> None:  # fmt: skip
         """Add one unit that begins at offset `start`; `found` has an alignment for each stage, the last one counts."""
         stages = ("extract", "verify") if verification.verdicts else ("extract",)

@@ -6,15 +6,17 @@ its own; their meters share one account (`account.py`), which says what they may
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any, Protocol
 
 import dspy
@@ -23,7 +25,7 @@ from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from ner_programs.errors import code_of
-from ner_programs.lms._engines import AsyncEngine, Engine
+from ner_programs.lms._engine import Engine
 from ner_programs.lms.account import PLAIN, Account, Budget, BudgetSpent, RunStopped, Sample, Tariff
 from ner_programs.lms.ledger import Spent
 from ner_programs.lms.price import Price
@@ -202,6 +204,11 @@ def _codes(error: Exception) -> tuple[Any, Any]:
     return getattr(error, "status", None), code_of(error)
 
 
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(10_000, thread_name_prefix="nerc-lm")  # made as they are needed
+
+
 class MeteredLM(dspy.LM):
     """A `dspy.LM` whose every call goes through a meter; copies (`lm.copy(temperature=1)`) share it.
 
@@ -211,8 +218,7 @@ class MeteredLM(dspy.LM):
     def __init__(
         self, meter: Meter, *, roles: Mapping[str, MeteredLM] | None = None, concurrency: int = 8, **generation: Any
     ) -> None:
-        engines = {"engine": Engine(meter.complete), "async_engine": AsyncEngine(meter.complete, concurrency)}
-        super().__init__(meter.backend.model, cache=False, num_retries=0, **engines, **generation)
+        super().__init__(meter.backend.model, cache=False, num_retries=0, engine=Engine(meter.complete), **generation)
         self.meter, self.concurrency = meter, concurrency
         # Of the task's LM the first call says so, and soon.
         stages = meter.tariff.table == "lm" or (meter.tariff.table == "lm.strong" and self.max_answer > 0)
@@ -255,9 +261,13 @@ class MeteredLM(dspy.LM):
             return super().__call__(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        """Ask asynchronously."""
-        with self._sampling(kwargs):
-            return await super().acall(*args, **kwargs)
+        """Ask in a thread, one for each call under way: how many there are is up to who awaits.
+
+        DSPy's own asynchronous clients are not asked. asyncio looks names up in another thread, or connects without, and so
+        passes by what keeps private text from other hosts (`ner_programs.privacy.connecting`).
+        """
+        call = partial(copy_context().run, self, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(_threads(), call)
 
     @contextmanager
     def _sampling(self, kwargs: dict[str, Any]) -> Iterator[None]:

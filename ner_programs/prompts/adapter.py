@@ -6,8 +6,7 @@ An adapter is a global setting in DSPy and is not saved with a program; a stage 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, Protocol
 
@@ -29,6 +28,7 @@ from ner_programs.prompts.answers import Answers, Hearing, heard, hearing, said
 from ner_programs.prompts.decisions import Marks, Token, decisions, tokens_in
 from ner_programs.prompts.likelihood import Place, likelihoods
 from ner_programs.types import Label
+from ner_programs.waiting import Wait
 
 _SPARE = 256
 """Tokens of an answer under a grammar, beside two for each character of its text: more than any right answer has."""
@@ -74,19 +74,10 @@ class StageAdapter(dspy.Adapter):
     def __deepcopy__(self, memo: dict[int, Any]) -> StageAdapter:
         return self  # holds nothing that changes
 
-    def __call__(
-        self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: Any, inputs: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        """Ask the LM, held to the answer's form and for log-probabilities where format and provider have them."""
-        asked = self._asked(lm, lm_kwargs, inputs)
-        return super().__call__(lm, asked, signature, demos, inputs)  # type: ignore[no-any-return]
-
-    async def acall(
-        self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, demos: Any, inputs: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        """Ask the LM asynchronously."""
-        asked = self._asked(lm, lm_kwargs, inputs)
-        return await super().acall(lm, asked, signature, demos, inputs)  # type: ignore[no-any-return]
+    def _call_preprocess(self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, inputs: dict[str, Any]) -> Any:
+        """Hold the LM to the answer's form, and ask it for log-probabilities, where format and provider have them."""
+        lm_kwargs |= self._asked(lm, lm_kwargs, inputs)
+        return super()._call_preprocess(lm, lm_kwargs, signature, inputs)
 
     def _asked(self, lm: Any, lm_kwargs: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the LM is asked."""
@@ -220,7 +211,7 @@ def _repeats(echo: str, asked: str) -> bool:
     return len(words & set(echo.casefold().split())) * 2 >= len(words)
 
 
-def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
+async def ask(wait: Wait, predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
     """Run a stage's predictor under its own adapter, and never fail because of one answer.
 
     The prediction carries `answers` (how the answer ended), `unreadable` (pieces of it that could not be read) and
@@ -228,20 +219,9 @@ def ask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Pre
     fields are None. Raises LMSetupError when no call could succeed: no key, an unknown model, an option that the provider
     refuses.
     """
-    with _reading(adapter) as mine:
+    with hearing() as mine, dspy.context(adapter=adapter):
         try:
-            return _read(mine, predict(**fields))
-        except AdapterParseError:
-            return _read(mine, {})
-        except LMError as error:
-            return _failed(error)
-
-
-async def aask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
-    """Do what `ask` does, asynchronously."""
-    with _reading(adapter) as mine:
-        try:
-            return _read(mine, await predict.acall(**fields))
+            return _read(mine, await wait.call(predict, **fields))
         except AdapterParseError:
             return _read(mine, {})
         except LMError as error:
@@ -251,12 +231,6 @@ async def aask(predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> d
 def ended(prediction: dspy.Prediction) -> tuple[int, bool, Answers]:
     """Return what a prediction of `ask` says of its answer: unreadable pieces, whether there was none, how it ended."""
     return prediction.get("unreadable") or 0, bool(prediction.get("unanswered")), prediction.get("answers") or Answers()
-
-
-@contextmanager
-def _reading(adapter: StageAdapter) -> Iterator[Hearing]:
-    with hearing() as mine, dspy.context(adapter=adapter):
-        yield mine
 
 
 def _read(mine: Hearing, found: Mapping[str, Any]) -> dspy.Prediction:

@@ -10,11 +10,12 @@ import dspy
 
 from ner_programs.demos import Demonstration, Selector, permitted
 from ner_programs.formats import Format
-from ner_programs.prompts.adapter import StageAdapter, aask, ask, ended
+from ner_programs.prompts.adapter import StageAdapter, ask, ended
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.prompts.decisions import Marks
 from ner_programs.stages.retrieve import KnowledgeLines
 from ner_programs.types import Label, Mention
+from ner_programs.waiting import Module, Wait
 
 
 class FindMentions(dspy.Signature):
@@ -55,7 +56,7 @@ class FormatCodec:
         return {"mentions": reading.items(as_fields), "unreadable": reading.unreadable, "echo": reading.echo}
 
 
-class ExtractEntities(dspy.Module):
+class ExtractEntities(Module):
     """Asks for the mentions of one unit of text.
 
     Demonstrations are those an optimizer has put into the predictor, then those the selector finds, best last.
@@ -76,15 +77,10 @@ class ExtractEntities(dspy.Module):
         self.adapter = StageAdapter(FormatCodec(format), labels, *held)
         self.format, self.lines, self.select = format, lines, select
 
-    def forward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
+    async def steps(self, wait: Wait, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
         """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""
         demos = self.demos(text, exclude)
-        return _extraction(ask(self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
-
-    async def aforward(self, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
-        """Do what `forward` does, asynchronously."""
-        demos = self.demos(text, exclude)
-        return _extraction(await aask(self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
+        return _extraction(await ask(wait, self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
 
     def demos(self, text: str, exclude: Sequence[str] = ()) -> list[Any]:
         """Return the demonstrations for `text`, best last."""

@@ -11,10 +11,11 @@ from typing import Any
 import dspy
 
 from kb import Knowledge, Retriever
-from ner_programs.prompts.adapter import StageAdapter, aask, ask, ended
+from ner_programs.prompts.adapter import StageAdapter, ask, ended
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.prompts.prompt import render_knowledge
 from ner_programs.types import Label
+from ner_programs.waiting import Module, Wait
 
 NOTHING = "none"
 
@@ -77,7 +78,7 @@ class KnowledgeLines:
         return render_knowledge(self.items(text, document, candidates, without), self.types, self.size)
 
 
-class RetrieveKnowledge(dspy.Module):
+class RetrieveKnowledge(Module):
     """Retrieves the knowledge lines of a unit of text.
 
     With `labels` the LM is asked first for strings that may be names (`seeds = "lm"`, the first pass of DiRAG), and those of
@@ -98,21 +99,12 @@ class RetrieveKnowledge(dspy.Module):
         copy.suggest = deepcopy(self.suggest, memo)
         return copy
 
-    def forward(self, text: str, document: str = "", exclude: Sequence[str] = ()) -> Retrieval:
+    async def steps(self, wait: Wait, text: str, document: str = "", exclude: Sequence[str] = ()) -> Retrieval:
         """Return the knowledge for `text`, a unit of `document`, without what only the documents in `exclude` say."""
         if self.suggest is None:
             return Retrieval(self.lines(text, document, (), exclude))
-        return self._looked_up(text, document, exclude, ask(self.suggest, self.adapter, text=text))
-
-    async def aforward(self, text: str, document: str = "", exclude: Sequence[str] = ()) -> Retrieval:
-        """Do what `forward` does, asynchronously."""
-        if self.suggest is None:
-            return Retrieval(self.lines(text, document, (), exclude))
-        return self._looked_up(text, document, exclude, await aask(self.suggest, self.adapter, text=text))
-
-    def _looked_up(self, text: str, document: str, exclude: Sequence[str], said: dspy.Prediction) -> Retrieval:
-        lines = self.lines(text, document, said.get("names") or (), exclude)
-        return Retrieval(lines, *ended(said))
+        said = await ask(wait, self.suggest, self.adapter, text=text)
+        return Retrieval(self.lines(text, document, said.get("names") or (), exclude), *ended(said))
 
 
 class Suggestions:

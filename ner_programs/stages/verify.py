@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import dspy
-
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.types import Entity, Mention, Verdict
+from ner_programs.waiting import Module, Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +33,30 @@ class Verification:
 
 
 class Verifier(Protocol):
-    """A way to verify: the candidates are the entities found, in the order of the text."""
+    """A way to verify: the candidates are the entities found, in the order of the text.
+
+    One that calls modules is a `Module` (`ner_programs.waiting`); any other callable runs in a thread where the program is
+    awaited.
+    """
 
     def __call__(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Decide about every candidate of `text`; demonstrations from the documents in `exclude` are not shown."""
 
-    async def acall(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Decide asynchronously."""
 
-
-class VerifyEntities(dspy.Module):
+class VerifyEntities(Module):
     """Applies a verifier's verdicts; without any (a failed call) the candidates stand as they are."""
 
     def __init__(self, verifier: Verifier) -> None:
         super().__init__()
         self.verifier = verifier
 
-    def forward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    async def steps(
+        self, wait: Wait, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> tuple[list[Mention], Verification]:
         """Return the mentions that stand after verification, and what the verifier said."""
-        said = self.verifier(text, knowledge, candidates, exclude)
-        return apply(candidates, said.verdicts), said
-
-    async def aforward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> tuple[list[Mention], Verification]:
-        """Do what `forward` does, asynchronously."""
-        said = await self.verifier.acall(text, knowledge, candidates, exclude)
+        said: Verification = await wait.call(self.verifier, text, knowledge, candidates, exclude)
         return apply(candidates, said.verdicts), said
 
 

@@ -7,7 +7,6 @@ nothing is rejected or added.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from threading import Lock
 from typing import Annotated, Any
@@ -69,12 +68,6 @@ class BoundaryVerifier:
         if not candidates or (model := self.conventions.without(exclude)) is None:
             return Verification()
         return Verification(moves(model, text, candidates))
-
-    async def acall(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Decide asynchronously: a model is fitted in a thread of its own."""
-        return await asyncio.to_thread(self, text, knowledge, candidates, exclude)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BoundaryVerifier:
         return self

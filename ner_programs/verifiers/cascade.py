@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import dspy
 from pydantic import Field
 
 from ner_programs.alignment.align import align
 from ner_programs.stages.verify import Verification, Verifier, apply, replaced
 from ner_programs.types import Entity
+from ner_programs.waiting import Module, Wait
 
 
-class Cascade(dspy.Module):
+class Cascade(Module):
     """Asks the verifier `of` about a unit of text if its confidence is not above the threshold; otherwise candidates stand.
 
     At threshold 0 it is never asked, at 1 always. A verifier that comes `first` decides before, and how sure it is counts.
@@ -23,25 +23,17 @@ class Cascade(dspy.Module):
         super().__init__()
         self.of, self.threshold, self.first = of, threshold, first
 
-    def forward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    async def steps(
+        self, wait: Wait, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Decide about the candidates of `text`, or let them stand."""
-        said = Verification() if self.first is None else self.first(text, knowledge, candidates, exclude)
+        first, said = self.first, Verification()
+        if first is not None:
+            said = await wait.call(first, text, knowledge, candidates, exclude)
         stand = _standing(text, candidates, said)
         if not self.asks(stand):
             return said
-        return _both(text, candidates, stand, said, self.of(text, knowledge, stand, exclude))
-
-    async def aforward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Decide asynchronously."""
-        said = Verification() if self.first is None else await self.first.acall(text, knowledge, candidates, exclude)
-        stand = _standing(text, candidates, said)
-        if not self.asks(stand):
-            return said
-        return _both(text, candidates, stand, said, await self.of.acall(text, knowledge, stand, exclude))
+        return _both(text, candidates, stand, said, await wait.call(self.of, text, knowledge, stand, exclude))
 
     def asks(self, candidates: Sequence[Entity]) -> bool:
         """Return whether the verifier is asked."""

@@ -7,7 +7,6 @@ demonstrations of its own group (`optimizers` asks for them first). Without enou
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -124,12 +123,6 @@ class FuseVerifier:
         moved = evidence.moved(text, candidates, evidence.conventions.among(exclude))
         stands = fusion(text, (candidates,), (moved,), evidence.hints(text, exclude))
         return Verification(verdicts(text, candidates, stands))
-
-    async def acall(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Decide asynchronously: it is fitted in a thread of its own."""
-        return await asyncio.to_thread(self, text, knowledge, candidates, exclude)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FuseVerifier:
         made = FuseVerifier(self.pool, self.evidence, self.way, self.units)

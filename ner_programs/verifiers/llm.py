@@ -9,10 +9,11 @@ import dspy
 
 from ner_programs.demos import permitted
 from ner_programs.demos.base import Shown
-from ner_programs.prompts.adapter import StageAdapter, aask, ask, ended
+from ner_programs.prompts.adapter import StageAdapter, ask, ended
 from ner_programs.stages.verify import Verification, verdicts_for
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
+from ner_programs.waiting import Module, Wait
 
 
 class JudgeCandidates(dspy.Signature):
@@ -24,7 +25,7 @@ class JudgeCandidates(dspy.Signature):
     verdicts: list[dict[str, Any]] = dspy.OutputField()
 
 
-class LLMVerifier(dspy.Module):
+class LLMVerifier(Module):
     """Shows numbered candidates; a text without candidates is only sent in mode "full", which may add mentions.
 
     Its demonstrations are the extractor's own cross-fitted answers on train, diffed with gold (`demonstration`).
@@ -37,30 +38,15 @@ class LLMVerifier(dspy.Module):
         self.adapter = StageAdapter(VerdictCodec(Verdicts(labels, mode)), labels)
         self.mode, self.k = mode, k
 
-    def forward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    async def steps(
+        self, wait: Wait, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Decide about the candidates of `text`; demonstrations from the documents in `exclude` are not shown."""
         if not candidates and self.mode == "reject":
             return Verification()
-        return _verification(ask(self.predict, self.adapter, **self._fields(text, knowledge, candidates, exclude)))
-
-    async def aforward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Decide asynchronously."""
-        if not candidates and self.mode == "reject":
-            return Verification()
-        return _verification(
-            await aask(self.predict, self.adapter, **self._fields(text, knowledge, candidates, exclude))
-        )
-
-    def _fields(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str]
-    ) -> dict[str, Any]:
-        shown = render_candidates(candidates)
+        fields = {"text": text, "knowledge": knowledge, "candidates": render_candidates(candidates)}
         demos = permitted(self.predict.demos, text, exclude)
-        return {"text": text, "knowledge": knowledge, "candidates": shown, "demos": demos}
+        return _verification(await ask(wait, self.predict, self.adapter, **fields, demos=demos))
 
     def demonstration(
         self, text: str, knowledge: str, candidates: Sequence[Entity], gold: Sequence[Entity]

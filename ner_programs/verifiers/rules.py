@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import dspy
-
 from ner_programs.alignment.align import align
 from ner_programs.errors import ComponentError
 from ner_programs.guidelines import Rule, meaning
 from ner_programs.stages.verify import Placed, Verification, Verifier, apply
 from ner_programs.types import Entity, Label, Verdict
+from ner_programs.waiting import Module, Wait
 
 TOLD = 0.9
 """The score of a span that a rule made or changed."""
@@ -51,25 +50,18 @@ class Span:
         return replace(self, start=start, end=end, score=max(self.score or 0.0, TOLD))
 
 
-class RulesVerifier(dspy.Module):
+class RulesVerifier(Module):
     """Follows rules over the candidates, or over what the verifier `of` leaves of them."""
 
     def __init__(self, rules: Sequence[Rule], of: Verifier | None) -> None:
         super().__init__()
         self.rules, self.of = tuple(rules), of
 
-    def forward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    async def steps(
+        self, wait: Wait, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Decide about the candidates of `text`."""
-        said = self.of(text, knowledge, candidates, exclude) if self.of else Verification()
-        return self._followed(text, candidates, said)
-
-    async def aforward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Decide asynchronously."""
-        said = await self.of.acall(text, knowledge, candidates, exclude) if self.of else Verification()
+        said = await wait.call(self.of, text, knowledge, candidates, exclude) if self.of else Verification()
         return self._followed(text, candidates, said)
 
     def _followed(self, text: str, candidates: Sequence[Entity], said: Verification) -> Verification:

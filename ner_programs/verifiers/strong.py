@@ -11,9 +11,10 @@ from ner_programs.errors import LMSetupError
 from ner_programs.stages.extract import ExtractEntities, Extraction
 from ner_programs.stages.verify import Verification, replaced
 from ner_programs.types import Entity
+from ner_programs.waiting import Module, Wait
 
 
-class Strong(dspy.Module):
+class Strong(Module):
     """Asks the LM of the role `strong` what the program's extraction stage asks: the same prompt, whatever becomes of it.
 
     Raises LMSetupError where no LM has that role.
@@ -23,19 +24,12 @@ class Strong(dspy.Module):
         super().__init__()
         self.extract = extract  # the program's own; a copy of the program has its own copy of it here, too
 
-    def forward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
+    async def steps(
+        self, wait: Wait, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
     ) -> Verification:
         """Replace the candidates of `text`; where the call fails, or is refused, they stand."""
         with dspy.context(lm=self.lm()):
-            return _instead(candidates, self.extract(text, knowledge, exclude))
-
-    async def aforward(
-        self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()
-    ) -> Verification:
-        """Replace them asynchronously."""
-        with dspy.context(lm=self.lm()):
-            return _instead(candidates, await self.extract.acall(text, knowledge, exclude))
+            return _instead(candidates, await wait.call(self.extract, text, knowledge, exclude))
 
     def lm(self) -> Any:
         """Return the strong LM."""

@@ -44,6 +44,19 @@ def test_every_error_that_a_user_can_mend_is_a_nerc_error() -> None:
     assert len(mend) > 10 and all(issubclass(kind, NercError) for kind in mend)
 
 
+def test_what_a_module_does_is_written_once_for_sync_and_async() -> None:
+    """`steps` of `ner_programs.waiting`; only who meets DSPy's two ways to ask an LM has both."""
+    async_faces = {
+        dotted(file)
+        for file in MODULES
+        for node in nodes(file)
+        if isinstance(node, ast.AsyncFunctionDef)
+        and node.name in ("acall", "aforward")
+        and ast.unparse(node).count("return")
+    }
+    assert async_faces == {"ner_programs.waiting", "ner_programs.lms.metered"}
+
+
 def test_no_module_knows_those_above_it_or_the_tests() -> None:
     outside = {"tests", "benchmarks", "pytest"}
     libraries = {"mlflow", "typer", "rich", "datasets"}

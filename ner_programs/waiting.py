@@ -1,0 +1,118 @@
+"""One definition for sync and async: a step is written once, as a coroutine that is told how to wait.
+
+>>> class Shout(Module):
+...     def __init__(self, inner: Any) -> None:
+...         super().__init__()
+...         self.inner = inner
+...     async def steps(self, wait: Wait, text: str) -> str:
+...         return (await wait.call(self.inner, text)).upper()
+>>> Shout(str.strip)(" a text ")
+'A TEXT'
+>>> asyncio.run(Shout(str.strip).acall(" a text "))
+'A TEXT'
+
+`BLOCKING` calls a module as it is. The coroutine then never suspends, so `finished` runs it to its end without an event loop:
+it costs microseconds, and works inside a loop that runs already (Jupyter).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar
+
+import dspy
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+Work = Callable[[P], Coroutine[Any, Any, T]]
+
+
+class Wait(Protocol):
+    """How a step waits for what it calls."""
+
+    async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return what a module answers."""
+
+    async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
+        """Return what `work` makes of each piece, in their order."""
+
+
+class Blocking:
+    """Calls modules one after another."""
+
+    async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        return module(*args, **kwargs)
+
+    async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
+        """Work on one piece after another."""
+        return [await work(piece) for piece in pieces]
+
+
+class Awaiting:
+    """Awaits modules; a callable that has no `acall` runs in a thread."""
+
+    async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        """Await it."""
+        if hasattr(module, "acall"):
+            return await module.acall(*args, **kwargs)
+        return await asyncio.to_thread(module, *args, **kwargs)
+
+    async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
+        """Work on all pieces at once, as many as the limit in force leaves room for; without a limit one after another."""
+        room = limit.get()
+        if room is None:
+            return await BLOCKING.each(work, pieces)
+
+        async def one(piece: P) -> T:
+            async with room:
+                limit.set(None)  # in this task: what it works on in pieces has this one place
+                return await work(piece)
+
+        return await together(map(one, pieces))
+
+
+BLOCKING, AWAITING = Blocking(), Awaiting()
+limit: ContextVar[asyncio.Semaphore | None] = ContextVar("nerc_limit", default=None)
+"""How many pieces of all documents are worked on at once; whoever works on several documents sets it."""
+
+
+async def together(started: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results in their order; the first failure ends the rest and is raised as it is, in no group."""
+    tasks = [asyncio.ensure_future(one) for one in started]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def finished(steps: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that was told to wait `BLOCKING`: it suspends nowhere. Raises RuntimeError where it does."""
+    try:
+        steps.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    steps.close()
+    raise RuntimeError("a step that blocks awaited something else than its `wait`")
+
+
+class Module(dspy.Module):
+    """A DSPy module that is written once: `steps` is both its `forward` and its `aforward`."""
+
+    steps: Callable[..., Coroutine[Any, Any, Any]]
+    """`async def steps(self, wait: Wait, ...)`: calls other modules through `wait`, and awaits nothing else."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the steps, one call after another."""
+        return finished(self.steps(BLOCKING, *args, **kwargs))
+
+    async def aforward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the steps asynchronously."""
+        return await self.steps(AWAITING, *args, **kwargs)
