@@ -1,11 +1,10 @@
-# Three commands for everyone: `make demo`, `make test`, `make demo-lm`. Each sets itself up: a virtual environment, the locked
-# packages.
+# Two commands for everyone: `make demo` and `make test`. Each sets itself up: a virtual environment, the locked packages.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DATA ?= $(or $(NERC_DATA),../shared/data)
 
-.PHONY: demo demo-lm local test check format results ui lock clean
+.PHONY: demo demo-lm local test check format results ui docs lock clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("nerc needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -50,8 +49,20 @@ ui: $(READY)  ## MLflow's page over mlruns/, at port 5000; prints the URLs of th
 	LITELLM_LOCAL_MODEL_COST_MAP=true MLFLOW_DISABLE_TELEMETRY=true PATH="$(CURDIR)/$(BIN):$$PATH" \
 		$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(NERC_HOME),$(CURDIR)/mlruns)/mlflow.db --port 5000
 
+.venv/.docs: $(READY) requirements-docs.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs: .venv/.docs  ## the documentation as a site, in build/site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo build/site/index.html
+
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header
+EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")
+
 lock: $(READY)  ## needs uv
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	$(LOCK) pyproject.toml --extra dev -o requirements.lock
+	$(BIN)/python -c '$(EXTRA)' | $(LOCK) - --constraint requirements.lock -o requirements-docs.lock
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
