@@ -1,4 +1,7 @@
-"""From a program, train and dev documents to a better program: one module an optimizer, each with `build(**options)`."""
+"""Optimizers: each turns a program, train and dev documents into a better program.
+
+Each optimizer is one module with `build(**options)`. A spec names it: `{"name": "race", "budget": {"calls": 2000}}`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: who only wants the names of the optimizers needs no DSPy."""
+    """Import on first use, so that listing the optimizers' names does not import DSPy."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
@@ -31,14 +34,16 @@ def compile(
     program: NERProgram, optimizer: Mapping[str, Any], *, train: Sequence[Document], dev: Sequence[Document],
     seed: int = 1, on_trial: OnTrial = lambda trial: None,
 ) -> NERProgram:  # fmt: skip
-    """Compile `program` with the optimizer that a spec names, under its own LM, else under the one that is set in DSPy.
+    """Compile `program` with an optimizer and return the best program. Calls go to the program's LM, or to DSPy's.
 
-    `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. A verifier without demonstrations, or answers to
-    learn from, gets them first, from train, and the program that wins is asked for its own answers at last; that is part of
-    the budget. `seed` is for an optimizer that draws and is given no seed of its own.
+    `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. `seed` applies if the optimizer is random and
+    its options have no seed.
 
-    Raises ComponentError for a wrong option, LMSetupError where it needs another LM, BudgetError and OutageError when no
-    candidate could be scored, and TypeError for documents that are held out: neither train nor dev can be test.
+    Before the search, a verifier that has no demonstrations (or a fusion that has no answers) gets them from train. After
+    the search, the fusion of the best program gets answers of that program. Both are paid from the budget.
+
+    Raises ComponentError for a wrong option, LMSetupError if the optimizer needs another LM, BudgetError and OutageError if
+    no candidate could be scored, and TypeError for held-out documents: neither train nor dev may be test.
     """
     import dspy
 
@@ -68,7 +73,7 @@ def compile(
 
 
 def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Budget) -> NERProgram:
-    """Give a verifier what it learns from: demonstrations, or answers; for a quarter of the calls at most."""
+    """Give the verifier its demonstrations, or the fusion its answers. Uses at most a quarter of the budget for answers."""
     from contextlib import suppress
 
     from ner_programs.lms.metered import Budget, BudgetSpent
@@ -88,7 +93,7 @@ def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Bu
 
 
 def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budget]:
-    """Return the optimizer that a spec names, and its budget. Raises ComponentError and BudgetError for a wrong option."""
+    """Build the optimizer of a spec; return it with its budget. Raises ComponentError and BudgetError for a wrong option."""
     from ner_programs.components import resolve
     from optimizers.budget import budget_from
 
@@ -98,10 +103,10 @@ def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budg
 
 
 def check(program: NERProgram, optimizer: Mapping[str, Any], *, writes: bool = True) -> None:
-    """Raise an error, before anything is spent, if the optimizer cannot do what it is asked for.
+    """Raise an error before anything is spent if the optimizer cannot work on `program`.
 
-    ComponentError, if it would ask for settings that the program has not; LMSetupError, if it has instructions written and
-    who is to do that, as `writes` says, is no language model.
+    ComponentError: the optimizer varies settings that the program does not have. LMSetupError: the optimizer needs an LM that
+    writes instructions, and `writes` is False.
     """
     from optimizers.trial import Checked
 
@@ -119,13 +124,13 @@ def _refuse(optimizer: Mapping[str, Any], chosen: Optimizer, *, writes: bool) ->
 
 
 def seeded(options: Mapping[str, Any], seed: int, package: str = "optimizers") -> dict[str, Any]:
-    """Return a component's options with a seed, if it takes one and has none."""
+    """Return a component's options, with `seed` added if its `build` takes a seed and the options have none."""
     import inspect
 
     from ner_programs.components import module
 
     if "name" not in options:
-        return dict(options)  # whoever builds it complains
+        return dict(options)  # `resolve` raises the error
     build = getattr(module(package, str(options["name"])), "build", None)
     draws = build is not None and "seed" in inspect.signature(build).parameters
     return {"seed": seed, **options} if draws else dict(options)

@@ -1,4 +1,4 @@
-"""Which texts are drawn for a share of the calls, so that a beginning of them has its share of everything."""
+"""Seeded samples of texts, ordered so that every prefix is representative."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ Labelled = TypeVar("Labelled", bound=Any)
 
 
 def drawn(pieces: Sequence[Labelled], most: int, seed: int | str) -> list[Labelled]:
-    """Return `most` of `pieces`, or all where there are fewer, drawn by seed."""
+    """Return a seeded sample of `most` pieces, or all if there are fewer."""
     return random.Random(seed).sample(list(pieces), min(len(pieces), most))
 
 
 def of_few_groups(pieces: Sequence[Labelled], most: int, each: int, seed: int | str) -> list[Labelled]:
-    """Return `most` of `pieces`, or all where there are fewer, drawn by seed: up to `each` of one `group`, then of the next."""
+    """Return a seeded sample of `most` pieces, or all if there are fewer. It comes from few groups.
+
+    Up to `each` pieces of one `group` come first, then up to `each` of the next, then the rest.
+    """
     order = drawn(pieces, len(pieces), seed)
     groups: dict[str, list[Labelled]] = {}
     for piece in order:
@@ -26,7 +29,7 @@ def of_few_groups(pieces: Sequence[Labelled], most: int, each: int, seed: int | 
 
 
 def interleaved(pieces: Sequence[Labelled]) -> list[Labelled]:
-    """Return pieces with and without `entities`, each in their order, so mixed that every beginning has its share of both."""
+    """Mix pieces with and without `entities` so that every prefix has both in proportion. Each kind keeps its order."""
     parts = [p for p in pieces if p.entities], [p for p in pieces if not p.entities]
     places = [((i + 0.5) / len(part), n) for n, part in enumerate(parts) for i in range(len(part))]
     following = [iter(part) for part in parts]

@@ -1,6 +1,6 @@
-"""Why a compilation ends with the program that it ends with, in one sentence of figures for the log and the page of a run.
+"""Explains in one sentence why a program won, for the log and the report of a run.
 
-Trials are named by their numbers: a sentence quotes no instruction and no other text.
+The sentence names trials by number and quotes no text: it is safe for a private corpus.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Rows = Mapping[int, Counts]
 def of_final(
     winner: Contender, final: Sequence[Contender], tried: Sequence[Contender], places: Sequence[int], dev: int
 ) -> str:
-    """Say how the winner of the final choice stands on the documents at `places`, which all of `final` were scored on."""
+    """Explain the final choice: the winner's F1 against the other finalists, all scored on the documents at `places`."""
     f1, rivals = winner.f1(places), [c for c in final if c is not winner]
     equals = [c.number for c in rivals if c.f1(places) == f1]
     if not rivals:
@@ -37,7 +37,7 @@ def of_final(
 
 
 def of_race(ours: Rows, others: Sequence[Rows], expected: float, dev: int) -> str:
-    """Say how the winner of a race stands; `expected` is the most that any other is expected to gain over it, in F1."""
+    """Explain the winner of a race; `expected` is the largest F1 gain over it that any other candidate is expected to have."""
     count = higher(ours, others)
     stands = f"{count or 'none'} of {len(others)} others scored higher on the documents that both saw"
     if count:
@@ -46,7 +46,7 @@ def of_race(ours: Rows, others: Sequence[Rows], expected: float, dev: int) -> st
 
 
 def higher(ours: Rows, others: Sequence[Rows]) -> int:
-    """Count the others that scored higher than the winner on the documents that both saw."""
+    """Count the candidates that scored higher than the winner on the documents that both were scored on."""
     return sum(_f1(rows, ours) > _f1(ours, rows) for rows in others)
 
 

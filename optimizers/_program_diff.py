@@ -1,4 +1,7 @@
-"""Settings by dotted name, and what a program has other than the one that a search began with: the changes of a trial."""
+"""The difference between two programs, as a trial reports it: settings by dotted name, instruction lines, demonstrations.
+
+For example `{"demos.k": 32, "instruction": "Mark each drug."}`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ner_programs.program import NERProgram
 
 
 def changed(program: NERProgram, first: NERProgram) -> dict[str, Any]:
-    """Return what a program has other than the first one: settings, added lines of instructions, demonstrations."""
+    """Return how `program` differs from `first`: settings, added lines of instructions, number of demonstrations."""
     changes: dict[str, Any] = {}
     now, then = program.spec.model_dump(), first.spec.model_dump()
     for name in now:
@@ -36,10 +39,10 @@ def changed(program: NERProgram, first: NERProgram) -> dict[str, Any]:
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, as `with_settings` takes it."""
+    """Turn `{"demos.k": 32}` into `{"demos": {"k": 32}}`, the form that `with_settings` takes."""
     changes: dict[str, Any] = {}
     for key, value in settings.items():
-        name, _, option = key.removeprefix("program.").partition(".")  # as --set writes it, too
+        name, _, option = key.removeprefix("program.").partition(".")  # as in --set
         if option:
             changes.setdefault(name, {})[option] = value
         else:

@@ -1,8 +1,8 @@
-"""The search space of `race`: for a program, which settings may change, to which values, and how to make the program.
+"""The search space of `race`: the settings of a program that may change, their values, and how to build each program.
 
-A dimension is one decision, its first value is the program as it is. The space follows from the program: without a pool of
-demonstrations there is no selector to choose, without a knowledge base nothing to retrieve. `hope` is what a value is expected
-to gain in F1 before anything was measured: an order to try things in, and weak enough that a few races overrule it.
+A dimension is one decision. Its first value leaves the program as it is. The space depends on the program: a program without
+a pool of demonstrations has no selector dimension, one without a knowledge base no retriever dimension. `hope` is the prior
+mean of a value's gain in F1. It orders the candidates, and it is weak enough that a few races overrule it.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from optimizers.trial import writes
 
 DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions", "calibration")
 TIMES = {4.0: 0.02, 2.0: 0.015, 0.5: -0.02}
-"""How many times as many demonstrations, and what is hoped of that; eight times cost twice as much and gained nothing."""
+"""Factors for the number of demonstrations, with their expected gain. Factor 8 cost twice as much and gained nothing."""
 SELECTORS = {"entity": 0.004, "diverse": 0.0, "bm25": 0.0, "tfidf": 0.0, "random": -0.03}
-"""Those that need no encoder; `entity` only where there is a knowledge base."""
+"""Selectors that need no encoder, with their expected gain. `entity` needs a knowledge base."""
 RETRIEVERS: tuple[tuple[dict[str, Any], float], ...] = (
     ({"retriever.name": "walk", "retriever.hops": 2}, 0.0), ({"retriever.name": "none"}, -0.01),
     ({"retriever.name": "walk", "retriever.hops": 1}, 0.0), ({"retriever.name": "flat"}, -0.005),
 )  # fmt: skip
 TRIED = 4
-"""Texts answered for each that is to be right."""
+"""Texts answered for each right answer that is wanted."""
 DRAWN = ((12, 4), (16, 0), (8, 8), (16, 0), (12, 4))
-"""Fixed demonstrations to try: how many labelled ones, and how many that the program itself got right."""
+"""Sizes of sets of fixed demonstrations: (labelled, bootstrapped)."""
 
 WRONG = {0.1: 0.004, 0.4: 0.003}
-"""Shares of edges that `boundary` takes for wrong."""
+"""The option `wrong` of the verifier `boundary` (the prior share of wrong edges), with the expected gain."""
 VERDICTS = 12
-"""Demonstrations of a verifier that is tried."""
+"""Number of demonstrations of a candidate verifier."""
 
 Point = tuple[int, ...]
-"""The number of a value in each dimension."""
+"""The index of a value in each dimension."""
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Settings by dotted name, or what `put` does to a program; `shows` says it to people.
+    """A value of a dimension: settings by dotted name, or a function `put` that changes a program.
 
-    To make it once takes `price` calls, and answers to `tries` units of text.
+    `shows` are the changes as a trial reports them. Building it once costs `price` calls and answers to `tries` units of text.
     """
 
     shows: Mapping[str, Any] = field(default_factory=dict)
@@ -71,10 +71,10 @@ class Value:
 
 
 class Space:
-    """All programs that differ from `program` in the dimensions named; `start` is the program itself."""
+    """All programs that differ from `program` in the dimensions `wanted`; the point `start` is the program itself."""
 
     def __init__(self, program: NERProgram, train: Sequence[Document], wanted: Sequence[str], seed: int) -> None:
-        """Raises ComponentError for a dimension that there is not."""
+        """Raises ComponentError for an unknown dimension."""
         for name in wanted:
             if name not in DIMENSIONS:
                 raise ComponentError(f"race has no dimension {name!r} to search; it has: {', '.join(DIMENSIONS)}")
@@ -90,11 +90,11 @@ class Space:
 
     @property
     def start(self) -> Point:
-        """The program as it is."""
+        """The point of the program as it is."""
         return (0,) * len(self.values)
 
     def add(self, dimension: str, value: Value) -> None:
-        """Add a value to a dimension; points stay what they are."""
+        """Add a value to a dimension. Existing points stay valid."""
         self.values[dimension].append(value)
 
     @cached_property
@@ -103,7 +103,7 @@ class Space:
         return random.Random(f"race {self.seed}").sample(self.examples, len(self.examples))
 
     def instruct(self, instruction: str) -> None:
-        """Add an instruction of the extractor to try; what it has and the present one has not is shown."""
+        """Add an instruction of the extractor as a value. Trials show only the lines that the present one does not have."""
         old = self.program.extract.predict.signature.instructions.splitlines()
         lines = [line for line in instruction.splitlines() if line.strip() and line not in old]
         shows = {"instruction": "\n".join(lines)}
@@ -114,11 +114,11 @@ class Space:
         return [values[i] for values, i in zip(self.values.values(), point, strict=True)]
 
     def changes(self, point: Point) -> dict[str, Any]:
-        """Return what differs from the start, to be shown."""
-        return {key: said for value in self.chosen(point) for key, said in value.shows.items()}
+        """Return the changes against the start, as a trial reports them."""
+        return {key: shown for value in self.chosen(point) for key, shown in value.shows.items()}
 
     def price(self, point: Point) -> int:
-        """Return how many calls it takes at most to make the program, before it is scored."""
+        """Return how many calls building the program takes at most, before it is scored."""
         if point in self._made:
             return 0
         chosen = self.chosen(point)
@@ -126,7 +126,7 @@ class Space:
         return sum(v.price + v.tries * each for v in chosen)
 
     def make(self, point: Point) -> NERProgram:
-        """Return the program at `point`; may ask the LM."""
+        """Build the program at `point`, once. May call the LM."""
         if point not in self._made:
             chosen = self.chosen(point)
             settings = nested({key: to for value in chosen for key, to in value.settings.items()})
@@ -135,16 +135,16 @@ class Space:
             made: NERProgram = self.program.with_settings(**settings) if settings else self.program.deepcopy()
             for value in chosen:
                 made = made if value.put is None else value.put(made)
-            self._made[point] = fused(made, self.examples, self.seed)  # last: it learns from what the program says
+            self._made[point] = fused(made, self.examples, self.seed)  # last: fusion learns from the program's answers
         return self._made[point]
 
     def guess(self) -> Point:
-        """Return the start with the value of most hope in the dimension where it is greatest, if it is above none."""
+        """Return the start with the one value of the highest expected gain, if that is above 0; else the start."""
         best = max(self._alternatives(), key=lambda a: a[2], default=None)
         return self.start if best is None or best[2] <= 0 else moved(self.start, {best[0]: best[1]})
 
-    def star(self) -> Iterator[Point]:
-        """Yield the guess, then all that differ from it in one value, the more hoped of first, each dimension in turn."""
+    def one_change(self) -> Iterator[Point]:
+        """Yield the guess, then all points that differ from it in one value: dimensions in turn, higher expected gain first."""
         centre = self.guess()
         yield centre
         ranked = sorted(self._alternatives(), key=lambda a: -a[2])
@@ -157,15 +157,15 @@ class Space:
         return [(d, i, v.hope) for d, vs in enumerate(self.values.values()) for i, v in enumerate(vs) if i]
 
     def hopes(self) -> Floats:
-        """Return the hopes of all values, dimension by dimension."""
+        """Return the prior gains of all values, dimension by dimension."""
         return np.array([v.hope for values in self.values.values() for v in values])
 
     def shown(self, points: Iterable[Point], base: Point) -> Floats:
-        """Return a row for every point: 1 where it has a value that `base` has not, -1 the other way round."""
+        """Return a row for each point: 1 for a value that only the point has, -1 for one that only `base` has."""
         return np.array([self._flags(p) - self._flags(base) for p in points]).reshape(-1, len(self.hopes()))
 
     def better(self, worth: Floats, base: Point, changes: int) -> Point:
-        """Return `base` with the values that are worth most: in at most so many dimensions, in at least one."""
+        """Return `base` with the most valuable changes by `worth`: in at least one dimension, in at most `changes`."""
         at, gains = 0, []
         for dimension, values in enumerate(self.values.values()):
             own = worth[at : at + len(values)]
@@ -183,7 +183,7 @@ class Space:
     # The values of each dimension
 
     def _instructions(self) -> Iterator[Value]:
-        yield from ()  # they are written on the way
+        yield from ()  # instructions are written during the race
 
     def _calibration(self) -> Iterator[Value]:
         if self.examples and favours(self.program.extract, dspy.settings.lm):
@@ -232,7 +232,7 @@ class Space:
             yield Value(how, -0.01, how | {"verify.k": VERDICTS}, self._taught_by_train, TRIES * VERDICTS)
 
     def _taught_by_train(self, program: NERProgram) -> NERProgram:
-        """Give the verifier demonstrations: made once, whatever else the program is."""
+        """Give the verifier demonstrations. They are made once and shared by all candidates."""
         if not self._taught:
             self._taught.append(taught(program, self.examples, self.seed))
         first = dict(self._taught[0].named_predictors())["verify.verifier.predict"]
@@ -249,9 +249,10 @@ class Space:
 
 
 def _drawn(examples: Sequence[dspy.Example], labelled: int, own: int, seed: int, program: NERProgram) -> NERProgram:
-    """Put fixed demonstrations into the extractor: so many labelled ones, and texts that the program itself got right.
+    """Give the extractor fixed demonstrations: `labelled` gold texts, and `own` texts that the program gets right.
 
-    Labelled ones have mentions in half. The others do all, for an empty answer is right for free (dspy.BootstrapFewShot).
+    Half of the labelled texts have mentions. All of the others do, because empty answers are easy to get right
+    (dspy.BootstrapFewShot).
     """
     shuffled = random.Random(f"drawn {seed}").sample(list(examples), len(examples))
     full, empty = [e for e in shuffled if e.entities], [e for e in shuffled if not e.entities]
@@ -272,10 +273,10 @@ def _instructed(instruction: str, program: NERProgram) -> NERProgram:
 
 
 def moved(point: Point, to: Mapping[int, int]) -> Point:
-    """Return a point with other values in some dimensions."""
+    """Return `point` with the values of the dimensions in `to` replaced."""
     return tuple(to.get(d, i) for d, i in enumerate(point))
 
 
 def _k(program: NERProgram) -> int:
-    """Return how many demonstrations the selector shows."""
+    """Return the number of demonstrations that the selector shows."""
     return int(getattr(program.extract.select, "k", 0))

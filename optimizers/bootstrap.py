@@ -1,4 +1,4 @@
-"""Demonstrations that the program itself got right on train (dspy.BootstrapFewShot), filled up with labelled ones."""
+"""Demonstrations from the program's own right answers on train (dspy.BootstrapFewShot), filled up with labelled ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 TRIES = 4
-"""How many texts are answered for each demonstration that is wanted, at most."""
+"""Texts answered for each demonstration that is wanted, at most."""
 
 
 class Bootstrap:
-    """Up to `bootstrapped` own answers, and labelled demonstrations up to `k` in all."""
+    """Uses up to `bootstrapped` own right answers, and labelled demonstrations up to `k` in all."""
 
     def __init__(self, k: int, bootstrapped: int, seed: int) -> None:
         self.k, self.bootstrapped, self.seed = k, bootstrapped, seed
@@ -31,7 +31,7 @@ class Bootstrap:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the program with its demonstrations, scored on dev. Raises BudgetError if `budget` ends before that."""
+        """Return the program with its demonstrations, scored on dev. Raises BudgetError if `budget` ends before the score."""
         search = Search(student(program), dev, budget, on_trial, self.seed)
         examples = trainset(program, train, self.seed)
 
@@ -47,9 +47,9 @@ class Bootstrap:
 def with_bootstrapped(
     program: NERProgram, examples: Sequence[dspy.Example], k: int, bootstrapped: int, seed: int
 ) -> NERProgram:
-    """Return a copy of `program` whose extractor shows own right answers, last, and labelled demonstrations before them.
+    """Return a copy of `program` whose extractor shows labelled demonstrations, then its own right answers.
 
-    Both come from `examples`, with and without mentions in proportion. Runs under `_teleprompter.Watch`.
+    Both come from `examples`, with and without mentions in proportion. Runs under `_dspy.teleprompter.Watch`.
     """
     shuffled = interleaved(random.Random(seed).sample(examples, len(examples)))
     teleprompter = dspy.BootstrapFewShot(

@@ -1,6 +1,6 @@
-"""A budget: how it is read, how the LM's meter holds a compilation to it, and what is left of it.
+"""Budgets: parsing them, enforcing them by the LM's meter, and what remains of them.
 
-The meter refuses the call that would exceed a budget. `optimizers.search` shares a budget between search and final choice.
+The meter refuses the call that would exceed a budget. `optimizers.search` splits a budget between search and final choice.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from optimizers.search import Search
 
 CAUTION = 1.1
-"""By how much more than measured a call is taken to cost where tokens or money are limited."""
+"""Safety factor on the measured cost of a call, if tokens or money are limited."""
 
 
 def budget_from(options: Any) -> Budget:
-    """Read `optimizer.budget`; raises BudgetError for what is no limit."""
+    """Parse `optimizer.budget`. Raises BudgetError for an invalid limit."""
     kinds = {"calls": int, "tokens": int, "cost": int | float}
     if not isinstance(options, Mapping):
         raise BudgetError(f"optimizer.budget is a table, {{ calls = 1000 }}, not {options!r}")
@@ -40,9 +40,9 @@ def budget_from(options: Any) -> Budget:
 
 @contextmanager
 def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
-    """Limit what the LM in use may spend; BudgetSpent comes out of the block when it is reached.
+    """Limit what the current LM may spend in the block. Raises BudgetSpent when the limit is reached.
 
-    The block gets a function that says what is left of the budget.
+    The block gets a function that returns the rest of the budget.
     """
     spent = meter().spent
     calls, tokens, cost = spent.calls, spent.tokens, spent.cost
@@ -59,7 +59,7 @@ def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
 
 
 def meter() -> Meter:
-    """Return the meter of the LM in use; raises BudgetError where it has none."""
+    """Return the meter of the current LM. Raises BudgetError if it has none."""
     lm = dspy.settings.lm
     if not isinstance(lm, MeteredLM):
         raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
@@ -67,22 +67,22 @@ def meter() -> Meter:
 
 
 def calls_made() -> int:
-    """Return how many calls the LM in use has made in this run."""
+    """Return the number of calls that the current LM has made in this run."""
     lm = dspy.settings.lm
     return lm.meter.spent.calls if isinstance(lm, MeteredLM) else 0
 
 
 def paid(program: dspy.Module, documents: Sequence[Document], calls: int) -> list[Document]:
-    """Return the first of `documents`, as many as so many calls let the program answer."""
+    """Return the first of `documents`, as many as the program can answer with `calls` calls."""
     costs = accumulate(calls_for(program, [d]) for d in documents)
     return [d for d, cost in zip(documents, costs, strict=True) if cost <= calls]
 
 
 class Remaining:
-    """Says what a search may still spend and what scoring costs: before it is begun, so that no trial is cut off.
+    """The rest of a search's budget, and the price of scoring. Prices are known in advance, so that no trial is cut off.
 
-    A limit in calls is exact. Limits in tokens or money are turned into calls of the first program; a program with longer
-    prompts costs several of them.
+    A limit in calls is exact. Limits in tokens or money are converted into calls of the initial program; one call of a program
+    with longer prompts costs several of them.
     """
 
     def __init__(self, search: Search) -> None:
@@ -91,11 +91,11 @@ class Remaining:
         self._limited = search.budget.tokens is not None or search.budget.cost is not None
         spent = dspy.settings.lm.meter.spent
         self._tokens, self._cost = spent.tokens, spent.cost
-        self._each: dict[int, tuple[NERProgram, float]] = {}  # a program that is kept keeps its id
+        self._each: dict[int, tuple[NERProgram, float]] = {}  # the program is kept so that its id stays unique
         self._first = sum(per_call(search.program, search.order)) * CAUTION if self._limited else 1.0
 
     def left(self) -> float:
-        """Return how many calls of the first program remain."""
+        """Return how many calls of the initial program remain."""
         left = float(self.total - (calls_made() - self._began))
         budget, spent = self.search.budget, dspy.settings.lm.meter.spent
         if budget.tokens is not None:
@@ -105,7 +105,7 @@ class Remaining:
         return max(left, 0.0)
 
     def price(self, program: NERProgram, documents: Sequence[Document]) -> float:
-        """Return what scoring `program` on documents costs at most, in calls of the first program."""
+        """Return what scoring `program` on `documents` costs at most, in calls of the initial program."""
         calls = calls_for(program, documents)
         if not self._limited or not calls:
             return float(calls)
@@ -115,19 +115,19 @@ class Remaining:
 
 
 def per_call(program: NERProgram, documents: Sequence[Document]) -> tuple[int, int]:
-    """Return about how many tokens a prompt of the program has, and an answer: measured on a few of `documents`."""
+    """Estimate the tokens of a prompt and of an answer, from a few of `documents`."""
     examples = program.examples(documents[:8])[:24]
-    said, answered = characters(program, examples)
+    prompted, answered = characters(program, examples)
     each = max(len(examples), 1)
-    return said // (3 * each) + 1, answered // (3 * each) + 16
+    return prompted // (3 * each) + 1, answered // (3 * each) + 16
 
 
 def characters(program: NERProgram, examples: Sequence[dspy.Example]) -> tuple[int, int]:
-    """Return how many characters the extractor's prompts for `examples` have, and the answers that would be right."""
-    extract, said, answered = program.extract, 0, 0
+    """Return the characters of the extractor's prompts for `examples`, and of the gold answers."""
+    extract, prompted, answered = program.extract, 0, 0
     for example in examples:
         demos = extract.demos(example.text, example.exclude)
         messages = extract.adapter.format(extract.predict.signature, demos, dict(example))
-        said += sum(len(m["content"]) for m in messages)
+        prompted += sum(len(m["content"]) for m in messages)
         answered += len(extract.adapter.codec.encode(dict(example)))
-    return said, answered
+    return prompted, answered

@@ -1,7 +1,7 @@
-"""How much opening and closing a mark is favoured, fitted on train by teacher forcing (see `ner_programs.calibration`).
+"""Fits a bias on opening and on closing a mark, by teacher forcing on train (see `ner_programs.calibration`).
 
-A small LM copies the text and hardly ever opens a mark. Two calls a labelled text say how far it is from the right decisions;
-the two numbers that mend most of them are then compared with the program as it is on dev.
+A small LM copies the text and hardly ever opens a mark. Two calls for each labelled text measure how far it is from the right
+decisions. The two biases that correct most of them are then compared on dev with the program as it is.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 UNITS = 30
-"""Texts of train that are enough to fit two numbers: about 30 mentions of NCBI-disease."""
+"""Number of train texts that suffice to fit two numbers: about 30 mentions of NCBI-disease."""
 
 
 class Calibrate:
-    """Fits `program.opening` and `program.closing` on `units` units of train, drawn by seed, or fewer where calls are few."""
+    """Fits `program.opening` and `program.closing` on a seeded sample of `units` train units, or fewer if calls are few."""
 
     def __init__(self, units: int, seed: int) -> None:
         self.units, self.seed = units, seed
@@ -35,9 +35,9 @@ class Calibrate:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the calibrated program, or the program itself where that is better on dev.
+        """Return the calibrated program, or the program itself if that is better on dev.
 
-        Raises ComponentError where marks cannot be favoured, BudgetError where train has no mention.
+        Raises ComponentError if the LM or the format has no such bias, BudgetError if train has no mention.
         """
         calibration.check(program.extract, dspy.settings.lm)
         search = Search(program, dev, budget, on_trial, self.seed)
@@ -50,9 +50,9 @@ class Calibrate:
 
 
 def calibrated(program: NERProgram, examples: Sequence[dspy.Example], units: int, seed: int = 1) -> NERProgram:
-    """Return `program` with its opening and closing fitted on so many of `examples`; costs two calls for each.
+    """Return `program` with `opening` and `closing` fitted on `units` of `examples`. Costs two calls for each.
 
-    The program itself, where marks cannot be favoured, or none of these has a mention.
+    Returns the program itself if the LM or the format has no such bias, or if no example has a mention.
     """
     if not calibration.favours(program.extract, dspy.settings.lm):
         return program

@@ -1,8 +1,8 @@
-"""Verification, or a stronger LM, only where the program is not sure: how sure is learned on dev.
+"""Verifies only the units with low confidence, or gives them to a stronger LM. The threshold is learned on dev.
 
-Every unit of text is answered once; those with the least confidence are then verified, in steps: five per cent of the units,
-ten, and so on. Each step is a trial, and together they are the front of F1 against extra calls. A step is taken instead of a
-cheaper one only if it gains more than the standard error of the difference, paired over documents.
+Every unit of text is answered once. Then the units with the lowest confidence are verified in steps: 5 % of the units, 10 %,
+and so on. Each step is a trial; together the steps are the Pareto front of F1 against extra calls. A step replaces a cheaper
+one only if its gain exceeds the standard error of the difference, paired over documents.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from optimizers.search import Contender, Search
 from optimizers.trial import OnTrial, writes
 
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-"""How many of the units are verified, step by step."""
+"""Shares of the units that are verified, step by step."""
 ANSWERED = 2 / 3
-"""The share of the budget that the program's own answers may take, where it does not pay for all of dev twice."""
+"""Share of the budget for the program's own answers, if the budget does not cover all of dev twice."""
 FUSE = {"name": "fuse"}
 FIRST = 8
-"""So many documents show whether there is any confidence."""
+"""Number of documents that show whether entities have confidence scores."""
 
 
 class CascadeOptimizer:
-    """Finds the threshold of the verifier `cascade`; `target` is how many extra calls a unit of text may cost on average.
+    """Finds the threshold of the verifier `cascade`; `target` is the maximum average number of extra calls for a unit of text.
 
-    What it asks is `of`; without, what the program verifies with; else the strong LM, where there is one, or the LM itself;
-    where that is no language model, `boundary`. How sure an answer is says the LM, else what `fuse` makes of it.
+    The verifier for unsure units is `of`. By default it is the program's own verifier, else the strong LM if there is one,
+    else the LM itself, or `boundary` if that is no language model. Confidence comes from the LM, else from `fuse`.
     """
 
     def __init__(self, target: float, of: Mapping[str, Any] | None, seed: int) -> None:
         self.target, self.of, self.seed = target, of, seed
 
     def check(self, program: NERProgram) -> None:
-        """Raise ComponentError for a verify stage that the spec does not name: it cannot be asked about some texts only."""
+        """Raise ComponentError for a verify stage that the spec does not name: it cannot be limited to some texts."""
         if program.verify is not None and program.spec.verify is None and self.of is None:
             raise ComponentError(
                 "cascade: the spec does not name the program's verify stage; name it, or give optimizer.of"
@@ -66,15 +66,15 @@ class CascadeOptimizer:
         budget: Budget,
         on_trial: OnTrial,
     ) -> NERProgram:
-        """Return the program with the threshold that pays, or without verification where none does.
+        """Return the program with the best threshold, or without verification if no step pays.
 
-        Raises ComponentError where its entities have no score, LMSetupError where a strong LM is to be asked and there is none.
+        Raises ComponentError if its entities have no scores, LMSetupError if a strong LM is needed and there is none.
         """
         self.check(program)
         alone = program.with_settings(verify=_first(program))
         cascaded = self._cascaded(program, 1.0)
         for _, strong in cascaded.named_sub_modules(Strong):
-            strong.lm()  # where there is none, nothing is spent
+            strong.lm()  # raises an error, before anything is spent, if there is none
         search = Search(alone, dev, budget, on_trial, self.seed)
         total = search.calls + search.reserve
         stop = calls_made() + total
@@ -91,10 +91,10 @@ class CascadeOptimizer:
             _refuse_unsure(score(alone, first))
             cascaded = self._taught(cascaded, train, (stop - learning) // 4)
             documents = max(first, _affordable(alone, search.order, total - (calls_made() - learning)), key=len)
-            said = score(alone, documents)
-            _refuse_unsure(said)
-            taken = search.finished(alone, {"verify": "none", "extra_calls": 0.0}, documents, said)
-            sure = confidences(alone, documents, said)
+            unverified = score(alone, documents)
+            _refuse_unsure(unverified)
+            taken = search.finished(alone, {"verify": "none", "extra_calls": 0.0}, documents, unverified)
+            sure = confidences(alone, documents, unverified)
             return self._climb(search, taken, cascaded, documents, sure, stop)
         return search.choose(alone)
 
@@ -102,8 +102,8 @@ class CascadeOptimizer:
         self, search: Search, taken: Contender, cascaded: NERProgram, documents: Sequence[Document],
         sure: Sequence[float], stop: int,
     ) -> NERProgram:  # fmt: skip
-        """Score the steps of the front as far as the target and the budget go; return the cheapest that is as good as any."""
-        so_far = 0  # steps are nested: each asks what the one before has asked, and more
+        """Score the steps within target and budget, and return the last one that gains significantly over the one before."""
+        so_far = 0  # steps are nested: each verifies the units of the one before, and more
         with suppress(BudgetSpent):
             for threshold in thresholds(sure):
                 asked = sum(c <= threshold for c in sure)
@@ -120,7 +120,7 @@ class CascadeOptimizer:
         return search.won(taken, _why(taken))
 
     def _taught(self, program: NERProgram, train: Sequence[Document], most: int) -> NERProgram:
-        """Return the program with demonstrations for the LM that judges candidates, if one does; for `most` calls at most."""
+        """Return the program with demonstrations for its LM verifier, if it has one, for `most` calls at most."""
         judge = llm_verifier(program)
         if judge is None or judge.predict.demos or not train:
             return program
@@ -130,7 +130,7 @@ class CascadeOptimizer:
     def _cascaded(
         self, program: NERProgram, threshold: float, first: Mapping[str, Any] | None = None
     ) -> NERProgram:  # fmt: skip
-        """Return the program that asks its verifier, or the one that it is to have, up to a threshold; the state is kept."""
+        """Return the program with a cascade up to `threshold`, around its own verifier or a new one. Keeps the state."""
         own = program.spec.verify
         inside = own.get("of", {"name": "llm"}) if own and own["name"] == "cascade" else own
         first = first or _first(program)
@@ -148,7 +148,7 @@ class CascadeOptimizer:
 
 
 def _first(program: NERProgram) -> dict[str, Any] | None:
-    """Return the verifier that says how sure an answer is, where the program has one: what a cascade has `first`, or `fuse`."""
+    """Return the verifier that scores confidence, if the program has one: `first` of a cascade, or `fuse`."""
     own = program.spec.verify
     if own is None or own["name"] == "fuse":
         return own
@@ -157,35 +157,37 @@ def _first(program: NERProgram) -> dict[str, Any] | None:
 
 
 def _why(taken: Contender) -> str:
-    """Say why a step was taken, or none."""
+    """Explain why a step was chosen, or none."""
     gain, error = (taken.changes.get(name) for name in ("gain", "standard_error"))
     if gain is None:
         return "no step of verification gained more than the standard error of its difference"
     return f"it gains {gain:+.3f} F1 over the cheaper step before, more than the standard error of that, {error:.3f}"
 
 
-def confidences(program: NERProgram, documents: Sequence[Document], said: Scored) -> list[float]:
-    """Return how sure the answer to each unit of text is; `said` are the program's own answers, before verification."""
+def confidences(program: NERProgram, documents: Sequence[Document], unverified: Scored) -> list[float]:
+    """Return the confidence of the answer to each unit of text; `unverified` are the answers before verification."""
     sure = []
-    for document, entities in zip(documents, said.entities, strict=True):
+    for document, entities in zip(documents, unverified.entities, strict=True):
         for unit in split(document.text, program.spec.unit, size=program.spec.window):
             sure.append(confidence([e for e in entities if unit.start <= e.start < unit.end]))
     return sure
 
 
 def thresholds(sure: Sequence[float]) -> list[float]:
-    """Return the thresholds at which about so many of the units are verified as `SHARES` says, ascending; the last is 1."""
+    """Return the thresholds at which about the `SHARES` of the units are verified, in ascending order."""
     ranked = sorted(sure)
     cuts = [] if not ranked else [ranked[max(ceil(share * len(ranked)) - 1, 0)] for share in SHARES]
     rounded = sorted({max(min(ceil(cut * 1000) / 1000, 1.0), 0.001) for cut in cuts})
-    found = {sum(c <= threshold for c in sure): threshold for threshold in rounded}  # of equal ones the last
+    found = {
+        sum(c <= threshold for c in sure): threshold for threshold in rounded
+    }  # the highest of equivalent thresholds
     return list(found.values())
 
 
 def difference(a: Sequence[Counts], b: Sequence[Counts]) -> tuple[float, float]:
-    """Return by how much the micro-F1 of `b` is above that of `a` on the same documents, and the standard error of that.
+    """Return the difference in micro-F1 (`b` minus `a`) on the same documents, and its standard error.
 
-    The error is that of the sum over documents of what each adds to F1, to first order (the delta method).
+    The standard error is paired over documents and first-order in the counts (the delta method).
     """
     one, two = _pulls(a), _pulls(b)
     each = [y - x for x, y in zip(one, two, strict=True)]
@@ -201,21 +203,21 @@ def _pulls(rows: Sequence[Counts]) -> list[float]:
 
 
 def _affordable(program: NERProgram, order: Sequence[Document], calls: int) -> list[Document]:
-    """Return the first documents: all, if the calls pay for verifying them, too, else as many as their share pays for."""
+    """Return all documents if `calls` covers answering and verifying them, else the first ones that ANSWERED of it covers."""
     if calls_for(program, order) + units_of(program, order) <= calls:
         return list(order)
     return paid(program, order, int(ANSWERED * calls))
 
 
-def _unsure(said: Scored) -> bool:
-    """Say whether there are entities and none has a score."""
-    entities: list[Entity] = [e for found in said.entities for e in found]
+def _unsure(unverified: Scored) -> bool:
+    """Return whether there are entities and none has a score."""
+    entities: list[Entity] = [e for found in unverified.entities for e in found]
     return bool(entities) and all(e.score is None for e in entities)
 
 
-def _refuse_unsure(said: Scored) -> None:
-    """Raise ComponentError where there are entities and none has a score."""
-    if _unsure(said):
+def _refuse_unsure(unverified: Scored) -> None:
+    """Raise ComponentError if there are entities and none has a score."""
+    if _unsure(unverified):
         raise ComponentError(
             'cascade needs confidence, and this LM\'s entities have no score: [lm] can = ["logprobs"] asks an API for '
             "log-probabilities, and train has too little to learn how sure it may be"
@@ -225,5 +227,5 @@ def _refuse_unsure(said: Scored) -> None:
 def build(
     *, target: Annotated[float, Field(gt=0, le=1)] = 1.0, of: dict[str, Any] | None = None, seed: int = 1
 ) -> CascadeOptimizer:
-    """Build it: `target` extra calls a unit of text at most; `of` is what is asked, as in `verify`."""
+    """Build it: at most `target` extra calls for a unit of text; `of` is a verifier, as in `verify`."""
     return CascadeOptimizer(target, of, seed)

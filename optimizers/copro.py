@@ -1,7 +1,6 @@
-"""Instructions that an LM proposes in rounds, each round shown the scores of those before (dspy.COPRO).
+"""Instructions that an LM proposes in rounds; each round sees the scores of the rounds before (dspy.COPRO).
 
-Where the LM is asked for several at once and says the same, an instruction costs nothing the second time: an equal request is
-one call.
+An instruction that is proposed twice is scored at no cost: equal requests are one call.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 TRIALS = 12
-"""How many different instructions the dev sample is sized for."""
+"""Number of different instructions that the dev sample is sized for."""
 
 
 class Copro:
-    """Asks for `breadth` instructions a round, until there are `depth` rounds or the budget is spent."""
+    """Asks for `breadth` instructions in each of `depth` rounds, until the budget is spent."""
 
     needs_writer = True
 

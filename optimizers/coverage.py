@@ -1,9 +1,9 @@
-"""Fixed demonstrations that together cover the corpus, and a pool without the demonstrations that do harm.
+"""Fixed demonstrations by max coverage, and a pool without harmful demonstrations.
 
-Fixed demonstrations are chosen greedily for what they show together: labels, shapes, heads and edges of mentions, with more
-weight for what the program got wrong on train (`_cover`). From the pool those go that most speaks against (`_influence`), in
-a few steps. Each is a candidate: fixed demonstrations before the selector's, instead of them, or only the smaller pool; dev
-decides. What the program says on train it says without the text's own document.
+Fixed demonstrations are chosen greedily so that together they cover labels, shapes, heads and edges of mentions. Mentions that
+the program gets wrong on train weigh more (`_coverage.max_coverage`). The most suspicious demonstrations are removed from the
+pool in a few steps (`_coverage.influence`). Candidates are fixed demonstrations before the selector's, instead of them, or
+only the smaller pool; dev decides. Answers on train are cross-fitted: made without the text's own document.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from optimizers.search import Contender, Search
 from optimizers.trial import OnTrial
 
 STEPS = (0.01, 0.03, 0.06)
-"""Shares of the pool that are taken out."""
+"""Shares of the pool that are removed."""
 ON_TRAIN = 0.2
-"""The share of a search's calls that goes to answers on train."""
+"""Share of a search's calls for answers on train."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1)]
 
 
 class Coverage:
-    """Tries sets of fixed demonstrations on a few dev documents, then the best of them, and smaller pools, on more."""
+    """Scores sets of fixed demonstrations on a few dev documents, then the best of them, and smaller pools, on more."""
 
     def __init__(self, k: Sequence[int], drop: Sequence[float], seed: int) -> None:
         self.k, self.drop, self.seed = sorted(set(k)), sorted(set(drop)), seed
@@ -51,14 +51,14 @@ class Coverage:
         budget: Budget,
         on_trial: OnTrial,
     ) -> NERProgram:
-        """Return the best of what was tried on dev."""
+        """Return the candidate that is best on dev."""
         search = Search(program, dev, budget, on_trial, self.seed)
         pool = program.pool if program.pool else Pool.of(train, program.spec.unit, program.spec.window)
         if pool:
             with search.spending():
                 self._search(search, pool, {d.id: d.kin for d in train})
         best = search.best()[:1]
-        return search.choose(*(c.program for c in best), program)  # on more of dev, the program as it was may be better
+        return search.choose(*(c.program for c in best), program)  # the initial program may be better on more of dev
 
     def _search(self, search: Search, pool: Pool, kin: Mapping[str, tuple[str, ...]]) -> None:
         program, marks = search.program, Marks(pool)
@@ -80,7 +80,7 @@ class Coverage:
         self._edit(search, search.best()[0], harmful, len(pool))
 
     def _edit(self, search: Search, given: Contender, harmful: Sequence[str], size: int) -> None:
-        """Score the program without the first of the harmful demonstrations of its pool, in steps."""
+        """Score the program without the most harmful demonstrations of its pool, in steps."""
         seen = [search.order[i] for i in sorted(given.rows)]
         counts = {min(int(share * size), len(harmful)) for share in self.drop} - {0}
         for count in sorted(counts) if given.program.extract.select is not None else ():
@@ -89,7 +89,7 @@ class Coverage:
                 search.score(made, {**given.changes, "pool": size - count, "pool.dropped": count}, seen)
 
     def _fixed(self, program: NERProgram, shown: Sequence[Demonstration]) -> list[tuple[NERProgram, dict[str, Any]]]:
-        """Return the program with so many of `shown` before what its selector finds, and with all of them instead of that."""
+        """Return the program with each size of `shown` before its selector's demonstrations, and with all instead of them."""
         made, select = list[tuple[NERProgram, dict[str, Any]]](), program.extract.select
         sizes = sorted({min(k, len(shown)) for k in self.k} - {0})
         for size in sizes if select is not None else ():
@@ -100,7 +100,7 @@ class Coverage:
         return made
 
     def _drawn(self, marks: Marks, count: int) -> list[Demonstration]:
-        """Return which texts of the pool are answered: half are those most doubted, half are drawn of those with mentions."""
+        """Return `count` texts of the pool to answer: half are the most inconsistent, half a sample of those with mentions."""
         doubts = [marks.against(row) for row in range(len(marks.pool))]
         doubted = sorted((row for row, doubt in enumerate(doubts) if doubt > 0), key=lambda row: (-doubts[row], row))
         rows = doubted[: count // 2]
@@ -110,32 +110,33 @@ class Coverage:
 
     @staticmethod
     def _samples(search: Search) -> tuple[list[Document], list[Document]]:
-        """Return the documents for the first trials, each of which costs an eighth of what is left, and for the last."""
+        """Return the documents for the first trials (each costs an eighth of the rest) and twice as many for the last."""
         each = max(search.whole / len(search.order), 1)
         few = max(int(search.left / (8 * each)), 1)
         return search.sample(few), search.sample(2 * few)
 
 
 def answered(program: NERProgram, d: Demonstration, kin: Sequence[str]) -> Answer | None:
-    """Return what the extractor says of a text without its own document and that one's kin; None for a failed call."""
+    """Return the extractor's cross-fitted answer: made without the text's document and its kin. None if the call failed."""
     exclude = tuple(kin) or (d.document, d.group)
     shown = tuple(str(demo.get("id")) for demo in program.extract.demos(d.text, exclude))
-    said = program.extract(d.text, program.retrieve.lines(d.text, exclude=exclude), exclude)
-    if said.unanswered:
+    answer = program.extract(d.text, program.retrieve.lines(d.text, exclude=exclude), exclude)
+    if answer.unanswered:
         return None
     gold = tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
-    return Answer(d.id, gold, align(d.text, said.mentions, policy=program.spec.occurrences), shown)
+    return Answer(d.id, gold, align(d.text, answer.mentions, policy=program.spec.occurrences), shown)
 
 
 def covering(pool: Pool, answers: Sequence[Answer], whole: Pool, k: int) -> list[Demonstration]:
-    """Return k demonstrations of `pool`, the most telling last; what was answered wrong weighs more. `whole` has its texts.
+    """Choose k demonstrations of `pool` by max coverage, the best last. Mentions answered wrong weigh more.
 
-    Those without mentions have the share that they have in the pool: what is none must be shown, too.
+    `whole` has the texts of the answers. Demonstrations without mentions keep their share in the pool: the LM must see
+    negative examples, too.
     """
     features, hard, texts = Features(pool), Counter[Feature](), {d.id: d.text for d in whole}
     kept = {d.id for d in pool}
     for answer in (a for a in answers if a.id in kept):
-        wrong = set(answer.gold) ^ set(answer.said)
+        wrong = set(answer.gold) ^ set(answer.predicted)
         hard.update(f for e in wrong for f in features.mention(texts[answer.id], Mention(e.text, e.label, e.start)))
     shown = [features.of(d) for d in pool]
     weights = features.weights(shown, hard)
@@ -150,15 +151,17 @@ def covering(pool: Pool, answers: Sequence[Answer], whole: Pool, k: int) -> list
 
 
 def showing(program: NERProgram, shown: Sequence[Demonstration]) -> NERProgram:
-    """Return a copy of `program` whose extractor has these demonstrations of its own, and no others."""
+    """Return a copy of `program` whose extractor has exactly these fixed demonstrations."""
     made: NERProgram = program.deepcopy()
     made.extract.predict.demos = [dspy.Example(**made.extract.as_demo(d)) for d in shown]
     return made
 
 
 def changed(one: NERProgram, other: NERProgram, documents: Sequence[Document]) -> int:
-    """Return how many calls `other` makes at most, on documents that `one` has answered: it is asked again where it shows other
-    demonstrations."""
+    """Return how many calls `other` makes at most on documents that `one` has answered.
+
+    Only units for which it shows other demonstrations need new calls.
+    """
     calls = 0
     for document in documents:
         for unit in split(document.text, one.spec.unit, size=one.spec.window):
@@ -169,5 +172,5 @@ def changed(one: NERProgram, other: NERProgram, documents: Sequence[Document]) -
 
 
 def build(*, k: Sizes = (16, 48), drop: tuple[Share, ...] = STEPS, seed: int = 1) -> Coverage:
-    """Build it: how many fixed demonstrations are tried, and the shares of the pool that are taken out in turn."""
+    """Build it: `k` are the numbers of fixed demonstrations to try, `drop` the shares of the pool to remove in turn."""
     return Coverage(k, drop, seed)

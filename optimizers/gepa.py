@@ -1,8 +1,8 @@
-"""Instructions that evolve: an LM reads what was wrong with a few answers and rewrites them (dspy.GEPA).
+"""Reflective prompt evolution: an LM reads feedback on a few answers and rewrites the instruction (dspy.GEPA).
 
-Agrawal et al., GEPA: reflective prompt evolution can outperform reinforcement learning, arXiv 2507.19457, 2025. What was wrong
-is told in the words of the field (`_feedback`). GEPA keeps every instruction that is the best on some dev document, and
-builds on any of these. Its own log folder is not used: the run's ledger resumes.
+Agrawal et al., GEPA: reflective prompt evolution can outperform reinforcement learning, arXiv 2507.19457, 2025. GEPA keeps
+every instruction that is best on some dev document, and builds on any of these. The feedback comes from
+`_reflection.feedback`. GEPA's own log folder is not used: the run's ledger resumes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 TRIALS, UNITS = 10, 40
-"""Programs that get to the dev documents, at most, and the units that these should have at least. A program must do better
-than its parent on a few units of train to get there."""
+"""Programs that are scored on dev, at most, and dev units that each should have, at least. A program is scored on dev only if
+it beats its parent on a few units of train."""
 SHARE = 0.6
-"""Of the calls, for the dev documents; the rest is for trying instructions on units of train."""
+"""Share of the calls for dev documents. The rest is for trying instructions on units of train."""
 
 
 class Gepa:
@@ -43,7 +43,7 @@ class Gepa:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the best program found, of those that were tried and on the whole of dev."""
+        """Return the candidate that is best on all of dev."""
         if not train:
             raise BudgetError("gepa needs train documents; give the corpus a train part")
         search = Search(program, dev, budget, on_trial, self.seed)
@@ -66,26 +66,26 @@ class Gepa:
 
 
 class Proposer(InstructionProposer):
-    """GEPA's own, with its failures noted: GEPA only logs them, and tries again for as long as it may."""
+    """GEPA's own proposer, with failures counted: GEPA only logs them and tries again without end."""
 
     def __init__(self, asked: WriterFailures) -> None:
         super().__init__()
         self.asked = asked
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[str, str]:
-        """Propose an instruction for each stage that is asked for."""
+        """Propose an instruction for each of the stages."""
         with self.asked.noted():
-            said: dict[str, str] = super().__call__(*args, **kwargs)
+            proposed: dict[str, str] = super().__call__(*args, **kwargs)
         self.asked.answered += 1
-        return said
+        return proposed
 
 
 def documents(search: Search) -> int:
-    """Return on how many dev documents so many programs can be scored with their share of the calls."""
+    """Return how many dev documents each program can be scored on, with their share of the calls."""
     most = int(SHARE * search.calls)
     return documents_for(search, max(3, min(TRIALS, most // (UNITS * len(search.program.predictors())))), most)
 
 
 def build(*, minibatch: Annotated[int, Field(ge=1, le=10_000)] = 8, seed: int = 1) -> Gepa:
-    """Build it: `minibatch` units of train, with and without mentions in their shares, are reflected on at a time."""
+    """Build it: each reflection sees `minibatch` units of train, with and without mentions in proportion."""
     return Gepa(minibatch, seed)

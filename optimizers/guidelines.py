@@ -1,11 +1,15 @@
-"""Rules of annotation, induced from train and kept where they pay on dev. Our own; needs no LM that writes.
+"""Annotation rules, induced from train and kept if they gain on dev. Needs no LM that writes. This is nerc's own method.
 
-The program answers some train documents without seeing them (design D8); `_lines` makes candidates of all gold of train and
-of these errors. On dev the program and the program with all candidates answer the documents that the lines can change; what
-changed is credited to the lines that speak of it, and a line stays if it gains. So one pass tests many lines: rules are mostly
-about different words. The rest is scored against the program on all of dev that can be paid for. A language model is told the
-rules at the end of its instruction; for one that follows no instruction the verifier `rules` does what they say.
-Error-driven rules: Brill (1995), transformation-based learning; guidelines in the prompt: Sainz et al. (2024), GoLLIE.
+1. The program answers some train documents, cross-fitted (design D8). `_guidelines.lines` derives candidate rules from the
+   gold of train and from these errors.
+2. On dev, the program with and without all candidates answers the documents that the rules can change. Each change is
+   credited to the rules that explain it, and rules that gain stay. One pass tests many rules, because most are about different
+   words.
+3. The program with these rules is compared with the initial program on as much of dev as the budget covers.
+
+A language model gets the rules at the end of its instruction. For an LM that follows no instruction, the verifier `rules`
+applies them. Error-driven rules: Brill (1995), transformation-based learning. Guidelines in the prompt: Sainz et al. (2024),
+GoLLIE.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from optimizers.search import Contender, Search, identity
 from optimizers.trial import OnTrial, writes
 
 TRAIN_SHARE = 5
-"""One call of so many that a search may make goes to train."""
+"""One call in TRAIN_SHARE is spent on train."""
 Credits = dict[Rule, list[float]]
 
 
@@ -51,7 +55,7 @@ class GuidelineLines:
         budget: Budget,
         on_trial: OnTrial,
     ) -> NERProgram:
-        """Return the program with the rules that pay on dev; the program itself where none does."""
+        """Return the program with the rules that gain on dev, or the program itself if none does."""
         search = Search(program, dev, budget, on_trial, self.seed)
         rules: list[Rule] = []
         with search.spending():
@@ -59,23 +63,23 @@ class GuidelineLines:
             rules = self._tested(search, lines) if lines else []
         if not rules:
             return search.choose(program)
-        kept = told(program, rules)
+        kept = with_rules(program, rules)
         search.contenders[identity(kept)] = Contender(kept, {"guidelines": "\n".join(map(render, rules))})
         return search.choose(kept, program)
 
     def _induced(self, search: Search, train: Sequence[Document]) -> list[Line]:
-        """Return the candidates of train, where the program has answered as many of its documents as its share pays for."""
+        """Return the candidates from train, after the program has answered as many train documents as its share covers."""
         program, mixed = search.program, random.Random(f"train {self.seed}").sample(list(train), len(train))
         sample = paid(program, interleaved(mixed), search.left // TRAIN_SHARE)
         answers = score(program, sample).entities if sample else ()
-        answered = {d.id: said for d, said in zip(sample, answers, strict=True)}
+        answered = {d.id: entities for d, entities in zip(sample, answers, strict=True)}
         return candidates(train, answered, known(program), words=self.words)
 
     def _tested(self, search: Search, lines: Sequence[Line]) -> list[Rule]:
-        """Return the rules that pay on dev, as far as the search's share allows to see."""
+        """Return the rules that gain on the part of dev that the search's share covers."""
         program, sample = search.program, list[Document]()
         rules = [line.rule for line in lines]
-        full, left = told(program, rules), search.left
+        full, left = with_rules(program, rules), search.left
         for document in search.order:
             listed = any(matters(rule, document.text, document.entities) for rule in rules)
             left -= calls_for(program, [document]) + (calls_for(full, [document]) if listed else 0)
@@ -86,45 +90,47 @@ class GuidelineLines:
             return []
         before = score(program, sample)
         search.finished(program, {}, sample, before)
-        rows = [(d, said) for d, said in zip(sample, before.entities, strict=True)]
-        touched = payable(search, full, [d for d, said in rows if any(matters(rule, d.text, said) for rule in rules)])
+        rows = [(d, entities) for d, entities in zip(sample, before.entities, strict=True)]
+        touched = payable(
+            search, full, [d for d, entities in rows if any(matters(rule, d.text, entities) for rule in rules)]
+        )
         if not touched:
             return []
         after = score(full, touched)
-        then = dict(zip((d.id for d in touched), after.entities, strict=True))
+        new = dict(zip((d.id for d in touched), after.entities, strict=True))
         failed = {
             d.id for d, c in zip((*sample, *touched), (*before.counts, *after.counts), strict=True) if c.unanswered
         }
-        answered = [(d, said, then[d.id]) for d, said in rows if d.id in then and d.id not in failed]
+        answered = [(d, entities, new[d.id]) for d, entities in rows if d.id in new and d.id not in failed]
         return paying(lines, credited(rules, answered, before))
 
 
 def known(program: NERProgram) -> tuple[Rule, ...]:
-    """Return the rules that a program was given before: that its instruction still says, and those of its verifier."""
-    said = program.extract.predict.signature.instructions
+    """Return the rules that a program has already: those still in its instruction, and those of its verifier."""
+    instruction = program.extract.predict.signature.instructions
     own = program.spec.verify or {}
     followed = (Rule(**rule) for rule in (own.get("rules", ()) if own.get("name") == "rules" else ()))
-    return (*(rule for rule in _told(program) if render(rule) in said), *followed)
+    return (*(rule for rule in _prompted_rules(program) if render(rule) in instruction), *followed)
 
 
-def _told(program: NERProgram) -> list[Rule]:
+def _prompted_rules(program: NERProgram) -> list[Rule]:
     return [Rule(**rule) for rule in program.spec.rules]
 
 
-def told(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
-    """Return a copy of the program with `rules` added: to its instruction, or to what the verifier `rules` follows."""
+def with_rules(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
+    """Return a copy of the program with `rules` added to its instruction, or to the verifier `rules` for a stand-in."""
     if not writes():
         return followed(program, rules)
-    kept = [rule for rule in known(program) if rule in _told(program)]
+    kept = [rule for rule in known(program) if rule in _prompted_rules(program)]
     made: NERProgram = program.with_settings(rules=[plain(rule) for rule in (*kept, *rules)])
     signature = made.extract.predict.signature
-    said = "\n".join([signature.instructions.rstrip(), "", *map(render, rules)])
-    made.extract.predict.signature = signature.with_instructions(said)
+    instruction = "\n".join([signature.instructions.rstrip(), "", *map(render, rules)])
+    made.extract.predict.signature = signature.with_instructions(instruction)
     return made
 
 
 def followed(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
-    """Return a copy of the program whose last stage follows `rules`, after those that it follows and what else it verifies.
+    """Return a copy of the program whose last stage applies `rules`, after its present verifier and rules.
 
     Raises ComponentError for a verify stage that the spec does not name.
     """
@@ -138,7 +144,7 @@ def followed(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
 
 
 def payable(search: Search, program: NERProgram, documents: Sequence[Document]) -> list[Document]:
-    """Return the first of `documents`, as many as the program may answer with what the search has left."""
+    """Return the first of `documents`, as many as the rest of the search's budget covers."""
     too_many = bisect_left(range(len(documents) + 1), True, key=lambda n: not search.affords(program, documents[:n]))
     return list(documents[: max(too_many - 1, 0)])
 
@@ -146,17 +152,17 @@ def payable(search: Search, program: NERProgram, documents: Sequence[Document]) 
 def credited(
     rules: Sequence[Rule], rows: Iterable[tuple[Document, Sequence[Entity], Sequence[Entity]]], before: Scored
 ) -> Credits:
-    """Return for each rule what it gained in the documents where it changed anything, in micro-F1 (linear in the counts).
+    """Return the gains of each rule in micro-F1 (linear in the counts), one for each document where it changed something.
 
-    `rows` are documents with the entities before and after. Changes that touch one another are one; a change belongs to the
-    rules that speak of it, in equal parts, lists before others.
+    `rows` are documents with the entities before and after. Overlapping changes count as one. A change is credited in equal
+    parts to the rules that explain it; if a list explains it, only to lists.
     """
     f1, weight = before.total.f1, max(before.total.predicted + before.total.gold, 1)
     gains: Credits = defaultdict(list)
-    for document, said, then in rows:
+    for document, old, new in rows:
         own: defaultdict[Rule, float] = defaultdict(float)
-        for change in _changes(set(said) ^ set(then)):
-            gone, come = [e for e in change if e not in then], [e for e in change if e in then]
+        for change in _changes(set(old) ^ set(new)):
+            gone, come = [e for e in change if e not in new], [e for e in change if e in new]
             worth = sum(2.0 for e in come if e in document.entities) - sum(2.0 for e in gone if e in document.entities)
             worth -= f1 * (len(come) - len(gone))
             mine = [r for r in rules if explains(r, document.text, gone, come)]
@@ -169,7 +175,7 @@ def credited(
 
 
 def _changes(entities: Iterable[Entity]) -> list[list[Entity]]:
-    """Join entities that touch one another, in the order of the text."""
+    """Group overlapping entities, in the order of the text."""
     found: list[list[Entity]] = []
     end = -1
     for e in sorted(entities):
@@ -182,11 +188,10 @@ def _changes(entities: Iterable[Entity]) -> list[list[Entity]]:
 
 
 def paying(lines: Sequence[Line], gains: Credits) -> list[Rule]:
-    """Return the rules of the families (of one label) that gain on dev, without those that lose by themselves.
+    """Return the rules of the families (of one label) that gain on dev, without rules that lose on their own.
 
-    Strings that are always marked and words that edges take in have the other documents of train to speak for them, and only
-    have to gain; a list of strings of which dev met nothing stays with its family. Any other family has to gain more than the
-    standard error of its gain.
+    "always" lists and rules that keep edge words are supported by other train documents: any gain is enough, and an "always"
+    list that dev never met stays with its family. Any other family must gain more than the standard error of its gain.
     """
     kept: list[Rule] = []
     families: defaultdict[tuple[str, str], list[Rule]] = defaultdict(list)
@@ -201,5 +206,5 @@ def paying(lines: Sequence[Line], gains: Credits) -> list[Rule]:
 
 
 def build(*, words: Annotated[int, Field(ge=1, le=10_000)] = 1500, seed: int = 1) -> GuidelineLines:
-    """Build it; `words` are the strings that all lists together may have."""
+    """Build it; `words` is the maximum number of strings in all lists together."""
     return GuidelineLines(words, seed)

@@ -1,7 +1,7 @@
-"""Rules that an LM finds in examples of train, added to the instruction (dspy.InferRules).
+"""Rules that an LM infers from examples of train, added to the instruction (dspy.InferRules).
 
-Each candidate is shown other examples: the same prompt gets the same rules from a model that does not draw. Own right answers
-become demonstrations first, as InferRules does it.
+Each candidate sees other examples, because a deterministic model answers the same prompt with the same rules. As in
+InferRules, the program first gets demonstrations from its own right answers.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 SHOWN = 40
-"""Examples that a candidate's rules are found in: what a prompt has room for."""
+"""Examples in the prompt for a candidate's rules: as many as a prompt has room for."""
 TRIES = 4
-"""Units that are answered for each own right answer that is wanted, at most."""
+"""Units answered for each own right answer that is wanted, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a search spends its calls: candidates, and dev documents that each is scored on."""
+    """How a search spends its calls: the number of candidates, and of dev documents that each is scored on."""
 
     candidates: int
     documents: int
 
 
 def plan(search: Search, bootstrapped: int) -> Plan:
-    """Share out a search's calls: most go to dev, for the first program and up to ten candidates."""
+    """Divide a search's calls: most go to dev, for the initial program and up to ten candidates."""
     left = search.calls - TRIES * bootstrapped * len(search.program.predictors())
     candidates = max(2, min(10, left // 40))
     left -= 2 * candidates * len(search.program.predictors())
@@ -52,7 +52,7 @@ def plan(search: Search, bootstrapped: int) -> Plan:
 
 
 class Inferring(dspy.InferRules):
-    """InferRules that shows each candidate other `examples`, and changes no signature that programs share."""
+    """InferRules that shows each candidate other `examples` and changes no shared signature."""
 
     def __init__(
         self, *, prompt_lm: Any, examples: Sequence[dspy.Example], seed: int, asked: WriterFailures, **kwargs: Any
@@ -64,7 +64,7 @@ class Inferring(dspy.InferRules):
         self.drawn = random.Random(f"examples {seed}")
 
     def induce_natural_language_rules(self, predictor: Any, trainset: Sequence[dspy.Example]) -> str:
-        """Return rules, "" where none were written and for a stage of which the examples show no answer.
+        """Return rules; "" if the LM wrote none, or if the examples have no gold answer for the stage.
 
         `trainset` is for bootstrapping only.
         """
@@ -82,8 +82,8 @@ class Inferring(dspy.InferRules):
     def update_program_instructions(self, predictor: Any, natural_language_rules: str) -> None:
         """Add rules to an instruction."""
         if natural_language_rules:
-            said = f"{predictor.signature.instructions}\n{natural_language_rules}"
-            predictor.signature = predictor.signature.with_instructions(said)
+            instruction = f"{predictor.signature.instructions}\n{natural_language_rules}"
+            predictor.signature = predictor.signature.with_instructions(instruction)
 
 
 class InferRules:
@@ -97,7 +97,7 @@ class InferRules:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the best program found, of those that were tried and on the whole of dev."""
+        """Return the candidate that is best on all of dev."""
         if not train:
             raise BudgetError("infer_rules needs train documents; give the corpus a train part")
         search = Search(program, dev, budget, on_trial, self.seed)
@@ -106,7 +106,7 @@ class InferRules:
 
         def make(student: NERProgram) -> NERProgram:
             documents = valset(search, planned.documents)
-            dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not try the program as it is
+            dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not score the initial program
             asked = WriterFailures()
             teleprompter = Inferring(
                 prompt_lm=dspy.settings.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
@@ -127,5 +127,5 @@ def build(
     bootstrapped: Annotated[int, Field(ge=0, le=10_000)] = 4,
     seed: int = 1,
 ) -> InferRules:
-    """Build it: up to `rules` rules a candidate, and up to `bootstrapped` own right answers as demonstrations."""
+    """Build it: up to `rules` rules for a candidate, and up to `bootstrapped` own right answers as demonstrations."""
     return InferRules(rules, bootstrapped, seed)

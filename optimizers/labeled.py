@@ -1,4 +1,4 @@
-"""k labelled demonstrations, drawn from train by seed (dspy.LabeledFewShot)."""
+"""k labelled demonstrations, a seeded sample of train (dspy.LabeledFewShot)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from optimizers.trial import OnTrial
 
 
 class Labeled:
-    """One draw."""
+    """Draws one set of `k` demonstrations."""
 
     def __init__(self, k: int, seed: int) -> None:
         self.k, self.seed = k, seed
@@ -27,7 +27,7 @@ class Labeled:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the program with k demonstrations in its extractor, scored on dev as far as the budget pays for it."""
+        """Return the program with k demonstrations in its extractor, scored on as much of dev as the budget covers."""
         search = Search(student(program), dev, budget, on_trial, self.seed)
         examples = trainset(program, train, self.seed)
         mark = {"labeled": self.k, "seed": self.seed}

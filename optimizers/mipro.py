@@ -1,6 +1,6 @@
-"""Instructions that an LM proposes and sets of demonstrations, chosen together by a Bayesian search (dspy.MIPROv2).
+"""Bayesian search over proposed instructions and sets of demonstrations, jointly (dspy.MIPROv2).
 
-Without an LM that writes it is a search among sets of demonstrations.
+Without an LM that writes instructions, only sets of demonstrations are searched.
 
 Opsahl-Ong et al., Optimizing instructions and demonstrations for multi-stage language model programs, EMNLP 2024.
 """
@@ -22,18 +22,18 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial, role, writes
 
 SUMMARY = 11
-"""Calls for the description of the data, at most."""
+"""Calls for the summary of the data, at most."""
 PROPOSAL = 3
-"""Calls for an instruction that knows the program: what that does, what the stage does, the instruction."""
+"""Calls for a program-aware instruction: a description of the program, one of the stage, the instruction."""
 TRIES = 3
-"""Calls for a demonstration that the program gets right itself, about."""
+"""Calls for one bootstrapped demonstration, about."""
 AWARE = 200
-"""With fewer calls the LM that writes instructions is shown demonstrations only, neither a description of data nor code."""
+"""Minimum number of calls at which the LM that writes instructions also sees a summary of the data and the program's code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a search spends its calls: candidates of each kind, trials, and dev documents that each trial is scored on."""
+    """How a search spends its calls: the numbers of candidates of each kind, of trials, and of dev documents for each trial."""
 
     candidates: int
     trials: int
@@ -42,10 +42,10 @@ class Plan:
 
 
 def plan(search: Search, bootstrapped: int) -> Plan:
-    """Share out a search's calls: an eighth for candidates, the rest for trials, all on the same dev documents.
+    """Divide a search's calls: an eighth for candidates, the rest for trials, all on the same dev documents.
 
-    DSPy's small random batches would compare programs on different documents; the differences between instructions are
-    smaller than those between batches. A combination that is drawn again costs nothing, so twice as many are drawn as paid for.
+    DSPy's small random batches would compare programs on different documents, and batches differ more than instructions do. A
+    combination that is drawn again costs nothing, so twice as many are drawn as the budget covers.
     """
     stages = len(search.program.predictors()) if writes(role("prompt")) else 0
     aware = search.calls >= AWARE and stages > 0
@@ -58,9 +58,9 @@ def plan(search: Search, bootstrapped: int) -> Plan:
 
 
 class Proposing(dspy.MIPROv2):
-    """MIPROv2 that tries no empty instruction, and none twice; how many were empty it notes in `mark`.
+    """MIPROv2 without empty and duplicate instructions; `mark` gets the number of empty ones.
 
-    Where nobody writes instructions, there is the first one only.
+    Without an LM that writes instructions, the initial instruction is the only candidate.
     """
 
     def __init__(self, mark: dict[str, Any], **options: Any) -> None:
@@ -71,13 +71,13 @@ class Proposing(dspy.MIPROv2):
         if not writes(self.prompt_model):
             return {n: [p.signature.instructions] for n, p in enumerate(program.predictors())}
         proposed = super()._propose_instructions(program, *args, **kwargs)
-        if empty := sum(not said.strip() for many in proposed.values() for said in many):
+        if empty := sum(not text.strip() for texts in proposed.values() for text in texts):
             self.mark["empty proposals"] = empty
-        return {n: list(dict.fromkeys(s for s in said if s.strip())) for n, said in proposed.items()}
+        return {n: list(dict.fromkeys(text for text in texts if text.strip())) for n, texts in proposed.items()}
 
 
 class Mipro:
-    """Bootstraps sets of demonstrations, has instructions proposed, and searches among their combinations."""
+    """Bootstraps sets of demonstrations, has an LM propose instructions, and searches over their combinations."""
 
     asks_writer = True
 
@@ -87,7 +87,7 @@ class Mipro:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the best program found, of those that were tried and on the whole of dev."""
+        """Return the candidate that is best on all of dev."""
         search = Search(student(program), dev, budget, on_trial, self.seed)
         examples = trainset(program, train, self.seed)
         planned, mark = plan(search, self.bootstrapped), dict[str, Any]()
@@ -114,5 +114,5 @@ def build(
     labeled: Annotated[int, Field(ge=0, le=10_000)] = 16,
     seed: int = 1,
 ) -> Mipro:
-    """Build it: sets of up to `bootstrapped` own right answers, filled up with examples of train to `labeled` in all."""
+    """Build it: sets of up to `bootstrapped` own right answers, filled up with labelled examples to `labeled` in all."""
     return Mipro(bootstrapped, labeled, seed)

@@ -1,4 +1,4 @@
-"""No optimization: the program as it is, scored on dev."""
+"""No optimization: scores the program on dev as it is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Uncompiled:
         budget: Budget,
         on_trial: OnTrial,
     ) -> NERProgram:
-        """Return `program`; raises OutageError where too many calls failed to say what it scores."""
+        """Return `program`. Raises OutageError if more than 2 % of the calls failed."""
         return Search(program, dev, budget, on_trial).choose(program) if dev else program
 
 

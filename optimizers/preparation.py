@@ -1,8 +1,8 @@
-"""What a verifier is given before the search: demonstrations to judge by, or answers to learn to fuse from.
+"""Prepares a verifier before the search: demonstrations for an LM verifier, training answers for a fusion.
 
-Demonstrations are the extractor's own cross-fitted answers on train, diffed with gold. Texts are chosen so that the five
-decisions (keep, reject, label, span, add) are shown as evenly as the answers allow. Answers to fuse are the program's own,
-about units of train, cross-fitted.
+Demonstrations are the extractor's cross-fitted answers on train, compared with gold. They are chosen so that the five
+decisions (keep, reject, label, span, add) occur as evenly as the answers allow. A fusion is trained on the program's
+cross-fitted answers to units of train.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from optimizers._draws import drawn, of_few_groups
 from optimizers.search import identity
 
 TRIES = 6
-"""How many texts are answered for each demonstration that is wanted."""
+"""Texts answered for each demonstration that is wanted."""
 SAME = 5
-"""How many units of one group are answered to learn to fuse from: the reader that is tried on them may see no unit of it."""
+"""Units of one group in the training answers of a fusion, at first: the CRF of that fold may see no unit of the group."""
 
 
 def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1) -> NERProgram:
-    """Return a copy of `program` whose verifier has its demonstrations; without such a verifier, `program` itself.
+    """Return a copy of `program` with demonstrations for its LM verifier, or `program` itself if there is nothing to do.
 
-    `examples` come from train (`program.examples`); each is answered without demonstrations from its own document. Costs at
+    `examples` come from train (`program.examples`). Each is answered without demonstrations from its own document. Costs at
     most `TRIES` extraction calls for each demonstration.
     """
     verifier = llm_verifier(program)
@@ -59,19 +59,19 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
 
 
 def own_answer(program: NERProgram, example: dspy.Example) -> tuple[Entity, ...] | None:
-    """Return what the program's extractor finds in a train text, shown no demonstration of its document; None unanswered."""
-    said = program.extract(example.text, example.knowledge, example.exclude)
-    return None if said.unanswered else align(example.text, said.mentions, policy=program.spec.occurrences)
+    """Return the extractor's entities in a train text, without demonstrations from its document. None if the call failed."""
+    answer = program.extract(example.text, example.knowledge, example.exclude)
+    return None if answer.unanswered else align(example.text, answer.mentions, policy=program.spec.occurrences)
 
 
 def llm_verifier(program: NERProgram) -> LLMVerifier | None:
-    """Return the program's verifier that asks an LM to judge candidates, be it inside another; None without one."""
+    """Return the program's LM verifier, also if it is inside another verifier; None without one."""
     inside = program.verify.named_sub_modules(LLMVerifier) if program.verify is not None else ()
     return next((module for _, module in inside), None)
 
 
 def balanced(shown: Sequence[dict[str, Any]], k: int, mode: str) -> list[dict[str, Any]]:
-    """Choose k demonstrations greedily: each time the one that shows most of what has been shown least."""
+    """Choose k demonstrations greedily, so that all decisions occur about equally often."""
     wanted = ("keep", "reject") if mode == "reject" else ("keep", "reject", "label", "span", "add")
     waiting = list(shown)
     chosen: list[dspy.Example] = []
@@ -90,15 +90,15 @@ def _gain(demonstration: dict[str, Any], so_far: Counter[str], wanted: Sequence[
 
 
 def fuses(program: NERProgram) -> FuseVerifier | None:
-    """Return the program's verifier that fuses, be it inside another; None without one."""
+    """Return the program's fusion verifier, also if it is inside another verifier; None without one."""
     return fuse_of(getattr(program.verify, "verifier", None))
 
 
 def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, most: int | None = None) -> NERProgram:
-    """Return a copy of `program` whose fusion has answers to learn from; itself, where it does not fuse or has some.
+    """Return a copy of `program` with training answers for its fusion, or `program` itself if there is nothing to do.
 
-    `examples` come from train (`program.examples`); each that is drawn, `most` at most, is answered without demonstrations of
-    its own document, by one extraction call. Where these are too few to learn from, none is asked for.
+    `examples` come from train (`program.examples`). At most `most` of them are drawn, and each is answered without
+    demonstrations from its own document, by one extraction call. If too few remain to learn from, no call is made.
     """
     fuse = fuses(program)
     if fuse is None or fuse.answers:
@@ -118,7 +118,7 @@ def fused(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1, 
 
 
 def within_reserve(budget: Budget, program: NERProgram) -> Budget:
-    """Return a budget less the calls that answers of the program that wins will take: a quarter of it at most."""
+    """Return the budget without the calls for the training answers of the final program, at most a quarter of it."""
     fuse = fuses(program)
     if fuse is None or budget.calls is None:
         return budget
@@ -126,7 +126,10 @@ def within_reserve(budget: Budget, program: NERProgram) -> Budget:
 
 
 def anew(program: NERProgram, before: NERProgram, train: Sequence[Document], seed: int) -> NERProgram:
-    """Return `program` with answers of its own, where those that it has were given by another, `before`; while calls last."""
+    """Return `program` with its fusion trained on its own answers, if the present ones are those of the program `before`.
+
+    If the budget ends first, the program keeps the present answers.
+    """
     fuse = fuses(program)
     if fuse is None or not fuse.answers or identity(program) == identity(before):
         return program

@@ -1,14 +1,17 @@
-"""Joint search over all settings, demonstrations and instructions, by racing on growing samples of dev.
+"""Joint search over settings, demonstrations and instructions, by racing candidates on growing samples of dev.
 
-Candidates are scored on the same beginning of dev, which grows from round to round. One that a paired test finds unlikely to
-win is dropped at once (Hoeffding races, Maron & Moore 1994; F-Race, Birattari et al. 2002); so are those that later rounds
-cannot pay for (successive halving, Jamieson & Talwalkar 2016), the least promising first. What that frees pays for new
-candidates: the incumbent, changed in what a Bayesian linear model of all races so far takes to gain most (Thompson sampling;
-iterated racing as in irace, Lopez-Ibanez et al. 2016, and challengers against an incumbent as in SMAC, Hutter et al. 2011). So
-what has helped is combined, which no race of single changes does. A newcomer climbs the same samples from the first, and
-may be dropped on each. What is left in the end brings the best two to as much of dev as it pays for.
+All candidates are scored on the same prefix of dev, which grows from round to round.
 
-TPE (optuna) was not taken: it needs dozens of trials, and knows neither how sure a score is nor that two share documents.
+- A candidate that a paired test finds unlikely to win is dropped at once (Hoeffding races, Maron & Moore 1994; F-Race,
+  Birattari et al. 2002). If the budget of the next rounds is too small, the least promising candidates are dropped
+  (successive halving, Jamieson & Talwalkar 2016).
+- The freed budget pays for new candidates: the incumbent with the changes that a Bayesian linear model of all races expects to
+  gain most (Thompson sampling; iterated racing as in irace, Lopez-Ibanez et al. 2016; challengers against an incumbent as in
+  SMAC, Hutter et al. 2011). So changes that help are combined, unlike in a race of single changes.
+- A new candidate starts on the smallest sample and may be dropped on each.
+- The rest of the budget scores the best two on as much of dev as it covers.
+
+TPE (optuna) is not used: it needs dozens of trials, and it uses neither the uncertainty of a score nor shared documents.
 """
 
 from __future__ import annotations
@@ -34,44 +37,44 @@ from optimizers.search import Search, identity, size_of
 from optimizers.trial import OnTrial, role, writes
 
 SMALLEST, FEWEST = 30, 6
-"""Units of text, and documents, in the first round, at least."""
+"""Minimum units of text, and documents, in the first round."""
 FINAL = 4
-"""The last round is about so large that two programs cost half of the budget on it: a quarter each."""
+"""Size of the last round: scoring one program on it costs 1 / FINAL of the budget."""
 STEPS = 3
-"""Dimensions in which a newcomer differs from the incumbent, at most."""
+"""Dimensions in which a new candidate differs from the incumbent, at most."""
 GROWTH = 0.5
-"""Share of a round's calls that may go to those that are there already; the rest is for newcomers."""
+"""Share of a round's calls for existing candidates. The rest is for new candidates."""
 MOST = 40
-"""Programs that race, at most: on a small dev equal answers are free, and among hundreds the best would be the luckiest."""
+"""Maximum number of candidates. On a small dev equal answers are free, and the best of hundreds would win by chance."""
 LEARNT = 24
-"""Units of train that a new instruction is made from."""
+"""Units of train for one new instruction."""
 
 
 class Course:
-    """One compilation: who runs, who leads, what is left."""
+    """One compilation: the candidates, the incumbent (`best`), and the remaining budget."""
 
     def __init__(self, search: Search, space: Space, train: Sequence[Document], seed: int) -> None:
-        self.search, self.space, self.purse = search, space, search.purse
+        self.search, self.space, self.remaining = search, space, search.remaining
         self.train, self.seed, self.generator = train, seed, np.random.default_rng(seed)
         self.sizes = self._sizes()
-        self.star = space.star()
+        self.one_change = space.one_change()
         self.all: dict[Point, Runner] = {}
         self.best = self._runner(space.start)
         self.living = [self.best]
         self.conventions: Conventions | None = None
 
     def run(self) -> NERProgram:
-        """Return the best program. Raises BudgetError where nothing could be scored, OutageError where calls fail."""
+        """Return the best program. Raises BudgetError if nothing could be scored, OutageError if too many calls fail."""
         with suppress(BudgetSpent), within(self.search.budget):
             for n, size in enumerate(self.sizes):
-                left = self.purse.left()
+                left = self.remaining.left()
                 self._round(n, size, left - left / (len(self.sizes) - n))
             while self._instruct(0) | self._newcomers(0):
                 pass
             self._finish()
         if not self.best.rows or not self.best.rankable:
             return self.search.choose()
-        self._tell(self.best)
+        self._report(self.best)
         others = [r for r in self.all.values() if r.rows and r.rankable and r is not self.best]
         most = max((self._expected(r) for r in others), default=0.0)
         rows = [dict(enumerate(r.rows)) for r in (self.best, *others)]
@@ -79,33 +82,33 @@ class Course:
         return self.search.won(winner, of_race(rows[0], rows[1:], most, len(self.search.order)))
 
     def _sizes(self) -> list[int]:
-        """Return how many documents each round has: each time twice as many, up to what two programs can be brought to."""
+        """Return the number of documents of each round. It doubles from round to round, up to what two programs can afford."""
         documents = len(self.search.order)
-        each = self.purse.price(self.search.program, self.search.order) / documents
-        last = max(1, min(documents, int(self.purse.total / (FINAL * each))))
+        each = self.remaining.price(self.search.program, self.search.order) / documents
+        last = max(1, min(documents, int(self.remaining.total / (FINAL * each))))
         sizes, half = [last], -(-last // 2)
         while half >= FEWEST and units_of(self.search.program, self.search.sample(half)) >= SMALLEST:
             sizes, half = [half, *sizes], -(-half // 2)
         return sizes
 
     def _round(self, number: int, size: int, floor: float) -> None:
-        """Bring who lives to `size` documents and let newcomers in, as long as `floor` calls are left for later rounds."""
+        """Score the living candidates on `size` documents and add new ones, while `floor` calls remain for later rounds."""
         if number == 0:
             self._grow(self.best, size)
-            self._tell(self.best)
+            self._report(self.best)
         else:
             self._bring(size, floor)
         self._instruct(floor)
         self._newcomers(floor)
         if number + 1 < len(self.sizes):
-            self._thin(self.sizes[number + 1], self.purse.left() / (len(self.sizes) - number - 1))
+            self._thin(self.sizes[number + 1], self.remaining.left() / (len(self.sizes) - number - 1))
 
     def _bring(self, size: int, floor: float) -> None:
-        """Bring the incumbent and the others, most promising first, to `size` documents; who cannot be paid for is dropped."""
+        """Score the incumbent, then the most promising others, on `size` documents. Drop those that are too expensive."""
         ranked = self._ranked()
         size = self._payable(ranked[:2], size)
         for n, runner in enumerate(ranked):
-            if n > 1 and self._price(runner, size) > self.purse.left() - floor:
+            if n > 1 and self._price(runner, size) > self.remaining.left() - floor:
                 self._drop(runner)
                 continue
             self._grow(runner, size)
@@ -113,28 +116,28 @@ class Course:
                 self._judge(runner)
 
     def _payable(self, runners: Sequence[Runner], size: int) -> int:
-        """Return to how many documents, at most `size`, all of `runners` can be brought."""
+        """Return on how many documents, at most `size`, all of `runners` can be scored."""
         least = max(len(r.rows) for r in runners)
-        fits = (n for n in range(size, least, -1) if sum(self._price(r, n) for r in runners) <= self.purse.left())
+        fits = (n for n in range(size, least, -1) if sum(self._price(r, n) for r in runners) <= self.remaining.left())
         return next(fits, least)
 
     def _newcomers(self, floor: float) -> bool:
-        """Let in newcomers as long as there are calls above `floor`; say whether there was one."""
+        """Add new candidates while more than `floor` calls remain. Return whether there was one."""
         some = False
         while (point := self._next()) is not None:
             size = len(self.best.rows)
-            plain = self.purse.price(self.search.program, self.search.sample(size))
-            if self.space.price(point) + plain > self.purse.left() - floor:
+            plain = self.remaining.price(self.search.program, self.search.sample(size))
+            if self.space.price(point) + plain > self.remaining.left() - floor:
                 break
             runner = self._runner(point)
-            if self._price(runner, size) > self.purse.left() - floor:
-                continue  # it is dearer than others
+            if self._price(runner, size) > self.remaining.left() - floor:
+                continue  # more expensive than the initial program
             self._climb(runner, size)
             some = True
         return some
 
     def _climb(self, runner: Runner, size: int) -> None:
-        """Bring a newcomer to `size` documents by the steps of the rounds before, unless it is dropped on one."""
+        """Score a new candidate on the samples of the earlier rounds, up to `size` documents, unless it is dropped."""
         self.living.append(runner)
         for step in (*(s for s in self.sizes if s < size), size):
             self._grow(runner, step)
@@ -142,27 +145,28 @@ class Course:
                 return
 
     def _judge(self, runner: Runner) -> bool:
-        """Drop a runner that is unlikely to win, or make it the incumbent if it is ahead; say whether it lives.
+        """Drop a candidate that is unlikely to win, or make it the incumbent if it is ahead. Return whether it lives.
 
-        Ahead is who is expected to gain, by all races: on so few documents the highest score is mostly luck.
+        A candidate is ahead if its expected gain over the incumbent, by all races, is above 0. On few documents, the highest
+        score is mostly chance.
         """
         if not runner.rankable or worse(runner.rows, self.best.rows, len(self.sizes), self.seed):
             self._drop(runner)
             return False
         if len(runner.rows) >= len(self.best.rows) and (self._expected(runner) > 0 or not self.best.rankable):
             self.best = runner
-            self._tell(runner)
+            self._report(runner)
         return True
 
     def _ahead(self, runner: Runner) -> bool:
-        """Say whether a runner beats the incumbent on the same documents: by F1, then by what it costs."""
+        """Return whether a candidate beats the incumbent on the same documents: by F1, then by cost."""
         ours, theirs = runner.f1(), self.best.f1()
         if ours != theirs or not self.best.rankable:
             return ours > theirs or not self.best.rankable
         return size_of(runner.program, self.search.order) < size_of(self.best.program, self.search.order)
 
     def _thin(self, following: int, calls: float) -> None:
-        """Keep the incumbent, the most promising challenger, and as many more as a share of the next `calls` can pay for."""
+        """Keep the incumbent, the best challenger, and as many others as GROWTH of the next `calls` covers."""
         spare = GROWTH * calls
         for n, runner in enumerate(self._ranked()):
             spare -= self._price(runner, following)
@@ -170,9 +174,9 @@ class Course:
                 self._drop(runner)
 
     def _finish(self) -> None:
-        """Bring the best two to as many documents as the calls that are left pay for; the better one leads.
+        """Score the best two on as many documents as the remaining calls cover; the better one becomes the incumbent.
 
-        The program that all began with is one of them, unless it was found to be clearly worse than the best.
+        The initial program is one of the two, unless it is significantly worse than the best.
         """
         pair, first = self._ranked()[:2], self._runner(self.space.start)
         if first not in pair and not worse(first.rows, pair[0].rows, 1, self.seed):
@@ -184,16 +188,16 @@ class Course:
             self.best = pair[1]
         for runner in self.living:
             if runner is not self.best:
-                self._tell(runner)
+                self._report(runner)
 
     # What to try next
 
     def _next(self) -> Point | None:
-        """Return a point that was not tried: from the star at first, then what is believed to be better than the incumbent."""
+        """Return a new point: at first from the single changes, then one that the model expects to beat the incumbent."""
         if len(self.all) >= MOST:
             return None
         while len(self.sizes) == 1 or len(self.best.rows) <= self.sizes[0]:
-            point = next(self.star, None)
+            point = next(self.one_change, None)
             if point is None:
                 break
             if point not in self.all:
@@ -206,29 +210,29 @@ class Course:
         return None
 
     def _beliefs(self) -> tuple[list[Runner], Beliefs]:
-        """Return who was compared with the incumbent, and what follows from that."""
+        """Return the candidates compared with the incumbent, and the model fitted to these comparisons."""
         runs = [r for r in self.all.values() if r.rows and r is not self.best and r.rankable]
         seen = [difference(r.rows, self.best.rows) for r in runs]
         shown = self.space.shown([r.point for r in runs], self.best.point)
         return runs, Beliefs(self.space.hopes(), shown, np.array([gain for gain, _ in seen]), [i for _, i in seen])
 
     def _expected(self, runner: Runner) -> float:
-        """Return the F1 that a runner is expected to gain over the incumbent."""
+        """Return the expected F1 gain of a candidate over the incumbent; -1 if they were not compared."""
         runs, beliefs = self._beliefs()
         return next((float(gain) for r, gain in zip(runs, beliefs.programs, strict=True) if r is runner), -1.0)
 
     def _ranked(self) -> list[Runner]:
-        """Return who lives: the incumbent, then the others by the gain that is expected of them."""
+        """Return the living candidates: the incumbent, then the others by expected gain."""
         others = [(self._expected(r), r) for r in self.living if r is not self.best]
         return [self.best, *(r for _, r in sorted(others, key=lambda pair: -pair[0]))]
 
     def _instruct(self, floor: float) -> bool:
-        """Have an instruction written from what the incumbent gets wrong on train, if an LM writes and that can be paid for."""
+        """Have an LM write an instruction from the incumbent's errors on train, if it can and the budget covers it."""
         known = self.space.values.get("instructions") if writes(role("prompt")) else None
         number = len(known) - 1 if known else 0
         examples = [e for e in self.space.mixed if e.entities][LEARNT * number : LEARNT * (number + 1)]
         units = calls_a_unit(self.best.program)
-        if known is None or not examples or units * len(examples) + 1 > (self.purse.left() - floor) / 4:
+        if known is None or not examples or units * len(examples) + 1 > (self.remaining.left() - floor) / 4:
             return False
         self.conventions = self.conventions or Conventions.of(self.train)
         new = improved(self.best.program, examples, self.conventions)
@@ -237,13 +241,13 @@ class Course:
         self.space.instruct(new)
         return True
 
-    # Scoring and telling
+    # Scoring and reporting
 
     def _runner(self, point: Point) -> Runner:
         return self.all.setdefault(point, Runner(point, self.space.make(point)))
 
     def _price(self, runner: Runner, size: int) -> float:
-        return self.purse.price(runner.program, self.search.order[len(runner.rows) : size])
+        return self.remaining.price(runner.program, self.search.order[len(runner.rows) : size])
 
     def _grow(self, runner: Runner, size: int) -> None:
         documents = self.search.order[len(runner.rows) : size]
@@ -255,13 +259,13 @@ class Course:
 
     def _drop(self, runner: Runner) -> None:
         self.living = [r for r in self.living if r is not runner]
-        self._tell(runner)
+        self._report(runner)
 
-    def _tell(self, runner: Runner) -> None:
-        """Report a runner as a trial, with all that it was scored on since it was last told of."""
-        if len(runner.rows) > runner.told:
-            runner.told = len(runner.rows)
-            documents = self.search.sample(runner.told)
+    def _report(self, runner: Runner) -> None:
+        """Report a candidate as a trial, with all its scores, if it has new ones since its last report."""
+        if len(runner.rows) > runner.reported:
+            runner.reported = len(runner.rows)
+            documents = self.search.sample(runner.reported)
             self.search.finished(runner.program, self._changes(runner), documents, runner.scored)
 
     def _changes(self, runner: Runner) -> dict[str, Any]:
@@ -269,7 +273,7 @@ class Course:
 
 
 class Race:
-    """Races candidates from the dimensions named in `space`."""
+    """Races candidates that differ in the dimensions named in `space`."""
 
     def __init__(self, space: Sequence[str], seed: int) -> None:
         self.space, self.seed = tuple(space), seed
@@ -278,7 +282,7 @@ class Race:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the program that leads when the budget is spent. Raises BudgetError and OutageError as `Search.choose`."""
+        """Return the incumbent when the budget is spent. Raises BudgetError and OutageError as `Search.choose` does."""
         search = Search(program, dev, budget, on_trial, self.seed)
         return Course(search, Space(program, train, self.space, self.seed), train, self.seed).run()
 
@@ -288,5 +292,5 @@ def build(
                                      "calibration"]],
                         Field(min_length=1)] | None = None, seed: int = 1,
 ) -> Race:  # fmt: skip
-    """Build it; `space` names what may be changed (all that the program has, by default)."""
+    """Build it; `space` names the dimensions to search (by default all that the program has)."""
     return Race(space or DIMENSIONS, seed)

@@ -1,10 +1,10 @@
 """Random search over settings and demonstration sets, by dev micro-F1 within a budget.
 
-Grew out of dspy.BootstrapFewShotWithRandomSearch: candidates are the program as it is, then draws from `search`, which lists
-values for settings: `{"demos.k" = [16, 32], "retriever.hops" = [1, 2]}`. A program that has no selector of its own, or no
-`search`, also gets draws of labelled and bootstrapped demonstrations. Candidates (each calibrated first, where that is asked
-for) are scored on one sample of dev, sized so that the budget pays for all of them; the best two are then compared on the whole
-of dev.
+The method is that of dspy.BootstrapFewShotWithRandomSearch. The first candidate is the program as it is. Others are draws from
+`search`, which lists values for settings: `{"demos.k" = [16, 32], "retriever.hops" = [1, 2]}`. If the program has no selector,
+or `search` is empty, candidates also get random sets of labelled or bootstrapped demonstrations. With `calibrate`, each
+candidate is calibrated first. All are scored on one sample of dev, whose size fits the budget. The best two are compared on
+all of dev.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 MOST = 16
-"""Candidates at most, where no number is given (DSPy's number)."""
+"""Maximum number of candidates by default (DSPy's number)."""
 CALLS = 100
-"""Calls that a candidate should have at least, where no number of candidates is given."""
+"""Minimum number of calls for each candidate by default."""
 
 
 class RandomSearch:
-    """Tries `candidates` programs, or as many as the budget pays for."""
+    """Scores `candidates` programs, or as many as the budget covers."""
 
     def __init__(
         self, candidates: int | None, k: int, search: Mapping[str, Sequence[Any]], seed: int, calibrate: int = 0
@@ -74,22 +74,22 @@ class RandomSearch:
         return run(search, make, examples)
 
     def check(self, program: NERProgram) -> None:
-        """Raise ComponentError, before anything is spent, if `search` names a setting or a value that there is not."""
+        """Raise ComponentError, before anything is spent, if `search` has an unknown setting or value."""
         for setting in self._settings():
             program.with_settings(**nested(setting))
 
     def _answers(self, program: NERProgram) -> int:
-        """Return how many answers a candidate needs to learn from, at most, where some are to fuse."""
+        """Return the maximum number of training answers for a candidate's fusion; 0 if no candidate fuses."""
         made = (fuses(program.with_settings(**nested(setting))) for setting in self._settings())
         return max((fuse.units for fuse in made if fuse is not None), default=0) if self.search else 0
 
     @property
     def _own(self) -> int:
-        """How many bootstrapped demonstrations a set has."""
+        """Number of bootstrapped demonstrations in a set."""
         return max(1, self.k // 4)
 
     def _number(self, search: Search, draws: bool) -> int:
-        """Return how many candidates are tried: without draws of demonstrations no more than there are settings."""
+        """Return the number of candidates. Without draws of demonstrations it is limited by the number of settings."""
         number = self.candidates or max(2, min(MOST, search.calls // min(CALLS, search.whole)))
         if draws:
             return number
@@ -105,7 +105,10 @@ class RandomSearch:
             return
         for seed in itertools.count(self.seed) if settings else ():
             turn, at = divmod(seed, len(settings))
-            setting, kind = settings[at], ("labeled", "bootstrapped")[(turn + at) % 2]  # each setting gets both in turn
+            setting, kind = (
+                settings[at],
+                ("labeled", "bootstrapped")[(turn + at) % 2],
+            )  # each setting alternates between both
             made = self._drawn(program, setting, examples, kind, seed)
             yield {**setting, "demonstrations": kind, "seed": seed}, made
 
@@ -121,7 +124,7 @@ class RandomSearch:
         return make
 
     def _settings(self) -> Iterator[dict[str, Any]]:
-        """Yield every combination of the values in `search`, in a seeded order: one, empty, without any."""
+        """Yield every combination of the values in `search`, in a seeded order; one empty combination if `search` is empty."""
         keys = sorted(self.search)
         every = [dict(zip(keys, values, strict=True)) for values in itertools.product(*(self.search[k] for k in keys))]
         yield from random.Random(self.seed).sample(every, len(every))
@@ -132,5 +135,5 @@ def build(
     search: dict[str, list[Any]] | None = None, seed: int = 1,
     calibrate: Annotated[int, Field(ge=0, le=100_000)] = 0,
 ) -> RandomSearch:  # fmt: skip
-    """Build it; `k` is the size of a demonstration set, `calibrate` how many units of train each candidate is calibrated on."""
+    """Build it; `k` is the size of a demonstration set, `calibrate` the number of train units to calibrate a candidate on."""
     return RandomSearch(candidates, k, search or {}, seed, calibrate)

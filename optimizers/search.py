@@ -1,10 +1,9 @@
-"""One compilation under a budget: what was tried on which dev documents, and which program is the best on all of dev.
+"""One compilation under a budget: scores candidates on samples of dev and chooses the best on all of dev.
 
-A part of the budget is kept for the final choice: two passes over dev, or half of the budget where that is less. A search
-spends the rest inside `spending()`, which ends quietly when it is spent; `choose()` then scores the finalists on the whole of
-dev, or on as much of it as two can be paid for. An equal request is one call however often it is made, so a document on which
-a program was tried costs nothing in the end. All samples of dev are the beginnings of one seeded order, so that programs
-share their documents.
+The reserve for the final choice is min(2 dev passes, budget / 2). A search spends the rest inside `spending()`, which ends
+quietly when it is spent. Then `choose()` scores the finalists on all of dev, or on as much as two can afford. Equal requests
+are one call, so documents on which a finalist was scored before cost nothing. All samples of dev are prefixes of one seeded
+order, so that programs are compared on the same documents.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ from optimizers.trial import OnTrial, Trial
 
 FINALISTS = 2
 WITHOUT_LIMIT = 12
-"""Passes over dev that a search plans with where its budget has no limit."""
+"""Passes over dev that a search plans with if its budget has no limit."""
 
 
 @dataclass(slots=True)
 class Contender:
-    """A program that was tried: the counts of the dev documents that it was scored on, by their place in the order."""
+    """A candidate program; `rows` are its counts on dev documents, by their place in the order."""
 
     program: NERProgram
     changes: Mapping[str, Any]
@@ -50,24 +49,24 @@ class Contender:
 
     @property
     def total(self) -> Counts:
-        """The counts of all documents that it was scored on."""
+        """The sum of its counts."""
         return sum(self.rows.values(), Counts())
 
     @property
     def rankable(self) -> bool:
-        """Whether so few calls went unanswered (2 % of the units of text) that its score says something about it."""
+        """Whether at most 2 % of its units went unanswered."""
         return self.total.unanswered <= OUTAGE * max(self.units, 1)
 
     def f1(self, places: Sequence[int]) -> float:
-        """Return the micro-F1 on the documents at `places`, on all of which it was scored."""
+        """Return the micro-F1 on the documents at `places`; all of them must be scored."""
         return sum((self.rows[i] for i in places), Counts()).f1
 
 
 class Search:
-    """Scores programs on dev, reports each as a trial when it is finished, and chooses among them in the end.
+    """Scores programs on dev, reports each as a trial, and chooses the best in the end.
 
-    `order` are the dev documents in the seeded order, `contenders` what was tried, in its order; `calls` is how many calls the
-    search plans with: what it may spend before the final choice.
+    `order` are the dev documents in the seeded order. `contenders` are the candidates in the order of their first trial.
+    `calls` is the number of calls before the final choice, `reserve` the number for the final choice.
     """
 
     def __init__(
@@ -88,24 +87,24 @@ class Search:
         total = self._affordable()
         self.reserve = min(FINALISTS * self.whole, total // 2)
         self.calls = max(total - self.reserve, 1)
-        self.purse = Remaining(self)
+        self.remaining = Remaining(self)
 
     @property
     def left(self) -> int:
-        """How many calls the search may still make before the final choice."""
+        """Number of calls that remain before the final choice."""
         return max(self.calls - (calls_made() - self._start), 0)
 
     def affords(self, program: NERProgram, documents: Sequence[Document]) -> bool:
-        """Say whether the search may score `program` on documents before the final choice, in every unit that is limited."""
-        return self.purse.price(program, documents) <= self.purse.left() - self.reserve
+        """Return whether scoring `program` on `documents` fits the budget before the final choice, in every limited unit."""
+        return self.remaining.price(program, documents) <= self.remaining.left() - self.reserve
 
     def sample(self, documents: int) -> list[Document]:
-        """Return the first documents of the order: so many, at least one, at most all."""
+        """Return the first `documents` documents of the order, at least one."""
         return self.order[: max(1, min(documents, len(self.order)))]
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """Limit a search to its share; where that is spent the block ends, and an unfinished trial is dropped."""
+        """Limit a search to its share of the budget. When it is spent, the block ends and an unfinished trial is dropped."""
         try:
             with within(self._share()):
                 yield
@@ -115,14 +114,14 @@ class Search:
     def score(
         self, program: NERProgram, changes: Mapping[str, Any], documents: Sequence[Document], *, report: bool = True
     ) -> Contender:
-        """Score a program on dev documents and report it as a trial; BudgetSpent comes out where the calls do not suffice."""
+        """Score a program on dev documents and report it as a trial. Raises BudgetSpent if the calls do not suffice."""
         return self.finished(program, changes, documents, score(program, documents), report=report)
 
     def finished(
         self, program: NERProgram, changes: Mapping[str, Any], documents: Sequence[Document], scored: Scored, *,
         report: bool = True,
     ) -> Contender:  # fmt: skip
-        """Take note of a program that was scored, and report it; an equal program is the same contender, with more rows."""
+        """Record the scores of a program, and report them as a trial. Equal programs are one contender."""
         contender = self.contenders.setdefault(identity(program), Contender(program, changes))
         places = [self.place[d.id] for d in documents]
         contender.units += units_of(
@@ -134,22 +133,23 @@ class Search:
             contender.number = contender.number or self._trials
             self.on_trial(Trial(self._trials, changes, scored, len(documents), calls_made(), program))
         if scored.total.unanswered >= scored.units > 0 and not any(c.rankable for c in self.contenders.values()):
-            raise outage()  # nothing was answered: whatever comes next would wait for nothing, too
+            raise outage()  # no call was answered: further trials would only wait
         return contender
 
     def best(self) -> list[Contender]:
-        """Return what was tried and may be ranked, best first: by F1 on what it saw, those that saw as much as any."""
+        """Return the rankable candidates, best first: those scored on at least half of the most documents, by F1."""
         known = [c for c in self.contenders.values() if c.rankable]
         most = max((len(c.rows) for c in known), default=0)
         return sorted(known, key=lambda c: (2 * len(c.rows) < most, -c.total.f1, c.number))
 
     def choose(self, *favoured: NERProgram) -> NERProgram:
-        """Return the best program on the whole of dev, of the `favoured` and then the best of what was tried.
+        """Return the best program on all of dev, of the `favoured` and then the best candidates.
 
-        As many are scored as the calls that are left pay for, in this order; second is the program that all began with, unless
-        it was found to be clearly worse. Where they pay for less than two on the whole of dev, the two are compared on as much
-        of it as they pay for. Ties go to the cheaper program, then to the earlier one.
-        Raises BudgetError where nothing could be scored, OutageError where too many calls failed.
+        The finalists are scored in this order while calls remain. The initial program is a finalist, the second, unless it is
+        significantly worse. If the calls cover less than two passes over dev, two finalists are compared on a part of dev. Ties
+        go to the cheaper program, then to the earlier one.
+
+        Raises BudgetError if nothing could be scored, OutageError if too many calls failed.
         """
         wanted = [self.contenders.setdefault(identity(p), Contender(p, {})) for p in favoured]
         first = self.contenders.setdefault(identity(self.program), Contender(self.program, {}))
@@ -160,7 +160,7 @@ class Search:
         with suppress(BudgetSpent):
             for n, contender in enumerate(finalists):
                 rest = [self.order[i] for i in places if i not in contender.rows]
-                if n >= FINALISTS and self.purse.price(contender.program, rest) > self.purse.left():
+                if n >= FINALISTS and self.remaining.price(contender.program, rest) > self.remaining.left():
                     break
                 if rest or not contender.number:
                     changes = (
@@ -184,7 +184,7 @@ class Search:
         return self.won(winner, of_final(winner, fit, tried, places, len(self.order)))
 
     def won(self, winner: Contender, why: str) -> NERProgram:
-        """Return the program that a search ends with, and have it say `why` in one sentence."""
+        """Return the winner's program, with one sentence on `why` it won."""
         start = identity(winner.program) == identity(self.program)
         winner.program.why = (
             f"{'The program that the search began with is kept' if start else f'Trial {winner.number} wins'}: {why}."
@@ -196,17 +196,17 @@ class Search:
         return worse([ours.rows[i] for i in both], [theirs.rows[i] for i in both], looks=1)
 
     def _payable(self, finalists: Sequence[Contender]) -> int:
-        """Return how many documents of the order all `finalists` can be scored on, of what is left of the budget."""
-        left = self.purse.left()
+        """Return how many documents of the order all `finalists` can be scored on with the remaining budget."""
+        left = self.remaining.left()
         for size in range(1, len(self.order) + 1):
             document = [self.order[size - 1]]
-            left -= sum(self.purse.price(c.program, document) for c in finalists if size - 1 not in c.rows)
+            left -= sum(self.remaining.price(c.program, document) for c in finalists if size - 1 not in c.rows)
             if left < 0:
                 return max(size - 1, 1)
         return len(self.order)
 
     def _affordable(self) -> int:
-        """Return how many calls the budget pays for; where it limits tokens or money, by what one takes about."""
+        """Return how many calls the budget covers. Limits in tokens or money are converted by the estimated cost of a call."""
         most = [self.budget.calls] if self.budget.calls is not None else []
         if self.budget.tokens is not None or self.budget.cost is not None:
             tokens_in, tokens_out = per_call(self.program, self.order)
@@ -218,7 +218,7 @@ class Search:
         return max(min(most), 1) if most else WITHOUT_LIMIT * self.whole
 
     def _share(self) -> Budget:
-        """Return what is left of the search's share, in every unit that the budget limits."""
+        """Return the rest of the search's share, in every unit that the budget limits."""
         spent, share = meter().spent, self.calls / (self.calls + self.reserve)
         limited, tokens, cost = self.budget != Budget(), self.budget.tokens, self.budget.cost
         return Budget(
@@ -229,7 +229,7 @@ class Search:
 
 
 def identity(program: NERProgram) -> str:
-    """Return what tells a program from others: its spec, its state, its pool, and the answers that it learned from."""
+    """Return a hash of a program: of its spec, state and pool, and of its fusion's training answers."""
     fuse = fuse_of(getattr(program.verify, "verifier", None))
     learned = fuse.key if fuse is not None else ""
     content = [program.spec.model_dump(mode="json"), state_of(program), program.pool.fingerprint, learned]
@@ -237,12 +237,12 @@ def identity(program: NERProgram) -> str:
 
 
 def size_of(program: NERProgram, documents: Sequence[Document]) -> int:
-    """Return what a program costs: about how many tokens it sends for a few of `documents`."""
+    """Return a program's cost: the estimated number of tokens for a few of `documents`."""
     return sum(per_call(program, documents)) * calls_for(program, documents[:8])
 
 
 def outage() -> OutageError:
-    """Return the error that says that no program can be ranked."""
+    """Return the error for a search in which no program can be ranked."""
     last = getattr(getattr(dspy.settings.lm, "meter", None), "last_failure", "")
     return OutageError(
         f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "

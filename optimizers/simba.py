@@ -1,7 +1,7 @@
 """Rules and demonstrations from the program's own answers to small batches of train (dspy.SIMBA).
 
-SIMBA asks for each unit several times, lets an LM say what told good answers from bad ones, or takes a good answer as a
-demonstration. It knows nothing of dev and shows its programs to nobody before the end; then each is a trial on dev here.
+SIMBA answers each unit several times. Then an LM writes a rule that separates good answers from bad ones, or a good answer
+becomes a demonstration. SIMBA does not use dev: its programs are scored on dev after it ends.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 SHARE = 0.65
-"""Of the calls, for SIMBA itself; the rest is for its programs on dev."""
+"""Share of the calls for SIMBA itself. The rest is for its programs on dev."""
 SIZES = ((16, 4), (16, 3), (8, 3), (8, 2), (4, 2))
-"""Units in a batch and candidates of a step, from the largest; the first of which the budget pays three steps is taken."""
+"""(units in a batch, candidates in a step), the largest first. The first size with three steps within the budget is used."""
 STEPS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How SIMBA spends its calls: units of a batch, candidates of a step, steps, and units that its programs end on."""
+    """How SIMBA spends its calls: units of a batch, candidates of a step, steps, and units of its final evaluation."""
 
     batch: int
     candidates: int
@@ -44,7 +44,7 @@ class Plan:
 
 
 def plan(search: Search, examples: Sequence[dspy.Example]) -> Plan:
-    """Share out the calls of SIMBA so that it comes to its end: it keeps nothing if it does not."""
+    """Divide the calls so that SIMBA can finish: it returns nothing if it is interrupted."""
     each = max(calls_for(search.program, [example]) for example in examples)
     most = int(SHARE * search.calls)
     for batch, candidates in SIZES:
@@ -60,7 +60,7 @@ def plan(search: Search, examples: Sequence[dspy.Example]) -> Plan:
 
 
 class Simba:
-    """Adds up to `demos` own answers, and rules."""
+    """Adds up to `demos` own answers as demonstrations, and rules."""
 
     needs_writer = True
 
@@ -70,7 +70,7 @@ class Simba:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the best program found, of those that SIMBA ends with and on the whole of dev."""
+        """Return the best of SIMBA's final programs on all of dev."""
         if not train:
             raise BudgetError("simba needs train documents; give the corpus a train part")
         search = Search(program, dev, budget, on_trial, self.seed)
@@ -93,7 +93,7 @@ class Simba:
 
 
 def on_dev(search: Search, programs: Sequence[NERProgram]) -> None:
-    """Score programs on as many dev documents as all of them can be, with the calls that are left, but for one document."""
+    """Score programs on the same dev documents, as many as the remaining calls cover (less those for one document)."""
     sizes, left = range(len(search.order), 1, -1), search.left - calls_for(search.program, search.sample(1))
     size = next((n for n in sizes if len(programs) * calls_for(search.program, search.sample(n)) <= left), 1)
     for program in programs:
@@ -101,7 +101,7 @@ def on_dev(search: Search, programs: Sequence[NERProgram]) -> None:
 
 
 def watched(strategy: Callable[..., bool], asked: WriterFailures) -> Callable[..., bool]:
-    """Return a strategy of SIMBA whose failures are noted: SIMBA itself only logs them."""
+    """Wrap a strategy of SIMBA so that its failures are counted: SIMBA itself only logs them."""
 
     def append_a_rule(*args: Any, **kwargs: Any) -> bool:
         with asked.noted():
@@ -113,7 +113,7 @@ def watched(strategy: Callable[..., bool], asked: WriterFailures) -> Callable[..
 
 
 def known(strategy: Callable[..., bool]) -> Callable[..., bool]:
-    """Return a strategy of SIMBA whose demonstrations say which document they are from: they are not shown for that one."""
+    """Wrap a strategy of SIMBA so that its demonstrations name their document, and are never shown for it."""
 
     def append_a_demo(bucket: Any, system: NERProgram, **kwargs: Any) -> bool:
         before = [len(p.demos) for p in system.predictors()]
@@ -127,5 +127,5 @@ def known(strategy: Callable[..., bool]) -> Callable[..., bool]:
 
 
 def build(*, demos: Annotated[int, Field(ge=0, le=10_000)] = 4, seed: int = 1) -> Simba:
-    """Build it: up to `demos` demonstrations are kept beside the program's own."""
+    """Build it: up to `demos` demonstrations are added to the program's own."""
     return Simba(demos, seed)

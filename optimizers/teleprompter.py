@@ -2,9 +2,9 @@
 
     optimizer = { name = "teleprompter", of = "dspy.teleprompt.BootstrapFewShot", options = { max_labeled_demos = 8 } }
 
-`options` go to its constructor, `compile` to its `compile`. Where they have a parameter for the metric, the training set, the
-validation set, an LM that writes instructions or a seed, and nothing is said, they get it. What it evaluates on dev with
-`dspy.Evaluate` is a trial; of the program it returns and these the best on dev is chosen.
+`options` are arguments of its constructor, `compile` arguments of its `compile`. Missing arguments for the metric, the training
+set, the validation set, an LM that writes instructions, and a seed are filled in. Each evaluation on dev with `dspy.Evaluate`
+is a trial. The best of these programs and of the returned program on dev is chosen.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from optimizers.search import Search
 from optimizers.trial import OnTrial
 
 PASSES = 8
-"""How many evaluations on the validation set it is sized for, where no number of documents is given."""
+"""Number of evaluations that the validation set is sized for by default."""
 WRITERS = ("prompt_model", "reflection_lm")
-"""What Teleprompters call the LM that writes instructions; one that takes none writes none."""
+"""Names of the parameter for the LM that writes instructions. A Teleprompter without one writes none."""
 
 
 class Other:
@@ -47,7 +47,7 @@ class Other:
     def compile(
         self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
     ) -> NERProgram:  # fmt: skip
-        """Return the best of what it made. Raises ComponentError if that is no program that can be saved."""
+        """Return the best of its programs. Raises ComponentError if its result cannot be saved as a program."""
         search = Search(student(program), dev, budget, on_trial, self.seed)
         examples = trainset(program, train, self.seed)
         supplied = {
@@ -65,9 +65,9 @@ class Other:
                 made = teleprompter.compile(start, **filled(self.make.compile, self.arguments, supplied))
             except (LMError, AdapterParseError):
                 raise
-            except Exception as error:  # of wrong arguments it tells at once; later it may quote the text
-                said = f": {error}" if calls_made() == began else ""
-                raise ComponentError(f"{self.make.__name__}: {type(error).__name__}{said}") from error
+            except Exception as error:  # before any call the error is about arguments; later it may quote the corpus
+                detail = f": {error}" if calls_made() == began else ""
+                raise ComponentError(f"{self.make.__name__}: {type(error).__name__}{detail}") from error
             if not isinstance(made, NERProgram) or "forward" in vars(made):
                 raise ComponentError(
                     f"{self.make.__name__} makes a program that lives in code, not in instructions and demonstrations, and "
@@ -79,12 +79,12 @@ class Other:
 
 
 def filled(function: Callable[..., Any], given: Mapping[str, Any], supplied: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments for a function: those given, and of those supplied the ones that it takes."""
+    """Return the arguments for a function: those given, and those supplied that it has a parameter for."""
     return {name: supplied[name] for name in parameters(function) if name in supplied} | dict(given)
 
 
 def parameters(function: Callable[..., Any]) -> list[str]:
-    """Return the names of what a function takes by name, beside a student."""
+    """Return the names of a function's keyword parameters, without `self` and `student`."""
     kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [
         n for n, p in inspect.signature(function).parameters.items() if p.kind in kinds and n not in ("self", "student")
@@ -92,7 +92,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 
 
 def found(name: str) -> type[Teleprompter]:
-    """Return the class that a dotted name means. Raises ComponentError."""
+    """Import the Teleprompter of a dotted name. Raises ComponentError."""
     place, _, last = name.rpartition(".")
     try:
         module = import_module(place) if place else None
@@ -113,7 +113,7 @@ def build(
     *, of: str, options: dict[str, Any] | None = None, compile: dict[str, Any] | None = None,
     documents: Annotated[int, Field(ge=1, le=10_000)] | None = None, seed: int = 1,
 ) -> Other:  # fmt: skip
-    """Build it; `documents` is the size of the validation set. Raises ComponentError for a name or an option there is not."""
+    """Build it; `documents` is the size of the validation set. Raises ComponentError for an unknown name or option."""
     made = found(of)
     for function, given in ((made.__init__, options or {}), (made.compile, compile or {})):
         known = parameters(function)

@@ -1,4 +1,4 @@
-"""What an optimizer is, and what it reports: the candidates that it tried."""
+"""The protocol of optimizers, and the trials that they report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ner_programs.types import Document
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One finished candidate: what was changed, how it scored, and how many calls the run had made by then."""
+    """A scored candidate: its changes against the initial program, its scores, and the run's number of calls by then."""
 
     number: int
     changes: Mapping[str, Any]
@@ -30,10 +30,10 @@ OnTrial = Callable[[Trial], None]
 
 
 class Optimizer(Protocol):
-    """From a program, train and dev documents to a better program; never changes the program it is given.
+    """Turns a program, train and dev documents into a better program, and leaves the given program unchanged.
 
-    One that only works with instructions that an LM writes says so: `needs_writer = True`; one that has some written where an
-    LM can: `asks_writer = True`.
+    An optimizer that needs an LM to write instructions sets `needs_writer = True`. One that uses such an LM if there is one
+    sets `asks_writer = True`.
     """
 
     def compile(
@@ -45,23 +45,23 @@ class Optimizer(Protocol):
         budget: Budget,
         on_trial: OnTrial,
     ) -> NERProgram:
-        """Return the best program found within `budget`; every finished trial is reported to `on_trial`."""
+        """Return the best program found within `budget`. Report every finished trial to `on_trial`."""
 
 
 @runtime_checkable
 class Checked(Optimizer, Protocol):
-    """An optimizer that can say beforehand whether it may change a program as it is asked to."""
+    """An optimizer that can check its options against a program before anything is spent."""
 
     def check(self, program: NERProgram) -> None:
-        """Raise ComponentError for a setting, or a value of it, that there is not."""
+        """Raise ComponentError for an unknown setting or value."""
 
 
 def writes(lm: Any = None) -> bool:
-    """Say whether an LM (by default the one in use) is a language model, which follows instructions and writes them."""
+    """Return whether an LM (by default the current one) is a language model: one that follows and writes instructions."""
     return bool(getattr(dspy.settings.lm if lm is None else lm, "writes", True))
 
 
 def role(name: str) -> Any:
-    """Return the LM that takes a role, "prompt" or "strong": its own, where the one in use has it, else that one."""
+    """Return the LM for a role, "prompt" or "strong"; without one, the current LM."""
     lm = dspy.settings.lm
     return lm.role(name) if isinstance(lm, MeteredLM) else lm

@@ -1,1 +1,1 @@
-"""Which demonstrations a pool should show, and which do harm."""
+"""Choosing demonstrations that cover a corpus, and finding harmful ones."""

@@ -1,8 +1,11 @@
-"""Which demonstrations of a pool do harm: labels that the rest of the pool, or the program itself, speaks against.
+"""Finds harmful demonstrations in a pool, by their probable label errors and their influence on wrong answers.
 
-Three signs add up, none of which needs a call of its own but the answers on train: strings that the rest of the pool marks
-otherwise; what the program is sure of and the gold does not have (confident learning: Northcutt, Jiang and Chuang 2021); and
-mistakes on other texts that a demonstration was shown for and speaks in favour of, less what it was right about.
+A demonstration's suspicion is the sum of three scores. The program's answers on train are the only calls that they need.
+
+- Inconsistency: the rest of the pool labels the same strings otherwise.
+- Confident disagreement: the program predicts, with confidence, mentions that the gold does not have (confident learning:
+  Northcutt, Jiang and Chuang 2021).
+- Influence: the demonstration was shown for other texts and supports the mistakes there, less the right answers it supports.
 """
 
 from __future__ import annotations
@@ -16,9 +19,9 @@ from ner_programs.demos import Demonstration
 from ner_programs.types import Entity
 
 LEAST = 3
-"""So many other places of a string there must be before they speak for or against a mark."""
+"""Minimum number of other occurrences of a string before they count for or against a label."""
 PRIOR = 5.0
-"""A demonstration's blame is shared with so many showings that did neither good nor harm."""
+"""Pseudo-count of neutral uses: it shrinks the blame of demonstrations that were shown rarely."""
 
 _WORD = re.compile(r"\w+")
 _LONGEST_OWN_CASE = 4
@@ -27,16 +30,19 @@ Name = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the program said of one train text, made without its own document, and the ids of what it was shown."""
+    """The program's cross-fitted answer to one train text.
+
+    `predicted` are the entities of the answer, `shown` the ids of the demonstrations in its prompt.
+    """
 
     id: str
     gold: tuple[Entity, ...]
-    said: tuple[Entity, ...]
+    predicted: tuple[Entity, ...]
     shown: tuple[str, ...]
 
 
 class Marks:
-    """How often each string of a pool that is a mention anywhere is marked, by label, and how often it stands bare."""
+    """Counts, for each string that is a mention anywhere in a pool: how often it is labelled as what, how often not at all."""
 
     def __init__(self, pool: Sequence[Demonstration]) -> None:
         self.pool = pool
@@ -56,7 +62,7 @@ class Marks:
             self.bare_by_name.update(names)
 
     def against(self, row: int) -> float:
-        """Return how strongly the rest of the pool speaks against the labels of a demonstration; 0 where it does not."""
+        """Return how strongly the rest of the pool contradicts the labels of a demonstration; 0 if it does not."""
         marked, bare, total = self.marked[row], self.bare[row], 0.0
         for name in {name for name, _ in marked} | bare.keys():
             own = Counter({label: n for (other, label), n in marked.items() if other == name})
@@ -71,14 +77,14 @@ class Marks:
         return total
 
     def says(self, row: int, entity: Entity) -> int:
-        """Return 1 where a demonstration marks the string of an entity with its label, -1 where it has it bare, else 0."""
+        """Return 1 if the demonstration labels the entity's string alike, -1 if the string is unlabelled there, else 0."""
         name = _name(entity.text)
         if self.marked[row][name, entity.label]:
             return 1
         return -1 if self.bare[row][name] else 0
 
     def _bare(self, d: Demonstration) -> Iterator[Name]:
-        """Yield the names that stand unmarked in a demonstration, left to right, the longest at each place."""
+        """Yield the names that are unlabelled in a demonstration, from left to right, the longest at each position."""
         words = list(_WORD.finditer(d.text))
         spans = [(m.start or 0, (m.start or 0) + len(m.text)) for m in d.mentions]
         free = [not any(start < w.end() and w.start() < end for start, end in spans) for w in words]
@@ -92,17 +98,17 @@ class Marks:
 
 
 def _doubt(agreeing: int, there: int) -> float:
-    """Return how surely (0..1) a mark is wrong that so many of the other places have too."""
+    """Return a confidence (0..1) that a label is wrong, if `agreeing` of `there` other occurrences have the same."""
     return max(0.0, 1 - 2 * (agreeing + 1) / (there + 1))
 
 
 def suspicions(marks: Marks, answers: Sequence[Answer]) -> list[float]:
-    """Return how much speaks against each demonstration of the pool, in its order; what is not above 0 is no suspicion."""
+    """Return the suspicion of each demonstration, in the pool's order. Only values above 0 mean anything."""
     row_of = {d.id: row for row, d in enumerate(marks.pool)}
     doubts = [marks.against(row) for row in range(len(marks.pool))]
     blame, often = [0.0] * len(doubts), [0] * len(doubts)
     for answer in answers:
-        wrong, missed = set(answer.said) - set(answer.gold), set(answer.gold) - set(answer.said)
+        wrong, missed = set(answer.predicted) - set(answer.gold), set(answer.gold) - set(answer.predicted)
         own = row_of.get(answer.id)
         if own is not None:
             doubts[own] += sum(max(0.0, 2 * (e.score if e.score is not None else 0.5) - 1) for e in wrong)
@@ -111,12 +117,12 @@ def suspicions(marks: Marks, answers: Sequence[Answer]) -> list[float]:
                 continue
             often[row] += 1
             blame[row] += sum(marks.says(row, e) for e in wrong) - sum(marks.says(row, e) for e in missed)
-            blame[row] -= sum(marks.says(row, e) for e in set(answer.said) & set(answer.gold))
+            blame[row] -= sum(marks.says(row, e) for e in set(answer.predicted) & set(answer.gold))
     return [doubt + b / (n + PRIOR) for doubt, b, n in zip(doubts, blame, often, strict=True)]
 
 
 def worst(marks: Marks, answers: Sequence[Answer], count: int) -> list[str]:
-    """Return the ids of the demonstrations that most speaks against, at most `count`, the worst first."""
+    """Return the ids of the most suspicious demonstrations, at most `count`, the worst first."""
     scores = suspicions(marks, answers)
     ranked = sorted((row for row, s in enumerate(scores) if s > 0), key=lambda row: (-scores[row], row))
     return [marks.pool[row].id for row in ranked[:count]]
@@ -127,5 +133,5 @@ def _name(surface: str) -> Name:
 
 
 def _folded(word: str) -> str:
-    """Return a word without its case, but for short ones that are abbreviations: "ALL" is no "all"."""
+    """Return a word in lower case. Short words with capitals stay as they are: "ALL" is an abbreviation, "all" is not."""
     return word if len(word) <= _LONGEST_OWN_CASE and not word[1:].islower() else word.lower()

@@ -1,8 +1,9 @@
-"""Which demonstrations together show most of what a corpus has: greedy maximisation of a submodular coverage function.
+"""Max coverage: chooses demonstrations that together cover a corpus, by greedy submodular maximisation.
 
-The value of a set is the sum over features of weight times the root of how many of the set have the feature: monotone, and
-each further demonstration of a feature is worth less (Lin and Bilmes 2011, "A class of submodular functions for document
-summarization"). Greedy choice then reaches at least 1 - 1/e of the best value of its size (Nemhauser, Wolsey and Fisher 1978).
+The value of a set is the sum over features of weight * sqrt(n), where n demonstrations of the set have the feature. The value
+is monotone, and each further demonstration of a feature adds less (Lin and Bilmes 2011, "A class of submodular functions for
+document summarization"). So the greedy choice reaches at least 1 - 1/e of the best value of its size (Nemhauser, Wolsey and
+Fisher 1978).
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from ner_programs.demos import Demonstration
 from ner_programs.types import Mention
 
 HARD = 4.0
-"""So many mentions counts one that the program got wrong, beside itself."""
+"""Extra weight, in mentions, of a mention that the program gets wrong."""
 FREQUENT = 150
-"""So many of the most frequent words stand for themselves where they are the edge of a mention; others by their shape."""
+"""Number of most frequent words that are features themselves next to a mention. Other words are features by their shape."""
 
 Feature = tuple[str, ...]
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -27,15 +28,16 @@ _LETTERS, _DIGITS = re.compile(r"[^\W\d_]+"), re.compile(r"\d+")
 
 
 def value(chosen: Sequence[Collection[Feature]], weights: Mapping[Feature, float]) -> float:
-    """Return what a set of demonstrations, given by their features, is worth."""
+    """Return the value of a set of demonstrations; `chosen` has the features of each."""
     counts = Counter(feature for features in chosen for feature in set(features))
     return sum(weights.get(feature, 0.0) * sqrt(n) for feature, n in counts.items())
 
 
 def greedy(items: Sequence[Collection[Feature]], weights: Mapping[Feature, float], k: int) -> list[int]:
-    """Return the k items that are worth most one after another, in the order of their choice; of equal ones the first.
+    """Choose k items greedily and return their indices in the order of choice. The first of equal items wins.
 
-    Gains never grow, so an item is looked at again only when it is the best by what it was worth before (Minoux 1978).
+    Gains never grow, so an old gain is an upper bound: an item's gain is computed anew only when its old gain is the highest
+    (lazy greedy, Minoux 1978).
     """
     worth = [{f: weights[f] for f in sorted(set(features)) if weights.get(f, 0.0) > 0} for features in items]
     have: Counter[Feature] = Counter()
@@ -58,7 +60,7 @@ def greedy(items: Sequence[Collection[Feature]], weights: Mapping[Feature, float
 
 
 class Features:
-    """What a demonstration shows: labels, shapes, heads, the words at the edges, and words that are heads elsewhere."""
+    """The features of demonstrations: labels, shapes, heads, context words, and unlabelled words that are heads elsewhere."""
 
     def __init__(self, pool: Sequence[Demonstration]) -> None:
         words = Counter(word.lower() for d in pool for word in _TOKEN.findall(d.text))
@@ -79,7 +81,7 @@ class Features:
         return found
 
     def mention(self, text: str, m: Mention) -> Iterator[Feature]:
-        """Yield what one mention shows; its `start` is an offset into `text`."""
+        """Yield the features of one mention; its `start` is a character offset into `text`."""
         start = m.start or 0
         before = _TOKEN.findall(text[max(start - 40, 0) : start])
         after = _TOKEN.findall(text[start + len(m.text) : start + len(m.text) + 40])
@@ -92,10 +94,11 @@ class Features:
         yield "pattern", m.label, self._class(before[-2:-1]), left, right
 
     def weights(self, shown: Sequence[Collection[Feature]], hard: Mapping[Feature, int]) -> dict[Feature, float]:
-        """Return what each feature is worth: the root of how often the pool has it, `hard` cases added, as a share of its kind.
+        """Return the weight of each feature: the root of its frequency in the pool, normalised to 1 within its kind.
 
-        So the best set has each feature about as often as the pool does, for its size.
-        What only one demonstration has is worth nothing, unless it is hard: showing it says nothing of another text.
+        `hard` counts mentions that the program gets wrong; they weigh more. So the best set has each feature about in
+        proportion to the pool. A feature of only one demonstration weighs nothing, unless it is hard: it teaches nothing
+        about other texts.
         """
         counts = Counter(feature for features in shown for feature in features)
         mass = {f: sqrt(n + HARD * hard.get(f, 0)) for f, n in sorted(counts.items()) if n > 1 or f in hard}
@@ -112,7 +115,7 @@ class Features:
 
 
 def shape(text: str) -> str:
-    """Return how a string is written: `Knee pain-2` is `X x-9`."""
+    """Return the shape of a string: `Knee pain-2` becomes `X x-9`."""
     cased = _LETTERS.sub(lambda letters: "x" if letters[0].islower() else "X", text)
     return _DIGITS.sub("9", cased)
 

@@ -1,9 +1,10 @@
-"""Runs DSPy's optimizers inside a search: what they evaluate on dev becomes a trial, and what they spend is limited.
+"""Runs DSPy's optimizers inside a `Search`: each evaluation on dev becomes a trial, and calls are limited by the budget.
 
-DSPy sees the student, examples and a metric, and calls `dspy.Evaluate`; a callback does the rest. Before an evaluation the
-program is mended (see `mended`), so that what is scored is what is reported and returned, and one that the calls that are left
-do not pay for is not begun: no limit is met in the middle of threads. Afterwards it is a trial with its rows. DSPy turns
-exceptions into a score of 0 and logs the example; here they come out as they are.
+DSPy gets a student, examples and a metric, and calls `dspy.Evaluate`. A callback (`Watch`) does the rest. Before an
+evaluation, it repairs the program (see `mended`), so that the program scored is the program returned, and it refuses an
+evaluation that the budget does not cover, so that no limit is hit inside a thread. After an evaluation, it reports a trial.
+
+Trap: DSPy turns exceptions into a score of 0 and logs the example. Here they are raised as they are.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from optimizers.budget import paid
 from optimizers.search import Contender, Search, identity
 from optimizers.trial import Trial
 
-EMPTY = "empty proposal"  # the change of a trial that stands for an instruction that came empty: for which stage
+EMPTY = "empty proposal"  # key in a trial's changes: the stage for which the LM proposed an empty instruction
 ORIGIN = ("id", "document", "group")
-UNITS = 1000  # of train that DSPy is given at most: a seeded draw of documents
+UNITS = 1000  # train units that DSPy gets at most, from a seeded draw of documents
 
 
-class Ended(BaseException):  # no Exception: DSPy turns those into a score
-    """Something went wrong that ends the run; `error` says what."""
+class Ended(BaseException):  # not an Exception: DSPy turns those into a score
+    """Ends the run; `error` is the cause."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -53,10 +54,10 @@ def run(
     search: Search, make: Callable[[NERProgram], Any], examples: Sequence[dspy.Example] = (),
     mark: Mapping[str, Any] = MappingProxyType({}),
 ) -> NERProgram:  # fmt: skip
-    """Give `make` a student, let it compile with DSPy until it is done or the search's calls are spent, and choose.
+    """Run `make` (a compilation with DSPy) on a student until it ends or the search's calls are spent; return the best program.
 
-    `examples` are what DSPy learns from (`trainset`); `mark` stands in the changes of every trial. An LM that fails to write
-    instructions ends the search, and a trial of the first program says so. Raises LMSetupError and what `search.choose` does.
+    `examples` are DSPy's `trainset`; `mark` is added to the changes of every trial. If the LM fails to write instructions,
+    the search ends and a trial of the initial program says so. Raises LMSetupError, and the errors of `search.choose`.
     """
     watch, made, failed = Watch(search, examples, mark), None, ""
     with search.spending():
@@ -81,12 +82,12 @@ def run(
 
 
 def student(program: NERProgram) -> NERProgram:
-    """Return a copy of `program` that DSPy may change: what is marked as compiled it would leave alone, and not save."""
+    """Return a copy of `program` that DSPy may change. DSPy neither changes nor saves modules marked as compiled."""
     return uncompiled(program.deepcopy())
 
 
 def uncompiled(program: NERProgram) -> NERProgram:
-    """Take DSPy's mark off a program and all its parts, and return it."""
+    """Remove DSPy's "compiled" mark from a program and all its modules, and return the program."""
     for _, module in program.named_sub_modules(dspy.Module):
         module._compiled = False
     return program
@@ -95,22 +96,22 @@ def uncompiled(program: NERProgram) -> NERProgram:
 def mended(
     made: NERProgram, first: NERProgram, examples: Sequence[dspy.Example] = (), changes: dict[str, Any] | None = None
 ) -> NERProgram:
-    """Return what DSPy made of `first` as it should have made it, unmarked; what was wrong is said in `changes`.
+    """Return a repaired copy of `made`, the program that DSPy made of `first`, without the "compiled" mark.
 
-    The verifier keeps its own demonstrations, for DSPy gives the extractor's to every predictor. Demonstrations from
-    `examples` know again what document they are from. In place of an empty instruction, for which DSPy puts a sentence of
-    its own, the first one stays.
+    The verifier keeps its own demonstrations: DSPy gives the extractor's demonstrations to every predictor. Demonstrations
+    from `examples` get back the id of their document. The first instruction replaces an empty one, for which DSPy puts a
+    sentence of its own; `changes` gets a note of that.
     """
     origins = {e.text: {k: e[k] for k in ORIGIN} for e in reversed(examples)}
     theirs, before = dict(uncompiled(made).named_predictors()), dict(first.named_predictors())
     copy = student(first if made.spec == first.spec else made)
     for name, predictor in copy.named_predictors():
-        said = theirs[name].signature.instructions
-        if said.strip() in ("", predictor.signature.with_instructions("").instructions) and name in before:
-            said = before[name].signature.instructions
+        instruction = theirs[name].signature.instructions
+        if instruction.strip() in ("", predictor.signature.with_instructions("").instructions) and name in before:
+            instruction = before[name].signature.instructions
             if changes is not None:
                 changes[EMPTY] = name.partition(".")[0]
-        predictor.signature = predictor.signature.with_instructions(said)
+        predictor.signature = predictor.signature.with_instructions(instruction)
         if predictor is copy.extract.predict:
             given = [dict(d) for d in made.extract.predict.demos]
             predictor.demos = [dspy.Example(**{**_origin(d, origins), **d}) for d in given]
@@ -120,7 +121,7 @@ def mended(
 
 
 def _origin(demo: Mapping[str, Any], origins: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return what document a demonstration is from; its text may be a piece of an example's: a unit is cut again if asked."""
+    """Return the origin of a demonstration. Its text may be part of an example's text, because a long unit is split."""
     text = demo.get("text")
     if not text or text in origins:
         return origins.get(text or "", {})
@@ -128,7 +129,7 @@ def _origin(demo: Mapping[str, Any], origins: Mapping[str, Mapping[str, Any]]) -
 
 
 def trainset(program: NERProgram, train: Sequence[Document], seed: int, most: int = UNITS) -> list[dspy.Example]:
-    """Return examples from a seeded draw of train, about `most`; every beginning of them has its share with mentions."""
+    """Return about `most` examples from a seeded draw of train. Every prefix has its share of texts with mentions."""
     rng, taken, units = random.Random(f"train {seed}"), list[Document](), 0
     for document in rng.sample(list(train), len(train)):
         if units >= most:
@@ -139,16 +140,16 @@ def trainset(program: NERProgram, train: Sequence[Document], seed: int, most: in
 
 
 def documents_for(search: Search, trials: int, calls: int | None = None) -> int:
-    """Return on how many dev documents so many trials can be scored with `calls`, at least 1.
+    """Return how many dev documents each of `trials` trials can be scored on with `calls`, at least 1.
 
-    `calls` are all that the search plans with, where nothing is given.
+    `calls` defaults to all calls of the search.
     """
     most = (search.calls if calls is None else calls) // trials
     return max(len(paid(search.program, search.order, most)), 1)
 
 
 def valset(search: Search, documents: int) -> list[dspy.Example]:
-    """Return the first dev documents of the search's order as examples: an answer is scored for a whole document."""
+    """Return the first dev documents of the search's order as examples, one for each whole document."""
     return [
         dspy.Example(text=d.text, exclude=d.kin, entities=d.entities, place=i).with_inputs("text", "exclude")
         for i, d in enumerate(search.sample(documents))
@@ -156,10 +157,10 @@ def valset(search: Search, documents: int) -> list[dspy.Example]:
 
 
 class Right:
-    """The metric for bootstrapping: an answer becomes a demonstration if it is right, one without mentions only in proportion.
+    """The metric for bootstrapping: an exactly right answer becomes a demonstration.
 
-    An empty answer to a text without mentions is right for free; it is taken while such are no more than their share in
-    `examples` of what was taken. Without a trace it is `ner_programs.metric`.
+    Empty answers are easy to get right, so they are limited to their share in `examples`. Without a trace (evaluation), the
+    metric is `ner_programs.metric`.
     """
 
     def __init__(self, examples: Sequence[dspy.Example]) -> None:
@@ -177,7 +178,7 @@ class Right:
 
 
 class Watch(BaseCallback):
-    """Stands between DSPy and a search: mends and reports what is evaluated, and lets errors and limits out."""
+    """A DSPy callback that repairs programs, reports evaluations to a search, and raises errors and limits."""
 
     def __init__(self, search: Search, examples: Sequence[dspy.Example], mark: Mapping[str, Any]) -> None:
         self.search, self.first, self.examples, self.mark = search, student(search.program), examples, mark
@@ -189,27 +190,27 @@ class Watch(BaseCallback):
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Have DSPy quiet and watched in the block, and everything that it began at an end after it."""
-        threads, told = getattr(dspy.settings.lm, "concurrency", 1), self.search.on_trial
+        """Watch and silence DSPy in the block. After it, wait until every call that DSPy started has ended."""
+        threads, on_trial = getattr(dspy.settings.lm, "concurrency", 1), self.search.on_trial
         callbacks = [*dspy.settings.get("callbacks", []), self]
 
-        def aloud(trial: Trial) -> None:
+        def report(trial: Trial) -> None:
             out, err = self.streams
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                told(trial)
+                on_trial(trial)
 
-        self.search.on_trial = aloud
+        self.search.on_trial = report
         try:
             with quiet(self.search.seed), dspy.context(callbacks=callbacks, num_threads=threads, max_errors=10**9):
                 yield
         finally:
-            self.search.on_trial = told
+            self.search.on_trial = on_trial
             with self.changed:
                 self.ended = True
                 self.changed.wait_for(lambda: not self.running)
 
     def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """Mend the program that will be evaluated; raises BudgetSpent if there are not enough calls left."""
+        """Repair the program that will be evaluated. Raises BudgetSpent if too few calls are left."""
         program, examples = inputs["program"], inputs.get("devset") or instance.devset
         if not isinstance(program, NERProgram):
             return
@@ -231,11 +232,13 @@ class Watch(BaseCallback):
             raise BudgetSpent
 
     def on_evaluate_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
-        """Report a finished evaluation on dev as a trial, unless all of it was known and nothing failed."""
+        """Report a finished evaluation on dev as a trial, unless every document was known and nothing failed."""
         if call_id not in self.evaluated or exception is not None or outputs is None:
             return
         program, documents, changes = self.evaluated.pop(call_id)
-        answers = [p[0] if isinstance(p, tuple) else p for _, p, _ in outputs.results]  # GEPA has the trace beside it
+        answers = [
+            p[0] if isinstance(p, tuple) else p for _, p, _ in outputs.results
+        ]  # GEPA returns (prediction, trace)
         counts = tuple(
             Counts.of(d.entities, a.get("entities") or (), a.get("unanswered") or 0)
             for d, a in zip(documents, answers, strict=True)
@@ -252,7 +255,7 @@ class Watch(BaseCallback):
             self.search.finished(program, changes, documents, scored, report=news or failed)
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """Begin nothing after the end: DSPy does not stop its threads when one has failed."""
+        """Start nothing after the end: DSPy does not stop its other threads when one fails."""
         with self.changed:
             if self.ended:
                 raise BudgetSpent
@@ -260,7 +263,7 @@ class Watch(BaseCallback):
                 self.running.add(call_id)
 
     def on_module_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
-        """Let the error of a program out: its answers never raise, so it is one for the people."""
+        """Raise the error of a program. Failed calls never raise there, so the user must see it."""
         with self.changed:
             ours = call_id in self.running
             self.running.discard(call_id)
@@ -273,7 +276,7 @@ class Watch(BaseCallback):
 
 @contextlib.contextmanager
 def out_loud() -> Iterator[None]:
-    """Let an error in a callback out: DSPy would log it and go on."""
+    """Raise an error of a callback: DSPy would log it and go on."""
     try:
         yield
     except Exception as error:
@@ -282,14 +285,14 @@ def out_loud() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet(seed: int) -> Iterator[None]:
-    """Keep DSPy from printing, and from logging; what draws from `random` itself draws by `seed`."""
+    """Silence DSPy's output and log, and seed the global `random`, from which DSPy draws."""
     log, state = logging.getLogger("dspy"), random.getstate()
     level = log.level
     random.seed(seed)
     try:
         with open(os.devnull, "w", encoding="utf-8") as nothing, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*multivariate.* is an experimental feature")
-            log.setLevel(logging.CRITICAL)  # an error that it logs has the example's text; here it comes out
+            log.setLevel(logging.CRITICAL)  # DSPy logs the text of an example with an error; here the error is raised
             with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
                 yield
     finally:

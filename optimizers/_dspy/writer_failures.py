@@ -1,4 +1,4 @@
-"""How the LM that writes instructions answered, where DSPy only logs that it did not."""
+"""Failures of the LM that writes instructions. DSPy itself only logs them and goes on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from optimizers._dspy.teleprompter import Ended
 from optimizers.search import Search
 
 FAILURES = 6
-"""So often it may fail before its first answer."""
+"""Number of failures without any answer after which asking again is pointless."""
 
 
 class WriterFailures:
-    """Counts failures, and keeps what the last was: of a call, of reading, or that nothing was said.
+    """Counts failures and keeps the kind of the last one: a failed call, an unreadable answer, or an empty one.
 
-    Who asks counts what is `answered`.
+    The caller counts the answers in `answered`.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class WriterFailures:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note what goes wrong in the block (a ValueError: the answer was empty); a wrong set-up of the LM ends the run."""
+        """Count an error of the block (ValueError: an empty answer) and raise it again. A wrong LM set-up ends the run."""
         try:
             yield
         except (LMError, AdapterParseError, ValueError) as error:
@@ -42,7 +42,7 @@ class WriterFailures:
         return not self.answered and self.failed >= FAILURES
 
     def report(self, search: Search) -> None:
-        """Say in a trial of the first program that nothing was ever written, if it was asked for."""
+        """Report a trial of the initial program with the failure, if the LM was asked and never answered."""
         sample = search.sample(1)
         if self.failure and not self.answered and search.affords(search.program, sample):
             search.score(search.program, {"no instruction was written": self.failure}, sample)

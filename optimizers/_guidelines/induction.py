@@ -1,7 +1,7 @@
-"""Conventions that texts with their right mentions show: at edges, in parentheses, where names are joined.
+"""Induces annotation conventions from gold mentions: their edges, abbreviations in parentheses, and coordinated names.
 
-A rule is induced only where no text, or hardly any, speaks against it. It holds for those texts; whether it holds for others
-is what the optimizer measures.
+A rule is induced only if almost no example contradicts it. It holds for the texts it comes from; the optimizer measures
+whether it holds for others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ner_programs.guidelines import CLASSES, Kind, Rule
 from ner_programs.types import Document, Entity
 
 _LISTED = 12  # words in a rule, at most
-_HARDLY = 50  # one exception among so many is taken for a slip of the annotator
+_HARDLY = 50  # one exception among this many is taken for an annotation error
 _SHORT = re.compile(r"\s?\(\s?([^\W\d_](?=[^()]*[A-Z])[^()\s]{1,9})\s?\)")
 _WORD_BEFORE, _WORD_BEHIND = re.compile(r"([^\W\d_][\w'-]*)\s+\Z"), re.compile(r"\s+([^\W\d_][\w'-]*)")
 _JOINS = re.compile(r"\s*(?:(?<=\s)(and|or)(?=\s)|(/))\s*")
@@ -30,7 +30,7 @@ _OPPOSITE: tuple[frozenset[Kind], ...] = (
 
 
 def contradict(a: Rule, b: Rule) -> bool:
-    """Say whether two rules ask for opposite things: of the same words, or of the same choice."""
+    """Return whether two rules contradict each other, about the same words or about the same choice."""
     if a.kind == b.kind:
         return a.kind == "always" and a.label != b.label and bool(a.meant & b.meant)
     if not any({a.kind, b.kind} <= kinds for kinds in _OPPOSITE):
@@ -38,14 +38,14 @@ def contradict(a: Rule, b: Rule) -> bool:
     return bool(a.meant & b.meant) or not (a.meant or b.meant)
 
 
-def said_already(rule: Rule, known: Iterable[Rule]) -> bool:
-    """Say whether `known` rules of the same kind cover `rule`."""
+def covered(rule: Rule, known: Iterable[Rule]) -> bool:
+    """Return whether `known` rules of the same kind cover `rule`."""
     same = [k for k in known if k.kind == rule.kind and k.label in ("", rule.label)]
     return bool(same) and rule.meant <= frozenset().union(*(k.meant for k in same))
 
 
 def without(rule: Rule, known: Iterable[Rule]) -> Rule | None:
-    """Return a rule without the words about which `known` rules say the same or the opposite; None if nothing is left."""
+    """Return `rule` without the words that `known` rules cover or contradict; None if nothing is left."""
     if not rule.words:
         return rule
     near = [k for k in known if any({k.kind, rule.kind} <= kinds for kinds in _OPPOSITE)]
@@ -55,7 +55,7 @@ def without(rule: Rule, known: Iterable[Rule]) -> Rule | None:
 
 
 def conventions(documents: Sequence[Document]) -> Iterator[Rule]:
-    """Yield what all right mentions do at their edges, with abbreviations in parentheses and with lists."""
+    """Yield the rules that gold mentions follow at their edges, with abbreviations in parentheses, and in lists."""
     seen: _Seen = Counter()
     for one in documents:
         spans = {(e.start, e.end) for e in one.entities}
@@ -76,7 +76,7 @@ def conventions(documents: Sequence[Document]) -> Iterator[Rule]:
 
 
 def _clear(seen: _Seen, kinds: Sequence[Kind], name: str) -> list[Kind]:
-    """Return the one kind that was seen, if it was seen twice at least and the others never, or hardly ever."""
+    """Return the most frequent kind if it was seen at least twice and the others (almost) never; else nothing."""
     most = max(kinds, key=lambda kind: seen[kind, name])
     others = sum(seen[kind, name] for kind in kinds if kind != most)
     return [most] if seen[most, name] > 1 and others * _HARDLY <= seen[most, name] else []
@@ -90,7 +90,7 @@ def _listed(seen: _Seen, kinds: Sequence[Kind], words: Sequence[str]) -> Iterato
 
 
 def _edges(text: str, start: int, end: int) -> Iterator[tuple[Kind, str]]:
-    """Yield the classes of the words at the edges of a mention, inside and outside; of prepositions the words as well."""
+    """Yield the word classes inside and outside the edges of a mention; for prepositions, the words as well."""
     parts = [_fold(part) for part in text[start:end].split()]
     before, behind = _WORD_BEFORE.search(text, 0, start), _WORD_BEHIND.match(text, end)
     found: list[tuple[Kind, str]] = [("keep_start", parts[0]), ("keep_end", parts[-1])] if len(parts) > 1 else []
@@ -106,7 +106,7 @@ def _edges(text: str, start: int, end: int) -> Iterator[tuple[Kind, str]]:
 
 
 def _fold(word: str) -> str:
-    """Return a word as the classes list it; one in capitals ("A", "IN") is a name."""
+    """Return a word as the classes list it. A word in capitals ("A", "IN") is a name and stays as it is."""
     return word if word.isupper() else word.casefold()
 
 
@@ -120,7 +120,7 @@ def _short(text: str, start: int, end: int, spans: set[tuple[int, int]]) -> Iter
 
 
 def _joined(text: str, gold: Sequence[Entity]) -> Iterator[tuple[Kind, str]]:
-    """Yield how words that join names are treated: inside a mention, or between two of one label."""
+    """Yield, for each conjunction, whether it joins names in one mention or splits two mentions of one label."""
     for e in gold:
         for hit in _JOINS.finditer(e.text):
             yield "join", hit[1] or hit[2]

@@ -1,10 +1,13 @@
-"""Guideline lines that train speaks for: candidates, from its gold and from what a program answered wrong there, cross-fitted.
+"""Candidate guideline lines, from the gold of train and from the program's cross-fitted errors there.
 
-Strings that train marks wherever they stand become "always" lines, strings that the program marks and train never does
-"never" lines, words that mentions nearly always take in (leave out) at an edge boundary lines; conventions about abbreviations,
-lists and classes of words come from `_induction`. A string that is marked in one document alone says little by
-itself: such strings are listed where leaving one document out shows that their sort (one word, several) can be trusted.
-Rules that mend the errors of what is already there, found by counting on train: Brill (1995), transformation-based learning.
+- "always" lines list strings that train labels (almost) wherever they occur.
+- "never" lines list strings that the program predicts and train never labels.
+- Boundary lines list words that mentions (almost) always include or exclude at an edge.
+- Conventions about abbreviations, lists and word classes come from `induction`.
+
+One document is weak evidence for a string. Strings of one document are listed only if leave-one-out on train shows that
+their kind (one word, several words) can be trusted. Rules that correct the errors of an existing system, found by counting on
+train, are transformation-based learning (Brill 1995).
 """
 
 from __future__ import annotations
@@ -17,18 +20,21 @@ from functools import lru_cache
 
 from ner_programs.guidelines import Kind, Rule, meaning
 from ner_programs.types import Document, Entity
-from optimizers._guidelines.induction import contradict, conventions, said_already, without
+from optimizers._guidelines.induction import contradict, conventions, covered, without
 
 CONSISTENT = 0.8
-"""A string is listed as always marked if at least this share of its uses is."""
+"""Minimum share of a string's occurrences that are labelled, for an "always" line."""
 TRUSTED = 0.6
-"""A sort of strings that one document marks is listed if at least this share of them is marked in other documents, too."""
+"""Minimum leave-one-out share of labelled occurrences, for strings that only one document labels."""
 LISTED = 100
 """Words in a line, at most."""
-_CLEAR, _GROUPS = 0.95, 4  # an edge word: the share of mentions that treat it so, and how many documents do at least
-_SHORT = 5  # so short, and without a small letter, a string of a list is only found in its own case (docs/rules.md)
-_LONGEST = 60  # characters of a word that is listed
-_NEAR = 60  # how far from an answer, in characters, a line that is no list can have a say
+_CLEAR, _GROUPS = (
+    0.95,
+    4,
+)  # an edge word: minimum share of mentions that treat it alike, and minimum number of documents
+_SHORT = 5  # a listed string this short and in capitals is matched with its case (docs/rules.md)
+_LONGEST = 60  # characters of a listed string, at most
+_NEAR = 60  # distance from a predicted mention, in characters, within which a rule that is not a list can apply
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 _BEFORE, _BEHIND = re.compile(r"([^\W\d_][\w'-]*)\s+\Z"), re.compile(r"\s+([^\W\d_][\w'-]*)")
@@ -38,7 +44,7 @@ _EdgeWords = defaultdict[tuple[str, str], Counter[str]]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A candidate: the rule, and the family that it is tested with (lines that one reason speaks for)."""
+    """A candidate rule, and the family of lines (with the same evidence) that it is tested with."""
 
     rule: Rule
     family: str
@@ -46,7 +52,7 @@ class Line:
 
 @dataclass(slots=True)
 class Uses:
-    """How train uses a string: the documents (groups) that mark it, by label and form, and those that have it otherwise."""
+    """How train uses a string: counts by document (group) of labelled uses, with their labels and forms, and of unlabelled."""
 
     marked: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
@@ -55,12 +61,12 @@ class Uses:
 
     @property
     def share(self) -> float:
-        """The share of its uses that are marked with its commonest label."""
+        """The share of its uses that have its most frequent label."""
         seen = self.labels.total() + self.otherwise.total()
         return max(self.labels.values(), default=0) / seen if seen else 0.0
 
     def elsewhere(self) -> float | None:
-        """Return, of the uses outside a document that marks it, the share that is marked: the mean over such documents."""
+        """Return the leave-one-out share: for each document that labels it, the share labelled elsewhere; then the mean."""
         shares = []
         for group, own in self.marked.items():
             right, wrong = self.marked.total() - own, self.otherwise.total() - self.otherwise[group]
@@ -72,10 +78,10 @@ class Uses:
 def candidates(
     train: Sequence[Document], answered: Mapping[str, Sequence[Entity]], known: Sequence[Rule] = (), *, words: int = 1500
 ) -> list[Line]:  # fmt: skip
-    """Return the lines that `train` supports, without what `known` rules say (or say the opposite of).
+    """Return the lines that `train` supports, without what `known` rules cover or contradict.
 
-    `answered` are the program's entities in some of the documents, by id, made without showing it these documents. All lists
-    together have at most `words` strings, those that most documents mark first.
+    `answered` maps document ids to the program's cross-fitted entities, for some of the documents. All lists together have at
+    most `words` strings. Strings that more documents label come first.
     """
     wrong = {fold(e.text) for d in train for e in set(answered.get(d.id, ())) - set(d.entities)}
     found = uses(train, wrong)
@@ -87,19 +93,19 @@ def candidates(
     for line in lines:
         rule = without(line.rule, known)
         there = [*known, *(k.rule for k in kept)]
-        if rule and not said_already(rule, there) and not any(contradict(rule, other) for other in there):
+        if rule and not covered(rule, there) and not any(contradict(rule, other) for other in there):
             kept.append(Line(rule, line.family))
     return kept
 
 
 def fold(string: str) -> str:
-    """Return a string as the lists compare it: without case, but for short ones in capitals; blanks as one."""
+    """Return the form in which lists compare a string: case-folded unless short and in capitals, white space collapsed."""
     plain = " ".join(string.split())
     return plain if len(plain) <= _SHORT and plain == plain.upper() != plain.lower() else plain.casefold()
 
 
 def uses(documents: Sequence[Document], more: Iterable[str] = ()) -> dict[str, Uses]:
-    """Count how `documents` use every string that one of them marks, and `more` strings (folded), as whole words."""
+    """Count how `documents` use each string that one of them labels, and each of `more` (folded), as whole words."""
     wanted = {fold(e.text) for d in documents for e in d.entities} | set(more)
     widths: defaultdict[str, set[int]] = defaultdict(set)
     for string in wanted:
@@ -117,13 +123,13 @@ def uses(documents: Sequence[Document], more: Iterable[str] = ()) -> dict[str, U
                 use.marked[d.group] += 1
                 use.labels[label] += 1
                 use.forms[" ".join(d.text[start:end].split())] += 1
-            elif not any(s <= start and end <= e for s, e in gold):  # inside a longer mention it does no harm
+            elif not any(s <= start and end <= e for s, e in gold):  # inside a longer mention it is no counterexample
                 use.otherwise[d.group] += 1
     return dict(found)
 
 
 def _places(text: str, widths: Mapping[str, set[int]]) -> Iterator[tuple[int, int]]:
-    """Yield the offsets of the runs of words that begin as a wanted string does and have as many words."""
+    """Yield the character offsets of word sequences with the first word and the length of a wanted string."""
     tokens = [(m.start(), m.end(), m[0].casefold()) for m in _TOKEN.finditer(text)]
     for n, (start, _, first) in enumerate(tokens):
         for width in widths.get(first, ()):
@@ -132,7 +138,7 @@ def _places(text: str, widths: Mapping[str, set[int]]) -> Iterator[tuple[int, in
 
 
 def _always(found: Mapping[str, Uses], most: int) -> Iterator[Line]:
-    """Yield lists of what train marks wherever it stands: first what several documents mark, then sorts to be trusted."""
+    """Yield lists of strings that train labels consistently: first those of several documents, then trusted kinds."""
     trusted: defaultdict[bool, list[float]] = defaultdict(list)
     for string, use in found.items():
         if (share := use.elsewhere()) is not None:
@@ -140,10 +146,10 @@ def _always(found: Mapping[str, Uses], most: int) -> Iterator[Line]:
     families: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     ranked = sorted(found.items(), key=lambda item: (-len(item[1].marked), len(_TOKEN.findall(item[0])), item[0]))
     for string, use in ranked:
-        sort = trusted[" " in string]
+        kind_shares = trusted[" " in string]
         if len(string) < 2 or use.share < CONSISTENT or not listable(string):
             continue
-        if len(use.marked) == 1 and sum(sort) < TRUSTED * len(sort):
+        if len(use.marked) == 1 and sum(kind_shares) < TRUSTED * len(kind_shares):
             continue
         several = "several words" if " " in string else "one word"
         family = "always, of several documents" if len(use.marked) > 1 else f"always, of one document, {several}"
@@ -156,7 +162,7 @@ def _always(found: Mapping[str, Uses], most: int) -> Iterator[Line]:
 
 
 def _never(found: Mapping[str, Uses], wrong: Iterable[str]) -> Iterator[Line]:
-    """Yield lists of what the program marked wrongly and train marks nowhere: in several documents, in one."""
+    """Yield lists of strings that the program predicts and train never labels, apart by whether several documents have them."""
     families: defaultdict[str, list[str]] = defaultdict(list)
     for string in sorted(wrong):
         use = found.get(string)
@@ -168,7 +174,7 @@ def _never(found: Mapping[str, Uses], wrong: Iterable[str]) -> Iterator[Line]:
 
 
 def _edges(train: Sequence[Document], answered: Mapping[str, Sequence[Entity]]) -> Iterator[Rule]:
-    """Yield lists of words that mentions nearly always take in at an edge, and of those that answers wrongly took in."""
+    """Yield lists of words that mentions (almost) always include at an edge, and of words that answers wrongly included."""
     inside, outside = _edge_words(train)
     wrong: set[tuple[str, str]] = set()
     for d in train:
@@ -185,7 +191,7 @@ def _edges(train: Sequence[Document], answered: Mapping[str, Sequence[Entity]]) 
 
 
 def _edge_words(train: Sequence[Document]) -> tuple[_EdgeWords, _EdgeWords]:
-    """Count, by side and word, the documents whose mentions take a word in at an edge, and those that leave it out."""
+    """Count, by side and word, how often the mentions of each document include the word at an edge, and how often not."""
     inside, outside = (defaultdict[tuple[str, str], Counter[str]](Counter) for _ in range(2))
     for d in train:
         for e in d.entities:
@@ -208,7 +214,7 @@ def _chunks(words: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def listable(string: str) -> bool:
-    """Say whether a line can hold a string between quotation marks."""
+    """Return whether a line can quote a string."""
     try:
         Rule("never", (string,))
     except ValueError:
@@ -224,17 +230,17 @@ def _touched(entity: Entity, others: Iterable[Entity]) -> bool:
 
 
 def matters(rule: Rule, text: str, entities: Iterable[Entity]) -> bool:
-    """Say whether a line can change an answer: a list, where its strings stand; another, where an answer gives it cause."""
+    """Return whether a rule can change an answer: a list if the text has one of its strings, others if a mention is near."""
     if rule.kind in _LISTS:
         return bool(_pattern(rule).search(text))
     return any(_pattern(rule).search(text, max(e.start - _NEAR, 0), e.end + _NEAR) for e in entities)
 
 
 def explains(rule: Rule, text: str, before: Sequence[Entity], after: Sequence[Entity]) -> bool:
-    """Say whether a line asks for what changed: the entities `before` that went, and those `after` that came instead.
+    """Return whether a rule explains a change: the entities `before` that went, and the entities `after` that replace them.
 
-    For a list one of its strings has to stand in them, for a boundary line one of its words in what an edge took in or
-    left out.
+    A list explains it if one of its strings occurs in them. A boundary rule explains it if one of its words is in the text
+    that an edge gained or lost.
     """
     if rule.kind in _LISTS:
         return any(_pattern(rule).search(text, e.start, e.end) for e in (after if rule.kind == "always" else before))
@@ -250,14 +256,14 @@ def explains(rule: Rule, text: str, before: Sequence[Entity], after: Sequence[En
 
 @lru_cache(maxsize=512)
 def _pattern(rule: Rule) -> re.Pattern[str]:
-    """Match what a line is about: its words and those of its classes as whole words, or a parenthesis."""
+    """Match the words of a rule and of its classes as whole words; for a rule about abbreviations, a parenthesis."""
     if rule.kind.startswith("short_"):
         return re.compile(r"\(")
     words = sorted({*rule.words, *meaning((), rule.classes)}, key=lambda w: (-len(w), w))
-    return re.compile(rf"(?<!\w)(?:{'|'.join(_said(w, rule.kind in _LISTS) for w in words)})(?!\w)")
+    return re.compile(rf"(?<!\w)(?:{'|'.join(_word_pattern(w, rule.kind in _LISTS) for w in words)})(?!\w)")
 
 
-def _said(word: str, listed: bool) -> str:
+def _word_pattern(word: str, listed: bool) -> str:
     if word == "0-9":
         return r"\d+"
     words = r"\s+".join(map(re.escape, word.split()))

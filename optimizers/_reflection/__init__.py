@@ -1,1 +1,1 @@
-"""What a language model is told about errors so that it writes a better instruction."""
+"""Feedback on errors, and instructions that a language model writes from it."""

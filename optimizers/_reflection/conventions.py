@@ -1,7 +1,7 @@
-"""What the gold of train does elsewhere with the words in question: how often a string is marked, which words edges take in.
+"""Looks up how the gold of train treats a string elsewhere: how often it is labelled, and which words edges include.
 
-Nothing is indexed before it is asked for, and what was counted of a string is kept. Each question names the documents that
-do not count (a document, its group, its kin): so what is said about a train document is never drawn from itself.
+The index is built at the first query, and counts are cached by string. Each query excludes documents (a document, its group,
+its kin), so that a statement about a train document never rests on that document.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How often a string is marked as what, stands inside longer mentions (or crosses one), and stands unmarked."""
+    """How often a string has each label, is inside a longer mention (or overlaps one), and is unlabelled."""
 
     marked: Mapping[str, int] = field(default_factory=dict)
     inside: int = 0
@@ -30,7 +30,7 @@ class Use:
 
     @property
     def seen(self) -> int:
-        """How often it was met."""
+        """Number of occurrences."""
         return sum(self.marked.values()) + self.inside + self.unmarked
 
 
@@ -42,7 +42,7 @@ class _Row:
 
 
 class Conventions:
-    """Counts over labelled texts; words are compared without case."""
+    """Counts over labelled texts. Words are compared without case."""
 
     def __init__(self, texts: Iterable[tuple[Collection[str], str, Iterable[tuple[int, int, str]]]]) -> None:
         self._texts = list(texts)
@@ -50,7 +50,7 @@ class Conventions:
 
     @classmethod
     def of(cls, texts: Iterable[Document | Demonstration]) -> Conventions:
-        """Take train documents, or the program's pool. Raises TypeError for a document that is held out."""
+        """Build from train documents or from the program's pool. Raises TypeError for a held-out document."""
         made = []
         for one in texts:
             if isinstance(one, Demonstration):
@@ -63,7 +63,7 @@ class Conventions:
         return cls(made)
 
     def use(self, string: str, exclude: Collection[str] = (), text: str = "") -> Use:
-        """Return how train uses `string`, but for the documents and groups in `exclude` and for what has the same `text`."""
+        """Return how train uses `string`, without the documents and groups in `exclude` and those with the same `text`."""
         words = _words(string)
         key = " ".join(words)
         if key not in self._uses:
@@ -77,10 +77,10 @@ class Conventions:
         return Use(dict(marked.most_common()), other["inside"], other["unmarked"])
 
     def edge(self, word: str, side: Side, exclude: Collection[str] = (), text: str = "") -> tuple[int, int]:
-        """Return how often mentions take in `word` at their `side`, and how often they leave it out.
+        """Return how often mentions include `word` at their `side`, and how often they exclude it.
 
-        It is taken in where more of the mention follows it (to its right edge: where more of it goes before), and left out
-        where it stands directly before the mention (directly behind it).
+        At the left, a mention includes the word if more of the mention follows it, and excludes it if the word is directly
+        before the mention. At the right, it is the other way round.
         """
         found = self._edges.get((side, word.casefold()), {})
         out = self._out(exclude, text)
@@ -144,7 +144,7 @@ class Conventions:
 
     @cached_property
     def _edges(self) -> dict[tuple[Side, str], dict[int, list[int]]]:
-        """Map side and word to documents, and for each how often the word is taken in, and left out."""
+        """Map side and word to documents, each with the counts [included, excluded]."""
         edges: defaultdict[tuple[Side, str], defaultdict[int, list[int]]] = defaultdict(
             lambda: defaultdict(lambda: [0, 0])
         )

@@ -1,12 +1,15 @@
-"""What was wrong with an answer, in words: for prompts that ask for a better instruction (GEPA, SIMBA and our own).
+"""Describes the errors of an answer in words, for prompts that ask for a better instruction (GEPA, SIMBA and `instruct`).
 
-Made from the error taxonomy. First how many mentions were right, then two lines that a program can read, too
-: `Missed: [["aspirin", "drug"]]` and `Wrong: [...]`, where a string that stands in the text
-more than once has its offset as well. Then what the answer suffered from, and a line for each error: what it is, what the
-gold of train does elsewhere, what the knowledge shown said; those that train speaks for most clearly come first, as far
-as there is room.
+Feedback has these parts:
 
-Feedback quotes the corpus: it goes into prompts, and nowhere else (design D12).
+- how many mentions are right;
+- two lines that a program can read, too: `Missed: [["aspirin", "drug"]]` and `Wrong: [...]`. A string that occurs more than
+  once in the text has its character offset as a third item;
+- problems of the answer as a whole;
+- a line for each error of the taxonomy: the correction, what the gold of train does elsewhere, what the knowledge shown says.
+  Errors with the clearest evidence in train come first, as far as there is room.
+
+Feedback quotes the corpus: it goes into prompts and nowhere else (design D12).
 """
 
 from __future__ import annotations
@@ -28,12 +31,12 @@ from ner_programs.types import Entity
 from optimizers._reflection.conventions import WORD, Conventions, Side, Use
 
 LIMIT = 1_500
-"""Characters of a feedback, at most."""
+"""Maximum length of a feedback, in characters."""
 LISTED = 450
-"""Characters of each list of mentions, at most; one that was cut says so, and is no evidence to a program."""
+"""Maximum length of each list of mentions, in characters. A list that is cut says so; a program does not use it."""
 QUOTED, NOTED = 60, 80
 LINES = 6
-"""Errors that are explained, at most."""
+"""Maximum number of errors that are explained."""
 _Line = tuple[int, str]
 _LETTERS = re.compile(r"[^\W_]+")
 
@@ -42,29 +45,29 @@ def feedback(
     text: str, gold: Iterable[Entity], prediction: Any, *, knowledge: str = "", conventions: Conventions | None = None,
     exclude: Collection[str] = (),
 ) -> str:  # fmt: skip
-    """Return what was wrong with the `prediction` (its `entities`, `lost`, `unreadable` and `unanswered`) for a text.
+    """Describe the errors of `prediction` (its `entities`, `lost`, `unreadable` and `unanswered`) for a text.
 
-    `knowledge` are the lines that the prompt showed. `conventions` says what train does elsewhere: not in the documents and
-    groups in `exclude` (the text's own document and its kin), nor where the same text stands.
+    `knowledge` are the knowledge lines of the prompt. `conventions` looks up what train does elsewhere, without the documents
+    and groups in `exclude` (the text's own document and its kin) and without documents with the same text.
     """
-    wanted, said = sorted(set(gold)), sorted(set(prediction.get("entities") or ()))
+    wanted, predicted = sorted(set(gold)), sorted(set(prediction.get("entities") or ()))
     lost = tuple(prediction.get("lost") or ())
-    if prediction.get("unanswered") and not said and not lost:
+    if prediction.get("unanswered") and not predicted and not lost:
         return "The call failed and there was no answer: this example says nothing about the instruction."
-    right = set(wanted) & set(said)
-    missed, wrong = [e for e in wanted if e not in right], [e for e in said if e not in right]
-    head = [_summary(Counts.of(wanted, said)), _list("Missed", text, missed), _list("Wrong", text, wrong)]
+    right = set(wanted) & set(predicted)
+    missed, wrong = [e for e in wanted if e not in right], [e for e in predicted if e not in right]
+    head = [_summary(Counts.of(wanted, predicted)), _list("Missed", text, missed), _list("Wrong", text, wrong)]
     head += _answer(prediction)
-    tell = _Teller(text, knowledge, conventions or Conventions(()), exclude, conventions is not None)
-    lines = sorted(map(tell.line, errors(text, wanted, said, lost)), key=lambda line: -line[0])
+    teller = _Teller(text, knowledge, conventions or Conventions(()), exclude, conventions is not None)
+    lines = sorted(map(teller.line, errors(text, wanted, predicted, lost)), key=lambda line: -line[0])
     return _within(LIMIT, head, [line for _, line in lines])
 
 
 def gepa_metric(conventions: Conventions | None = None) -> Callable[..., Any]:
-    """Return GEPA's metric: the bare score, and with `pred_name` a prediction with `score` and `feedback`.
+    """Return GEPA's metric: the score alone, or with `pred_name` a prediction with `score` and `feedback`.
 
-    A bare PooledF1 keeps every mean that DSPy makes a corpus micro-F1. Feedback for the extractor is about its own answer,
-    for another predictor about the program's.
+    The score is a PooledF1, so that every mean that DSPy takes is a corpus micro-F1. Feedback for the extractor is about its
+    own answer, feedback for another predictor about the program's answer.
     """
 
     def scored(gold: Any, pred: Any, trace: Any = None, pred_name: str | None = None, pred_trace: Any = None) -> Any:
@@ -72,31 +75,31 @@ def gepa_metric(conventions: Conventions | None = None) -> Callable[..., Any]:
         if pred_name is None:
             return score
         inputs, outputs = pred_trace[0][1:3] if pred_trace else ({}, {})
-        told = _of_call(gold, pred or {}, inputs, outputs, conventions)
-        return dspy.Prediction(score=score, feedback=told)
+        words = _of_call(gold, pred or {}, inputs, outputs, conventions)
+        return dspy.Prediction(score=score, feedback=words)
 
     return scored
 
 
 def simba_metric(conventions: Conventions | None = None) -> Callable[..., dspy.Prediction]:
-    """Return SIMBA's metric: a prediction with `score` and `feedback`; SIMBA shows all but the score to who writes rules.
+    """Return SIMBA's metric: a prediction with `score` and `feedback`. SIMBA shows the writer of rules all but the score.
 
-    SIMBA averages the scores itself, so they may be PooledF1; in its prompt such a score is not readable, hence the summary
-    with F1 at the head of the feedback.
+    SIMBA averages the scores itself, so they may be PooledF1. A PooledF1 is not readable in a prompt, so feedback begins with
+    a summary that has the F1.
     """
 
     def scored(example: Any, prediction: Any, trace: Any = None) -> dspy.Prediction:
-        told = feedback(
+        words = feedback(
             example.text, example.entities, prediction or {}, knowledge=example.get("knowledge") or "",
             conventions=conventions, exclude=example.exclude,
         )  # fmt: skip
-        return dspy.Prediction(score=_score(example, prediction), feedback=told)
+        return dspy.Prediction(score=_score(example, prediction), feedback=words)
 
     return scored
 
 
 def _score(example: Any, prediction: Any) -> PooledF1:
-    """Score an answer; where the program raised, everything is missed."""
+    """Score an answer. If the program raised an error, every mention is missed."""
     if prediction is None or "entities" not in prediction:
         return PooledF1(Counts.of(example.entities, ()))
     return metric(example, prediction)
@@ -105,7 +108,7 @@ def _score(example: Any, prediction: Any) -> PooledF1:
 def _of_call(
     gold: Any, pred: Any, inputs: Mapping[str, Any], outputs: Any, conventions: Conventions | None
 ) -> str:  # fmt: skip
-    """Return the feedback on one predictor's call, which may have been about a piece of the example's text."""
+    """Return the feedback on one predictor's call, which may be about a part of the example's text."""
     text, wanted, answered = gold.text, tuple(gold.entities), pred
     mentions = outputs.get("mentions") if hasattr(outputs, "get") else None
     piece = inputs.get("text")
@@ -122,7 +125,7 @@ def _of_call(
 
 
 class _Teller:
-    """Explains the errors in one text; a line comes with what it weighs."""
+    """Explains the errors in one text. Each line has a weight, the strength of its evidence."""
 
     def __init__(
         self, text: str, knowledge: str, conventions: Conventions, exclude: Collection[str], compares: bool
@@ -135,62 +138,65 @@ class _Teller:
         }
 
     def line(self, error: Error) -> _Line:
-        """Return how many more cases in train speak for the correction than against it, and the line."""
-        gold, said, lost = error.gold, error.predicted, error.lost
+        """Return the weight and the line; the weight is the number of cases in train for the correction, less those against."""
+        gold, predicted, lost = error.gold, error.predicted, error.lost
         if lost is not None:
             why = "is not in the text: copy mentions exactly" if error.kind == "invented" else (
                 "is in the text, but was given too often, or across another mention"
             )  # fmt: skip
             return 1, f"{quoted(lost.text)} {why}."
-        if gold is None or said is None:
-            return self._alone(gold, said)
+        if gold is None or predicted is None:
+            return self._alone(gold, predicted)
         if error.kind == "type":
             weight, elsewhere = self._elsewhere(gold.text, gold.label)
-            return weight, f"{quoted(gold.text)} is {gold.label}, not {said.label}.{elsewhere}{self._known(gold.text)}"
-        weight, edges = self._edges(gold, said)
-        label = f" as {gold.label}, not {said.label}" if gold.label != said.label else ""
-        named = self._known(gold.text, silent=True) or self._known(said.text, silent=True)
-        return weight, f"{quoted(said.text)} should be {quoted(gold.text)}{label}.{edges}{named}"
+            return (
+                weight,
+                f"{quoted(gold.text)} is {gold.label}, not {predicted.label}.{elsewhere}{self._known(gold.text)}",
+            )
+        weight, edges = self._edges(gold, predicted)
+        label = f" as {gold.label}, not {predicted.label}" if gold.label != predicted.label else ""
+        named = self._known(gold.text, silent=True) or self._known(predicted.text, silent=True)
+        return weight, f"{quoted(predicted.text)} should be {quoted(gold.text)}{label}.{edges}{named}"
 
-    def _alone(self, gold: Entity | None, said: Entity | None) -> _Line:
+    def _alone(self, gold: Entity | None, predicted: Entity | None) -> _Line:
         if gold is not None:
             weight, elsewhere = self._elsewhere(gold.text, gold.label)
             return weight, f"{quoted(gold.text)} is a mention ({gold.label}).{elsewhere}{self._known(gold.text)}"
-        if said is not None:
-            weight, elsewhere = self._elsewhere(said.text)
-            return weight, f"{quoted(said.text)} is no mention here.{elsewhere}{self._known(said.text)}"
+        if predicted is not None:
+            weight, elsewhere = self._elsewhere(predicted.text)
+            return weight, f"{quoted(predicted.text)} is no mention here.{elsewhere}{self._known(predicted.text)}"
         return 0, ""
 
     def _elsewhere(self, string: str, label: str = "") -> tuple[int, str]:
-        """Say how train uses a string that is marked as `label` here ("": not marked)."""
+        """Describe how train uses a string that has `label` here ("": unlabelled)."""
         if not self.compares:
             return 0, ""
         use = self.conventions.use(string, self.exclude, self.text)
         same = use.marked.get(label, 0) if label else use.inside + use.unmarked
-        return 2 * same - use.seen, f" Elsewhere in train: {_told(use)}."
+        return 2 * same - use.seen, f" Elsewhere in train: {_usage(use)}."
 
-    def _edges(self, gold: Entity, said: Entity) -> tuple[int, str]:
-        """Say of the word at each edge that differs whether mentions elsewhere take it in."""
-        weight, told = 0, ""
-        sides: list[tuple[Side, int, int]] = [("left", said.start, gold.start), ("right", said.end, gold.end)]
+    def _edges(self, gold: Entity, predicted: Entity) -> tuple[int, str]:
+        """Describe, for each edge that differs, whether mentions elsewhere include the word at it."""
+        weight, line = 0, ""
+        sides: list[tuple[Side, int, int]] = [("left", predicted.start, gold.start), ("right", predicted.end, gold.end)]
         for side, ours, theirs in sides:
             words = WORD.findall(self.text[min(ours, theirs) : max(ours, theirs)])
             if not words:
                 continue
             word = words[-1] if side == "left" else words[0]
             more = (ours < theirs) == (side == "left")
-            told += f" {quoted(word)} is {'not part of it' if more else 'part of it'}"
+            line += f" {quoted(word)} is {'not part of it' if more else 'part of it'}"
             if self.compares:
                 kept, out = self.conventions.edge(word, side, self.exclude, self.text)
                 weight += out - kept if more else kept - out
                 where = "before" if side == "left" else "behind"
                 cases = f"it is taken in {_times(kept)}, left out {where} a mention {_times(out)}"
-                told += f"; elsewhere in train {cases if kept or out else 'no mention says more'}"
-            told += "."
-        return weight, told
+                line += f"; elsewhere in train {cases if kept or out else 'no mention says more'}"
+            line += "."
+        return weight, line
 
     def _known(self, string: str, silent: bool = False) -> str:
-        """Say what the knowledge shown says of a string; where it says nothing, that (unless `silent`)."""
+        """Quote the knowledge line of a string; without a line say so, unless `silent`."""
         line = self.knowledge.get(" ".join(string.casefold().split()))
         if line is not None:
             return f" The knowledge shown says: {quoted(line, NOTED)}."
@@ -198,7 +204,7 @@ class _Teller:
 
 
 def quoted(string: str, most: int = QUOTED) -> str:
-    """Return a string of a text in quotation marks, on one line and not too long."""
+    """Quote a string of a text on one line, cut to `most` characters."""
     return json.dumps(string if len(string) <= most else f"{string[: most - 1]}…", ensure_ascii=False)
 
 
@@ -206,12 +212,12 @@ def _summary(counts: Counts) -> str:
     if not counts.gold and not counts.predicted:
         return "Right: the text has no mention, and none was given."
     wrong = counts.predicted - counts.correct
-    said = f"{counts.correct} of {counts.gold} mention{'' if counts.gold == 1 else 's'} found"
-    return f"{said}, {wrong} wrong (F1 {counts.f1:.2f})."
+    found = f"{counts.correct} of {counts.gold} mention{'' if counts.gold == 1 else 's'} found"
+    return f"{found}, {wrong} wrong (F1 {counts.f1:.2f})."
 
 
 def _list(name: str, text: str, entities: Sequence[Entity]) -> str:
-    """Write entities on one line that `_evidence` reads, as many as there is room for."""
+    """Write entities on one line of JSON, as many as there is room for."""
     rows: list[str] = []
     whole = _letters(text)
     for e in entities:
@@ -225,21 +231,21 @@ def _list(name: str, text: str, entities: Sequence[Entity]) -> str:
 
 
 def _letters(string: str) -> str:
-    """Return letters and digits only, as `align` compares strings."""
+    """Return letters and digits only, the form in which `align` compares strings."""
     return "".join(_LETTERS.findall(unicodedata.normalize("NFKD", string.casefold())))
 
 
 def _answer(prediction: Any) -> list[str]:
-    """Say what the answer as a whole suffered from."""
-    said = []
+    """Describe the problems of the answer as a whole."""
+    problems = []
     if unreadable := prediction.get("unreadable"):
-        said.append(f"The answer could not be read in {_count(unreadable, 'place')}: keep to the format.")
+        problems.append(f"The answer could not be read in {_count(unreadable, 'place')}: keep to the format.")
     if prediction.get("unanswered"):
-        said.append("For a part of the text the call failed: what was missed there is not the instruction's fault.")
-    return said
+        problems.append("For a part of the text the call failed: what was missed there is not the instruction's fault.")
+    return problems
 
 
-def _told(use: Use) -> str:
+def _usage(use: Use) -> str:
     if not use.seen:
         return "it does not occur"
     parts = [f"marked as {label} {_times(n)}" for label, n in use.marked.items()] or ["never marked"]
@@ -257,12 +263,12 @@ def _count(n: int, what: str) -> str:
 
 
 def _within(limit: int, head: Sequence[str], lines: Sequence[str]) -> str:
-    """Join the head and as many lines as there is room for; the head always fits."""
-    told = "\n".join(head)
+    """Join the head and as many lines as there is room for. The head always fits."""
+    text = "\n".join(head)
     left = 0
     for n, line in enumerate(lines):
-        if n >= LINES or len(told) + len(line) + 3 > limit - 40:
+        if n >= LINES or len(text) + len(line) + 3 > limit - 40:
             left = len(lines) - n
             break
-        told += f"\n- {line}"
-    return told + (f"\n- and {left} more." if left else "")
+        text += f"\n- {line}"
+    return text + (f"\n- and {left} more." if left else "")

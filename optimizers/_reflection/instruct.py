@@ -1,6 +1,6 @@
-"""An instruction written anew by the LM that writes instructions, from what a program got wrong on train.
+"""Has an LM rewrite the instruction from feedback on the program's errors on train.
 
-The idea of reflective prompt evolution (GEPA, Agrawal et al. 2025), asked once: no population, the race decides.
+This is one step of reflective prompt evolution (GEPA, Agrawal et al. 2025), without a population: the race decides.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.feedback import feedback
 
 SHOWN = 12
-"""Texts with feedback in a prompt, at most."""
+"""Maximum number of texts with feedback in a prompt."""
 
 
 class ImproveInstruction(dspy.Signature):
@@ -31,21 +31,23 @@ class ImproveInstruction(dspy.Signature):
 
 
 def improved(program: NERProgram, examples: Sequence[dspy.Example], conventions: Conventions) -> str | None:
-    """Return a new instruction for the extractor, by its cross-fitted answers to `examples` (units of train).
+    """Return a new instruction for the extractor, from feedback on its cross-fitted answers to `examples` (units of train).
 
-    Costs a call for each example and one for the instruction. None where the program made no mistake, where
-    the call failed, and where what came back is empty or what there was.
+    Costs a call for each example and one for the instruction. Returns None if the program made no mistake, if the call failed,
+    or if the new instruction is empty or unchanged.
     """
     answers = in_threads(lambda e: program(text=e.text, exclude=e.exclude), list(examples))
     shown = []
     for example, answer in zip(examples, answers, strict=True):
         if set(answer.entities) != set(example.entities) and not answer.get("unanswered"):
-            said = [{"text": e.text, "label": e.label, "start": e.start} for e in answer.entities]
-            told = feedback(
+            mentions = [{"text": e.text, "label": e.label, "start": e.start} for e in answer.entities]
+            words = feedback(
                 example.text, example.entities, answer, knowledge=example.get("knowledge") or "", conventions=conventions,
                 exclude=example.exclude,
             )  # fmt: skip
-            shown.append({"Inputs": {"text": example.text}, "Generated Outputs": {"mentions": said}, "Feedback": told})
+            shown.append(
+                {"Inputs": {"text": example.text}, "Generated Outputs": {"mentions": mentions}, "Feedback": words}
+            )
     if not shown:
         return None
     current = program.extract.predict.signature.instructions
@@ -53,8 +55,8 @@ def improved(program: NERProgram, examples: Sequence[dspy.Example], conventions:
         with dspy.context(
             lm=dspy.settings.lm.role("prompt"), adapter=dspy.ChatAdapter(use_json_adapter_fallback=False)
         ):
-            said = dspy.Predict(ImproveInstruction)(current_instruction=current, examples_with_feedback=shown[:SHOWN])
+            answer = dspy.Predict(ImproveInstruction)(current_instruction=current, examples_with_feedback=shown[:SHOWN])
     except (LMError, AdapterParseError):
         return None
-    new = str(said.improved_instruction or "").strip()
+    new = str(answer.improved_instruction or "").strip()
     return new if new and new != current.strip() else None

@@ -26,7 +26,7 @@ from ner_programs.stages.verify import Verification, VerifyEntities
 from ner_programs.verifiers.rules import Span, obey
 from optimizers._draws import interleaved
 from optimizers._guidelines.lines import candidates, explains, fold, uses
-from optimizers.guidelines import known, told
+from optimizers.guidelines import known, with_rules
 from optimizers.trial import Trial
 from tests.tiny import DRUGS, PROBLEMS, Scripted, program, text_of
 
@@ -163,7 +163,7 @@ class TestCompile:
 
     def test_what_was_found_before_is_not_contradicted_nor_said_twice(self) -> None:
         with dspy.context(lm=Bench(obedient()).lm):
-            given = told(program(TRAIN), [Rule("never", ("gout",), "problem")])
+            given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")])
         made = Bench(obedient()).compile(given)
         assert "gout" not in words(made, "always") and "aspirin" in words(made, "always")
         assert rules(made)[0] == Rule("never", ("gout",), "problem")
@@ -172,7 +172,7 @@ class TestCompile:
 
     def test_a_rule_that_the_instruction_no_longer_says_is_forgotten(self) -> None:
         with dspy.context(lm=Bench(obedient()).lm):
-            given = told(program(TRAIN), [Rule("never", ("gout",), "problem")])
+            given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")])
         predictor = given.extract.predict
         predictor.signature = predictor.signature.with_instructions("Find them all.")
         assert known(given) == ()
@@ -248,7 +248,7 @@ def test_told_keeps_the_instruction_and_the_given_program() -> None:
     given = program(TRAIN)
     before = given.extract.predict.signature.instructions
     with dspy.context(lm=Bench(obedient()).lm):
-        made = told(given, [Rule("never", ("fever",))])
+        made = with_rules(given, [Rule("never", ("fever",))])
     assert made.extract.predict.signature.instructions == f'{before}\n\nNever mark "fever".'
     assert given.extract.predict.signature.instructions == before
 

@@ -286,7 +286,7 @@ class TestSpace:
         space.instruct("Find mentions.\nNever mark doses.")
         centre = space.guess()
         assert space.changes(centre) == {"demos.k": 8} and space.changes(space.start) == {}
-        for point in space.star():
+        for point in space.one_change():
             if space.price(point) == 0:
                 made, said = space.make(point), space.changes(point)
                 assert made.spec.demos["k"] == said.get("demos.k", 2) and made.spec.demos["name"] == said.get(
@@ -294,7 +294,7 @@ class TestSpace:
                 )
                 assert ("Never mark doses." in made.extract.predict.signature.instructions) is ("instruction" in said)
                 assert len(made.extract.predict.demos) == min(said.get("demonstrations", 0), len(TRAIN))
-        assert len(set(space.star())) == len(list(space.star()))
+        assert len(set(space.one_change())) == len(list(space.one_change()))
 
     def test_an_unknown_dimension_is_refused(self) -> None:
         with pytest.raises(ComponentError, match="space"):
