@@ -1,13 +1,16 @@
 """What a second reader adds to a language model's answers: each alone, boundary repair, and the two fused.
 
     python benchmarks/fusion.py --data ../shared/data [--corpora ncbi wardnotes] [--pools 50 200 0] [--texts 300]
+    python benchmarks/fusion.py --data ../shared/data --corpora ncbi --predictions FILE [--draws 5 --figure curve.svg]
 
-In place of the LM stands a perturbed oracle, so that no model is needed: gold, of which 20 % of the edges are moved by a word,
-10 % of the mentions dropped, and as many invented (seeded). The pool is so many labelled units of train (0: all), of which up
-to 150 were answered; scored is a fixed sample of dev. `crf` knows the pool and the knowledge base, as the fusion does.
-Differences are to the best of the others, paired by text, with 95 % bootstrap intervals; `ECE` is the expected calibration
-error of the fused scores in ten bins, `P >= .9` the precision of entities with a score of at least .9. Times are of a text,
-and of fitting.
+Without predictions a perturbed oracle stands in place of the LM: gold, of which 20 % of the edges are moved by a word, 10 % of
+the mentions dropped, and as many invented (seeded). Predictions are those of dev and train texts that `local_lm.py` writes. The
+pool is so many labelled units of train (0: all), of which up to 150 were answered; scored are a fixed sample of dev, or those
+dev texts that the file has. With `--draws` follows F1 by the number of labelled texts, so many samples of each size.
+
+`crf` knows the pool and the knowledge base, as the fusion does. Differences are to the best of the others, paired by text, with
+95 % bootstrap intervals; `ECE` is the expected calibration error of the fused scores in ten bins, `P >= .9` the precision of
+entities with a score of at least .9. Times are of a text, and of fitting.
 """
 
 from __future__ import annotations
@@ -18,19 +21,24 @@ import random
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import places, setup
+from experiments.corpora.corpus import Corpus
+from experiments.grids.annotation_curve import ALONE, CRF, FUSED, Point, draw
 from experiments.predictions.fused import SURE, calibration_error
+from experiments.predictions.given import read_all
 from experiments.scoring.significance import interval, paired
 from experiments.spec import load
 from ner_programs import Document, NERProgram, Pool, align
 from ner_programs.scoring import Counts
 from ner_programs.stages.verify import apply
 from ner_programs.types import Entity
+from ner_programs.units import split
 from ner_programs.verifiers.fuse import UNITS, FuseVerifier, fuse_of
 
 SPECS = Path(__file__).resolve().parents[1] / "experiments" / "specs"
@@ -68,16 +76,43 @@ def by_hash(documents: Sequence[Document], size: int) -> list[Document]:
     return ranked[: size or len(ranked)]
 
 
-def rows(program: NERProgram, pool: Pool, dev: Sequence[Document]) -> list[str]:
+Said = Callable[[Document], tuple[Entity, ...] | None]
+"""What an LM found in a document; None where it was not asked."""
+
+
+def oracle(labels: Sequence[str]) -> Said:
+    """Return what finds gold with errors put in."""
+    chance = random.Random(5)
+    return lambda d: perturbed(d.text, d.entities, labels, chance)
+
+
+def of_file(path: Path, corpus: Corpus) -> Said:
+    """Return what stands in a file of predictions of dev and train."""
+    said = read_all(path, corpus.dev, corpus.train, {label.name for label in corpus.labels})
+    found = {**said.part, **said.others}
+    return lambda d: found[d.id].entities if d.id in found else None
+
+
+def by_unit(program: NERProgram, pool: Pool, train: Iterable[Document], said: Said) -> dict[str, tuple[Entity, ...]]:
+    """Return what was found in the units of a pool, in the order of `train`, until there are UNITS."""
+    known, there = {d.id for d in pool}, {d.document for d in pool}
+    found = dict[str, tuple[Entity, ...]]()
+    for d in train:
+        if d.id not in there or len(found) >= UNITS or (entities := said(d)) is None:
+            continue
+        keep = [(e.start, e.end) for e in d.entities]
+        for n, unit in enumerate(split(d.text, program.spec.unit, size=program.spec.window, keep=keep)):
+            inside = (e.shifted(-unit.start) for e in entities if unit.start <= e.start and e.end <= unit.end)
+            found |= {f"{d.id}#{n}": tuple(inside)} if f"{d.id}#{n}" in known else {}
+    return found
+
+
+def rows(program: NERProgram, pool: Pool, dev: Sequence[Document], train: Sequence[Document], asked: Said) -> list[str]:
     """Return the rows of the table for one pool."""
-    labels, chance = list(program.spec.labels), random.Random(5)
-    gold = {
-        d.id: tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
-        for d in pool
-    }
-    said = [perturbed(d.text, d.entities, labels, chance) for d in dev]
+    said = [asked(d) or () for d in dev]
+    answers = by_unit(program, pool, train, asked)
     base = program.with_pool(pool)
-    found: dict[str, list[list[Entity]]] = {"the oracle, perturbed": [list(s) for s in said]}
+    found: dict[str, list[list[Entity]]] = {"LM, or oracle": [list(s) for s in said]}
     boundary = base.with_settings(verify={"name": "boundary"}).verify
     found["boundary"] = [
         list(align(d.text, apply(s, boundary.verifier(d.text, "", s).verdicts))) for d, s in zip(dev, said, strict=True)
@@ -86,8 +121,7 @@ def rows(program: NERProgram, pool: Pool, dev: Sequence[Document]) -> list[str]:
     for way in ("product", "stack"):
         fuse = fuse_of(base.with_settings(verify={"name": "fuse", "way": way}).verify.verifier)
         assert fuse is not None
-        answered = random.Random(1).sample(list(pool), min(UNITS, len(pool)))
-        fuse.answers = {d.id: perturbed(d.text, gold[d.id], labels, chance) for d in answered}
+        fuse.answers = answers
         start = time.perf_counter()
         fusion = fuse.fitted()
         fitting, start = time.perf_counter() - start, time.perf_counter()
@@ -115,6 +149,26 @@ def rows(program: NERProgram, pool: Pool, dev: Sequence[Document]) -> list[str]:
     return [*table, *(f"|  | {line} | | | |" for line in shown)]
 
 
+def curve(
+    program: NERProgram, dev: Sequence[Document], train: Sequence[Document], asked: Said, sizes: Sequence[int], draws: int
+) -> list[Point]:  # fmt: skip
+    """Return F1 by the number of labelled texts, each with what the LM says of it; of all, with what there is."""
+    answered = [d for d in train if asked(d) is not None]
+    said = [asked(d) or () for d in dev]
+    found: dict[tuple[int | None, str], list[float]] = {}
+    drawn = [(n, random.Random(seed).sample(answered, n)) for n in sizes if n <= len(answered) for seed in range(draws)]
+    for size, texts in [*drawn, (None, list(train))]:
+        pool = Pool.of(texts, program.spec.unit, program.spec.window)
+        fuse = fuse_of(program.with_pool(pool).with_settings(verify={"name": "fuse"}).verify.verifier)
+        assert fuse is not None
+        fuse.answers = by_unit(program, pool, texts, asked)
+        stands = [align(d.text, apply(s, fuse(d.text, "", s).verdicts)) for d, s in zip(dev, said, strict=True)]
+        for name, some in ((ALONE, said), (CRF, read_alone(fuse, dev)), (FUSED, stands)):
+            f1 = sum((Counts.of(d.entities, s) for d, s in zip(dev, some, strict=True)), Counts()).f1
+            found.setdefault((size, name), []).append(f1)
+    return [Point(size, name, tuple(f1)) for (size, name), f1 in found.items()]
+
+
 def read_alone(fuse: FuseVerifier, dev: Sequence[Document]) -> list[list[Entity]]:
     """Return what a CRF fitted on the whole pool says alone."""
     from ner_programs.tagger.crf import Sample, fit
@@ -139,17 +193,30 @@ def main() -> None:
     parser.add_argument("--corpora", nargs="*", default=["ncbi", "bc5cdr_chemical", "wardnotes"])
     parser.add_argument("--pools", nargs="*", type=int, default=[50, 200, 0])
     parser.add_argument("--texts", type=int, default=300)
+    parser.add_argument("--predictions", type=Path)
+    parser.add_argument("--draws", type=int, default=0)
+    parser.add_argument("--sizes", nargs="*", type=int, default=[20, 35, 50, 100, 150])
+    parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     places.prepare_environment()
     for name in given.corpora:
         spec = load(SPECS / f"{name}.toml", ["optimizer={name='none'}"])
         corpus, program, _ = setup.build(spec, given.data, places.home())
         print(f"\n## {name}\n\n| pool | | F1 | less the best other | ECE, P >= .9 |\n|---|---|---|---|---|", flush=True)
-        ranked = by_hash(corpus.train, 0)
+        ranked, path = by_hash(corpus.train, 0), given.predictions
+        asked = partial(of_file, path, corpus) if path else partial(oracle, list(program.spec.labels))
+        known = asked() if path else None
+        dev = by_hash([d for d in corpus.dev if known is None or known(d) is not None], given.texts)
         for size in given.pools:
             pool = Pool.of(ranked, program.spec.unit, program.spec.window)
             chosen = pool if size == 0 else pool.without({d.id for d in list(pool)[size:]})
-            print("\n".join(rows(program, chosen, by_hash(corpus.dev, given.texts))), flush=True)
+            print("\n".join(rows(program, chosen, dev, ranked, asked())), flush=True)
+        if given.draws:
+            points = curve(program, dev, ranked, asked(), given.sizes, given.draws)
+            for p in points:
+                print(f"{p.notes or 'all'} {p.system}: {p.mean:.3f} +- {p.error:.3f}")
+            if given.figure:
+                draw(points, f"{name}: strict F1 by labelled texts", given.figure)
 
 
 if __name__ == "__main__":
