@@ -1,1 +1,1 @@
-"""What any system can answer without a language model: the rows that every result stands beside."""
+"""Baselines without a language model, which stand beside every result, and the cost of fine-tuning."""

@@ -1,7 +1,7 @@
-"""Fine-tuning as the alternative to demonstrations: its data as chat messages, and what either costs.
+"""Fine-tuning as the alternative to demonstrations: writes its data as chat messages, and compares the costs.
 
-A line is `{"messages": [system, user, assistant]}`: exactly the prompt that a program without demonstrations sends for a
-unit of text, knowledge included, and the answer that would be right in the program's format. Test is never written.
+A line is `{"messages": [system, user, assistant]}`: the exact prompt of a program without demonstrations for a unit of text,
+with knowledge, and the gold answer in the program's format. Test is never written.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ner_programs.lms.price import Price
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 
-CHARACTERS = 4  # of a token, about: as in `experiments/runs/estimate.py`
-SAMPLE = 20  # documents whose prompts are rendered to say how long one is
+CHARACTERS = 4  # characters of a token, about, as in `experiments/runs/estimate.py`
+SAMPLE = 20  # documents whose prompts are rendered to estimate the mean length
 ROLES = ["system", "user", "assistant"]
 Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What is in the files: lines, and tokens (estimated) of whole conversations and of the answers in them."""
+    """The content of the files: lines, and estimated tokens of whole conversations and of their answers."""
 
     lines: dict[str, int]
     tokens: dict[str, int]
@@ -45,10 +45,10 @@ class Written:
 
 
 def write(program: NERProgram, corpus: Corpus, out: Path) -> Written:
-    """Write `train.jsonl` (the program's labelled pool) and `dev.jsonl` to the new or empty folder `out`, all or nothing.
+    """Write `train.jsonl` (the program's labelled pool) and `dev.jsonl` to the new or empty folder `out`, atomically.
 
-    Those of a private corpus can be read by their owner only. Every line is read again and checked. Raises SpecError where
-    something is in `out`, and where there is nothing to learn from.
+    For a private corpus only the owner can read the files. Every line is read again and checked. Raises SpecError if `out` is
+    not empty, or if there are no train documents.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(f"--out {out}: something is there; name a folder that is new or empty")
@@ -77,22 +77,22 @@ def write(program: NERProgram, corpus: Corpus, out: Path) -> Written:
 def conversations(
     program: NERProgram, documents: Iterable[Document], only: Container[str] | None = None
 ) -> Iterator[Messages]:
-    """Yield, for each unit of labelled documents, the messages of a program without demonstrations and the right answer.
+    """Yield, for each unit of labelled documents, the messages of a program without demonstrations and the gold answer.
 
-    `only` are the ids of the units to take, by default all. What the knowledge base says is looked up without an LM, and
-    without what it has from the document itself: else it would tell the answers.
+    `only` are the ids of the units to use, by default all. Knowledge is retrieved without an LM and without entries that come
+    from the document itself, which would leak the answers.
     """
-    extract, said = program.extract, program.retrieve.lines
+    extract, lines = program.extract, program.retrieve.lines
     for document in documents:
         for unit in Pool.of([document], program.spec.unit, program.spec.window):
             if only is None or unit.id in only:
-                fields = extract.as_demo(unit) | {"knowledge": said(unit.text, document.text, exclude=document.kin)}
+                fields = extract.as_demo(unit) | {"knowledge": lines(unit.text, document.text, exclude=document.kin)}
                 messages = extract.adapter.format(extract.predict.signature, [], fields)
                 yield [*messages, {"role": "assistant", "content": extract.adapter.codec.encode(fields)}]
 
 
 def check(path: Path) -> Iterator[Messages]:
-    """Yield the conversations of a file; ReadError names the line that is no JSON, or no system, user and assistant message."""
+    """Yield the conversations of a file. Raises ReadError with the number of the line that is not a valid conversation."""
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
@@ -115,12 +115,12 @@ def _alone(program: NERProgram) -> NERProgram:
 
 
 def _trained(program: NERProgram, corpus: Corpus) -> Iterator[Messages]:
-    """Return the conversations of the labelled pool: train without what also stands in dev or test."""
+    """Return the conversations of the labelled pool: train without texts that are also in dev or test."""
     return conversations(_alone(program), corpus.train, {unit.id for unit in program.pool})
 
 
 def _write(lines: Iterable[Messages], path: Path, mode: int) -> tuple[int, int, int]:
-    """Write a file and check it; return lines, tokens, and tokens of answers."""
+    """Write a file and check it; return the numbers of lines, tokens, and tokens of answers."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         for messages in lines:
             file.write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
@@ -134,7 +134,7 @@ def _write(lines: Iterable[Messages], path: Path, mode: int) -> tuple[int, int, 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars for a million tokens, as their provider says: a model as it is, the tuned one, and training it."""
+    """The provider's prices in US dollars for a million tokens: of the base model, of the tuned model, and of training."""
 
     plain: Price
     tuned: Price
@@ -143,10 +143,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One way to annotate: tokens of a query, and with prices what a document and the training cost.
+    """The cost of one way to annotate: tokens of a query and, with prices, the cost of a document and of training.
 
-    `break_even` is after how many documents fine-tuning has paid for its training, against this way; None where it never
-    does, or where there are no prices.
+    `break_even` is the number of documents after which fine-tuning is cheaper than this way, training included; None if it
+    never is, or if there are no prices.
     """
 
     name: str
@@ -162,15 +162,15 @@ class Cost:
 def costs(
     program: NERProgram, corpus: Corpus, ks: Sequence[int], *, epochs: int = 3, prices: Prices | None = None
 ) -> list[Cost]:
-    """Return what a query takes with each number of demonstrations, then with a fine-tuned model and none.
+    """Return the costs with each number of demonstrations, then with a fine-tuned model without demonstrations.
 
-    Prompts are rendered for the first dev documents (those of train without dev) and their units; tokens are estimated. Where
-    the program selects no demonstrations, or by an encoder, those of the selector `tfidf` are counted.
+    Prompts are rendered for the first dev documents (without dev, of train) and their units; tokens are estimated. If the
+    program has no selector, or an encoder as selector, the selector `tfidf` is used instead.
     """
     documents = (corpus.dev or corpus.train)[:SAMPLE]
     calls = len(program.examples(documents)) / max(len(documents), 1)
     name = (program.spec.demos or {"name": "tfidf"})["name"]
-    name = "tfidf" if name == "embedding" else name  # which may be behind an API
+    name = "tfidf" if name == "embedding" else name  # an encoder may be behind an API
     zero = _query(_alone(program), documents)
     trained = epochs * sum(len(m["content"]) for c in _trained(program, corpus) for m in c) // CHARACTERS
     plain = [
@@ -189,6 +189,6 @@ def costs(
 
 
 def _query(program: NERProgram, documents: Sequence[Document]) -> tuple[int, int]:
-    """Return the mean tokens of a prompt and of the answer that would be right, estimated."""
+    """Return the estimated mean tokens of a prompt and of a gold answer."""
     characters_in, characters_out = prompt_size(program, tuple(documents))
     return round(characters_in / CHARACTERS), round(characters_out / CHARACTERS)

@@ -1,4 +1,4 @@
-"""Baselines that look names up: the mentions of labelled text, the knowledge base, both, and what the nearest texts mention."""
+"""Lookup baselines: the mentions of labelled text, the knowledge base, both, and the mentions of the nearest texts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ner_programs.types import Entity, Label, Mention
 
 Answer = Callable[
     ..., list[Entity]
-]  # of a text; `exclude` are documents and groups that knowledge made of train is not taken from
-Without = Callable[[frozenset[str]], Answer]  # a baseline once certain names (normal forms) are taken out of it
+]  # entities of a text; `exclude` are documents and groups whose knowledge is not used
+Without = Callable[[frozenset[str]], Answer]  # builds a baseline without some names (normal forms)
 MIN_PRECISION = 0.4  # tuned on NCBI dev, as is CREDIT; from .3 to .5 F1 differs by less than .005
 CREDIT = 1
 FOLDS = 10
@@ -26,12 +26,12 @@ NEAREST = 16  # as in the paper; on NCBI dev 5 gives .600, 16 and 32 give .673
 
 
 def gazetteer(pool: Pool) -> Answer:
-    """Longest match of the pool's mentions, without those that the pool itself shows to be misleading."""
+    """Longest match of the pool's mentions, without names that are mostly wrong on the pool itself."""
     return _pruned(pool, _lexicon)
 
 
 def dictionary(lines: Callable[..., str], labels: Sequence[str]) -> Answer:
-    """What the knowledge lines of a text name, under the label that they say."""
+    """The names in the knowledge lines of a text, with the labels of these lines."""
     known = [Label(name) for name in labels]
 
     def answer(text: str, exclude: Collection[str] = ()) -> list[Entity]:
@@ -42,10 +42,10 @@ def dictionary(lines: Callable[..., str], labels: Sequence[str]) -> Answer:
 
 
 def both(pool: Pool, named: Answer) -> Answer:
-    """The pool's mentions and what a dictionary names; where they overlap the longest is taken, of equals the pool's.
+    """The union of the pool's mentions and a dictionary. Of overlapping mentions the longest wins, of equals the pool's.
 
-    Names that the pool shows to be misleading are left out, whoever they come from. A text of the pool is not judged by what
-    `named` has from its own document.
+    Names that are mostly wrong on the pool are left out, from both sources. For a text of the pool, `named` is evaluated
+    without names from the text's own document.
     """
 
     def made(units: Sequence[Demonstration]) -> Without:
@@ -67,28 +67,28 @@ def both(pool: Pool, named: Answer) -> Answer:
 
 
 def copy(pool: Pool, k: int = NEAREST) -> Answer:
-    """The mentions of the k nearest texts of the pool by TF-IDF, wherever they stand in the text, longest first.
+    """The mentions of the k nearest texts of the pool by TF-IDF, wherever they occur in the text, longest first.
 
-    It is what nearest demonstrations give by copying alone; strings are found as those that a model answers are. Of one
-    string under two labels the nearer text's label counts.
+    It measures how much nearest demonstrations help by mere copying. Strings are aligned as those in a model's answer. If a
+    string has two labels, the label of the nearer text counts.
     """
     nearest = resolve("ner_programs.demos", {"name": "tfidf", "k": k}, pool=pool)
 
     def answer(text: str) -> list[Entity]:
-        said = [Mention(m.text, m.label) for d in reversed(nearest(text)) for m in d.mentions]
-        return list(align(text, said))
+        mentions = [Mention(m.text, m.label) for d in reversed(nearest(text)) for m in d.mentions]
+        return list(align(text, mentions))
 
     return answer
 
 
 def _pruned(pool: Sequence[Demonstration], made: Callable[[Sequence[Demonstration]], Without]) -> Answer:
-    """Make a baseline from all of the pool, less the names whose precision on the pool is below `MIN_PRECISION`.
+    """Make a baseline from all of the pool, without names whose precision on the pool is below `MIN_PRECISION`.
 
-    Precision is cross-fitted: each of `FOLDS` parts is searched for what the other parts name, since where a mention was taken
-    from it is always right. A name that is annotated in one part only can then be found wrong, but never right; so every name
-    has `CREDIT`: one such match does not drop it, two do, and one found nowhere else is kept. Parts are unbroken runs of
-    groups in the order of the pool, so that lines of a corpus that does not say where an abstract begins stay with most
-    of their neighbours.
+    Precision is cross-fitted: each of `FOLDS` parts is searched for the names of the other parts, because a name is always
+    right where it comes from. A name that is annotated in only one part can then be wrong but never right. So every name has
+    `CREDIT`: one wrong match does not drop it, two do, and a name that is found nowhere else stays. Parts are contiguous
+    groups in the order of the pool, so that the sentences of an abstract mostly stay together in a corpus that does not mark
+    abstracts.
     """
     wrong = misleading(_cross_fitted(pool, made), least=MIN_PRECISION, credit=CREDIT)
     return made(pool)(wrong)
@@ -106,13 +106,13 @@ def _cross_fitted(pool: Sequence[Demonstration], made: Callable[[Sequence[Demons
 
 
 def spans(demonstration: Demonstration) -> Iterator[tuple[int, int, str]]:
-    """Yield the mentions of a labelled unit as offsets into its text and labels."""
+    """Yield the mentions of a labelled unit as (start, end, label): character offsets into its text, end exclusive."""
     for m in demonstration.mentions:
         yield m.start or 0, (m.start or 0) + len(m.text), m.label
 
 
 def _lexicon(units: Sequence[Demonstration]) -> Without:
-    """The mentions of the units by longest match, each under the label that its normal form has most."""
+    """Longest match of the units' mentions, each with the most frequent label of its normal form."""
     labelled: dict[str, Counter[str]] = {}
     names = dict.fromkeys(m.text for d in units for m in d.mentions)
     for d in units:
@@ -133,9 +133,11 @@ def _lexicon(units: Sequence[Demonstration]) -> Without:
 
 
 def _united(first: Iterable[Entity], second: Iterable[Entity]) -> list[Entity]:
-    """Of all entities the longest, none overlapping; of equally long ones those of `first`, then the leftmost."""
+    """Return non-overlapping entities, the longest first; of equal length those of `first`, then the leftmost."""
     chosen: list[Entity] = []
-    for entity in sorted([*first, *second], key=lambda e: e.start - e.end):  # stable: `first` stays in front
+    for entity in sorted(
+        [*first, *second], key=lambda e: e.start - e.end
+    ):  # the sort is stable: `first` stays in front
         if all(entity.end <= other.start or other.end <= entity.start for other in chosen):
             chosen.append(entity)
     return sorted(chosen)

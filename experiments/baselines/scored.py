@@ -1,12 +1,15 @@
-"""The baselines beside every result: what needs no language model and no prompt.
+"""The baselines that stand beside every result. They need no language model and no prompt.
 
-Each is made once and kept in `mlruns/baselines/`.
+All are built only from the labelled pool and the knowledge base of the run:
 
-All learn from the labelled pool of the run and from nothing else. `gazetteer`: its mentions by longest match, those dropped
-that are wrong more often than right (cross-fitted). `dictionary`: what the run's knowledge base names, under the label it says
-(by the retriever `flat`, whatever the program retrieves by). `both`: these two united. `copy`: the mentions of the nearest
-texts of the pool. `crf` and `crf+hints`: the in-context CRF's own features, fitted once on the pool, without and with what
-the knowledge base names.
+- `gazetteer`: longest match of the pool's mentions, without names that are mostly wrong (cross-fitted);
+- `dictionary`: the names of the knowledge base, by the retriever `flat` (whatever retriever the program has);
+- `both`: the union of these two;
+- `copy`: the mentions of the nearest texts of the pool;
+- `crf` and `crf+hints`: a CRF with the features of the in-context CRF, fitted once on the pool, without and with hints from
+  the knowledge base.
+
+Their evaluations are cached in `mlruns/baselines/`.
 """
 
 from __future__ import annotations
@@ -52,8 +55,8 @@ __all__ = [
 ]
 
 RETRIEVER = {"name": "flat"}
-ITERATIONS = 100  # of the fit on the whole pool; on NCBI dev 30, as in a prompt, give .795, 60 .808, 100 .820, 200 .822
-SIZE = 100_000  # characters of knowledge lines: what is named is not cut to the room that a prompt has
+ITERATIONS = 100  # of the fit on the whole pool; F1 on NCBI dev: 30 (as in a prompt) .795, 60 .808, 100 .820, 200 .822
+SIZE = 100_000  # characters of knowledge lines: not cut to the size of a prompt
 CODE = ("evaluation", "breakdown", "schemes", "significance")
 OF_KNOWLEDGE = ("dictionary", "both", "crf+hints")
 
@@ -61,14 +64,14 @@ OF_KNOWLEDGE = ("dictionary", "both", "crf+hints")
 def scored_baselines(
     program: NERProgram, corpus: Corpus, home: Path, parts: Sequence[str] = ("dev", "test")
 ) -> dict[str, dict[str, Evaluation]]:
-    """Return every baseline's evaluation on the `parts`; what was made before of the same data is read, not made again."""
+    """Return every baseline's evaluation on the `parts`. Evaluations on the same data come from the cache."""
     scored: dict[str, dict[str, Evaluation]] = {}
     for name, make in baselines(program, program.pool).items():
-        answer: list[Answer] = []  # made when the first part needs it
+        answer: list[Answer] = []  # built when the first part needs it
         for part in parts:
             file = home / "baselines" / f"{_key(name, part, program, corpus)}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.parent / f".{file.name[0]}.lock"):  # cells of a grid on two cores need not both make it
+            with FileLock(file.parent / f".{file.name[0]}.lock"):  # parallel runs build it only once
                 if not file.is_file():
                     answer = answer or [make()]
                     scores = evaluate(corpus, part, answers=answers(program, answer[0], corpus.part(part)))
@@ -79,10 +82,10 @@ def scored_baselines(
 
 
 def _key(baseline: str, part: str, program: NERProgram, corpus: Corpus) -> str:
-    """Return a hash of all that decides what a baseline scores: data, pool, code, and of knowledge what the baseline uses."""
+    """Return the cache key of a baseline: a hash of data, pool, code, and of the knowledge base if the baseline uses it."""
     spec = program.spec
     pool = program.pool.once("digest", lambda: _digest(program.pool))
-    said: list[Any] = [
+    content: list[Any] = [
         baseline,
         part,
         corpus.fingerprint,
@@ -94,8 +97,8 @@ def _key(baseline: str, part: str, program: NERProgram, corpus: Corpus) -> str:
         _code(),
     ]
     if baseline in OF_KNOWLEDGE and program.kb is not None:
-        said += [program.kb.fingerprint, spec.types, RETRIEVER, SIZE]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        content += [program.kb.fingerprint, spec.types, RETRIEVER, SIZE]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _digest(pool: Iterable[Demonstration]) -> str:
@@ -105,7 +108,7 @@ def _digest(pool: Iterable[Demonstration]) -> str:
 
 @cache
 def _code() -> str:
-    """Return a hash of the code that finds, fits and counts: kb, ner_programs, this package, `CODE`, and what a corpus is."""
+    """Return a hash of the code that baselines depend on: kb, ner_programs, this package, `CODE`, and `corpora.corpus`."""
     packages = [Path(package.__file__ or "").parent for package in (kb, ner_programs)]
     files = [file for folder in packages for file in sorted(folder.rglob("*.py"))]
     files += sorted(Path(__file__).parent.glob("*.py"))
@@ -115,7 +118,7 @@ def _code() -> str:
 
 
 def baselines(program: NERProgram, pool: Pool) -> dict[str, Callable[[], Answer]]:
-    """Return, for each baseline, what makes it: a function from a unit's text to entities, from `pool` and the program's KB."""
+    """Return a constructor for each baseline, from `pool` and the program's KB. A baseline maps a text to entities."""
     labels = list(program.spec.labels)
     made: dict[str, Callable[[], Answer]] = {"gazetteer": lambda: gazetteer(pool)}
     if program.kb is not None:
@@ -132,7 +135,7 @@ def baselines(program: NERProgram, pool: Pool) -> dict[str, Callable[[], Answer]
 
 
 def answers(program: NERProgram, baseline: Answer, documents: Iterable[AnnotatedText]) -> list[list[Entity]]:
-    """Answer documents unit by unit, as the program does."""
+    """Answer documents with a baseline, unit by unit as the program does."""
     return [
         [
             e.shifted(u.start)
@@ -144,7 +147,7 @@ def answers(program: NERProgram, baseline: Answer, documents: Iterable[Annotated
 
 
 def crf(pool: Iterable[Demonstration], lines: Callable[..., str], labels: Sequence[str]) -> Answer:
-    """One CRF fitted on the whole pool, each text with what `lines` says of it but for what only its own document says."""
+    """A CRF fitted on the whole pool; each text has hints from its knowledge lines, without those of its own document."""
     known = [Label(name) for name in labels]
 
     def sample(d: Demonstration) -> Sample:

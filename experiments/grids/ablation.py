@@ -1,4 +1,7 @@
-"""Ablation: each stage and option of a program switched off in turn, and what that loses and saves. A grid underneath."""
+"""Ablation: switches off each stage and option of a program in turn, and measures the loss in F1 and the saved cost.
+
+The runs are cells of a grid.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ Changes = Mapping[str, Any]
 
 
 def ablations(spec: RunSpec) -> Iterator[tuple[str, Changes]]:
-    """Yield what can be switched off in a spec, and the settings that do it; what it does not use is not there."""
+    """Yield the ablations of a spec, by name with their settings. Only what the spec uses is ablated."""
     yield from _knowledge(spec)
     yield from _demonstrations(spec)
     program, unit = spec.program, "document" if spec.task.unit == "sentence" else "sentence"
@@ -54,7 +57,7 @@ def _demonstrations(spec: RunSpec) -> Iterator[tuple[str, Changes]]:
     demos = spec.program.demos
     if demos is None or demos.get("k") == 0:
         return
-    # without a selector an optimizer would put demonstrations of its own in
+    # without a selector, an optimizer would add demonstrations of its own
     optimizer = spec.optimizer["name"]
     if optimizer == "none":
         yield "no demonstrations", {"program.demos": False}
@@ -66,7 +69,7 @@ def _demonstrations(spec: RunSpec) -> Iterator[tuple[str, Changes]]:
 
 
 def ablation_grid(spec: RunSpec, path: Path) -> Grid:
-    """Return the grid of a spec's ablations, the whole program first."""
+    """Return the grid of a spec's ablations. The whole program is the first cell."""
     tables = spec.model_dump(exclude_none=True) | {"name": f"{spec.name}.ablation"}
     rows = [(WHOLE, {}), *ablations(spec)]
     cells = tuple(Cell(name, changes, _changed(tables, changes, path)) for name, changes in rows)
@@ -76,7 +79,7 @@ def ablation_grid(spec: RunSpec, path: Path) -> Grid:
 def _changed(tables: settings.Tables, changes: Changes, path: Path) -> RunSpec:
     made = changed(tables, changes, path, merge=True)
     search = made["optimizer"].get("search")
-    if isinstance(search, dict):  # an optimizer cannot search what is switched off
+    if isinstance(search, dict):  # an optimizer cannot search settings that are switched off
         gone = tuple(f"{k.removeprefix('program.')}." for k, v in changes.items() if v is False or _none(v))
         kept = {k: v for k, v in search.items() if not k.removeprefix("program.").startswith(gone)} if gone else search
         made["optimizer"]["search"] = kept
@@ -89,9 +92,9 @@ def _none(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Ablated:
-    """The program without one thing: its F1, what that loses (F1 of the whole less this), and what it costs.
+    """The program without one component: its F1, the loss (F1 of the whole program minus this F1), and the cost.
 
-    `verdict` says how the whole compares: "better" where the thing tells.
+    `verdict` is about the whole program: "better" if the component helps.
     """
 
     name: str
@@ -116,13 +119,13 @@ class Ablated:
 
 
 def losses(home: Path, result: GridResult, part: str) -> list[Ablated]:
-    """Return a row for every cell that is finished, the whole program first; raises TrackingError where that one failed."""
+    """Return a row for each finished cell, the whole program first. Raises TrackingError if the whole program failed."""
     client = tracking.existing_store(home)
     done = [d for d in result.cells if not d.reason]
     if not done or done[0].cell.name != WHOLE:
         raise TrackingError(f"the whole program failed, so nothing can be compared: {result.cells[0].reason}")
-    said = {d.run_id: tracking.read_file(client, d.run_id, f"{part}.json") for d in done}
-    counts = {run_id: counts_of(s) for run_id, s in said.items()}
+    figures = {d.run_id: tracking.read_file(client, d.run_id, f"{part}.json") for d in done}
+    counts = {run_id: counts_of(f) for run_id, f in figures.items()}
     whole = counts[done[0].run_id]
     if not whole:
         raise TrackingError(f"the corpus has no {part} documents")
@@ -132,6 +135,6 @@ def losses(home: Path, result: GridResult, part: str) -> list[Ablated]:
     for d, gap, p in zip(done, [None, *gaps], [None, *corrected], strict=True):
         total = sum(counts[d.run_id], Counts())
         cost = {name: d.metrics.get(name, 0.0) for name in ("lm_calls", "prompt_tokens", "answer_tokens", "seconds")}
-        said_of = None if gap is None or p is None else verdict(gap, p, len(whole))
-        rows.append(Ablated(d.cell.name, d.run_id, total.f1, interval(counts[d.run_id]), gap, p, said_of, cost))
+        found = None if gap is None or p is None else verdict(gap, p, len(whole))
+        rows.append(Ablated(d.cell.name, d.run_id, total.f1, interval(counts[d.run_id]), gap, p, found, cost))
     return rows

@@ -1,7 +1,8 @@
-"""How many notes must be annotated: F1 against labelled notes, for the program, a CRF, and the two fused. A grid underneath.
+"""The annotation curve: F1 against the number of labelled notes, for the program, a CRF, and both fused.
 
-For each number of train documents several are drawn (a larger draw holds the smaller of the same seed); each draw is two runs,
-the program alone and with `verify = { name = "fuse" }`, and the baseline `crf` of the first is the CRF alone.
+For each number of train documents several samples are drawn. Samples of one seed are nested. Each sample has two runs: the
+program alone, and with `verify = { name = "fuse" }`. The CRF alone is the baseline `crf` of the first run. The runs are cells
+of a grid.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ALONE, CRF, FUSED = "program alone", "CRF alone", "fused"
 
 
 def curve_grid(spec: RunSpec, path: Path, sizes: Sequence[int], draws: int) -> Grid:
-    """Return the grid of a spec's curve: so many draws of each size (smaller than train), then all of train once."""
+    """Return the grid of a spec's curve: `draws` samples of each size (smaller than train), then all of train once."""
     tables = spec.model_dump(exclude_none=True) | {"name": f"{spec.name}.curve"}
     for key in ("train", "seed"):
         tables["corpus"].get("sample", {}).pop(key, None)
@@ -41,7 +42,7 @@ def curve_grid(spec: RunSpec, path: Path, sizes: Sequence[int], draws: int) -> G
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The F1 on dev at one number of labelled notes (None: all), one value for each draw."""
+    """The F1 on dev for one number of labelled notes (None: all), one value for each draw."""
 
     notes: int | None
     system: str
@@ -54,7 +55,7 @@ class Point:
 
     @property
     def error(self) -> float:
-        """Half of a 95 % interval of the mean over draws; 0 of one draw."""
+        """Half of the 95 % interval of the mean over draws; 0 for a single draw."""
         return 1.96 * stdev(self.f1) / len(self.f1) ** 0.5 if len(self.f1) > 1 else 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class Point:
 
 
 def points(home: Path, result: GridResult) -> list[Point]:
-    """Return the points of a curve, by number of notes, each with its three systems; draws that failed are left out."""
+    """Return the points of a curve, by number of notes and system. Failed draws are left out."""
     found: dict[tuple[int | None, str], list[float]] = {}
     client = tracking.existing_store(home)
     for done in result.cells:
@@ -82,12 +83,12 @@ def _scores(client: Any, run_id: str, system: str) -> Iterator[tuple[str, float]
 
 
 def draw(found: Sequence[Point], title: str, file: Path) -> None:
-    """Write the curve as a picture (SVG, PNG or PDF, by the suffix): mean F1 over draws, with the interval of the mean."""
+    """Plot the curve to a file (SVG, PNG or PDF, by the suffix): mean F1 over draws, with the interval of the mean."""
     import matplotlib
     from matplotlib.figure import Figure
 
     numbers = [p.notes for p in found if p.notes is not None]
-    last = 2 * max(numbers, default=1)  # where "all" stands
+    last = 2 * max(numbers, default=1)  # the position of "all"
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nerc", "font.size": 9}):
         figure = Figure(figsize=(6, 3.6), layout="constrained")
         axis = figure.subplots()

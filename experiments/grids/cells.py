@@ -1,8 +1,9 @@
-"""A [grid]: one spec that is many, each an ordinary spec (a cell).
+"""Expands the [grid] of a spec into cells, each an ordinary spec.
 
-`[grid]` gives settings lists of values, and every combination is a cell; `[[grid]]` is a list of such blocks, united. A
-table as a value is laid over the one below (a component of another name replaces it); `extends` may be an axis, too: a
-spec for each cell to be built upon. A setting that `--set` gives is the same in all cells.
+`[grid]` gives settings lists of values, such as `"program.demos.k" = [4, 16]`, and every combination is a cell. `[[grid]]` is a
+list of such blocks; the grid is their union. A value that is a table is merged into the spec's table (a component with another
+name replaces it). `extends` may be an axis, too: each of its specs is a base for cells. A setting from `--set` is the same in
+all cells.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Block = Mapping[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run of a grid: its name says in what it differs from the other cells, `changes` are its settings on the axes."""
+    """One run of a grid. The name shows its difference from the other cells; `changes` are its settings on the axes."""
 
     name: str
     changes: Mapping[str, Any]
@@ -33,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The cells of a spec; `key` is the same as long as its name and the settings beside the [grid] are."""
+    """The cells of a spec. `key` depends only on the spec's name and on the settings outside the [grid]."""
 
     name: str
     key: str
@@ -41,20 +42,20 @@ class Grid:
 
 
 def load_grid(path: Path, changes: Sequence[str] = (), lm: str | None = None) -> Grid | None:
-    """Read the grid of a spec; None where it has no [grid]. Raises SpecError."""
+    """Read the grid of a spec; None if it has no [grid]. Raises SpecError."""
     own = settings.read(path)
     if "grid" not in own:
         return None
     blocks = _blocks(path, own.pop("grid"))
     fixed = with_lm(changes, lm)
-    said: settings.Tables = {}
-    keys = [settings.change(said, change) for change in fixed]
+    given: settings.Tables = {}
+    keys = [settings.change(given, change) for change in fixed]
     fixed = [change for change, key in zip(fixed, keys, strict=True) if key != "extends"]
     for block in blocks:
         for key in [k for k in block if k in keys]:
             del block[key]
-        if "extends" in said:  # on the command line a path is that of whoever types it
-            block["extends"] = [str(Path(said["extends"]).absolute())]
+        if "extends" in given:  # a path on the command line is relative to the current folder
+            block["extends"] = [str(Path(given["extends"]).absolute())]
     found: dict[str, tuple[dict[str, Any], RunSpec]] = {}
     for combination in (c for block in blocks for c in _product(block)):
         spec = _spec(path, own, combination, fixed)
@@ -62,12 +63,12 @@ def load_grid(path: Path, changes: Sequence[str] = (), lm: str | None = None) ->
     names = named([changes for changes, _ in found.values()])
     cells = tuple(Cell(n, c, s) for n, (c, s) in zip(names, found.values(), strict=True))
     name = cells[0].spec.name
-    key = json.dumps([name, own, fixed, said.get("extends")], sort_keys=True, default=str)
+    key = json.dumps([name, own, fixed, given.get("extends")], sort_keys=True, default=str)
     return Grid(name, key, cells)
 
 
-def _blocks(path: Path, said: Any) -> list[dict[str, list[Any]]]:
-    blocks = [said] if isinstance(said, dict) else said
+def _blocks(path: Path, grid: Any) -> list[dict[str, list[Any]]]:
+    blocks = [grid] if isinstance(grid, dict) else grid
     if not isinstance(blocks, list) or not blocks or not all(isinstance(b, dict) and b for b in blocks):
         raise SpecError(f'{path}: grid: write settings and their values: "program.demos.k" = [4, 16]')
     made = []
@@ -119,7 +120,7 @@ def changed(tables: settings.Tables, changes: Mapping[str, Any], path: Path, *, 
 
 
 def named(changes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name each of several sets of settings by what it does not share with all of them: "tfidf k=16 seed=2"."""
+    """Name each set of settings by the settings that differ between the sets: "tfidf k=16 seed=2"."""
     leaves = [dict(settings.flat(c)) for c in changes]
     shared = {
         key for key in (leaves[0] if leaves else {}) if all(key in o and o[key] == leaves[0][key] for o in leaves)

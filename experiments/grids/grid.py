@@ -1,7 +1,7 @@
-"""A grid under way: a parent run in MLflow, and each cell an ordinary run nested in it.
+"""Runs a grid: a parent run in MLflow, and each cell an ordinary run nested in it.
 
-A cell that is finished (same settings, data, knowledge base and versions) is not run again; one that failed is kept with its
-reason and tried anew the next time, and the others go on. Cells share what they read, and who answers.
+A finished cell (same settings, data, knowledge base and versions) is not run again. A failed cell is recorded with its error,
+the other cells go on, and the next command tries it again. Cells share the data that they read, and the LM backends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIGURES = ("f1", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "u
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a cell: `metrics` are those of its run, `kept` says that an earlier command had finished it."""
+    """The outcome of a cell: `metrics` are those of its run; `kept` is True if an earlier command finished it."""
 
     cell: Cell
     run_id: str
@@ -54,7 +54,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class GridResult:
-    """What a grid ends with; `lm_calls` and `cost` (US dollars) are what this command made and spent."""
+    """The result of a grid; `lm_calls` and `cost` (US dollars) are those of this command."""
 
     run_id: str
     cells: tuple[Done, ...]
@@ -87,9 +87,9 @@ def run_grid(
     grid: Grid, data: Path, home: Path, *, max_cost: float | None = None, on_cell: OnCell = lambda done, number: None,
     progress: Progress | None = None,
 ) -> GridResult:  # fmt: skip
-    """Run every cell that is not finished; `max_cost` (US dollars) is for all of them together.
+    """Run every unfinished cell; `max_cost` (US dollars) is for all of them together.
 
-    Raises TrackingError where another process runs this grid, CostLimit when the money is spent: what is done is kept.
+    Raises TrackingError if another process runs this grid, and CostLimit when the money is spent. Finished cells are kept.
     """
     with _parent(grid, home) as tracker, _backends() as backend_for:
         shared, cells, calls, cost = setup.Shared(), list[Done](), 0, 0.0
@@ -119,7 +119,7 @@ def run_grid(
 
 @contextmanager
 def _parent(grid: Grid, home: Path) -> Iterator[Tracker]:
-    """Take up the grid's run in MLflow, or begin it, under a lock that a living process holds."""
+    """Resume or start the grid's run in MLflow, under a lock."""
     folder = home / "work" / f"grid-{hashlib.sha256(grid.key.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
@@ -128,7 +128,7 @@ def _parent(grid: Grid, home: Path) -> Iterator[Tracker]:
     except Timeout:
         raise TrackingError(f"the grid {grid.name} is being run by another process ({folder} is locked)") from None
     try:
-        tracker = _taken_up(folder / "grid.json", grid, home)
+        tracker = _resumed(folder / "grid.json", grid, home)
         try:
             yield tracker
         except BaseException as error:
@@ -139,11 +139,11 @@ def _parent(grid: Grid, home: Path) -> Iterator[Tracker]:
         lock.release()
 
 
-def _taken_up(state: Path, grid: Grid, home: Path) -> Tracker:
+def _resumed(state: Path, grid: Grid, home: Path) -> Tracker:
     if state.is_file():
         try:
             return Tracker.resume(home, json.loads(state.read_text())["run_id"])
-        except (TrackingError, ValueError, KeyError):  # the run was deleted: a grid can begin again
+        except (TrackingError, ValueError, KeyError):  # the run was deleted: start a new one
             state.unlink()
     axes = {k: json.dumps(v) for c in grid.cells for k, v in c.changes.items()}
     tags = {"kind": "grid", "private": "true"}
@@ -154,7 +154,7 @@ def _taken_up(state: Path, grid: Grid, home: Path) -> Tracker:
 
 @contextmanager
 def _backends() -> Iterator[Callable[[Model], Backend]]:
-    """Give out one backend for each [lm] there is, and close them all in the end."""
+    """Provide one shared backend for each [lm], and close them all in the end."""
     made: dict[str, Backend] = {}
 
     def backend_for(model: Model) -> Backend:
@@ -176,7 +176,7 @@ def _kept(cell: Cell, run: Any) -> Done | None:
 
 
 def _failed(tracker: Tracker, home: Path, cell: Cell, why: str) -> Done:
-    """Return a cell that failed; one that failed before its run began gets a run that says so."""
+    """Return a failed cell. If it failed before its run started, a run is created for the error."""
     for tried in reversed(tracking.children(tracker.client, tracker.run_id)):
         if tried.info.run_name == cell.name and tried.info.status == "FAILED":
             tracker.client.set_tag(tried.info.run_id, "nerc.reason", why)
@@ -188,14 +188,14 @@ def _failed(tracker: Tracker, home: Path, cell: Cell, why: str) -> Done:
 
 
 def _forget(tracker: Tracker, cell: Cell, before: Sequence[Any]) -> None:
-    """Delete what was kept of a cell that had failed before it began: there is a run of it now."""
+    """Delete the error run of a cell that failed before its run started, now that it has a run."""
     for tried in before:
         if tried.info.run_name == cell.name and tried.data.tags.get("nerc.unbegun"):
             tracker.client.delete_run(tried.info.run_id)
 
 
 def _summary(tracker: Tracker, result: GridResult) -> None:
-    """Write which runs the cells are, and what they cost together."""
+    """Write the list of the cells' runs and their total cost."""
     about = ("name", "changes", "run_id", "status", "reason")
     rows = [{k: v for k, v in done.as_dict().items() if k in about} for done in result.cells]
     tracker.file("cells.json", rows)

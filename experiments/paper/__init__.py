@@ -1,1 +1,1 @@
-"""The shape of the paper's tables: which grid makes which table, read from MLflow, written as markdown, CSV and plots."""
+"""The tables of the paper: each from a grid, read from MLflow and written as markdown, CSV and plot."""

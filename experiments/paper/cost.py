@@ -1,4 +1,4 @@
-"""Demonstrations against fine-tuning: tokens, money where the price is known, and what one CRF fitted on all of train does."""
+"""The cost table: demonstrations against fine-tuning, in tokens and (if prices are known) money, and a CRF for comparison."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from experiments.session import backend_of
 
 TIMES = "crf_seconds.json"
 EPOCHS = 3
-TAGGED = 200  # documents that are timed
+TAGGED = 200  # documents for timing
 
 
 def lines(grid: Grid, table: Table, parent: str, data: Path, home: Path) -> list[str]:
-    """Return a table for each corpus: every way with its F1, its tokens, and what has to be spent before the first text."""
+    """Return a table for each corpus: F1, tokens of a text and tokens of training for each way to annotate."""
     shared, made = setup.Shared(), list[str]()
     first = {cell.spec.corpus["name"]: cell for cell in reversed(grid.cells)}
     names = list(dict.fromkeys(cell.spec.corpus["name"] for cell in grid.cells))
@@ -51,22 +51,22 @@ def _rows(title: str, rows: Sequence[Cost], table: Table, seconds: Sequence[floa
         entry = table.get(title, f"k={row.k}") if not row.training_tokens else None
         score = "not measured" if row.training_tokens else f1(entry)
         money = f" {1000 * price.cost(row.tokens_in, row.tokens_out):.3f} |" if paid and price else ""
-        if money and row.training_tokens:  # a tuned model has a price of its own, and so has its training
+        if money and row.training_tokens:  # a tuned model and its training have prices of their own
             money = " not known |"
         made.append(
             f"| {row.name} | {score} | {row.tokens_in:,} / {row.tokens_out:,} | {row.training_tokens:,} |{money}"
         )
     crf = table.get(title, "baseline: crf")
     fit, tag = seconds
-    said = f"CRF fitted once on all of train ({fit:.1f} s; {1000 * tag:.1f} ms a text)"
-    made.append(f"| {said} | {f1(crf)} | 0 / 0 | 0 |{' 0 |' if paid else ''}")
+    name = f"CRF fitted once on all of train ({fit:.1f} s; {1000 * tag:.1f} ms a text)"
+    made.append(f"| {name} | {f1(crf)} | 0 / 0 | 0 |{' 0 |' if paid else ''}")
     return made
 
 
 def _seconds(
     cells: Sequence[Cell], parent: str, data: Path, home: Path, shared: setup.Shared
 ) -> dict[str, list[float]]:
-    """Return the seconds of fitting the CRF on each corpus, and of tagging a text; measured once and kept in the run."""
+    """Return the seconds of fitting the CRF on each corpus, and of tagging a text. They are measured once, then cached."""
     client = tracking.existing_store(home)
     try:
         kept: dict[str, list[float]] = tracking.read_file(client, parent, TIMES)

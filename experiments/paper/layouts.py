@@ -1,4 +1,4 @@
-"""The tables of the paper: what is a row and a column of each, what the rows are compared with, and what is said below."""
+"""The layouts of the paper's tables: their rows and columns, the reference of comparisons, and the sentences below them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STAR = "\\*"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One table: `row` and `column` of a cell by its settings, and what `section` adds to the name of its corpus.
+    """One table: functions from a cell's settings to its `row`, its `column`, and a suffix for its corpus (`section`).
 
     `reference` and `baselines` are as in `read.table`.
     """
@@ -29,13 +29,13 @@ class Layout:
     section: Callable[[Params], str] = lambda p: ""
     baselines: str = "rows"
     crf: str = ""
-    """What the table cannot show where the in-context CRF answers."""
+    """What the table cannot show if the in-context CRF answers."""
     x: str = "demonstrations"
-    """What the picture has on its horizontal axis: the columns, or with "pool" the rows."""
+    """The horizontal axis of the plot: the columns, or with "pool" the rows."""
 
 
 def demos(p: Params) -> str:
-    """Name the selector: the encoder, where it is a neural one."""
+    """Name the selector; for a neural one, its encoder."""
     name = p.get("program.demos.name", "none")
     encoder = p.get("program.demos.model", "").rsplit("/", 1)[-1]
     return {"none": "no demonstrations", "embedding": f"embedding {encoder}"}.get(name, name)
@@ -52,43 +52,43 @@ def pool(p: Params) -> str:
 
 
 def knowledge(p: Params) -> str:
-    """Name the way from text to knowledge, as the paper and the released code of DiRAG have it."""
+    """Name the way of retrieving knowledge, in the terms of the paper and of the released code of DiRAG."""
     name = p.get("program.retriever.name", "walk" if "kb.sources.0.name" in p else "none")
     fields = p.get("program.retriever.fields", "type")
-    said = {
+    known = {
         "none": "none",
         "flat": "dictionary, type" if fields == "type" else "dictionary, type + definition",
         "walk": "graph",
     }
-    return said.get(name, name) + (", names proposed by a first call" if p.get("program.seeds") == "lm" else "")
+    return known.get(name, name) + (", names proposed by a first call" if p.get("program.seeds") == "lm" else "")
 
 
 def headline(p: Params) -> str:
-    """Name what the headline rows are."""
+    """Name a headline row."""
     chosen = {"no demonstrations": "zero-shot", "random": "random", "tfidf": "nearest"}.get(demos(p), demos(p))
     return chosen + ("" if knowledge(p) == "none" else " + knowledge")
 
 
 def engine(p: Params) -> str:
-    """Name the headline rows with their k."""
+    """Name a headline row with its k."""
     chosen, _, more = headline(p).partition(" + ")
     return " ".join(filter(None, (chosen, k(p) if "program.demos.name" in p else "", more and f"+ {more}")))
 
 
 def optimizer(p: Params) -> str:
-    """Name the optimizer, and in what its run is not like the others of its table."""
+    """Name the optimizer, with the differences of its run from the others of the table."""
     inside = ", mipro's space" if "optimizer.space" in p else ""
     third = ", 666 calls" if p.get("optimizer.budget.calls") == "666" else ""
     return f"{p['optimizer.name']}{inside}{third}"
 
 
 def texts(p: Params) -> str:
-    """Name what of a corpus is scored, where it is not all of its sentences."""
+    """Name the scored part of a corpus, if it is not all of its sentences."""
     sample = p.get("corpus.sample.dev")
     return (", abstracts" if p.get("corpus.form") == "documents" else "") + (f", {sample} of dev" if sample else "")
 
 
-def said(gap: Difference | None) -> str:
+def with_interval(gap: Difference | None) -> str:
     """Write a difference with its interval."""
     return "not run" if gap is None else f"{_signed(gap.delta)} ({_signed(gap.lo)} to {_signed(gap.hi)})"
 
@@ -102,7 +102,7 @@ def _gaps(row: str, than: str, column: str = "") -> Say:
 
     def shows(table: Table) -> list[str]:
         there = [c for c in table.corpora if table.get(c, row, column) and table.get(c, than, column)]
-        each = [f"{c} {said(table.gap(c, row, than, column))}" for c in there]
+        each = [f"{c} {with_interval(table.gap(c, row, than, column))}" for c in there]
         return [f"{row} − {than}{at}: {'; '.join(each)}."] if each else []
 
     return shows
@@ -132,7 +132,7 @@ def _counted(table: Table) -> list[str]:
 
 
 def _last_column(row: str, than: str) -> Say:
-    """Say the difference in the last column in which both rows are."""
+    """Report the difference in the last column that both rows have."""
 
     def shows(table: Table) -> list[str]:
         there = {e.column for e in table.entries if e.row == row} & {e.column for e in table.entries if e.row == than}
@@ -143,16 +143,19 @@ def _last_column(row: str, than: str) -> Say:
 
 
 def _at(row: str, than: str, wanted: str) -> Say:
-    """Say the difference at the column `wanted`, or where that was not run in the last one."""
+    """Report the difference in the column `wanted`; if that was not run, in the last one."""
     return lambda table: _gaps(row, than, wanted)(table) if wanted in table.columns else _last_column(row, than)(table)
 
 
 def _over_crf(row: str, column: str = "") -> Say:
-    """Say the difference of a row to the CRF fitted once, the better of the two in each corpus, and where it is significant."""
+    """Report the difference of a row to the best CRF baseline of each corpus, and whether it is significant."""
 
     def shows(table: Table) -> list[str]:
         there = [e for c in table.corpora if (e := table.get(c, row, column)) is not None and e.difference is not None]
-        each = [f"{e.corpus} {said(e.difference)}{STAR * e.significant} ({without_kind(e.reference)})" for e in there]
+        each = [
+            f"{e.corpus} {with_interval(e.difference)}{STAR * e.significant} ({without_kind(e.reference)})"
+            for e in there
+        ]
         above = sum(e.significant and e.difference is not None and e.difference.delta > 0 for e in there)
         line = f"{row}{f' at {column}' if column else ''} − {BEST_CRF}: {'; '.join(each)}. Significantly above it"
         return [f"{line} on {above} of {len(there)}."] if there else []
@@ -165,7 +168,7 @@ def _all(*says: Say) -> Say:
 
 
 def _over_baseline(table: Table) -> list[str]:
-    """Say how the best row stands against the best baseline, which costs no call; neither was chosen beforehand."""
+    """Report the best row against the best baseline. Neither is chosen beforehand, so this is no test."""
     each = []
     for corpus in table.corpora:
         rows = [e for e in table.entries if e.corpus == corpus and e.column == ""]
@@ -173,7 +176,9 @@ def _over_baseline(table: Table) -> list[str]:
         ours = [e for e in rows if not e.row.startswith("baseline")]
         if baselines and ours:
             best, baseline = max(ours, key=lambda e: e.f1), max(baselines, key=lambda e: e.f1)
-            each.append(f"{corpus} {said(table.gap(corpus, best.row, baseline.row))} ({best.row} − {baseline.row})")
+            each.append(
+                f"{corpus} {with_interval(table.gap(corpus, best.row, baseline.row))} ({best.row} − {baseline.row})"
+            )
     return (
         [f"Highest row against highest baseline, found on these same texts and so no test: {'; '.join(each)}."]
         if each

@@ -1,9 +1,8 @@
-"""The mean F1 of several runs (seeds, draws) on the same rows: its interval, and the paired difference between two such means.
+"""The mean F1 of several runs (seeds, draws) on the same rows: its interval, and the paired difference of two such means.
 
-A resample draws rows; on it each run has its F1, and these are averaged. A few runs say only so much of the mean of all
-that could have been drawn, so each resample also moves the mean by what that may be off: Student's t with one degree of
-freedom less than there are runs, times their standard error. So the interval is about documents and runs; that of a single
-run is about documents, given this run. With three runs it is wide, and says that three are few.
+Each resample draws rows and averages the F1 of the runs on them. A few runs estimate the mean over all possible runs with an
+error, so each resample also adds such an error: Student's t with (runs - 1) degrees of freedom, times the runs' standard error.
+So the interval covers both documents and runs; for a single run it covers documents only. With three runs it is wide.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ def f1(rows: Rows) -> float:
 
 
 def mean_and_sd(runs: Sequence[Rows]) -> tuple[float, float | None]:
-    """Return the mean F1 of runs and its standard deviation (of a sample); None for a single run."""
+    """Return the mean F1 of runs and the sample standard deviation; None for a single run."""
     scores = [f1(rows) for rows in runs]
     return float(np.mean(scores)), float(np.std(scores, ddof=1)) if len(scores) > 1 else None
 
 
 def mean_interval(runs: Sequence[Rows], n: int = 10_000) -> tuple[float, float]:
-    """Return the 95 % interval of the mean F1; ValueError without rows."""
+    """Return the 95 % interval of the mean F1. Raises ValueError without rows."""
     means = np.concatenate([_means(sums) for sums in _resamples(_table(runs), n, 0)]) + _error(runs, n, 1)
     return _middle(np.clip(means, 0, 1))
 
 
 def mean_difference(a: Sequence[Rows], b: Sequence[Rows], n: int = 10_000, *, matched: bool = False) -> Difference:
-    """Return mean F1 of `b` less that of `a`, paired by rows; ValueError where the rows are not the same.
+    """Return the mean F1 of `b` minus that of `a`, paired by rows. Raises ValueError if the rows are not the same.
 
-    `matched` says that run i of both is of the same draw, so that what the means may be off is that of their differences.
+    `matched` means that run i of both has the same draw, so that the error of the means is that of the differences.
     """
     if len({tuple(c.gold for c in rows) for rows in (*a, *b)}) > 1:
         raise ValueError("a paired bootstrap needs the same rows on both sides: their gold counts differ")
@@ -55,7 +54,7 @@ def mean_difference(a: Sequence[Rows], b: Sequence[Rows], n: int = 10_000, *, ma
 
 
 def _error(runs: Sequence[Rows], n: int, seed: int) -> Floats:
-    """Return `n` draws of what the mean of these runs may be off from that of all runs; 0 for a single one."""
+    """Draw `n` errors of the mean of these runs as an estimate of the mean of all runs; 0 for a single run."""
     return _drawn([f1(rows) for rows in runs], n, seed)
 
 

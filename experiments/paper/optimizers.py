@@ -1,4 +1,4 @@
-"""The optimizers' page: dev and test side by side, what compiling took, the comparisons fixed beforehand, the curves."""
+"""The page of optimizers: dev and test side by side, the cost of compiling, the planned comparisons, the curves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tracking
-from experiments.paper.layouts import STAR, Layout, said
+from experiments.paper.layouts import STAR, Layout, with_interval
 from experiments.paper.read import Entry, Ran, Table, read_cells, table
 from experiments.paper.write import CRF, engines, f1
 from experiments.scoring.curves import Curve, curve
@@ -24,7 +24,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A difference that was asked for beforehand, on one corpus and part, and whether it stands after Holm's correction."""
+    """A planned comparison on one corpus and part, and whether it is significant after Holm's correction."""
 
     corpus: str
     part: str
@@ -35,7 +35,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Compilings:
-    """The same cells as they were scored on dev and on test, and each run's best so far: (LM calls, F1 on dev)."""
+    """The same cells scored on dev and on test, and each run's curve of the best so far: (LM calls, F1 on dev)."""
 
     dev: Table
     test: Table
@@ -56,7 +56,7 @@ class Compilings:
         return [c for c in self.test.cells if c.corpus == corpus and layout.row(c.params) == row]
 
     def compared(self, part: str) -> list[Compared]:
-        """Return what was to be compared, as far as it was run; Holm's correction is over all of a part."""
+        """Return the planned comparisons that were run. Holm's correction is over all comparisons on a part."""
         made = self.dev if part == "dev" else self.test
         found = [
             (corpus, pair, gap)
@@ -69,7 +69,7 @@ class Compilings:
 
 
 def runs(layout: Layout, both: Compilings) -> list[dict[str, Any]]:
-    """Return every run as `--json` and the CSV have it; `lm_calls` and `seconds` are of compiling, `ci95` is of `test_f1`."""
+    """Return every run for `--json` and the CSV. `lm_calls` and `seconds` are those of compiling, `ci95` that of `test_f1`."""
 
     def interval(m: Mapping[str, float], part: str) -> list[float]:
         return [round(m[f"{part}_f1_{end}"], 4) for end in ("lo", "hi")]
@@ -98,7 +98,7 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def markdown(layout: Layout, both: Compilings, failed: Sequence[str] = ()) -> str:
-    """Return the page; `failed` is what could not be run."""
+    """Return the page; `failed` are the cells that failed."""
     who = engines(both.test)
     lines = [f"# {layout.title}", "", *_about(both, who), ""]
     for corpus in both.test.corpora:
@@ -153,7 +153,9 @@ def _rows(layout: Layout, both: Compilings, corpus: str, who: str) -> Iterator[s
 
 
 def _gap(entry: Entry | None) -> str:
-    return "" if entry is None or entry.difference is None else said(entry.difference) + STAR * entry.significant
+    return (
+        "" if entry is None or entry.difference is None else with_interval(entry.difference) + STAR * entry.significant
+    )
 
 
 def _mean(cells: Sequence[Ran], metric: str) -> str:
@@ -174,7 +176,7 @@ def _comparisons(both: Compilings) -> list[str]:
         ]
         lines += [f"| | {' | '.join(corpora)} |", "|---" * (len(corpora) + 1) + "|"]
         for pair in COMPARED:
-            at = {c.corpus: said(c.difference) + STAR * c.significant for c in found if c.pair == pair}
+            at = {c.corpus: with_interval(c.difference) + STAR * c.significant for c in found if c.pair == pair}
             if at:
                 name = " − ".join(pair)
                 primary = pair == COMPARED[0] and part == "test"
@@ -190,22 +192,22 @@ def shows(both: Compilings) -> list[str]:
         found = [c for c in both.compared("test") if c.pair == pair]
         if found:
             above, below = (sum(wins(c.difference) for c in found) for wins in (_above, _below))
-            each = "; ".join(f"{c.corpus} {said(c.difference)}" for c in found)
+            each = "; ".join(f"{c.corpus} {with_interval(c.difference)}" for c in found)
             made.append(
                 f"{what}{' − '.join(pair)} on test: {each}. The interval lies above 0 on {above} of {len(found)}, below "
                 f"it on {below}."
             )
     raised = [
         e for e in both.dev.entries if e.row == "guidelines" and e.difference is not None
-    ]  # its own claim is about dev
+    ]  # the claim for guidelines is about dev
     if raised:
-        each = "; ".join(f"{e.corpus} {said(e.difference)}{STAR * e.significant}" for e in raised)
+        each = "; ".join(f"{e.corpus} {with_interval(e.difference)}{STAR * e.significant}" for e in raised)
         made.append(f"guidelines − {NONE} on dev: {each}.")
     return made + [compiled(both.test, corpus) for corpus in both.test.corpora]
 
 
 def compiled(test: Table, corpus: str) -> str:
-    """Say whether compiling told on a corpus: by which optimizers the interval excludes 0, or why by none."""
+    """Report the gain of compiling on a corpus: the optimizers whose interval excludes 0, or the highest one without any."""
     found = [(e, e.difference) for e in test.entries if e.corpus == corpus and e.difference is not None]
     better = [e.row for e, d in found if _above(d)]
     worse = [e.row for e, d in found if _below(d)]
@@ -214,9 +216,9 @@ def compiled(test: Table, corpus: str) -> str:
         lines += f"the interval of the difference is above 0 for {', '.join(better)}"
     elif found:
         entry, nearest = max(found, key=lambda f: f[1].delta)
-        room = nearest.delta - nearest.lo
+        room, most = nearest.delta - nearest.lo, with_interval(nearest)
         lines += (
-            f"no interval is above 0: the most is {entry.row} with {said(nearest)}, and on these texts and seeds a difference "
+            f"no interval is above 0: the most is {entry.row} with {most}, and on these texts and seeds a difference "
             f"below about {room:.3f} cannot be told from none"
         )
     else:
@@ -234,7 +236,7 @@ def _below(difference: Difference) -> bool:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Return the mean of several runs' curves, from where the last of them begins; one that has ended stays as it was."""
+    """Return the mean of several runs' curves, from where all have begun. A curve that has ended keeps its last value."""
     steps = [sorted(c[:-1], key=lambda point: point[0]) for c in curves if len(c) > 1]
     if not steps:
         return []
@@ -244,6 +246,6 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 def final_point(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return where the runs ended, on the mean: (LM calls, F1 on the whole of dev)."""
+    """Return the mean end of the curves: (LM calls, F1 on all of dev)."""
     ends = [c[-1] for c in curves if c]
     return sum(c for c, _ in ends) / len(ends), sum(y for _, y in ends) / len(ends)

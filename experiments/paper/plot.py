@@ -1,4 +1,4 @@
-"""The picture of a table: lines over the columns where they are numbers, else a forest of intervals. Small SVG files."""
+"""Plots a table as SVG: lines over the columns if these are numbers, else a forest plot of intervals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLOURS = ("#1b6ca8", "#c8553d", "#588157", "#7b4b94", "#b08900", "#3d8b8b", "#8
 
 
 def plot(layout: Layout, table: Table, file: Path) -> None:
-    """Write the picture as SVG; the same figures give the same file."""
+    """Write the plot as SVG. The same figures give the same file."""
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         lines = all(_number(c) is not None for c in table.columns if not c.startswith(BASELINE))
         rows = sorted(dict.fromkeys(e.row for e in table.entries), key=lambda row: row.startswith(BASELINE))
@@ -57,7 +57,7 @@ def _number(column: str) -> float | None:
 
 
 def _lines(axis: Axes, layout: Layout, table: Table, corpus: str) -> None:
-    """Draw a line for each row over the columns, or for a pool one for each column over the rows."""
+    """Draw a line for each row over the columns, or with x = "pool" for each column over the rows."""
     rows = [r for r in table.rows(corpus) if not r.startswith(BASELINE)]
     columns = [c for c in table.columns if c != BASELINE]
     across = layout.x == "pool"
@@ -98,7 +98,7 @@ def _interval(axis: Axes, y: int, entry: Entry) -> None:
 
 
 def plot_curves(layout: Layout, both: Compilings, file: Path) -> None:
-    """Write the best so far on dev against LM calls: a line for each optimizer, its mean over seeds, for each corpus."""
+    """Plot the best so far on dev against LM calls, for each corpus: a line for each optimizer, the mean over seeds."""
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
         across = min(len(both.dev.corpora), 2)
         down = -(-len(both.dev.corpora) // across)

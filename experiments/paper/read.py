@@ -1,4 +1,4 @@
-"""A finished grid as MLflow has it, put into rows and columns: cells that differ by seed or draw alone are one entry."""
+"""Reads a finished grid from MLflow into rows and columns. Cells that differ only by seed or draw are one entry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Params = Mapping[str, str]
 Label = Callable[[Params], str]
 BASELINE = "baseline"
 BEST_CRF = "the higher of crf and crf+hints"
-"""A reference: the CRF fitted once on the same pool, by the baseline of the two that scores higher on these very texts."""
+"""A reference: the best CRF baseline, i.e. the one of the two with the higher score on the same texts."""
 TITLES = {
     "ncbi_disease": "NCBI-disease",
     "bc2gm": "BC2GM",
@@ -31,7 +31,10 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One cell: its settings and figures, its counts row by row, and those of its baselines; `asked` documents of all parts."""
+    """One cell: its settings and figures, its counts row by row, and those of its baselines.
+
+    `documents` is the number of documents of `part`, `asked` that of all parts.
+    """
 
     run_id: str
     corpus: str
@@ -47,7 +50,7 @@ class Ran:
 
 
 def read_cells(home: Path, parent: str, part: str = "") -> list[Ran]:
-    """Read the finished cells of a grid, in their order, as they were scored on `part`: by default on the last one."""
+    """Read the finished cells of a grid in order, with their scores on `part`, by default the last part."""
     client = tracking.existing_store(home)
     cells = tracking.read_file(client, parent, "cells.json")
     return [_cell(client, row["run_id"], part) for row in cells if row["status"] == "finished"]
@@ -59,21 +62,21 @@ def _cell(client: Any, run_id: str, part: str) -> Ran:
     parts = json.loads(params["parts"])
     every = {part: tracking.read_file(client, run_id, f"{part}.json") for part in parts}
     part = part or parts[-1]
-    said = every[part]
+    figures = every[part]
     beside = tracking.read_file(client, run_id, "baselines.json")
     baselines = {name: counts_of(parts[part]) for name, parts in beside.items()}
     name = params["corpus.name"]
     corpus = TITLES.get(name, name if name not in ("pubtator", "jsonl", "brat") else Path(params["corpus.path"]).name)
     return Ran(
-        run_id, corpus, params, run.data.metrics, tags["nerc.engine"], part, said["unit"], said["documents"],
-        sum(s["documents"] for s in every.values()),
-        counts_of(said), baselines,
+        run_id, corpus, params, run.data.metrics, tags["nerc.engine"], part, figures["unit"], figures["documents"],
+        sum(f["documents"] for f in every.values()),
+        counts_of(figures), baselines,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One figure of a table: runs that differ by seed or draw alone, and the difference to the entry called `reference`."""
+    """One figure of a table: runs that differ only by seed or draw, and the difference to the entry named `reference`."""
 
     corpus: str
     row: str
@@ -100,7 +103,7 @@ class Entry:
 
     @property
     def significant(self) -> bool:
-        """Whether it differs from the reference after Holm's correction over the whole table."""
+        """Whether it differs significantly from the reference, after Holm's correction over the whole table."""
         return self.p_holm is not None and self.p_holm < 0.05
 
 
@@ -136,7 +139,7 @@ class Table:
         return mean_difference(a.runs, b.runs) if a and b else None
 
     def seed_by_seed(self, corpus: str, row: str, than: str) -> Difference | None:
-        """Return the difference of two rows, paired by the seeds that both have as well as by texts; None without such."""
+        """Return the difference of two rows, paired by texts and by the seeds that both have; None without such seeds."""
         a, b = self.get(corpus, than), self.get(corpus, row)
         both = [seed for seed in a.seeds if seed in b.seeds] if a and b else []
         if a is None or b is None or not both:
@@ -148,8 +151,8 @@ class Table:
 def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, baselines: str) -> Table:
     """Group cells into entries and compare each with the row `reference` of its corpus and column, or with `BEST_CRF`.
 
-    `baselines`: "rows" puts those of the first cell of a corpus below its rows (in the column `BASELINE`, if there are any),
-    "columns" those of every row's own pool beside it, "" leaves them out.
+    `baselines`: "rows" adds those of the first cell of a corpus as rows (in the column `BASELINE`, if there are columns),
+    "columns" adds those of each row's own pool as columns, "" leaves them out.
     """
     grouped: dict[tuple[str, str, str], list[Ran]] = {}
     for cell in cells:
@@ -176,7 +179,7 @@ def table(cells: Sequence[Ran], row: Label, column: Label, reference: str, basel
 
 
 def without_kind(name: str) -> str:
-    """Return the name of a row or column without what says that it is a baseline."""
+    """Return the name of a row or column without the prefix "baseline: "."""
     return name.removeprefix(f"{BASELINE}: ")
 
 
@@ -185,7 +188,7 @@ def _entry(key: tuple[str, str, str], runs: Sequence[Rows], tokens: float | None
 
 
 def _tokens(cells: Sequence[Ran]) -> float:
-    """Return the tokens that are sent for one document, on average."""
+    """Return the mean number of tokens sent for one document."""
     return sum(c.metrics.get("prompt_tokens", 0) for c in cells) / max(sum(c.asked for c in cells), 1)
 
 
@@ -207,7 +210,7 @@ def _compared(entries: Sequence[Entry], reference: str) -> list[Entry]:
 
 
 def _reference(entries: Sequence[Entry], entry: Entry, reference: str) -> Entry | None:
-    """Return what an entry is compared with: a row of its corpus and column, or one of its baselines."""
+    """Return the reference of an entry: a row of its corpus and column, or one of its baselines."""
     there = [e for e in entries if e.corpus == entry.corpus]
     if reference != BEST_CRF:
         return next((e for e in there if (e.row, e.column) == (reference, entry.column)), None)

@@ -1,4 +1,4 @@
-"""The paper's tables: a grid each (`specs/paper/`), run as far as it is not, and written from what MLflow has of it."""
+"""Builds the paper's tables. Each is a grid (`specs/paper/`): unfinished cells are run, then the table is written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Written:
 
 
 def wanted(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the tables that `names` mean, and of "all" those that cannot be made here; raises SpecError for an unknown one."""
+    """Return the tables for `names`, and those of "all" whose libraries are missing. Raises SpecError for an unknown name."""
     there = [name for name in LAYOUTS if (SPECS / f"{name}.toml").is_file()]
     unknown = [name for name in names if name not in (*there, "all")]
     if unknown or not names:
@@ -60,7 +60,7 @@ def wanted(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None, *, quick: bool = False) -> Grid:
-    """Return the grid of a table, or the small one in its stead (`<name>_quick.toml`); SpecError where there is none."""
+    """Return the grid of a table, or with `quick` its small form (`<name>_quick.toml`). Raises SpecError if there is none."""
     file = SPECS / f"{name}{QUICK * quick}.toml"
     if quick and not file.is_file():
         there = [n for n in LAYOUTS if (SPECS / f"{n}{QUICK}.toml").is_file()]
@@ -77,7 +77,7 @@ def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None, *,
 
 
 def possible(spec: RunSpec) -> bool:
-    """Say whether who answers can do what a spec asks for: where that is no language model, some cells cannot be."""
+    """Return whether the LM of a spec can run it: some cells need a language model, and the CRF stand-in is none."""
     task, writer = backend_of(spec.lm), backend_of(spec.lm.prompt or spec.lm)
     optimizer, _ = optimizers.opened(spec.optimizer)
     return (task.writes or spec.program.seeds == "text") and (
@@ -86,9 +86,9 @@ def possible(spec: RunSpec) -> bool:
 
 
 def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home: Path) -> Written:
-    """Write a table as `out/paper/<name>.md`, `.csv` and `.svg`, from MLflow; with an API model its name is in the files'.
+    """Write a table from MLflow as `out/paper/<name>.md`, `.csv` and `.svg`. For an LM, the file names have its name.
 
-    Raises TrackingError where no cell was finished.
+    Raises TrackingError if no cell is finished.
     """
     layout = LAYOUTS[name]
     failed = _failed(result)
@@ -119,7 +119,7 @@ def write(name: str, grid: Grid, result: GridResult, out: Path, data: Path, home
 
 
 def _failed(result: GridResult) -> list[str]:
-    """Return a line for each reason why cells failed, and which cells these are."""
+    """Return a line for each error, with the cells that failed by it."""
     cells: dict[str, list[str]] = {}
     for done in result.failed:
         cells.setdefault(done.reason, []).append(done.cell.name)

@@ -1,4 +1,4 @@
-"""A table as markdown, as CSV and as a picture; the same figures give the same files."""
+"""Writes a table as markdown and as CSV. The same figures give the same files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from experiments.paper.layouts import Layout, said
+from experiments.paper.layouts import Layout, with_interval
 from experiments.paper.read import BASELINE, BEST_CRF, Entry, Table, without_kind
 
 CRF = "in-context CRF"
@@ -17,7 +17,7 @@ HEADER = (
 
 
 def markdown(layout: Layout, table: Table, extra: Sequence[str] = (), failed: Sequence[str] = ()) -> str:
-    """Return the page of a table; `extra` are lines to stand above its last paragraph, `failed` what could not be run."""
+    """Return the page of a table; `extra` are lines above its last paragraphs, `failed` the cells that failed."""
     lines = [f"# {layout.title}", "", *_about(table), ""]
     for corpus in table.corpora:
         lines += [
@@ -34,7 +34,7 @@ def markdown(layout: Layout, table: Table, extra: Sequence[str] = (), failed: Se
 
 
 def engines(table: Table) -> str:
-    """Name what answered."""
+    """Name the LMs that answered."""
     return ", ".join(dict.fromkeys(c.engine for c in table.cells))
 
 
@@ -70,7 +70,7 @@ def _limits(layout: Layout, table: Table) -> str:
 
 
 def f1(entry: Entry | None) -> str:
-    """Write an entry: F1 and its interval, or mean ± sd and the interval of the mean."""
+    """Format an entry: F1 and its interval, or mean ± sd and the interval of the mean."""
     if entry is None:
         return ""
     spread = "" if entry.sd is None else f" ± {entry.sd:.3f}"
@@ -80,7 +80,7 @@ def f1(entry: Entry | None) -> str:
 def _difference(entry: Entry | None) -> str:
     if entry is None or entry.difference is None:
         return ""
-    return said(entry.difference) + ("\\*" if entry.significant else "")
+    return with_interval(entry.difference) + ("\\*" if entry.significant else "")
 
 
 def _list(layout: Layout, table: Table, corpus: str) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Entities that any other system found: scored, compared and fused."""
+"""Predictions of other systems: reading, scoring, comparing and fusing them."""

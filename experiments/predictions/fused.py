@@ -1,4 +1,4 @@
-"""What fusing gained: scores before and after with intervals, differences, how sure the scores are, and what changed."""
+"""The gain of fusing predictions: scores before and after, paired differences, calibration, and changed entities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SURE = 0.9
 _KINDS = {"keep": "kept", "reject": "dropped", "span": "moved", "label": "relabelled", "add": "added"}
 Answers = Sequence[Sequence[Entity]]
 Scored = Sequence[tuple[float, bool]]
-"""How sure an answer is, and whether it is right."""
+"""The confidence score of each answer, and whether the answer is right."""
 
 
 def gains(
@@ -25,8 +25,8 @@ def gains(
 ) -> dict[str, Any]:
     """Return all figures as plain data; `before` are the experts' answers to the documents of `part`, by name.
 
-    Differences are fused less each of the others, paired, their p-values Holm-corrected in `verdict`; what changed is said of
-    the best of the experts. With three experts or more, what most of them found stands beside them.
+    Differences are fused minus each other system, paired, with Holm-corrected p-values in `verdict`. Changes are counted
+    against the best expert. With three or more experts, their majority vote is another system.
     """
     documents = corpus.part(part)
     others = dict(before)
@@ -34,7 +34,7 @@ def gains(
         others["majority"] = majority([*before.values()])
     if crf is not None:
         others["crf"] = crf
-    scores = {name: evaluate(corpus, part, answers=_tuples(said)) for name, said in others.items()}
+    scores = {name: evaluate(corpus, part, answers=_tuples(found)) for name, found in others.items()}
     after = evaluate(corpus, part, answers=_tuples(fused))
     gaps = {name: paired(e.rows, after.rows) for name, e in scores.items()} if after.rows and crf is not None else {}
     corrected = dict(zip(gaps, holm([gap.p for gap in gaps.values()]), strict=True))
@@ -61,7 +61,7 @@ def gains(
 
 
 def majority(experts: Sequence[Answers]) -> list[tuple[Entity, ...]]:
-    """Return for each document the entities that more than half of the experts found."""
+    """Return for each document the entities that more than half of the experts predict."""
     made = []
     for some in zip(*experts, strict=True):
         found = {e: sum(e in one for one in map(set, some)) for one in some for e in one}
@@ -70,7 +70,7 @@ def majority(experts: Sequence[Answers]) -> list[tuple[Entity, ...]]:
 
 
 def calibration_error(scored: Scored, bins: int = BINS) -> float:
-    """Return how far scores are from how often their answers are right: the mean over so many bins of (0, 1], by their size."""
+    """Return the expected calibration error: |mean score - accuracy| over equal bins of (0, 1], weighted by their size."""
     gaps = [0.0] * bins
     for score, right in scored:
         gaps[min(int(score * bins), bins - 1)] += score - right
@@ -78,7 +78,7 @@ def calibration_error(scored: Scored, bins: int = BINS) -> float:
 
 
 def changes(documents: Sequence[AnnotatedText], before: Answers, after: Answers) -> dict[str, dict[str, int]]:
-    """Count what became of entities, and how much of it was right; to drop one was right if it is not gold."""
+    """Count the changes of entities by kind, and how many are right. Dropping an entity is right if it is not gold."""
     made = {kind: {"number": 0, "right": 0} for kind in _KINDS.values()}
     for document, old, new in zip(documents, before, after, strict=True):
         gold = {(e.start, e.end, e.label) for e in document.entities}
@@ -101,5 +101,5 @@ def _figures(e: Evaluation) -> dict[str, Any]:
     return {key: value for key, value in e.as_dict().items() if key in ("micro_f1", "precision", "recall", "ci95")}
 
 
-def _tuples(said: Answers) -> tuple[tuple[Entity, ...], ...]:
-    return tuple(tuple(some) for some in said)
+def _tuples(answers: Answers) -> tuple[tuple[Entity, ...], ...]:
+    return tuple(tuple(entities) for entities in answers)

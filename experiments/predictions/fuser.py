@@ -1,4 +1,4 @@
-"""Learning to fuse from texts that have both predictions and gold, and fusing others: in folds, or from texts apart."""
+"""Trains a fusion on texts with both predictions and gold and applies it to others, cross-validated or from other parts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from ner_programs.verifiers.fuse import fuse_of
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A stretch of a document from `start` on, with its gold, what each expert said in it, and the same re-bounded."""
+    """A unit of a document from the character offset `start`, with its gold and the experts' predictions.
+
+    `predicted` are the predictions of each expert in the unit, `moved` the same with corrected boundaries.
+    """
 
     at: Demonstration
     start: int
-    said: Answer
+    predicted: Answer
     moved: Answer
 
 
 class Fuser:
-    """What the labelled pool says, and the units of documents that are to be learned from or answered."""
+    """The evidence of the labelled pool, and the units of documents to learn from or to answer."""
 
     def __init__(self, program: NERProgram, pool: Pool) -> None:
         made = program.with_pool(pool).with_settings(verify={"name": "fuse"})
@@ -35,42 +38,45 @@ class Fuser:
         self.labels = list(program.spec.labels)
         self._readers: dict[tuple[str, ...], Reader | None] = {}  # by the ids of their texts
 
-    def units(self, document: AnnotatedText, said: Answer) -> list[Unit]:
-        """Cut a document as a program does, but where an expert found something."""
+    def units(self, document: AnnotatedText, predicted: Answer) -> list[Unit]:
+        """Split a document as a program does, but never inside a prediction."""
         out, text = self.evidence.conventions.among(document.kin), document.text
         known = (
             flatten(document)[0].entities if isinstance(document, Document) else ()
-        )  # of what is held out nothing is learned
+        )  # nothing is learned from held-out documents
         made = []
-        keep = [(e.start, e.end) for one in said for e in one]
+        keep = [(e.start, e.end) for one in predicted for e in one]
         for n, u in enumerate(split(text, self.spec.unit, size=self.spec.window, keep=keep)):
             piece = text[u.start : u.end]
             inside = [(e.label, max(e.start, u.start), min(e.end, u.end)) for e in known]
             gold = tuple(Mention(text[a:b], label, a - u.start) for label, a, b in inside if a < b)
             own = tuple(
-                tuple(_clipped(e, u.start, piece) for e in one if e.start < u.end and u.start < e.end) for one in said
+                tuple(_clipped(e, u.start, piece) for e in one if e.start < u.end and u.start < e.end)
+                for one in predicted
             )
             at = Demonstration(f"{document.id}#{n}", document.id, document.group, piece, gold)
             made.append(Unit(at, u.start, own, tuple(tuple(self.evidence.moved(piece, one, out)) for one in own)))
         return made
 
     def read_by(self, texts: Sequence[Demonstration], hints: Hints) -> Reader | None:
-        """Return the reader of these texts, fitted once: two folds leave one another out."""
+        """Return the reader (a CRF) of these texts. It is fitted once, because pairs of folds need the same one."""
         key = tuple(sorted(d.id for d in texts))
         if key not in self._readers:
             self._readers[key] = Reader.fit(texts, hints)
         return self._readers[key]
 
     def answer(self, fusion: Fusion, units: Sequence[Unit]) -> list[tuple[int, Fused]]:
-        """Return what stands in the units of a document, each with the offset of its unit."""
+        """Return the fused entities in the units of a document, each with the offset of its unit."""
         return [
             (u.start, f)
             for u in units
-            for f in fusion(u.at.text, u.said, u.moved, self.evidence.hints(u.at.text, (u.at.document, u.at.group)))
+            for f in fusion(
+                u.at.text, u.predicted, u.moved, self.evidence.hints(u.at.text, (u.at.document, u.at.group))
+            )
         ]
 
     def read(self, reader: Reader, units: Sequence[Unit]) -> tuple[Entity, ...]:
-        """Return what the reader finds alone."""
+        """Return the entities that the reader finds alone."""
         return tuple(
             e.shifted(u.start)
             for u in units
@@ -79,25 +85,25 @@ class Fuser:
 
 
 Found = dict[str, tuple[tuple[Entity, ...], list[tuple[int, Fused]]]]
-"""By the id of a document what the reader finds alone, and what stands."""
+"""For each document id, the entities of the reader alone, and the fused ones."""
 
 
 def from_others(fuser: Fuser, lessons: Sequence[Unit], units: Mapping[str, list[Unit]]) -> Found | None:
-    """Answer documents by a fusion that learned from others; its reader knows their gold, too."""
+    """Answer documents with a fusion trained on others (`lessons`). Its reader is trained on their gold, too."""
     own = {u.at.document for u in lessons}
     texts = [*(d for d in fuser.pool if d.document not in own), *(u.at for u in lessons)]
     moved = {u.at.id: u.moved for u in lessons}
-    said = {u.at.id: u.said for u in lessons}
-    fusion = fit(texts, said, fuser.evidence.hints, lambda d: moved[d.id], fuser.labels, read=fuser.read_by)
+    predicted = {u.at.id: u.predicted for u in lessons}
+    fusion = fit(texts, predicted, fuser.evidence.hints, lambda d: moved[d.id], fuser.labels, read=fuser.read_by)
     if fusion is None:
         return None
     return {id: (fuser.read(fusion.reader, some), fuser.answer(fusion, some)) for id, some in units.items()}
 
 
 def in_folds(fuser: Fuser, documents: Sequence[Document], units: Mapping[str, list[Unit]]) -> tuple[Found | None, int]:
-    """Answer documents each by a fusion that learned from the pool and the others; also how many units these have.
+    """Answer documents cross-fitted, each by a fusion trained on the pool and the other folds. Also return their units' number.
 
-    Nothing is answered where some fold leaves too little to learn from.
+    The answers are None if some fold leaves too little to learn from.
     """
     size = sum(map(len, units.values()))
     found: Found = {}
@@ -111,7 +117,7 @@ def in_folds(fuser: Fuser, documents: Sequence[Document], units: Mapping[str, li
 
 
 def _others(fold: Sequence[Document], documents: Sequence[Document], units: Mapping[str, list[Unit]]) -> list[Unit]:
-    """Return the units of what is in no way of the fold: other groups, not related, with other text."""
+    """Return the units that are independent of the fold: of other groups and kin, and with other text."""
     own, kin = {x for d in fold for x in (d.id, d.group)}, {x for d in fold for x in d.kin}
     texts = {plain(u.at.text) for d in fold for u in units[d.id]}
     rest = [d for d in documents if own.isdisjoint(d.kin) and kin.isdisjoint((d.id, d.group))]
@@ -119,6 +125,6 @@ def _others(fold: Sequence[Document], documents: Sequence[Document], units: Mapp
 
 
 def _clipped(entity: Entity, start: int, piece: str) -> Entity:
-    """Return an entity as it lies in the piece of its document that begins at `start`."""
+    """Return an entity relative to the piece of its document that begins at `start`, clipped to the piece."""
     a, b = max(entity.start - start, 0), min(entity.end - start, len(piece))
     return Entity.of(piece, a, b, entity.label, score=entity.score)

@@ -1,11 +1,13 @@
-"""What other systems found, fused with what labelled texts say, without any LM call: better predictions for the same texts.
+"""Fuses the predictions of other systems with evidence from labelled texts, without LM calls: better predictions.
 
-The files are those that `nerc evaluate --predictions` reads, one an expert; the pool is the train of the spec. What decides
-(`ner_programs.fusion`) learns from texts that have both predictions and gold: from train, where the files have at least FEWEST
-units of it, so that the reported part's gold is not touched; else from dev itself in folds, where each text is answered by a
-fusion that saw neither its gold, nor its group's, nor that of the same text elsewhere. There the reader knows the gold of the
-other folds, too, so that alone and fused know the same labels. Nothing is chosen by what is reported.
-From test nothing learns: predictions of test need some of train or dev beside them.
+The files are those that `nerc evaluate --predictions` reads, one for each expert. The pool is the train part of the spec. The
+fusion model (`ner_programs.fusion`) is trained on texts with both predictions and gold:
+
+- on train, if the files have at least FEWEST units of it, so that the gold of the reported part is not used;
+- else on dev, cross-fitted: the fusion for a text has seen neither its gold, nor that of its group, nor that of the same text
+  elsewhere. The reader is trained on the gold of the other folds, too, so that alone and fused know the same labels.
+
+Reported figures choose nothing. Nothing is learned from test: predictions of test need some of train or dev beside them.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from experiments.corpora.corpus import Corpus, flatten
 from experiments.errors import ReadError, SpecError
 from experiments.predictions.fused import gains
 from experiments.predictions.fuser import Fuser, from_others, in_folds
-from experiments.predictions.given import CORPORA, NAMELESS, Said, form_of, read_all
+from experiments.predictions.given import CORPORA, NAMELESS, Matched, form_of, read_all
 from experiments.runs import folds
 from experiments.spec import Model, Program, RunSpec
 from ner_programs.components import module, names
@@ -37,7 +39,7 @@ Answers = tuple[tuple[Entity, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files of predictions, one an expert; `form` and `renamed` are as `predictions.read` takes them."""
+    """Files of predictions, one for each expert; `form` and `renamed` are as in `given.read`."""
 
     paths: tuple[Path, ...]
     form: str | None = None
@@ -45,7 +47,7 @@ class Files:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the experts are called: as their files, numbered where that tells them not apart."""
+        """The names of the experts: those of their files, numbered if they are not unique."""
         stems = [path.stem for path in self.paths]
         taken = [*stems, *ROWS]
         return tuple(s if taken.count(s) == 1 else f"{s}-{n}" for n, s in enumerate(stems, 1))
@@ -53,10 +55,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answers to each document of a part: of the experts, of the reader alone (none where nothing was learned), fused.
+    """The answers to each document of a part: of the experts, of the reader alone (None if nothing was learned), fused.
 
-    `learned` says what the fusion learned from ("train", "other parts", "folds" of the part itself, "nothing"), `units` from
-    how many units of text.
+    `learned` is the source of training texts ("train", "other parts", "folds" of the part itself, "nothing"), `units` their
+    number.
     """
 
     corpus: Corpus
@@ -68,11 +70,11 @@ class Outcome:
     learned: str
     units: int
     remarks: tuple[str, ...]
-    files: tuple[Said, ...]
+    files: tuple[Matched, ...]
 
     @property
     def figures(self) -> dict[str, Any]:
-        """All figures as plain data: `scoring.fused.gains`, what was learned from, and remarks."""
+        """All figures as plain data: those of `fused.gains`, the training source, and remarks."""
         before = dict(zip(self.names, self.experts, strict=True))
         learned = {"from": self.learned, "units": self.units}
         found = gains(self.corpus, self.part, before, self.crf, self.fused)
@@ -80,7 +82,7 @@ class Outcome:
 
 
 def fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> Outcome:
-    """Fuse the predictions in `files` of a part of the spec's corpus; raises ReadError and SpecError for what does not fit."""
+    """Fuse the predictions in `files` for a part of the spec's corpus. Raises ReadError and SpecError."""
     if folds.number(spec):
         raise SpecError(f"{spec.name}: predictions are of one part, and its split is over folds: name a `fold` in it")
     shared = setup.Shared()
@@ -92,8 +94,8 @@ def fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> Out
     others: tuple[Document, ...] = (*corpus.train, *(corpus.dev if part == "test" else ()))
     texts = {d.text for _, d in setup.read_corpus(spec, data, shared).parts()}
     labels = set(spec.labels) or {label.name for label in corpus.suggested_labels}
-    said = tuple(_read(path, files, documents, others, (labels, texts)) for path in files.paths)
-    answers, lost = _flat(said)
+    predicted = tuple(_read(path, files, documents, others, (labels, texts)) for path in files.paths)
+    answers, lost = _flat(predicted)
     here = [d for d in documents if d.id in answers]
     if not here:
         raise ReadError(f"{files.paths[-1]}: none of the {part} documents is in every file")
@@ -113,35 +115,35 @@ def fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> Out
     else:
         found, size = in_folds(fuser, cast(list[Document], here), units)
         learned = OWN
-    experts = tuple(tuple(s.part[d.id].entities if d.id in s.part else () for d in documents) for s in said)
-    remarks = (*dict.fromkeys(r for s in said for r in s.remarks), *lost, *_missing(documents, here))
+    experts = tuple(tuple(s.part[d.id].entities if d.id in s.part else () for d in documents) for s in predicted)
+    remarks = (*dict.fromkeys(r for s in predicted for r in s.remarks), *lost, *_missing(documents, here))
     if found is None:
-        return Outcome(corpus, part, files.names, experts, None, experts[0], NOTHING, size, remarks, said)
-    whole = said[0].form in NAMELESS
+        return Outcome(corpus, part, files.names, experts, None, experts[0], NOTHING, size, remarks, predicted)
+    whole = predicted[0].form in NAMELESS
     given = [next((one for one in some if one), ()) for some in zip(*experts, strict=True)]
     made = tuple(
         _entities(d, found[d.id][1], experts_of(experts, n), files.names, whole=whole) if d.id in found else given[n]
         for n, d in enumerate(documents)
     )
     crf = tuple(found[d.id][0] if d.id in found else () for d in documents)
-    return Outcome(corpus, part, files.names, experts, crf, made, learned, size, remarks, said)
+    return Outcome(corpus, part, files.names, experts, crf, made, learned, size, remarks, predicted)
 
 
 def _read(
     path: Path, files: Files, documents: Sequence[AnnotatedText], others: Sequence[Document],
     known: tuple[set[str], set[str]],
-) -> Said:  # fmt: skip
-    """Read a file; ReadError for a document that no part of the corpus has. `known` are the labels and the texts."""
+) -> Matched:  # fmt: skip
+    """Read a file; `known` are labels and texts of the corpus. Raises ReadError for a document that is not in the corpus."""
     labels, texts = known
-    said = read_all(path, documents, others, labels, files.form, files.renamed)
-    if strange := [d for d in said.left if d.text not in texts]:
+    predicted = read_all(path, documents, others, labels, files.form, files.renamed)
+    if strange := [d for d in predicted.left if d.text not in texts]:
         raise ReadError(f"{path}: document {strange[0].id!r} has a text that no part of the corpus has")
-    return said
+    return predicted
 
 
-def _flat(said: Sequence[Said]) -> tuple[dict[str, Answer], list[str]]:
-    """Return what each expert found in each document that all have, as flat NER, and a remark on what that cannot express."""
-    all_of = [{**s.others, **s.part} for s in said]
+def _flat(predicted: Sequence[Matched]) -> tuple[dict[str, Answer], list[str]]:
+    """Return the flat predictions of each expert for each document that all have, and a remark on those that are not flat."""
+    all_of = [{**s.others, **s.part} for s in predicted]
     ids = [id for id in all_of[0] if all(id in one for one in all_of)]
     flat = {id: [flatten(one[id]) for one in all_of] for id in ids}
     lost = sum(n for some in flat.values() for _, n in some)
@@ -150,7 +152,7 @@ def _flat(said: Sequence[Said]) -> tuple[dict[str, Answer], list[str]]:
 
 
 def _kin(pool: Pool, held: Collection[str], texts: Collection[str]) -> set[str]:
-    """Return the ids of what a reader of held texts may not know: their own units, those of kin, and the same sentences."""
+    """Return the ids of demonstrations that a reader for held-out texts must not know: their own, kin, and same texts."""
     return {d.id for d in pool if d.document in held or d.group in held or plain(d.text) in texts}
 
 
@@ -165,19 +167,24 @@ def _missing(documents: Sequence[AnnotatedText], here: Sequence[AnnotatedText]) 
 
 
 def experts_of(experts: Sequence[Answers], number: int) -> list[tuple[Entity, ...]]:
-    """Return what each expert found in one document."""
+    """Return the predictions of each expert in one document."""
     return [one[number] for one in experts]
 
 
 def _entities(
-    document: AnnotatedText, stands: Sequence[tuple[int, Fused]], said: Answer, names: Sequence[str], *, whole: bool
+    document: AnnotatedText,
+    stands: Sequence[tuple[int, Fused]],
+    predicted: Answer,
+    names: Sequence[str],
+    *,
+    whole: bool,
 ) -> tuple[Entity, ...]:
-    """Return what stands in a document, with what an expert says of the same entity beside its span, and who found it.
+    """Return the fused entities of a document, with the concept of an expert's same entity, and the experts as provenance.
 
-    Where it has to be `whole`, spans end where blanks are, and of two that then overlap the likelier stays.
+    With `whole`, spans extend to the next blanks; of two that then overlap, the more probable stays.
     """
     called = {"extract": names[0], **{f"extract{n}": name for n, name in enumerate(names, 1)}}
-    known = {(e.start, e.end, e.label): e for one in reversed(said) for e in one}
+    known = {(e.start, e.end, e.label): e for one in reversed(predicted) for e in one}
     made: list[Entity] = []
     for at, f in sorted(stands, key=lambda s: -s[1].score):
         start, end = f.start + at, f.end + at
@@ -192,11 +199,11 @@ def _entities(
 
 
 def write(outcome: Outcome, out: Path) -> tuple[str, ...]:
-    """Write the fused predictions in the form of the first file, with its ids; return what that does not carry."""
+    """Write the fused predictions in the format of the first file, with its ids. Return what that format cannot express."""
     first = outcome.files[0]
     answers = dict(zip((d.id for d in outcome.corpus.part(outcome.part)), outcome.fused, strict=True))
     made: dict[str, Document] = {}
-    for id, one in first.part.items():  # a text that comes twice in the corpus may come once in the file
+    for id, one in first.part.items():  # a text that is twice in the corpus may be once in the file
         made.setdefault(one.id, replace(one, entities=answers[id]))
     documents = [*made.values()]
     lost: tuple[str, ...] = module(CORPORA, first.form).write(documents, out)
@@ -206,7 +213,7 @@ def write(outcome: Outcome, out: Path) -> tuple[str, ...]:
 
 
 def check(files: Files, part: str, out: Path | None) -> None:
-    """Refuse, before anything is read, a part, a place or a form that predictions cannot be of, or be written in."""
+    """Raise an error, before anything is read, for an invalid part, output place or output format."""
     if part not in ("dev", "test"):
         raise ReadError(f"--part {part}: it is dev or test")
     if not files.paths:

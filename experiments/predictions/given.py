@@ -1,7 +1,7 @@
-"""What any other system found in the documents of a corpus, read from its file so that it is scored as nerc's own programs are.
+"""Reads the predictions of another system for a corpus from a file, to be scored as those of nerc's own programs.
 
-The file is in any form that a reader in `experiments/corpora` reads (`READ_BY` says which suffix means which). Documents are
-those of the corpus by id and text, else by text alone: the tokens of CoNLL files have no ids.
+A file has any format that a reader in `experiments/corpora` reads; `READ_BY` maps suffixes to readers. Its documents are
+matched with the corpus by id and text, else by text alone: CoNLL files have no ids.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ READ_BY = {
     ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll",
 }  # fmt: skip
 CORPORA = "experiments.corpora"
-NAMELESS = ("conll",)  # readers that number documents: a number is not what the corpus calls a document
+NAMELESS = ("conll",)  # readers that number the documents: these numbers are not the corpus's ids
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Entities for every document of a part, in their order, and what is to be said about the file."""
+    """Entities for every document of a part, in their order, and remarks on the file."""
 
     scored: Scored
     remarks: tuple[str, ...]
@@ -45,29 +45,31 @@ def read(
     path: Path, documents: Sequence[AnnotatedText], labels: Iterable[str], form: str | None = None,
     renamed: Mapping[str, str] | None = None,
 ) -> Predictions:  # fmt: skip
-    """Read what a system found in `documents`; `form` is a reader's name, by default what the suffix says (a folder is BRAT).
+    """Read a system's predictions for `documents`; `form` is a reader's name, by default from the suffix (a folder is BRAT).
 
-    `renamed` maps the system's labels to those of the corpus, or to "" what is not to be scored. A document without a line is
-    an empty answer, and remarked on. Raises ReadError for a label that is none of `labels`, for a document with another text
-    than the corpus has, for an id that comes twice, and where no document is one of the corpus.
+    `renamed` maps the system's labels to those of the corpus, or to "" for labels that are not scored. A document that the file
+    lacks counts as an empty answer, with a remark. Raises ReadError for a label that is not in `labels`, for a document whose
+    text differs from the corpus, for a duplicate id, and if no document is in the corpus.
     """
     remarks: Counter[str] = Counter()
-    form, said = _opened(path, labels, form, renamed or {}, remarks)
-    found = _matched(path, documents, said, by_id=form not in NAMELESS)
+    form, predicted = _opened(path, labels, form, renamed or {}, remarks)
+    found = _matched(path, documents, predicted, by_id=form not in NAMELESS)
     missing, used = found.count(None), {d.id for d in found if d}
     if missing:
         remarks["documents of the corpus that the file has not: nothing was found in them"] = missing
-    remarks["documents of the file that this part of the corpus has not: left out"] += len({d.id for d in said} - used)
+    remarks["documents of the file that this part of the corpus has not: left out"] += len(
+        {d.id for d in predicted} - used
+    )
     answers = [d.entities if d else () for d in found]
     counts = [Counts.of(d.entities, a) for d, a in zip(documents, answers, strict=True)]
     return Predictions(Scored(tuple(counts), tuple(answers), 0, len(documents)), listed(remarks))
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a file says of a part and of other documents: by the corpus's id the document of the file.
+class Matched:
+    """The documents of a file that match a part and other documents, by the corpus's id.
 
-    `left` are documents of the file that are neither; `form` is a reader's name.
+    `left` are documents of the file that match neither; `form` is a reader's name.
     """
 
     form: str
@@ -80,40 +82,40 @@ class Said:
 def read_all(
     path: Path, documents: Sequence[AnnotatedText], others: Sequence[AnnotatedText], labels: Iterable[str],
     form: str | None = None, renamed: Mapping[str, str] | None = None,
-) -> Said:  # fmt: skip
-    """Read what a system found in `documents`, a part of a corpus, and in `others` of it; raises ReadError as `read` does."""
+) -> Matched:  # fmt: skip
+    """Read a system's predictions for `documents`, a part of a corpus, and for `others`. Raises ReadError as `read` does."""
     remarks: Counter[str] = Counter()
-    form, said = _opened(path, labels, form, renamed or {}, remarks)
+    form, predicted = _opened(path, labels, form, renamed or {}, remarks)
     by_id = form not in NAMELESS
-    found = _matched(path, documents, said, by_id=by_id)
+    found = _matched(path, documents, predicted, by_id=by_id)
     used = {d.id for d in found if d}
-    left = [d for d in said if d.id not in used]
+    left = [d for d in predicted if d.id not in used]
     more = _matched(path, others, left, by_id=by_id, strict=False)
     part, rest = (
         {d.id: one for d, one in zip(some, of, strict=True) if one is not None}
         for some, of in ((documents, found), (others, more))
     )
     used |= {d.id for d in rest.values()}
-    return Said(form, part, rest, tuple(d for d in left if d.id not in used), listed(remarks))
+    return Matched(form, part, rest, tuple(d for d in left if d.id not in used), listed(remarks))
 
 
 def _opened(
     path: Path, labels: Iterable[str], form: str | None, renamed: Mapping[str, str], remarks: Counter[str]
 ) -> tuple[str, list[Document]]:
-    """Return the reader's name and the documents of a file, with the corpus's labels."""
+    """Return the reader's name and the documents of a file, with labels renamed to the corpus's."""
     form = form or form_of(path)
-    said = [_renamed(d, renamed) for d in _read(path, form, remarks)]
+    predicted = [_renamed(d, renamed) for d in _read(path, form, remarks)]
     known = sorted(labels)
-    if strange := sorted({e.label for d in said for e in d.entities} - set(known)):
+    if strange := sorted({e.label for d in predicted for e in d.entities} - set(known)):
         raise ReadError(
             f"{path}: the corpus has no label {', '.join(map(repr, strange))}, it has: {', '.join(known)}; say with "
             f"`--label {strange[0]}={known[0] if known else 'x'}` what to take it for, `--label {strange[0]}=` leaves it out"
         )
-    return form, said
+    return form, predicted
 
 
 def form_of(path: Path) -> str:
-    """Return the reader of a file, by its suffix."""
+    """Return the reader for a file, by its suffix. Raises SpecError for an unknown one."""
     if path.is_dir():
         return "brat"
     if path.suffix.lower() not in READ_BY:
@@ -126,7 +128,7 @@ def _readers() -> list[str]:
 
 
 def _reads(name: str) -> bool:
-    return hasattr(module(CORPORA, name), "read") and name != "wardnotes"  # which reads only its own parts
+    return hasattr(module(CORPORA, name), "read") and name != "wardnotes"  # it reads only its own parts
 
 
 def _read(path: Path, form: str, remarks: Counter[str]) -> list[Document]:
@@ -147,18 +149,18 @@ def _renamed(document: Document, renamed: Mapping[str, str]) -> Document:
 
 
 def _matched(
-    path: Path, documents: Sequence[AnnotatedText], said: Sequence[Document], *, by_id: bool, strict: bool = True
+    path: Path, documents: Sequence[AnnotatedText], predicted: Sequence[Document], *, by_id: bool, strict: bool = True
 ) -> list[Document | None]:
-    """Return what is said of each document; of several documents with one text the first gets the first answer.
+    """Return the file's document for each document, or None. Documents with the same text are matched in order.
 
-    Where it is not `strict`, it is no error that an id has another text, or that nothing is said of any document.
+    Unless `strict`, a different text under an id, and no match at all, are no errors.
     """
-    named = {d.id: d for d in said} if by_id else {}
-    if by_id and len(named) < len(said):
-        twice = next(name for name, n in Counter(d.id for d in said).items() if n > 1)
+    named = {d.id: d for d in predicted} if by_id else {}
+    if by_id and len(named) < len(predicted):
+        twice = next(name for name, n in Counter(d.id for d in predicted).items() if n > 1)
         raise ReadError(f"{path}: document {twice!r} is there more than once")
     alike: dict[str, deque[Document]] = defaultdict(deque)
-    for d in said:
+    for d in predicted:
         alike[d.text].append(d)
     answers: list[Document | None] = []
     for document in documents:
@@ -173,17 +175,19 @@ def _matched(
                 found = None
         answers.append(found)
     if strict and documents and not any(answers):
-        raise ReadError(f"{path}: none of its {len(said)} documents is one of the corpus, neither by id nor by text")
+        raise ReadError(
+            f"{path}: none of its {len(predicted)} documents is one of the corpus, neither by id nor by text"
+        )
     return answers
 
 
 def track(
     home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str, part: str, predictions: Predictions
 ) -> str:
-    """Make the scores on `part` a finished run called `name` of the experiment `spec.name`; return its id.
+    """Record the scores on `part` as a finished run called `name` of the experiment `spec.name`; return its id.
 
-    `nerc compare` then puts it beside compiled programs; the baselines are those of `program`, which is built as `spec` says
-    and never asked. What the other system cost, and from how many labels it learned, is not known and not logged.
+    `nerc compare` can compare it with compiled programs. The baselines are those of `program`, which is built from `spec` and
+    never called. The cost of the other system and its number of labels are unknown and not recorded.
     """
     settings = {k: v for k, v in spec.flat().items() if k.startswith(("corpus.", "labels."))}
     tags = {

@@ -1,1 +1,1 @@
-"""What people look at in a browser: one run, or runs side by side, each a self-contained page."""
+"""Reports for the browser: one run, or several runs side by side, each a self-contained HTML page."""

@@ -1,4 +1,4 @@
-"""F1 on dev against LM calls: the trials of a run, or the best so far of several, as an SVG that a page carries in itself."""
+"""Charts of F1 on dev against LM calls, as inline SVG: the trials of a run, or the best so far of several runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEAST = 5  # LM calls that the axis shows
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A trial: how many calls there were by then, its F1 with its interval on so many dev documents, and what it changed."""
+    """A trial: the calls by then, its F1 on `documents` dev documents with its interval, and its changes."""
 
     calls: int
     f1: float
@@ -31,7 +31,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """Where a number of calls and an F1 lie."""
+    """Maps a number of calls and an F1 to coordinates."""
 
     widest: int
     low: float
@@ -57,7 +57,7 @@ class _Axes:
         return [*made, f'<text x="{middle}" y="{HEIGHT - 2}" text-anchor="middle">LM calls</text>']
 
     def steps(self, points: Sequence[tuple[int, float]]) -> str:
-        """Return the path of a line that stays as it is until the next point."""
+        """Return the path of a step function through the points."""
         path = ""
         for n, (calls, f1) in enumerate(points):
             x, y = f"{self.x(calls):.1f}", f"{self.y(f1):.1f}"
@@ -66,7 +66,7 @@ class _Axes:
 
 
 def trial_chart(dots: Sequence[Dot]) -> Markup:
-    """Draw every trial with its interval, and the best so far as a line; filled dots saw as many documents as any."""
+    """Draw every trial with its interval, and the best so far as a line. Filled dots are trials on the most documents."""
     ends = [end for d in dots for end in (d.f1, *(d.ci95 or ()))]
     axes = _Axes(max(*(d.calls for d in dots), LEAST), *_round_out(min(ends), max(ends)))
     most = max(d.documents for d in dots)
@@ -82,18 +82,18 @@ def trial_chart(dots: Sequence[Dot]) -> Markup:
     drawn.append(f'<path d="{path}" fill="none" stroke="var(--accent)" stroke-width="2"/>')
     for d in dots:
         interval = f" ({d.ci95[0]:.3f}–{d.ci95[1]:.3f})" if d.ci95 else ""
-        said = f"{d.f1:.3f}{interval} on {d.documents} documents after {d.calls} calls: {d.changes or 'the program as it was'}"
+        title = f"{d.f1:.3f}{interval} on {d.documents} documents after {d.calls} calls: {d.changes or 'the program as it was'}"
         full = d.documents == most
         drawn.append(
             f'<circle cx="{axes.x(d.calls):.1f}" cy="{axes.y(d.f1):.1f}" r="{4.5 if full else 3}" '
             f'fill="var({"--accent" if full else "--paper"})" stroke="var(--accent)" stroke-width="1.5">'
-            f"<title>{escape(said)}</title></circle>"
+            f"<title>{escape(title)}</title></circle>"
         )
     return _svg(drawn, "F1 on dev against LM calls, trial by trial")
 
 
 def run_chart(runs: Sequence[tuple[str, Curve]]) -> Markup:
-    """Draw the best so far of several runs, each a line that ends in a dot: its program on the whole of dev."""
+    """Draw the best so far of several runs as lines. Each ends in a dot: its program on all of dev."""
     points = [point for _, curve in runs for point in curve]
     axes = _Axes(max(*(c for c, _ in points), LEAST), *_round_out(min(f for _, f in points), max(f for _, f in points)))
     drawn = axes.drawn()
@@ -125,7 +125,7 @@ def _svg(drawn: Sequence[str], label: str) -> Markup:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return a few round numbers from `low` to `high`, as far apart as 1, 2 or 5 of some power of ten."""
+    """Return a few round numbers from `low` to `high`, with a step of 1, 2 or 5 times a power of ten."""
     apart = (high - low) / 7
     power = 10.0 ** floor(log10(apart))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= apart - 1e-9)
@@ -133,6 +133,6 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _round_out(low: float, high: float) -> tuple[float, float]:
-    """Return a scale of at least a tenth around the scores, within 0..1 and on hundredths."""
+    """Return a scale of at least 0.1 around the scores, within 0..1 and rounded to hundredths."""
     room = max(0.02, (0.1 - (high - low)) / 2)
     return max(0.0, round(low - room, 2)), min(1.0, round(high + room, 2))

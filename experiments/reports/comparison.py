@@ -22,7 +22,7 @@ PAGE = "comparison-{part}.html"
 
 
 def write(comparison: Comparison, home: Path, out: Path | None = None) -> Path:
-    """Write the page to `out`, by default `mlruns/reports/`, and into the first of the runs in MLflow; return where it lies."""
+    """Write the page to `out`, by default in `mlruns/reports/`, and into the first run in MLflow. Return its path."""
     client, runs = _runs(comparison, home)
     page = rendered(comparison, client, runs)
     name = PAGE.format(part=comparison.part)
@@ -33,9 +33,9 @@ def write(comparison: Comparison, home: Path, out: Path | None = None) -> Path:
 
 
 def write_texts(comparison: Comparison, home: Path, data: Path, out: Path | None = None) -> Path:
-    """Write the page with the texts of dev and what each run said of them, for its owner alone and never into MLflow.
+    """Write the page with the texts of dev and each run's answers, readable by its owner alone and never into MLflow.
 
-    Raises SpecError for test: who looks at errors mends what they see, and test is not for that.
+    Raises SpecError for test: looking at test errors would leak test into development.
     """
     if comparison.part != "dev":
         raise SpecError("--texts shows dev: the texts of test are not for looking at")
@@ -54,7 +54,7 @@ def _runs(comparison: Comparison, home: Path) -> tuple[Any, list[Any]]:
 
 
 def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: Mapping[str, Any] | None = None) -> str:
-    """Return the page; `found` are the runs in MLflow, in the order of the rows, `texts` what `side_by_side` returns."""
+    """Return the page. `found` are the runs in MLflow in the order of the rows; `texts` is the result of `side_by_side`."""
     curves = [(row.name, curve(client, run)) for row, run in zip(comparison.rows, found, strict=True)]
     compiled = [(name, points) for name, points in curves if len(points) > 1]
     runs = [{**row.as_dict(), "run": True} for row in comparison.rows]
@@ -81,13 +81,13 @@ def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: M
 
 
 def side_by_side(names: Sequence[str], texts: Sequence[Texts]) -> dict[str, Any]:
-    """Return the dev texts in which a run is wrong, with what each run said, and what each was prompted with."""
+    """Return the dev texts in which some run is wrong, with each run's answer, and each run's prompt."""
     answers = [{d["id"]: d for d in map(document, one.files.get("answers/dev.jsonl", ()))} for one in texts]
-    wrong = [name for name in answers[0] if any(name in said and said[name]["kinds"] for said in answers)]
+    wrong = [name for name in answers[0] if any(name in run and run[name]["kinds"] for run in answers)]
     shown = [
         {
             "id": name,
-            "said": [(run, said[name]) for run, said in zip(names, answers, strict=True) if name in said],
+            "said": [(run, answer[name]) for run, answer in zip(names, answers, strict=True) if name in answer],
         }
         for name in wrong[:SHOWN]
     ]  # fmt: skip
@@ -95,17 +95,17 @@ def side_by_side(names: Sequence[str], texts: Sequence[Texts]) -> dict[str, Any]
         {"name": name, "instruction": instruction(one.files), "prompt": one.files.get("prompts/compiled.txt")}
         for name, one in zip(names, texts, strict=True)
     ]
-    remarks = [f"{name}: {said}" for name, one in zip(names, texts, strict=True) for said in one.remarks]
+    remarks = [f"{name}: {remark}" for name, one in zip(names, texts, strict=True) for remark in one.remarks]
     return {"documents": shown, "wrong": len(wrong), "of": len(answers[0]), "prompts": prompts, "remarks": remarks}
 
 
 def _difference(row: dict[str, Any]) -> dict[str, Any]:
-    said = row["difference"]
-    return {**said, "name": row["name"], "told": said["verdict"] != "too few to tell"}
+    difference = row["difference"]
+    return {**difference, "name": row["name"], "told": difference["verdict"] != "too few to tell"}
 
 
 def _differing(params: Sequence[dict[str, str]]) -> list[tuple[str, list[str]]]:
-    """Return the settings that are not the same in all runs; one that a run does not have is "–"."""
+    """Return the settings that differ between the runs. "–" stands for a missing setting."""
     keys = sorted({key for settings in params for key in settings})
     rows = [(key, [settings.get(key, "–") for settings in params]) for key in keys]
     return [(key, values) for key, values in rows if len(set(values)) > 1]

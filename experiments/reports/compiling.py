@@ -1,4 +1,4 @@
-"""What compiling tried and what it changed, for the page of a run: trials, settings, instructions, demonstrations."""
+"""The trials and the changes of compiling, for the page of a run: settings, instructions, demonstrations."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _NOT_SHOWN = ("id", "document", "group")
 
 
 def trials(files: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return every trial in its order; `best` is the one whose program was kept."""
-    said = [content for name, content in files.items() if name.startswith("trials/")]
+    """Return every trial in order; `best` marks the one whose program was kept."""
+    found = [content for name, content in files.items() if name.startswith("trials/")]
     kept = files.get("changes.json", {}).get("kept") or []
     return [
         {name: t.get(f"trial_{name}") for name in ("f1", "precision", "recall")}
         | {"number": t["trial"], "calls": int(t["trial_lm_calls"]), "documents": int(t["trial_documents"])}
-        | {"ci95": _interval(t), "changes": _said(t["changes"]), "best": t["trial"] in kept[-1:]}
-        for t in said
+        | {"ci95": _interval(t), "changes": _in_one_line(t["changes"]), "best": t["trial"] in kept[-1:]}
+        for t in found
     ]
 
 
 def dots(rows: Sequence[Mapping[str, Any]]) -> list[Dot]:
-    """Return the trials that were scored, as the chart has them."""
+    """Return the scored trials as dots of the chart."""
     return [Dot(t["calls"], t["f1"], t["documents"], t["ci95"], t["changes"]) for t in rows if t["f1"] is not None]
 
 
 def differences(files: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what is not as it was before compiling; None where nothing is, or where the run did not say."""
-    said = files.get("changes.json")
-    if not said:
+    """Return the changes by compiling; None without any, or if the run did not record them."""
+    found = files.get("changes.json")
+    if not found:
         return None
     predictors = [
         {
@@ -45,21 +45,21 @@ def differences(files: Mapping[str, Any]) -> dict[str, Any] | None:
             "lines": (one["lines_added"], one["lines_removed"]) if "lines_added" in one else None,
             "added": one.get("demos_added", []), "removed": one.get("demos_removed", []),
         }
-        for name, one in said["predictors"].items()
+        for name, one in found["predictors"].items()
     ]  # fmt: skip
-    pool = said["pool"] if said["pool"]["added"] or said["pool"]["removed"] else None
-    there = said["settings"] or predictors or pool
-    return {"settings": said["settings"], "predictors": predictors, "pool": pool} if there else None
+    pool = found["pool"] if found["pool"]["added"] or found["pool"]["removed"] else None
+    there = found["settings"] or predictors or pool
+    return {"settings": found["settings"], "predictors": predictors, "pool": pool} if there else None
 
 
 def instruction(files: Mapping[str, Any]) -> str | None:
-    """Return the instruction of the compiled program, where the run keeps it."""
-    said: str | None = files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions")
-    return said
+    """Return the instruction of the compiled program, if the run records it."""
+    found: str | None = files.get("bundle/state.json", {}).get("extract.predict", {}).get("instructions")
+    return found
 
 
 def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how demonstrations come to a text, and those that are shown for every text."""
+    """Return how demonstrations are chosen, and the fixed demonstrations."""
     state = files.get("bundle/state.json", {}).get("extract.predict", {})
     fixed = [
         {
@@ -72,14 +72,14 @@ def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[
     count = len(fixed or made["predictors"].get("extract.predict", {}).get("demos_added", ()))
     if "bundle/program.json" in files:
         options = dict(files["bundle/program.json"]["spec"].get("demos") or {})
-    else:  # a private corpus: what the spec said, and what compiling made of it
+    else:  # a private corpus: the spec's options with the changes by compiling
         options = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
         after = {n.removeprefix("demos."): v for n, _, v in made["settings"] if n.startswith("demos.")}
         options = {k: v for k, v in (options | after).items() if v != NONE}
     name, rest = options.pop("name", None), ", ".join(f"{k} = {v}" for k, v in options.items())
-    said = [f"{count} that are shown for every text."] if count else []
-    said += [f"Chosen for every text by {name}{f' ({rest})' if rest else ''}."] if name else []
-    return {"how": " ".join(said) or "None.", "fixed": fixed}
+    how = [f"{count} that are shown for every text."] if count else []
+    how += [f"Chosen for every text by {name}{f' ({rest})' if rest else ''}."] if name else []
+    return {"how": " ".join(how) or "None.", "fixed": fixed}
 
 
 def _interval(trial: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -87,13 +87,13 @@ def _interval(trial: Mapping[str, Any]) -> tuple[float, float] | None:
     return None if low is None or high is None else (low, high)
 
 
-def _said(changes: Mapping[str, Any]) -> str:
+def _in_one_line(changes: Mapping[str, Any]) -> str:
     line = ", ".join(f"{k} = {v}" for k, v in changes.items())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def changed(before: str, after: str) -> Markup | None:
-    """Return what `after` takes out of `before` and puts in, word by word, as HTML; None where they are the same."""
+    """Return the word diff of `before` and `after` as HTML; None if they are equal."""
     if before == after:
         return None
     a, b = (re.findall(r"\s+|[^\s]+", side) for side in (before, after))
@@ -108,7 +108,7 @@ def changed(before: str, after: str) -> Markup | None:
 
 
 def changed_lines(before: str, after: str, around: int = 2) -> Markup | None:
-    """Return the same with only so many lines `around` each change; "⋯" stands for what is left out."""
+    """Return the word diff with only `around` lines around each change; "⋯" stands for lines left out."""
     if before == after:
         return None
     a, b = (side.splitlines() for side in (before, after))

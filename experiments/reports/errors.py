@@ -1,4 +1,4 @@
-"""The errors of a run for its page: how many of each kind, and the dev texts they are in, gold and predicted side by side."""
+"""The errors of a run for its page: counts by kind, and the dev texts with errors, gold and predicted side by side."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ner_programs.taxonomy import KINDS, errors
 from ner_programs.types import Entity
 
 SHOWN = 400
-"""So many documents are shown: a page of some megabytes opens at once, a longer one does not."""
+"""Maximum number of documents on a page, so that it opens quickly."""
 
 
 def error_section(files: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the section on dev; without texts where there are none, None where nothing was counted."""
+    """Return the section on dev (else on test), without texts if none were recorded; None if no errors were counted."""
     part = "dev" if files.get("dev.json", {}).get("errors") else "test"
     counts = files.get(f"{part}.json", {}).get("errors")
     if not counts:
@@ -36,11 +36,11 @@ def error_section(files: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def document(line: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one answered document with its errors marked on both sides."""
+    """Return an answered document with the errors marked in gold and predicted entities."""
     gold, predicted, lost = read_answer(line)
     found = errors(line["text"], gold, predicted, lost)
     wrong_gold = {e.gold: e.kind for e in found if e.gold is not None}
-    wrong_said = {e.predicted: e.kind for e in found if e.predicted is not None}
+    wrong_predicted = {e.predicted: e.kind for e in found if e.predicted is not None}
     counts = Counter(e.kind for e in found)
     return {
         "id": line["id"],
@@ -48,15 +48,15 @@ def document(line: Mapping[str, Any]) -> dict[str, Any]:
         "summary": ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items()),
         "gold": _marked(line["text"], gold, wrong_gold),
         "plain": _marked(line["text"], gold, {}),
-        "predicted": _marked(line["text"], predicted, wrong_said),
+        "predicted": _marked(line["text"], predicted, wrong_predicted),
         "unanswered": line["unanswered"],
         "lost": [{"kind": e.kind, "text": e.lost.text, "label": e.lost.label} for e in found if e.lost is not None],
     }
 
 
 def _marked(text: str, entities: Sequence[Entity], wrong: Mapping[Entity, str]) -> Markup:
-    """Return a text with its entities, each in the colour of its error."""
+    """Return a text with its entities, coloured by the kind of error."""
     kinds = [wrong.get(e, "right") for e in entities]
     titles = [f"{kind.replace('_', ' ')}: {about(e)}" for e, kind in zip(entities, kinds, strict=True)]
-    marks = [Mark(e.fragments, e.label, *said) for e, *said in zip(entities, titles, kinds, strict=True)]
+    marks = [Mark(e.fragments, e.label, *shown) for e, *shown in zip(entities, titles, kinds, strict=True)]
     return Markup(highlighted(text, marks))

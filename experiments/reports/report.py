@@ -1,7 +1,8 @@
-"""One run as one self-contained HTML page: scores beside the baselines, trials, errors in the texts, instruction, cost.
+"""The report of one run as a self-contained HTML page: scores and baselines, trials, errors in the texts, instruction, cost.
 
-Everything is read from the run in MLflow. Texts are shown of dev alone: who looks at errors mends what they see, and test is
-not for that. The page of a private corpus (design D12) has no texts, since its run has none; `write_texts` writes one that has.
+Everything is read from the run in MLflow. Texts are shown only from dev, because looking at test errors would leak test into
+development. The page for a private corpus (design D12) has no texts, because its run has none; `write_texts` writes one with
+texts.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ PAGE = "report.html"
 
 
 def write(run: str, home: Path, out: Path | None = None) -> Path:
-    """Write the page of `run` (an id, or its first characters) to `out`, and into the run in MLflow; return where it lies.
+    """Write the page of `run` (an id, or its first characters) to `out`, and into the run in MLflow. Return its path.
 
-    Without `out` it is `mlruns/reports/<run id>.html`. Raises TrackingError where there is no such run, or it holds no result.
+    `out` defaults to `mlruns/reports/<run id>.html`. Raises TrackingError if there is no such run or it has no result.
     """
     client = tracking.existing_store(home)
     found = tracking.find_run(client, run)
@@ -45,7 +46,7 @@ def write(run: str, home: Path, out: Path | None = None) -> Path:
 
 
 def write_texts(run: str, home: Path, data: Path, out: Path | None = None) -> Path:
-    """Write the page of `run` with its texts, for its owner alone and never into MLflow; return where it lies."""
+    """Write the page of `run` with its texts, readable by its owner alone and never into MLflow. Return its path."""
     client = tracking.existing_store(home)
     found = tracking.find_run(client, run)
     texts = texts_of(found, artifacts(client, found.info.run_id), home, data)
@@ -55,7 +56,7 @@ def write_texts(run: str, home: Path, data: Path, out: Path | None = None) -> Pa
 
 
 def private_folder(home: Path) -> Path:
-    """Return the folder of pages with texts, which only its owner can look into."""
+    """Return the folder of pages with texts, which only its owner can read."""
     folder = home / "reports" / "texts"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -63,7 +64,7 @@ def private_folder(home: Path) -> Path:
 
 
 def save(page: str, to: Path, *, private: bool) -> None:
-    """Write a page in one step; one of a private corpus can be read by its owner only. Raises SpecError for a folder."""
+    """Write a page atomically; a private one is readable by its owner only. Raises SpecError if `to` is a folder."""
     if to.is_dir():
         raise SpecError(f"--out {to}: it is a folder; name a file")
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def save(page: str, to: Path, *, private: bool) -> None:
 
 
 def rendered(client: Any, run: Any, files: Mapping[str, Any], remarks: Sequence[str] = ()) -> str:
-    """Return the page of an MLflow run from its artifacts; `remarks` are said beside those of the run."""
+    """Return the page of an MLflow run from its artifacts; `remarks` are added to those of the run."""
     params, metrics = run.data.params, run.data.metrics
     parts = _parts(files)
     if not parts and "result.json" not in files:
@@ -104,7 +105,7 @@ def rendered(client: Any, run: Any, files: Mapping[str, Any], remarks: Sequence[
 
 
 def render(page: str, **context: Any) -> str:
-    """Fill a page of `experiments/reports/`; everything that is not marked up is escaped."""
+    """Fill a template of `experiments/reports/`. Everything that is not Markup is escaped."""
     return _pages().get_template(page).render(marks=Markup(STYLE), **context)
 
 
@@ -117,7 +118,7 @@ def _pages() -> Environment:
 
 
 def scale(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of an axis that holds the values, on twentieths."""
+    """Return the ends of an axis for the values, rounded to twentieths."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     bottom, top = floor(low * 20 + 1e-9) / 20, ceil(high * 20 - 1e-9) / 20
     return bottom, max(top, bottom + 0.05)
@@ -139,37 +140,37 @@ def _about(run: Any, client: Any) -> dict[str, Any]:
 
 
 def _parts(files: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return dev and test, as far as they were scored: figures, rows beside the baselines, and breakdowns."""
+    """Return dev and test, if they were scored: figures, rows of program and baselines, and breakdowns."""
     baselines = files.get("baselines.json", {})
     parts = []
     for name in ("dev", "test"):
-        said = files.get(f"{name}.json")
-        if not said or said.get("micro_f1") is None:
+        figures = files.get(f"{name}.json")
+        if not figures or figures.get("micro_f1") is None:
             continue
         beside = [
             {"name": f"baseline: {n}", "program": False, **f[name]}
             for n, f in baselines.items()
             if f.get(name, {}).get("ci95")
         ]
-        rows = [{"name": "program", "program": True, **said}, *sorted(beside, key=lambda r: -r["micro_f1"])]
-        ended = Answers(**said.get("answers", {}))
+        rows = [{"name": "program", "program": True, **figures}, *sorted(beside, key=lambda r: -r["micro_f1"])]
+        ended = Answers(**figures.get("answers", {}))
         summary = ended.summary() if ended != NO_ANSWERS else ""
-        parts.append({**said, "name": name, "rows": rows, "tables": _tables(said), "ended": summary})
+        parts.append({**figures, "name": name, "rows": rows, "tables": _tables(figures), "ended": summary})
     return parts
 
 
-def _tables(said: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the breakdowns of a part that were counted: by label, scheme, seen or not, and length."""
+def _tables(part: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the breakdowns of a part: by label, scheme, seen or unseen, and length."""
 
     def row(name: str, cell: Any) -> dict[str, Any]:
         figures = cell if isinstance(cell, Mapping) else {"f1": cell}
         return {"name": name, "f1": figures.get("f1"), "gold": figures.get("gold")}
 
-    seen = {"seen in train": said.get("seen_f1"), "not seen in train": said.get("unseen_f1")}
+    seen = {"seen in train": part.get("seen_f1"), "not seen in train": part.get("unseen_f1")}
     kinds = [
-        ("by label", said.get("labels")), ("by scheme (SemEval-2013)", said.get("schemes")), ("by surface", seen),
-        ("by length of the mention, words", said.get("by_mention_length")),
-        ("by length of the document, words", said.get("by_document_length")),
+        ("by label", part.get("labels")), ("by scheme (SemEval-2013)", part.get("schemes")), ("by surface", seen),
+        ("by length of the mention, words", part.get("by_mention_length")),
+        ("by length of the document, words", part.get("by_document_length")),
     ]  # fmt: skip
     return [{"title": title, "rows": [row(str(k), v) for k, v in cells.items()]} for title, cells in kinds if cells]
 

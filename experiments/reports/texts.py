@@ -1,7 +1,7 @@
-"""The texts of a private run, for a page that its owner reads.
+"""Collects the texts of a private run, for a page that its owner reads.
 
-MLflow holds none of them (design D12). They are found again where they lie: documents in the corpus, what the program said in
-the kept answers, instruction and demonstrations in the bundle. Nothing is sent and nothing is written.
+MLflow has none of them (design D12). They come from their sources: documents from the corpus, the program's answers from the
+cache of LM answers, instruction and demonstrations from the bundle. Nothing is sent and nothing is written.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from ner_programs.program import NERProgram
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The artifacts of a run as one of a public corpus keeps them, by name, and what is to be said about them."""
+    """The artifacts of a run by name, as a run on a public corpus records them, and remarks on them."""
 
     files: Mapping[str, Any] = field(repr=False)
     remarks: tuple[str, ...] = ()
 
 
 def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts:
-    """Return the texts of a run that has `kept` its artifacts so far; nothing more for a public one, which has kept them.
+    """Return the artifacts of a run with its texts. `kept` are the recorded artifacts, which are complete for a public run.
 
-    Raises TrackingError where they cannot be found: the corpus is not what it was, or the run is not of one program.
+    Raises TrackingError if the texts cannot be found: the corpus has changed, or the run is cross-validated.
     """
     if not tracking.is_private(run):
         return Texts(kept)
@@ -69,7 +69,7 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
 
 
 def _answered(spec: RunSpec, corpus: Corpus, program: NERProgram) -> tuple[dict[str, Any], list[str]]:
-    """Return what the compiled program is and what it said of dev, as a public run keeps it; and what is to be said of that."""
+    """Return the compiled program and its answers on dev as artifacts of a public run, and remarks."""
     program.pool.privacy = encoding(spec.lm, private=corpus.private)
     answers = places.answers(corpus.name, corpus.fingerprint)
     with session(spec.lm, private=corpus.private, answers=answers, send=False):
@@ -97,13 +97,13 @@ def _spec(name: str, kept: Mapping[str, Any]) -> RunSpec:
 
 
 def _program(run: Any, spec: RunSpec, first: NERProgram, home: Path) -> NERProgram:
-    """Return the program as it was scored; where none was compiled and no bundle kept, it is the one before."""
+    """Return the program that was scored: the bundle's, or the initial one if nothing was compiled and there is no bundle."""
     if "nerc.bundle" not in run.data.tags and spec.optimizer["name"] == "none":
         return first
     named = [v for k, v in settings.flat(spec.program.model_dump()) if k.endswith("name") and isinstance(v, str)]
     trusted = sorted({name.partition(".")[0] for name in named if "." in name})
     program = registry.fetch(f"runs:/{run.info.run_id}", home, trusted)
-    return program.with_settings(unit=first.spec.unit)  # a bundle may cut the texts of its users otherwise
+    return program.with_settings(unit=first.spec.unit)  # a bundle may have another unit for its users
 
 
 def _line(error: Exception) -> str:

@@ -1,1 +1,1 @@
-"""What a run does besides compiling: it estimates, records, reads what is recorded, and goes on where it stopped."""
+"""Everything of a run besides compiling: cost estimates, records in MLflow, reading them back, and resuming."""

@@ -1,4 +1,4 @@
-"""What a run keeps in MLflow, read by name: JSON, JSON lines and other text."""
+"""Reads the artifacts of an MLflow run by name: JSON, JSON lines and text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NOT_READ = ("bundle/pool.jsonl", "answers/test.jsonl")
 
 
 def artifacts(client: Any, run_id: str) -> dict[str, Any]:
-    """Return the run's artifacts by name, but for the pool and what was said of test: JSON lines as lists."""
+    """Return the run's artifacts by name, without the pool and the answers on test. JSON lines become lists."""
     folder = Path(client.download_artifacts(run_id, ""))
     found: dict[str, Any] = {}
     for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in (".json", ".jsonl", ".txt")):
@@ -26,5 +26,5 @@ def artifacts(client: Any, run_id: str) -> dict[str, Any]:
 
 
 def json_lines(text: str) -> list[Any]:
-    """Return what stands in each line; line ends of other kinds may stand in a text."""
+    """Parse each line. Only "\\n" ends a line: a text may hold other line separators."""
     return [json.loads(line) for line in text.split("\n") if line]

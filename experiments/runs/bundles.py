@@ -1,4 +1,4 @@
-"""Bundles beside their runs: a knowledge base that a bundle does not carry lies in `mlruns/kb/`."""
+"""Loads the bundles of runs. A knowledge base that a bundle only refers to is in `mlruns/kb/`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ner_programs.program import NERProgram
 def open_bundle(
     folder: Path, home: Path | None = None, trust: Sequence[str] = (), privacy: Privacy | None = None
 ) -> NERProgram:
-    """Load a bundle as `ner_programs.load` does; a knowledge base that it only refers to is taken from `home`, if there."""
+    """Load a bundle as `ner_programs.load` does, with the knowledge base that it refers to from `home`, if it is there."""
     lacked = bundle.lacks(folder)
     kept = None if lacked is None else places.home(home) / "kb" / lacked
     kb = open_kb(kept) if kept is not None and kept.is_dir() else None

@@ -1,4 +1,4 @@
-"""What a run would cost at most, before anything is sent: calls, tokens, money."""
+"""Estimates the maximum cost of a run (calls, tokens, money) before anything is sent."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Calls at most, and what they would take in tokens and money; `cost` is None where the price is not known.
+    """The maximum number of calls, and their tokens and cost in US dollars; `cost` is None if the price is unknown.
 
-    `seconds` is on two cores, where the backend says what a call and a token of its prompt take (`pace`).
-
-    `compile_calls` is the optimizer's budget, or without one what a search plans with.
+    `compile_calls` is the optimizer's budget, or the default plan of a search without a budget. `seconds` is for two cores, if
+    the backend knows the time of a call and of a prompt token (`pace`).
     """
 
     model: str
@@ -64,19 +63,19 @@ def total(plans: Sequence[Estimate]) -> Estimate:
 
 
 def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None = None) -> Estimate:
-    """Render the prompts of a few dev texts and multiply; add up the folds, if it runs over folds. Sends nothing."""
+    """Estimate by rendering the prompts of a few dev texts. Adds up the folds of a cross-validated run. Sends nothing."""
     corpus, program, _ = setup.build(spec, data, home, shared)
     lms = (spec.lm, *spec.lm.roles.values())
     backends = [backend_of(one) for one in lms]
     prices = [backend.price for backend in backends]
     pieces = [child for _, child in folds.children(spec, program.spec.labels)]
-    parts = () if pieces else spec.parts  # what ends a run over folds is compiled, and not scored again
+    parts = () if pieces else spec.parts  # the final program of a cross-validated run is compiled but not scored
     dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
     characters_in, characters_out = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
     compile_calls = compiling(spec, corpus, program)
     calls = compile_calls + dev + test
     tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
-    costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # who answers how many is not known
+    costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # the share of each LM is unknown
     cost = round(max(costs), 4) if len(costs) == len(prices) else None
     paces = [getattr(backend, "pace", None) for backend in backends]
     seconds = None if None in paces else round(max(calls * a + tokens_in * b for a, b in filter(None, paces)), 1)
@@ -85,14 +84,14 @@ def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None 
 
 
 def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:
-    """Return how many calls compiling makes at most: what the budget allows, or without one what a search plans with.
+    """Return the maximum number of calls of compiling: the budget, or the default plan of a search without a budget.
 
-    A budget in tokens or money allows as many calls as it would pay for.
+    A budget in tokens or money is converted into calls.
     """
     verifier, fuse = llm_verifier(program), fuses(program)
     taught = TRIES * verifier.k if verifier is not None else 0
     taught += min(fuse.units, len(program.pool)) if fuse is not None else 0
-    if spec.optimizer["name"] == "none":  # the program is scored on dev, which is counted there, or nowhere
+    if spec.optimizer["name"] == "none":  # scoring on dev is counted in `dev_calls`
         return taught
     _, budget = optimizers.opened(spec.optimizer)
     most = [] if budget.calls is None else [budget.calls]
@@ -107,9 +106,9 @@ def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:
 
 
 def prompt_size(program: NERProgram, documents: tuple[Document, ...]) -> tuple[float, float]:
-    """Return the mean characters of a prompt, and of the answer that would be right; nothing is encoded.
+    """Return the mean number of characters of a prompt and of a gold answer.
 
-    Where an encoder, which may be behind an API, would choose the demonstrations, they are drawn at random.
+    No encoder runs, because it may be behind an API: its demonstrations are replaced by random ones.
     """
     if isinstance(select := program.extract.select, Embedding):
         program = program.with_settings(demos={"name": "random", "k": select.k})

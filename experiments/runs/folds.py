@@ -1,9 +1,9 @@
-"""`split = { folds = 5 }`: a small corpus tested whole, each fold by a program that was compiled without it.
+"""Cross-validation, `split = { folds = 5 }`: each fold of a small corpus is tested by a program compiled without it.
 
-Each fold is a run of its own, nested in the parent's: it compiles on the others (the next one is its dev) and is scored on its
-dev and test. The parent pools the counts, so every document is tested once, and the interval is over all of them. Its own
-bundle is compiled the same way on all of the documents, with the first fold as dev: its figures are those of programs made
-with one fold less.
+Each fold is a run nested in the parent run. It compiles on the other folds (the next one is its dev) and is scored on its dev
+and test. The parent pools the counts: every document is tested once, and the interval is over all documents. The parent's own
+bundle is compiled in the same way on all documents, with the first fold as dev. So its figures come from programs that had one
+fold less.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from experiments.runs.scores import Scores, together
 from experiments.spec import RunSpec
 
 Run = Callable[[RunSpec, str, float], Scores]
-"""Runs one fold: its spec, its name, and what the folds before it have cost."""
+"""Runs one fold, given its spec, its name, and the cost of the folds before it."""
 
 
 def number(spec: RunSpec) -> int:
-    """Return over how many folds a spec runs: 0 where it asks for none, or is one of them itself."""
+    """Return the number of folds of a spec; 0 if it has none or is itself a fold."""
     split = spec.corpus.get("split")
     asked = split.get("folds", 0) if isinstance(split, dict) and "fold" not in split else 0
-    return asked if isinstance(asked, int) else 0  # the reader complains of what is no number
+    return asked if isinstance(asked, int) else 0  # the corpus reader reports an invalid number
 
 
 def children(spec: RunSpec, labels: Mapping[str, str]) -> Iterator[tuple[str, RunSpec]]:
@@ -33,7 +33,7 @@ def children(spec: RunSpec, labels: Mapping[str, str]) -> Iterator[tuple[str, Ru
 
 
 def scored(spec: RunSpec, labels: Mapping[str, str], folder: Path, run: Run) -> Scores:
-    """Run every fold, or read from `folder` what it ended with before the whole was killed, and pool."""
+    """Run every fold and pool the scores. A fold that finished before an interruption is read from `folder`."""
     done: list[Scores] = []
     for fold, (name, child) in enumerate(children(spec, labels), 1):
         file = folder / f"fold-{fold}.json"

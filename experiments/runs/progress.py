@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on, on stderr: steps, and while calls are made how many, how fast, and how long still."""
+"""Shows the progress of a run on stderr: its steps and, while calls are made, their number, their rate and the time left."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from experiments.runs.trial_runs import said, shown
+from experiments.runs.trial_runs import in_one_line, shown
 from ner_programs.prompts.answers import Answers
 from optimizers.trial import Trial
 
 Tick = Callable[[], None]
 Wait = Callable[[threading.Event, float], bool]
-"""Waits for an event, at most so many seconds; says whether it came."""
+"""Waits for an event, at most the given seconds; returns whether it happened."""
 EVERY = 10.0
-"""Seconds between two lines of a step that makes calls, where there is no terminal to show a bar on."""
+"""Seconds between two progress lines, if there is no terminal for a progress bar."""
 WINDOW = 6
-"""So many of these are what the rate is measured over."""
+"""Number of progress lines over which the rate is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The LM calls of a step: `answered` counts those of the whole run, `planned` are the step's own, at most."""
+    """The LM calls of a step: `answered` counts those of the whole run, `planned` is the step's own maximum."""
 
     answered: Callable[[], int]
     planned: int
 
 
 class Pace:
-    """How fast calls are answered: over the last minute, for answers that were kept come at once and others do not."""
+    """The rate of answered calls over the last minute. Cached answers come at once, so an overall rate would mislead."""
 
     def __init__(self, calls: Calls, now: float) -> None:
         self.calls, self.before = calls, calls.answered()
         self.seen = deque([(now, self.before)], maxlen=WINDOW + 1)
 
     def line(self, now: float) -> str:
-        """Say how many calls are done of those planned, how many a second, and how long the rest takes at that rate."""
+        """Return a line with the calls done and planned, the rate, and the time left at that rate."""
         answered, (since, then) = self.calls.answered(), self.seen[0]
         self.seen.append((now, answered))
         rate = (answered - then) / max(now - since, 1e-9)
@@ -55,9 +55,9 @@ class Pace:
 
 
 class Progress:
-    """Steps of a run; `Progress.silent()` shows none, and one without `details` only how calls go on.
+    """The steps of a run. `Progress.silent()` shows nothing; without `details` only the progress of calls is shown.
 
-    It writes to the stream that the console has now: a library that is kept quiet meanwhile does not quiet it.
+    It writes to the stream that the console has at creation, so redirecting stderr later does not silence it.
     """
 
     def __init__(
@@ -78,38 +78,38 @@ class Progress:
 
     @contextmanager
     def step(self, name: str, length: int | None = None, calls: Calls | None = None) -> Iterator[Tick]:
-        """Show a step while the block runs; the block calls what it is given once for each of `length` pieces."""
+        """Show a step while the block runs. The block calls the yielded function once for each of `length` items."""
         if self.console is None:
             yield lambda: None
             return
         began = self._clock()
         if not self.console.is_terminal or not self.details:  # a log wants lines, not bars
-            with _heard(self.remark), self._beating(calls, EVERY, lambda line: self._line(f"{name}: {line}")):
+            with _forwarded(self.remark), self._reporting(calls, EVERY, lambda line: self._line(f"{name}: {line}")):
                 yield lambda: None
         else:
             with (
-                _heard(self.remark),
+                _forwarded(self.remark),
                 self._bars(name, length) as (bars, task),
-                self._beating(calls, 1.0, lambda line: bars.update(task, description=f"{name}: {line}")),
+                self._reporting(calls, 1.0, lambda line: bars.update(task, description=f"{name}: {line}")),
             ):
                 yield lambda: bars.advance(task)
         if self.details:
             self._line(f"{name}: {self._clock() - began:.1f} s")
 
     def remark(self, text: str) -> None:
-        """Say something beside the steps."""
+        """Print a line besides the steps."""
         if self.console is not None and self.details:
             self.console.print(text, markup=False, soft_wrap=True)
 
     def trial(self, trial: Trial, *, private: bool) -> None:
-        """Show a finished trial in one line; of a private corpus no change that is a text.
+        """Show a finished trial in one line; for a private corpus, without changes that are texts.
 
-        The calls so far are said where they are more than they were at the last one: equal answers are no new calls.
+        The calls so far are shown only if they grew since the last trial: repeated requests are no new calls.
         """
         if self.console is None or not self.details:
             return
         total = trial.scored.total
-        changes = escape(said(shown(trial.changes, private=private)))
+        changes = escape(in_one_line(shown(trial.changes, private=private)))
         f1 = f"{total.f1:.3f}" if trial.documents else "-"
         troubles = Answers.total(trial.scored.answers).troubles()
         failed = f", answers: {troubles}" if troubles else ""
@@ -127,18 +127,18 @@ class Progress:
             yield bars, bars.add_task(name, total=length)
 
     @contextmanager
-    def _beating(self, calls: Calls | None, every: float, say: Callable[[str], None]) -> Iterator[None]:
-        """Say how calls go on, time and again while the block runs: from a thread, for a slow answer ends no wait."""
+    def _reporting(self, calls: Calls | None, every: float, show: Callable[[str], None]) -> Iterator[None]:
+        """Report the progress of calls repeatedly while the block runs. A thread does it, because an answer may be slow."""
         if calls is None:
             yield
             return
         pace, ended = Pace(calls, self._clock()), threading.Event()
 
-        def beat() -> None:
+        def report() -> None:
             while not self._wait(ended, every):
-                say(pace.line(self._clock()))
+                show(pace.line(self._clock()))
 
-        thread = threading.Thread(target=beat, name="nerc progress", daemon=True)
+        thread = threading.Thread(target=report, name="nerc progress", daemon=True)
         thread.start()
         try:
             yield
@@ -151,27 +151,27 @@ class Progress:
         self.console.print(text, style="dim", markup=False, soft_wrap=True)
 
 
-class _Teller(logging.Handler):
-    def __init__(self, tell: Callable[[str], None]) -> None:
+class _Forward(logging.Handler):
+    def __init__(self, show: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
-        self.tell = tell
+        self.show = show
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(record.getMessage())
+        self.show(record.getMessage())
 
 
 @contextmanager
-def _heard(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell what language models log while the block runs: what takes a while, such as loading weights."""
-    log, teller = logging.getLogger("ner_programs.lms"), _Teller(tell)
+def _forwarded(show: Callable[[str], None]) -> Iterator[None]:
+    """Forward the log of the language models while the block runs, such as the loading of weights."""
+    log, handler = logging.getLogger("ner_programs.lms"), _Forward(show)
     level = log.level
-    log.addHandler(teller)
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
         yield
     finally:
         log.setLevel(level)
-        log.removeHandler(teller)
+        log.removeHandler(handler)
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What of a run goes into MLflow: settings, trials, prompts, scores, row counts, and the bundle of a public corpus."""
+"""Writes a run to MLflow: settings, trials, prompts, scores, row counts, and the bundle of a public corpus."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from experiments.runs.scores import Result
 
 SPEC = "spec.json"
-"""The artifact that says what was run: with it a page finds the corpus of a run again."""
+"""The artifact with the run's spec, from which a page finds the corpus again."""
 
 
 class RunRecorder:
-    """Writes a run to its tracker; nothing that holds private text, or strings of a licensed knowledge base (design D12)."""
+    """Writes a run to its tracker, without private text and without strings of a licensed knowledge base (design D12)."""
 
     def __init__(self, tracker: Tracker, corpus: Corpus) -> None:
         self.tracker, self.corpus = tracker, corpus
@@ -38,14 +38,14 @@ class RunRecorder:
 
     @classmethod
     def resume(cls, home: Path, corpus: Corpus, run_id: str) -> RunRecorder:
-        """Take up a run that was interrupted."""
+        """Resume an interrupted run."""
         return cls(Tracker.resume(home, run_id), corpus)
 
     @classmethod
     def start(
         cls, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str, parent: str | None = None
     ) -> RunRecorder:  # fmt: skip
-        """Begin a run called `name`, nested in the run `parent`."""
+        """Start a run called `name`, nested in the run `parent`."""
         private = corpus.private or (spec.kb is not None and spec.kb.bundle == "reference")
         tags = {
             "corpus": corpus.name,
@@ -74,17 +74,17 @@ class RunRecorder:
         self._trials.append((tried, trial.program))
 
     def why(self, sentence: str) -> None:
-        """Write why the optimizer chose the program that it ended with: figures, and no text."""
+        """Write why the optimizer chose the final program. The sentence has figures and no text."""
         self.tracker.tag("why", sentence)
 
     def compiling(self, calls: int, seconds: float) -> None:
-        """Write what compiling alone took: calls, and seconds since the run was begun or taken up."""
+        """Write the cost of compiling alone: calls, and seconds since the run was started or resumed."""
         self.tracker.metrics({"compile_calls": calls, "compile_seconds": round(seconds, 2)})
 
     def prompt(self, name: str, program: NERProgram) -> None:
         """Write the prompt that `program` sends for one dev text.
 
-        Where that is private, only hash and length of the instruction: guidelines may quote the notes they are made for.
+        For a private corpus, only hash and length of the instruction: guidelines may quote notes.
         """
         self._first = self._first or program
         if self.tracker.private:
@@ -93,14 +93,14 @@ class RunRecorder:
         self.tracker.file(f"prompts/{name}.txt", prompt_of(program, self.corpus))
 
     def answers(self, part: str, scored: Scored) -> None:
-        """Write what the program said of the documents of `part`, beside the gold; nothing where they are private."""
+        """Write the program's answers to the documents of `part` with the gold; nothing for a private corpus."""
         if not self.tracker.private:
             self.tracker.file(f"answers/{part}.jsonl", dump(self.corpus.part(part), scored))
 
     def scores(
         self, scored: Mapping[str, Evaluation], baselines: Mapping[str, Mapping[str, Evaluation]], program: NERProgram
     ) -> None:
-        """Write the scores of each part, beside the baselines that `program`'s pool and knowledge base give."""
+        """Write the scores of each part, and of the baselines from `program`'s pool and knowledge base."""
         for part, evaluation in scored.items():
             self.tracker.metrics(_metrics(part, evaluation))
             self.tracker.file(f"{part}.json", _with_rows(evaluation))
@@ -116,7 +116,7 @@ class RunRecorder:
         )
 
     def result(self, result: Result, program: NERProgram) -> None:
-        """Write what the run ended with."""
+        """Write the result of the run."""
         self.prompt("compiled", program)
         scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
         self.scores(scored, result.baselines, program)
@@ -151,9 +151,10 @@ def prompt_of(program: NERProgram, corpus: Corpus) -> str:
 
 
 def instruction_digest(program: NERProgram) -> str:
-    """Return what may be kept of the instruction where it is private: its length and its hash."""
-    said = program.extract.predict.signature.instructions
-    return f"=== system\nprivate: {len(said)} characters, SHA-256 {hashlib.sha256(said.encode()).hexdigest()}\n"
+    """Return the length and the hash of the instruction: what may be recorded of a private one."""
+    instruction = program.extract.predict.signature.instructions
+    digest = hashlib.sha256(instruction.encode()).hexdigest()
+    return f"=== system\nprivate: {len(instruction)} characters, SHA-256 {digest}\n"
 
 
 def _with_rows(evaluation: Evaluation) -> dict[str, Any]:
@@ -161,15 +162,17 @@ def _with_rows(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _metrics(part: str, evaluation: Evaluation) -> dict[str, float]:
-    """Return the figures of a part; there is no metric for what could not be counted."""
-    said: dict[str, Any] = evaluation.as_dict()
-    lo, hi = said["ci95"] or (None, None)
+    """Return the metrics of a part, without figures that could not be computed."""
+    result: dict[str, Any] = evaluation.as_dict()
+    lo, hi = result["ci95"] or (None, None)
     figures = {
-        f"{part}_f1": said["micro_f1"], f"{part}_f1_lo": lo, f"{part}_f1_hi": hi,
-        f"{part}_precision": said["precision"], f"{part}_recall": said["recall"], f"{part}_relaxed_f1": said["relaxed_f1"],
-        f"{part}_seen_f1": said["seen_f1"], f"{part}_unseen_f1": said["unseen_f1"], f"{part}_unanswered": said["unanswered"],
-        f"{part}_concept_accuracy": said["concept_accuracy"], f"{part}_macro_f1": said["macro_f1"],
-        **{f"{part}_answers_{name}": count for name, count in said["answers"].items()},
+        f"{part}_f1": result["micro_f1"], f"{part}_f1_lo": lo, f"{part}_f1_hi": hi,
+        f"{part}_precision": result["precision"], f"{part}_recall": result["recall"],
+        f"{part}_relaxed_f1": result["relaxed_f1"],
+        f"{part}_seen_f1": result["seen_f1"], f"{part}_unseen_f1": result["unseen_f1"],
+        f"{part}_unanswered": result["unanswered"],
+        f"{part}_concept_accuracy": result["concept_accuracy"], f"{part}_macro_f1": result["macro_f1"],
+        **{f"{part}_answers_{name}": count for name, count in result["answers"].items()},
     }  # fmt: skip
     return {name: value for name, value in figures.items() if value is not None}
 
@@ -180,7 +183,7 @@ def _is_fold(spec: RunSpec) -> bool:
 
 
 def run_name(spec: RunSpec) -> str:
-    """Name a run by what differs between runs: format, demonstrations, knowledge, verification, optimizer, seed."""
+    """Name a run by its main settings: format, demonstrations, knowledge, verification, optimizer, seed."""
     program = spec.program
     demos = "no demonstrations" if not program.demos else f"{program.demos['name']} k={program.demos.get('k', 8)}"
     retriever = spec.retriever["name"]

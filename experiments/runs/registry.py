@@ -1,4 +1,4 @@
-"""Compiled programs in MLflow: `runs:/<run id>` and `models:/<name>@<alias>` to a program."""
+"""Compiled programs in MLflow: loads `runs:/<run id>` and `models:/<name>@<alias>`, exports and registers bundles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ner_programs.program import NERProgram
 def fetch(
     where: str, home: Path | None = None, trust: Sequence[str] = (), privacy: Privacy | None = None
 ) -> NERProgram:
-    """Load the program of a run, or of a registered model version; its knowledge base comes from `mlruns/kb/`."""
+    """Load the program of a run or of a registered model version, with its knowledge base from `mlruns/kb/`."""
     home = places.home(home)
     client = tracking.existing_store(home)
     run_id = (
@@ -31,7 +31,7 @@ def fetch(
 
 @tracking.told()
 def export(run_id: str, out: Path, home: Path | None = None) -> Path:
-    """Write the bundle of a run to a folder, with its knowledge base unless the run's spec keeps that out."""
+    """Write the bundle of a run to a folder, with its knowledge base unless the spec has `kb.bundle = "reference"`."""
     home = places.home(home)
     client = tracking.existing_store(home)
     run = tracking.find_run(client, run_id)
@@ -41,9 +41,9 @@ def export(run_id: str, out: Path, home: Path | None = None) -> Path:
 
 @tracking.told()
 def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
-    """Give the program of a run a name and an alias in MLflow's model registry; return the version.
+    """Register the program of a run in MLflow's model registry under a name and an alias; return the version.
 
-    What is registered is the run's bundle, as plain files: no pickle, no key.
+    The registered model is the run's bundle, as plain files: no pickle, no key.
     """
     client = tracking.existing_store(places.home(home))
     run = tracking.find_run(client, run_id)
@@ -64,20 +64,20 @@ def register(run_id: str, name: str, alias: str, home: Path | None = None) -> st
 
 
 def _folder(client: Any, run: Any) -> Path:
-    """Return where the bundle of a run lies: where the run put it, else the copy in MLflow that a public corpus has."""
-    said = run.data.tags.get("nerc.bundle")
-    if said is None:
+    """Return the folder of a run's bundle: the original, else the copy in MLflow that a run on a public corpus has."""
+    place = run.data.tags.get("nerc.bundle")
+    if place is None:
         raise TrackingError(
             f"run {run.info.run_id[:8]} has no bundle: it was not finished, is an uncompiled part of a grid, or is not by nerc"
         )
-    if (Path(said) / "program.json").is_file():
-        return Path(said)
+    if (Path(place) / "program.json").is_file():
+        return Path(place)
     if run.data.tags.get("nerc.private") == "true":
-        raise TrackingError(f"the bundle of this run holds private text and lay in {said}; it is no longer there")
+        raise TrackingError(f"the bundle of this run holds private text and lay in {place}; it is no longer there")
     try:
         return Path(client.download_artifacts(run.info.run_id, "bundle"))
     except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise TrackingError(f"the bundle of run {run.info.run_id[:8]} is neither in {said} nor in MLflow") from error
+        raise TrackingError(f"the bundle of run {run.info.run_id[:8]} is neither in {place} nor in MLflow") from error
 
 
 def _run_of(client: Any, model: str) -> str:

@@ -1,4 +1,4 @@
-"""The runs there are to compare, read from MLflow's database itself: importing MLflow takes seconds, one question none."""
+"""Lists the runs from MLflow's database directly, because importing MLflow takes seconds."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LIMIT 1000
 
 
 def list_runs(home: Path) -> list[dict[str, Any]]:
-    """Return the finished programs of all experiments, newest first; `tracking.find_runs` finds those of one.
+    """Return the finished runs of all experiments, newest first; `tracking.find_runs` returns those of one.
 
-    Half a store, which holds none, is set aside. Raises TrackingError where the database cannot be read.
+    An incomplete store, which holds no runs, is set aside. Raises TrackingError if the database cannot be read.
     """
     file = home / "mlflow.db"
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""The description of a finished run, as MLflow shows it at the head of the run's page: what it scored and what that took."""
+"""The description of a finished run at the head of its MLflow page: scores, the best trials, and cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.runs.trial_runs import said
+from experiments.runs.trial_runs import in_one_line
 from experiments.scoring.curves import incumbents
 
 STEPS = 6
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the description says of a trial; `kept` is whether its program is the one that compiling ended with."""
+    """A trial in the description; `kept` marks the trial whose program is the final one."""
 
     number: int
     changes: Mapping[str, Any]
@@ -29,17 +29,17 @@ class Tried:
 
 
 def chosen(trials: Sequence[Tried]) -> str:
-    """Say in one line which of several trials was kept: "demos.k = 128 (trial 3 of 5)"; "" where there was no choice."""
+    """Return in one line which trial was kept: "demos.k = 128 (trial 3 of 5)"; "" with fewer than two trials."""
     if len(trials) < 2:
         return ""
     best = _kept(trials)
-    return f"{said(_settings(best))} (trial {best.number} of {len(trials)})"
+    return f"{in_one_line(_settings(best))} (trial {best.number} of {len(trials)})"
 
 
 def describe(run: Any, result: Result, trials: Sequence[Tried], changes: str = "") -> str:
-    """Return the description, as markdown; it holds figures and settings, and no text of the corpus.
+    """Return the description as markdown. It has figures and settings, and no text of the corpus.
 
-    `changes` says in one line what compiling made of the program.
+    `changes` are the program's changes by compiling, in one line.
     """
     tags, params = run.data.tags, run.data.params
     scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
@@ -68,14 +68,14 @@ def describe(run: Any, result: Result, trials: Sequence[Tried], changes: str = "
 
 
 def describe_cells(cells: Sequence[tuple[str, Mapping[str, float], str]]) -> str:
-    """Return the description of a grid: each cell by name, with its metrics or the reason why it failed, best on dev first."""
+    """Return the description of a grid: each cell with its metrics or its error, the best on dev first."""
 
     def figure(metrics: Mapping[str, float], part: str) -> str:
         names = (f"{part}_f1", f"{part}_f1_lo", f"{part}_f1_hi")
         return "{:.3f} ({:.3f}–{:.3f})".format(*map(metrics.get, names)) if all(n in metrics for n in names) else "–"
 
     rows = ["| cell | dev F1 | test F1 | LM calls | |", "|---|---|---|---|---|"]
-    for name, metrics, reason in sorted(cells, key=lambda c: -c[1].get("dev_f1", -1.0)):  # none is picked by its test
+    for name, metrics, reason in sorted(cells, key=lambda c: -c[1].get("dev_f1", -1.0)):  # test scores choose nothing
         calls = f"{metrics['lm_calls']:,.0f}" if "lm_calls" in metrics else "–"
         why = reason.replace("|", "\\|")
         rows.append(f"| {name} | {figure(metrics, 'dev')} | {figure(metrics, 'test')} | {calls} | {why} |")
@@ -83,7 +83,7 @@ def describe_cells(cells: Sequence[tuple[str, Mapping[str, float], str]]) -> str
 
 
 def best_baseline(baselines: Mapping[str, Mapping[str, Evaluation]], part: str) -> tuple[str, dict[str, Any]] | None:
-    """Return the baseline that scores best on a part, by name and with its figures; None where none was scored."""
+    """Return the name and the figures of the best baseline on a part; None if none was scored."""
     there = [(name, parts[part].as_dict()) for name, parts in baselines.items() if part in parts and parts[part].rows]
     return max(there, key=lambda f: f[1]["micro_f1"] or 0.0, default=None)
 
@@ -103,18 +103,17 @@ def _figure(figures: Mapping[str, Any]) -> str:
 
 
 def _choice(trials: Sequence[Tried], optimizer: str) -> str:
-    """Say what compiling tried, and what it gained where the first trial saw as many documents as the one that was kept."""
+    """Return the kept trial, with its gain over the first trial if both were scored on as many documents."""
     best, first = _kept(trials), trials[0]
     gain = (
         f"dev F1 from {first.f1:.3f} to {best.f1:.3f}" if first.documents == best.documents else f"dev F1 {best.f1:.3f}"
     )
-    return (
-        f"**Compiling** ({optimizer}, {len(trials)} trials): {gain}; kept trial {best.number}, {said(_settings(best))}"
-    )
+    settings = in_one_line(_settings(best))
+    return f"**Compiling** ({optimizer}, {len(trials)} trials): {gain}; kept trial {best.number}, {settings}"
 
 
 def _way(trials: Sequence[Tried]) -> str:
-    """Say how the best so far on dev rose with the calls: where it changed, the last few times."""
+    """Return how the best F1 so far on dev rose with the calls: its last few changes."""
     led = incumbents([(t.documents, t.f1, t) for t in trials])
     turns = [
         (by, best) for n, (by, best) in enumerate(zip(trials, led, strict=True)) if not n or best is not led[n - 1]

@@ -1,4 +1,4 @@
-"""What a run ends with: how its program scored on each part, and the baselines beside it; and several of these as one."""
+"""The scores of a run on each part, with those of the baselines, and pooling the scores of several folds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ner_programs.scoring import Counts
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Evaluations by the name of the part, those of the baselines by their names too, and what was spent on the way."""
+    """Evaluations by part, those of the baselines by name and part, and the cost."""
 
     parts: dict[str, Evaluation] = field(default_factory=dict)
     baselines: dict[str, dict[str, Evaluation]] = field(default_factory=dict)
@@ -35,23 +35,23 @@ class Scores:
 
     @classmethod
     def read(cls, file: Path) -> Scores | None:
-        """Read what `write` wrote; None where there is no such file."""
+        """Read a file written by `write`; None if there is no such file."""
         if not file.is_file():
             return None
-        said = json.loads(file.read_text())
+        kept = json.loads(file.read_text())
         return cls(
-            _read(said["parts"]), {name: _read(parts) for name, parts in said["baselines"].items()}, said["spent"]
+            _read(kept["parts"]), {name: _read(parts) for name, parts in kept["baselines"].items()}, kept["spent"]
         )
 
     def write(self, file: Path) -> None:
-        """Keep the scores in one step: counts, and no text."""
+        """Write the scores atomically: counts and no text."""
         with draft_of(file) as draft:
             draft.write_text(json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run ends with; None for a part that was not scored, and for the bundle of a part that was not compiled."""
+    """The result of a run. A part that was not scored is None; the bundle is None if nothing was compiled."""
 
     run_id: str
     bundle: Path | None
@@ -74,7 +74,7 @@ class Result:
 
     @property
     def scores(self) -> Scores:
-        """What of it is pooled where the run was a part of another."""
+        """The scores that a parent run pools."""
         parts = {"dev": self.dev, "test": self.test}
         return Scores({part: e for part, e in parts.items() if e is not None}, self.baselines, self.spent)
 
@@ -83,9 +83,9 @@ def score_parts(
     parts: Iterable[str], corpus: Corpus, program: NERProgram, home: Path, tracker: RunRecorder, progress: Progress,
     lm: MeteredLM,
 ) -> Scores:  # fmt: skip
-    """Score a compiled program and the baselines on some parts of a corpus, in its order of documents.
+    """Score a compiled program and the baselines on some parts of a corpus, in the corpus's order of documents.
 
-    What a trial asked on dev is asked again, which is no new call: trials see dev in an order of their own.
+    Requests of the trials on dev are repeated, which costs no new call.
     """
     scores = Scores()
     for part in parts:
@@ -101,7 +101,7 @@ def score_parts(
 
 
 def labelled(spec: RunSpec, program: NERProgram) -> int:
-    """Return how many labelled units of train the program was made with: all of the pool, what it drew at random, or none."""
+    """Return the number of labelled train units that the program uses: all of the pool, a random draw, or none."""
     if program.spec.verify or spec.optimizer["name"] != "none" or from_train(program.kb):
         return len(program.pool)
     drawn = getattr(program.extract.select, "k", 0) if program.spec.demos else 0
@@ -110,13 +110,13 @@ def labelled(spec: RunSpec, program: NERProgram) -> int:
 
 
 def together(scores: Sequence[Scores]) -> Scores:
-    """Pool the scores of all folds, those of the baselines as well, and add up what was spent."""
+    """Pool the scores of all folds and of their baselines, and add up the costs."""
     baselines = {name: _pooled_parts([s.baselines[name] for s in scores]) for name in scores[0].baselines}
     return Scores(_pooled_parts([s.parts for s in scores]), baselines, added(s.spent for s in scores))
 
 
 def added(spent: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Add up what several runs spent."""
+    """Add up the costs of several runs."""
     total: Counter[str] = Counter()
     for some in spent:
         total.update(some)
@@ -124,10 +124,10 @@ def added(spent: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Return the evaluation of all documents together, from those of disjoint sets of groups.
+    """Pool the evaluations of disjoint sets of groups into one of all documents.
 
-    Seen and unseen are what was so in each fold's own train. Quartiles of document length and the intervals of single labels
-    are not of a kind that can be pooled, and left out.
+    Seen and unseen refer to each fold's own train. Quartiles of document length and the intervals of single labels cannot be
+    pooled and are left out.
     """
     return Evaluation(
         rows=tuple(row for e in evaluations for row in e.rows),
@@ -167,4 +167,4 @@ def _pooled_parts(parts: Sequence[Mapping[str, Evaluation]]) -> dict[str, Evalua
 
 
 def _read(parts: Mapping[str, Any]) -> dict[str, Evaluation]:
-    return {part: Evaluation.read(said) for part, said in parts.items()}
+    return {part: Evaluation.read(kept) for part, kept in parts.items()}

@@ -1,6 +1,6 @@
-"""The file of MLflow's store: made beside its place and moved there when whole, so that a kill leaves no half of one.
+"""Creates the file of MLflow's store under another name and renames it when complete, so that a kill leaves no half store.
 
-What calls these holds the lock of the folder. MLflow makes its tables in dozens of steps, and cannot go on in the middle.
+MLflow creates its tables in dozens of steps and cannot continue in the middle. Callers hold the lock of the folder.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from pathlib import Path
 import typer
 
 SIDES = ("", "-journal", "-wal", "-shm")
-"""What sqlite adds to the name of a file for the files beside it."""
+"""Suffixes of the files that sqlite keeps with a database."""
 
 
 def url(file: Path) -> str:
-    """Return the address that MLflow knows a sqlite file by; what a database URL gives a meaning is escaped."""
+    """Return MLflow's URL of a sqlite file, with the special characters of a database URL escaped."""
     escaped = str(file).replace("%", "%25").replace("?", "%3F")
     return f"sqlite:///{escaped}"
 
 
 def ready(file: Path) -> None:
-    """Have a whole store at `file`: one that an earlier version was killed in the middle of is set aside, and this is said."""
+    """Make sure that `file` is a complete store. An incomplete one is set aside with a message."""
     if file.exists() and not is_whole(file):
         aside = _set_aside(file)
         typer.echo(f"nerc: {file} was never made whole and holds no runs; it is now {aside.name}", err=True)
@@ -30,9 +30,9 @@ def ready(file: Path) -> None:
 
 
 def is_whole(file: Path) -> bool:
-    """Say whether a store was made to its end: MLflow's last step writes its first experiment.
+    """Return whether a store is complete: MLflow's last step writes its first experiment.
 
-    True also for what sqlite cannot read: MLflow says what is wrong with it.
+    A file that sqlite cannot read counts as complete: MLflow then reports the error.
     """
     try:
         db = sqlite3.connect(file, timeout=60)
@@ -48,11 +48,11 @@ def is_whole(file: Path) -> bool:
 def _make(file: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import (
         SqlAlchemyStore,
-    )  # it takes seconds, and a whole store needs none of it
+    )  # importing takes seconds, and a complete store does not need it
 
     beside = file.with_name(f".{file.name}.new")
     for side in SIDES:
-        beside.with_name(beside.name + side).unlink(missing_ok=True)  # of one that was killed
+        beside.with_name(beside.name + side).unlink(missing_ok=True)  # left by a killed process
     store = SqlAlchemyStore(url(beside), str(file.parent / "artifacts"))
     store.engine.dispose()
     beside.replace(file)

@@ -1,4 +1,4 @@
-"""Trials as runs nested in the run that made them: what each changed, how it scored, and what that gained over the first."""
+"""Trials as MLflow runs nested in their run: the changes of each, its scores, and its gain over the first trial."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from optimizers.trial import Trial
 
 LONGEST = 120
 Log = Callable[[str, Mapping[str, float], Mapping[str, str]], None]
-"""Writes metrics and params of a run, by its id, in one go."""
+"""Writes metrics and params of a run, given its id, in one request."""
 
 
 class TrialRuns:
-    """The trials of one run; those that it has already, before it was interrupted, are not written again."""
+    """Writes the trials of one run. Trials written before an interruption are not written again."""
 
     def __init__(self, client: Any, run: Any, log: Log) -> None:
         self._client, self._run, self._log = client, run, log
@@ -24,7 +24,7 @@ class TrialRuns:
         self._since = int(time.time() * 1000)
 
     def resume(self) -> None:
-        """Find the trials that are there, and delete one that was being written."""
+        """Find the finished trials, and delete an unfinished one."""
         within = f"tags.mlflow.parentRunId = '{self._run.info.run_id}' AND tags.`nerc.kind` = 'trial'"
         for found in self._client.search_runs([self._run.info.experiment_id], within, max_results=20_000):
             if found.info.status == "FINISHED":
@@ -33,7 +33,7 @@ class TrialRuns:
                 self._client.delete_run(found.info.run_id)
 
     def write(self, trial: Trial, figures: Mapping[str, float], *, private: bool) -> None:
-        """Write a finished trial with its metrics; of a private corpus no setting that is a text."""
+        """Write a finished trial with its metrics; for a private corpus, without settings that are texts."""
         f1, since, self._since = trial.scored.total.f1, self._since, int(time.time() * 1000)
         if trial.documents and self._first is None:
             self._first = (trial.documents, f1)
@@ -47,7 +47,7 @@ class TrialRuns:
             "nerc.private": str(private).lower(), "mlflow.parentRunId": above.run_id,
             "mlflow.source.name": "nerc run", "mlflow.source.type": "LOCAL",
         }  # fmt: skip
-        name = f"trial {trial.number}: {said(changes)}"
+        name = f"trial {trial.number}: {in_one_line(changes)}"
         run = self._client.create_run(above.experiment_id, start_time=since, run_name=name, tags=tags)
         self._log(run.info.run_id, {**figures, **gain}, {_setting(k): str(v) for k, v in changes.items()})
         self._client.set_terminated(run.info.run_id)
@@ -55,12 +55,12 @@ class TrialRuns:
 
 
 def shown(changes: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
-    """Return the changes of a trial that may be shown: where the corpus is private, no instruction and no other text."""
+    """Return the changes of a trial that may be shown: for a private corpus, no instruction and no other text."""
     return {k: v for k, v in changes.items() if not (private and (k.endswith("instruction") or _is_text(v)))}
 
 
 def _is_text(value: Any) -> bool:
-    """Say whether a value is, or holds, more than a name: several words, or letters of a script that may have no blanks."""
+    """Return whether a value is or holds more than a name: several words, or non-ASCII letters (scripts without blanks)."""
     if isinstance(value, Mapping):
         return any(map(_is_text, value.values()))
     if isinstance(value, list | tuple):
@@ -68,12 +68,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and (len(value.split()) > 1 or not value.isascii())
 
 
-def said(changes: Mapping[str, Any]) -> str:
+def in_one_line(changes: Mapping[str, Any]) -> str:
     """Return changes in one short line."""
     line = " ".join(", ".join(f"{key} = {value}" for key, value in changes.items()).split()) or "as it is"
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def _setting(key: str) -> str:
-    """Return the name of a changed setting: a setting of the program has the name that it has in the run's own params."""
+    """Return the param name of a change. A setting of the program has the same name as in the run's own params."""
     return f"program.{key}" if key.partition(".")[0] in Program.model_fields else f"trial.{key}"

@@ -1,7 +1,8 @@
-"""What MLflow's page of an experiment shows without being set up: a description, and saved views of the runs and trials.
+"""Sets up MLflow's page of an experiment: a description, and saved views of the runs and trials.
 
-A saved view is a tag of the experiment, `mlflow.sharedViewState.<key>`: filter, order, columns and charts, under a name in the
-page's list "Views". What a user changed or deleted is left so: `nerc.page` keeps a hash of everything that was written here.
+A saved view is a tag of the experiment, `mlflow.sharedViewState.<key>`: filter, order, columns and charts, with a name in the
+page's list "Views". Views that a user changed or deleted stay as they are: the tag `nerc.page` has a hash of everything that
+this module wrote.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ errors of a run in the texts, its instruction and demonstrations.
 OURS = "nerc.page"
 _VIEW = "mlflow.sharedViewState."
 _NAME = "attributes.`Run Name`"
-_TRAINING = "workflowType=machine_learning"  # the side bar of model training, not that of agents and traces
-_REST = "Model metrics"  # MLflow's own section, where it puts a card for each metric that has none
+_TRAINING = "workflowType=machine_learning"  # the side bar for model training, not that for agents and traces
+_REST = "Model metrics"  # MLflow's own section, with a card for each metric that has none
 
 
 def _metrics(*names: str) -> list[str]:
@@ -48,7 +49,7 @@ def _tags(*names: str) -> list[str]:
 
 
 def _view(kind: str, order: str, columns: Sequence[str], *cards: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a view: the runs of a kind, best `order` first, with these columns and charts."""
+    """Return the state of a view: the runs of a kind, sorted by the metric `order`, with these columns and charts."""
     sections = [
         {"uuid": "nerc-scores", "name": "Scores", "display": True, "columns": 2, "cardHeight": 340},
         {"uuid": "nerc-settings", "name": "Settings that differ", "display": True, "columns": 1, "cardHeight": 300},
@@ -115,11 +116,11 @@ VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
         ),
     ),
 }  # fmt: skip
-"""By key: name and state."""
+"""The name and the state of each view, by key."""
 
 
 def prepare(client: Any, experiment_id: str) -> None:
-    """Write description, kind and views of an experiment, as far as they are missing or an older version of these."""
+    """Write the description, kind and views of an experiment that are missing or outdated."""
     experiment = client.get_experiment(experiment_id)
     there, now = dict(experiment.tags), int(time.time() * 1000)
     written = json.loads(there.get(OURS, "{}"))
@@ -128,8 +129,8 @@ def prepare(client: Any, experiment_id: str) -> None:
         "mlflow.experimentKind": "custom_model_development",
     }
     for key, (name, state) in VIEWS.items():
-        told = {"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state, separators=(",", ":"))}
-        wanted[f"{_VIEW}{key}"] = json.dumps(told)
+        view = {"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state, separators=(",", ":"))}
+        wanted[f"{_VIEW}{key}"] = json.dumps(view)
     changed = False
     for key, value in wanted.items():
         mine = _mark(there[key]) == written.get(key) if key in there else key not in written
@@ -141,17 +142,17 @@ def prepare(client: Any, experiment_id: str) -> None:
 
 
 def _mark(value: str) -> str:
-    """Return a hash of what a tag says; of a view, of its name and state, for its dates say nothing."""
+    """Return a hash of a tag's value; for a view, of its name and state without its dates."""
     try:
-        said = json.loads(value)
-        content = said["name"] + said["state"]
+        view = json.loads(value)
+        content = view["name"] + view["state"]
     except (ValueError, TypeError, KeyError):
         content = value
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def links(client: Any, base: str) -> list[tuple[str, str, str]]:
-    """Return experiment, view and URL of every saved view of nerc; `base` is where MLflow's page is served."""
+    """Return experiment, view and URL of every saved view of nerc; `base` is the address of MLflow's server."""
     return [
         (e.name, name, f"{base}/#/experiments/{e.experiment_id}/runs?{_TRAINING}&viewStateShareKey={key}")
         for e in client.search_experiments()

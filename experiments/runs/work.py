@@ -1,7 +1,7 @@
-"""The work folder of a run: what lets a run that was killed be found again and go on.
+"""The work folder of a run, from which a killed run resumes.
 
-`mlruns/work/<run id>/` holds `work.json` (what is being run, whether it is finished), the ledger of LM calls, and a lock
-that a living process holds.
+`mlruns/work/<run id>/` has `work.json` (the run's fingerprint and whether it is finished), the ledger of LM calls, and a lock
+that the running process holds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run under way, held by a lock."""
+    """One unfinished run, protected by a lock."""
 
     folder: Path
     fingerprint: str
@@ -37,7 +37,7 @@ class Work:
     @classmethod
     @contextmanager
     def open(cls, home: Path, fingerprint: str) -> Iterator[Work]:
-        """Take up the interrupted run with this fingerprint that no living process holds, or begin a new one."""
+        """Resume an interrupted run with this fingerprint that no other process holds, or start a new one."""
         root = home / "work"
         root.mkdir(parents=True, exist_ok=True)
         for state in sorted(root.glob("*/work.json")):
@@ -49,7 +49,7 @@ class Work:
             except Timeout:
                 continue
             with _held(lock.release):
-                if not _interrupted(state, fingerprint):  # finished since it was looked at
+                if not _interrupted(state, fingerprint):  # finished in the meantime
                     continue
                 yield cls(state.parent, fingerprint)
             return
@@ -62,21 +62,21 @@ class Work:
 
     @property
     def ledger(self) -> Path:
-        """The file that every LM call is written to."""
+        """The file that records every LM call."""
         return self.folder / "ledger.jsonl"
 
     def note(self, **details: Any) -> None:
-        """Add to what the folder says of its run, in one step."""
+        """Add to `work.json`, atomically."""
         state = self.folder / "work.json"
         with draft_of(state) as draft:
             draft.write_text(json.dumps({**_read(state), "fingerprint": self.fingerprint, **details}) + "\n")
 
     def bundle(self, home: Path, spec: RunSpec) -> Path:
-        """Return where the bundle of this run goes."""
+        """Return the folder for the bundle of this run."""
         return home / "bundles" / f"{spec.name}-{_read(self.folder / 'work.json')['run_id'][:8]}"
 
-    def _taken_up(self, home: Path, corpus: Corpus) -> RunRecorder | None:
-        """Return the recorder of the MLflow run; None where there is none yet, or somebody has deleted it."""
+    def _resumed(self, home: Path, corpus: Corpus) -> RunRecorder | None:
+        """Return the recorder of the MLflow run; None if there is none yet or it was deleted."""
         run_id = _read(self.folder / "work.json").get("run_id")
         try:
             return None if run_id is None else RunRecorder.resume(home, corpus, run_id)
@@ -88,8 +88,8 @@ class Work:
         self, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str | None = None,
         parent: str | None = None,
     ) -> Iterator[RunRecorder]:  # fmt: skip
-        """Begin or take up the MLflow run; it ends FINISHED, FAILED by an error (its `reason`), or KILLED by an interrupt."""
-        recorder = self._taken_up(home, corpus)
+        """Start or resume the MLflow run. It ends FINISHED, FAILED by an error (its `reason`), or KILLED by an interrupt."""
+        recorder = self._resumed(home, corpus)
         if recorder is None:
             recorder = RunRecorder.start(home, spec, corpus, program, name or run_name(spec), parent)
             if parent is not None:
@@ -117,13 +117,13 @@ def _held(release: Callable[[], None]) -> Iterator[None]:
 
 
 def _interrupted(state: Path, fingerprint: str) -> bool:
-    said = _read(state)
-    return said.get("fingerprint") == fingerprint and not said.get("finished")
+    work = _read(state)
+    return work.get("fingerprint") == fingerprint and not work.get("finished")
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        said: dict[str, Any] = json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
-    return said
+    return content

@@ -1,1 +1,1 @@
-"""From answers and gold to figures: counts, schemes, breakdowns, intervals, baselines."""
+"""Scores answers against gold: counts, schemes, breakdowns, intervals, significance."""

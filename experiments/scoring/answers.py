@@ -1,7 +1,7 @@
-"""A document, its gold and what a program said of it, as one JSON line: the artifact `answers/{part}.jsonl` of a public run.
+"""Documents with gold and predicted entities as JSON lines: the artifact `answers/{part}.jsonl` of a public run.
 
-`{"id", "group", "text", "gold": [entity], "predicted": [entity], "lost": [{"text", "label"}], "unanswered"}`; an entity is
-`{"start", "end", "label"}` (characters, end exclusive) and, where it has them, `concept`, `score` and `fragments`.
+`{"id", "group", "text", "gold": [entity], "predicted": [entity], "lost": [{"text", "label"}], "unanswered"}`. An entity is
+`{"start", "end", "label"}` (characters, end exclusive), with `concept`, `score` and `fragments` if it has them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from ner_programs.types import AnnotatedText, Entity, Mention
 
 
 def dump(documents: Sequence[AnnotatedText], scored: Scored) -> str:
-    """Return the lines of a part, one a document, in their order."""
+    """Return the lines of a part, one for each document, in order."""
     lost = scored.lost or ((),) * len(documents)
     rows = [
         {
             "id": d.id, "group": d.group, "text": d.text, "gold": [_entity(e) for e in d.entities],
-            "predicted": [_entity(e) for e in said], "lost": [{"text": m.text, "label": m.label} for m in gone],
+            "predicted": [_entity(e) for e in predicted], "lost": [{"text": m.text, "label": m.label} for m in gone],
             "unanswered": counts.unanswered,
         }
-        for d, said, gone, counts in zip(documents, scored.entities, lost, scored.counts, strict=True)
+        for d, predicted, gone, counts in zip(documents, scored.entities, lost, scored.counts, strict=True)
     ]  # fmt: skip
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_answer(line: Mapping[str, Any]) -> tuple[tuple[Entity, ...], tuple[Entity, ...], tuple[Mention, ...]]:
-    """Return gold, predicted entities and lost mentions of a line (parsed), as `taxonomy.errors` takes them."""
+    """Return gold entities, predicted entities and lost mentions of a parsed line, as `taxonomy.errors` takes them."""
     gold, predicted = (tuple(_read(line["text"], row) for row in line[side]) for side in ("gold", "predicted"))
     return gold, predicted, tuple(Mention(row["text"], row["label"]) for row in line["lost"])
 

@@ -1,6 +1,6 @@
-"""Where a score comes from: schemes, labels, lengths of mentions and documents, and what the mistakes were.
+"""Breaks a score down by scheme, label, length of mention and of document, and kind of error.
 
-All of it is counts, so it may be kept for a private corpus too (design D12); label names are in its spec anyway.
+A breakdown has only counts and label names, so it may be recorded for a private corpus, too (design D12).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ner_programs.types import AnnotatedText, Entity, Mention
 K = TypeVar("K", bound=Hashable)
 Answers = Sequence[Sequence[Entity]]
 LONGEST = 4
-"""Mentions of so many words and more are counted together."""
+"""Mentions of at least LONGEST words are counted together."""
 RESAMPLES = 2_000
-"""Of the interval of a label; that of the whole score has more."""
+"""Resamples for the interval of a label. The interval of the whole score has more."""
 _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Counts of one part of a corpus, cut up in several ways; keys are names as a reader should see them.
+    """Counts of one part of a corpus, grouped in several ways. Keys are names for display.
 
-    `labels` has, for each label annotated or predicted, the tallies of what bears it; `label_ci95` the interval of its strict
-    F1. A word is a run of letters and digits. `by_document_length` are quartiles: "12-30" are documents of 12 to 30 words.
-    `beyond_flat` counts gold entities that flat NER cannot say, since they are discontinuous or overlap a longer one.
+    `labels` has the tallies of each label, annotated or predicted; `label_ci95` has the interval of its strict F1. A word is a
+    run of letters and digits. `by_document_length` are quartiles: "12-30" are documents of 12 to 30 words. `beyond_flat` counts
+    gold entities that flat NER cannot express, because they are discontinuous or overlap a longer one.
     """
 
     schemes: Mapping[str, Tally] = field(default_factory=dict)
@@ -47,20 +47,20 @@ class Breakdown:
     beyond_flat: int = 0
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> Breakdown:
-        """Read what `dataclasses.asdict` made of a breakdown, also after a way through JSON."""
+    def read(cls, data: dict[str, Any]) -> Breakdown:
+        """Build a breakdown from its `dataclasses.asdict`, also after JSON."""
         return cls(
-            schemes=_tallies(said["schemes"]),
-            labels={label: _tallies(some) for label, some in said["labels"].items()},
-            label_ci95={label: (lo, hi) for label, (lo, hi) in said["label_ci95"].items()},
-            by_mention_length={name: Counts(**c) for name, c in said["by_mention_length"].items()},
-            by_document_length={name: Counts(**c) for name, c in said["by_document_length"].items()},
-            errors=dict(said["errors"]),
-            beyond_flat=said["beyond_flat"],
+            schemes=_tallies(data["schemes"]),
+            labels={label: _tallies(some) for label, some in data["labels"].items()},
+            label_ci95={label: (lo, hi) for label, (lo, hi) in data["label_ci95"].items()},
+            by_mention_length={name: Counts(**c) for name, c in data["by_mention_length"].items()},
+            by_document_length={name: Counts(**c) for name, c in data["by_document_length"].items()},
+            errors=dict(data["errors"]),
+            beyond_flat=data["beyond_flat"],
         )
 
     def macro_f1(self, scheme: str = "strict") -> float | None:
-        """The mean of the labels' F1, each counting the same; None where there is neither gold nor prediction."""
+        """The unweighted mean of the labels' F1; None if there is neither gold nor prediction."""
         return fmean(some[scheme].f1 for some in self.labels.values()) if self.labels else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -86,17 +86,17 @@ class Breakdown:
 
 def break_down(
     documents: Sequence[AnnotatedText],
-    said: Answers,
+    predicted: Answers,
     lost: Sequence[Sequence[Mention]],
     groups: Sequence[str],
 ) -> Breakdown:
-    """Cut up the answers to `documents`; intervals of labels resample `groups`. All have one item for each document."""
+    """Break down the answers to `documents`. Intervals of labels resample `groups`. All have one item for each document."""
     if not documents:
         return Breakdown()
     schemes = dict.fromkeys(SCHEMES, Tally())
     labels: dict[str, dict[str, Tally]] = {}
     wrong: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
-    for document, entities, mentions in zip(documents, said, lost, strict=True):
+    for document, entities, mentions in zip(documents, predicted, lost, strict=True):
         if not (document.entities or entities or mentions):
             continue
         _add(schemes, tallies(document.entities, entities))
@@ -106,28 +106,28 @@ def break_down(
     return Breakdown(
         schemes=schemes,
         labels=dict(sorted(labels.items())),
-        label_ci95=_label_intervals(documents, said, groups, sorted(labels)),
-        by_mention_length=dict(sorted(counted_by(documents, said, _mention_length).items())),
-        by_document_length=_by_document_length(documents, said),
+        label_ci95=_label_intervals(documents, predicted, groups, sorted(labels)),
+        by_mention_length=dict(sorted(counted_by(documents, predicted, _mention_length).items())),
+        by_document_length=_by_document_length(documents, predicted),
         errors=dict(wrong),
         beyond_flat=sum(flatten(d)[1] for d in documents if len(d.entities) > 1 or _broken(d)),
     )
 
 
-def counted_by(documents: Sequence[AnnotatedText], said: Answers, key: Callable[[Entity], K]) -> dict[K, Counts]:
-    """Count apart the entities with different keys; a key is that of gold and predicted entities alike."""
+def counted_by(documents: Sequence[AnnotatedText], predicted: Answers, key: Callable[[Entity], K]) -> dict[K, Counts]:
+    """Return counts for each value of `key`, which applies to gold and predicted entities."""
     counts: dict[K, Counts] = {}
-    for document, entities in zip(documents, said, strict=True):
+    for document, entities in zip(documents, predicted, strict=True):
         for name, gold, mine in _grouped(document.entities, entities, key):
             counts[name] = counts.get(name, Counts()) + Counts.of(gold, mine)
     return counts
 
 
 def _grouped(
-    gold: Iterable[Entity], said: Iterable[Entity], key: Callable[[Entity], K]
+    gold: Iterable[Entity], predicted: Iterable[Entity], key: Callable[[Entity], K]
 ) -> list[tuple[K, list[Entity], list[Entity]]]:
     groups: dict[K, tuple[list[Entity], list[Entity]]] = {}
-    for side, entities in enumerate((gold, said)):
+    for side, entities in enumerate((gold, predicted)):
         for entity in entities:
             groups.setdefault(key(entity), ([], []))[side].append(entity)
     return [(name, *sides) for name, sides in groups.items()]
@@ -138,7 +138,7 @@ def _mention_length(entity: Entity) -> str:
     return str(words) if words < LONGEST else f"{LONGEST}+"
 
 
-def _by_document_length(documents: Sequence[AnnotatedText], said: Answers) -> dict[str, Counts]:
+def _by_document_length(documents: Sequence[AnnotatedText], predicted: Answers) -> dict[str, Counts]:
     words = [len(_WORD.findall(d.text)) for d in documents]
     ordered = sorted(words)
     edges = sorted({ordered[(len(ordered) - 1) * quarter // 4] for quarter in (1, 2, 3, 4)})
@@ -146,7 +146,9 @@ def _by_document_length(documents: Sequence[AnnotatedText], said: Answers) -> di
     for i, size in enumerate(words):
         bins.setdefault(bisect_left(edges, size), []).append(i)
     return {
-        _range([words[i] for i in inside]): sum((Counts.of(documents[i].entities, said[i]) for i in inside), Counts())
+        _range([words[i] for i in inside]): sum(
+            (Counts.of(documents[i].entities, predicted[i]) for i in inside), Counts()
+        )
         for _, inside in sorted(bins.items())
     }
 
@@ -156,13 +158,13 @@ def _range(words: Sequence[int]) -> str:
 
 
 def _label_intervals(
-    documents: Sequence[AnnotatedText], said: Answers, groups: Sequence[str], labels: Sequence[str]
+    documents: Sequence[AnnotatedText], predicted: Answers, groups: Sequence[str], labels: Sequence[str]
 ) -> dict[str, tuple[float, float]]:
-    """Return the interval of each label's strict F1, resampling groups; that of a single label is the whole score's."""
+    """Return the interval of each label's strict F1, resampling groups; {} for a single label, whose F1 is the total."""
     rows: dict[str, list[Counts]] = {label: [Counts()] * len(documents) for label in labels}
     if len(labels) < 2:
         return {}
-    for i, (document, entities) in enumerate(zip(documents, said, strict=True)):
+    for i, (document, entities) in enumerate(zip(documents, predicted, strict=True)):
         for label, gold, mine in _grouped(document.entities, entities, lambda e: e.label):
             rows[label][i] = Counts.of(gold, mine)
     return {label: interval(pooled(some, groups), RESAMPLES) for label, some in rows.items()}
@@ -177,8 +179,8 @@ def _add(sums: dict[str, Tally], more: Mapping[str, Tally]) -> None:
         sums[name] += tally
 
 
-def _tallies(said: dict[str, Any]) -> dict[str, Tally]:
-    return {name: Tally(**t) for name, t in said.items()}
+def _tallies(data: dict[str, Any]) -> dict[str, Tally]:
+    return {name: Tally(**t) for name, t in data.items()}
 
 
 def _figures(tally: Tally) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""F1 on dev against LM calls: what a run had to show for the calls that it had made."""
+"""The learning curve of a run: the best F1 on dev so far against LM calls."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 Curve = list[tuple[int, float]]
-"""(LM calls, F1 on dev) after each trial; the last point is the compiled program on the whole of dev."""
+"""(LM calls, F1 on dev) after each trial. The last point is the compiled program on all of dev."""
 
 
 def incumbents(trials: Sequence[tuple[int, float, T]]) -> list[T]:
-    """Return which trial leads after each of `trials`, given as (documents, F1, what it is called) in their order.
+    """Return the name of the best trial so far after each of `trials`, given as (documents, F1, name).
 
-    Only those lead that saw as many dev documents as any so far: on a few documents F1 may be high by chance.
+    Only trials on the largest number of dev documents so far count: on few documents F1 may be high by chance.
     """
     led: list[T] = []
     most, best = 0, 0.0
@@ -27,7 +27,7 @@ def incumbents(trials: Sequence[tuple[int, float, T]]) -> list[T]:
 
 
 def curve(client: Any, run: Any) -> Curve:
-    """Return the best so far after each trial of an MLflow run; [] where it has no trials or was not scored on dev."""
+    """Return the best so far after each trial of an MLflow run; [] if it has no trials or no score on dev."""
 
     def steps(metric: str) -> dict[int, float]:
         return {m.step: m.value for m in client.get_metric_history(run.info.run_id, metric)}

@@ -1,4 +1,4 @@
-"""What a result line says: strict and relaxed micro-F1 with an interval, seen and unseen, what failed, and the breakdown."""
+"""Evaluates answers: strict and relaxed micro-F1 with an interval, seen and unseen mentions, failed calls, the breakdown."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ner_programs.types import AnnotatedText
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of one program on one part of a corpus; `rows` are what a bootstrap resamples (documents, or sentences).
+    """Scores of one program on one part of a corpus; `rows` are the units that a bootstrap resamples (documents or sentences).
 
-    `answers` says how the LM's answers ended. Of the entities that are right and whose gold has a concept (`to_link`),
-    `linked` have that concept.
+    `answers` counts the outcomes of the LM's answers. `to_link` counts the right entities whose gold has a concept, `linked`
+    those of them with that concept.
     """
 
     rows: tuple[Counts, ...]
@@ -39,11 +39,11 @@ class Evaluation:
     answers: LMAnswers = NO_ANSWERS
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> Evaluation:
-        """Read what `dataclasses.asdict` made of an evaluation, also after a way through JSON."""
-        counts = {"rows": tuple(Counts(**c) for c in said["rows"])} | {k: Counts(**said[k]) for k in ("seen", "unseen")}
-        rest = {"breakdown": Breakdown.read(said["breakdown"]), "answers": LMAnswers(**said["answers"])}
-        return cls(**{**said, **counts, **rest})
+    def read(cls, data: dict[str, Any]) -> Evaluation:
+        """Build an evaluation from its `dataclasses.asdict`, also after JSON."""
+        counts = {"rows": tuple(Counts(**c) for c in data["rows"])} | {k: Counts(**data[k]) for k in ("seen", "unseen")}
+        rest = {"breakdown": Breakdown.read(data["breakdown"]), "answers": LMAnswers(**data["answers"])}
+        return cls(**{**data, **counts, **rest})
 
     @property
     def total(self) -> Counts:
@@ -51,7 +51,7 @@ class Evaluation:
         return sum(self.rows, Counts())
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every figure of the result line; None is a figure that nothing was counted for."""
+        """Return every figure; None if there was nothing to count."""
         total, there = self.total, bool(self.rows)
         return {
             "micro_f1": round(total.f1, 4) if there else None,
@@ -72,9 +72,9 @@ class Evaluation:
         }
 
 
-def counts_of(said: Mapping[str, Any]) -> tuple[Counts, ...]:
-    """Return the rows of one part as a run keeps them in its `dev.json`, `test.json` and `baselines.json`."""
-    return tuple(Counts(*row) for row in said["rows"])
+def counts_of(data: Mapping[str, Any]) -> tuple[Counts, ...]:
+    """Return the rows of one part, as in a run's `dev.json`, `test.json` and `baselines.json`."""
+    return tuple(Counts(*row) for row in data["rows"])
 
 
 def evaluate(
@@ -84,32 +84,32 @@ def evaluate(
     answers: Answers | None = None,
     kb: KnowledgeBase | None = None,
 ) -> Evaluation:
-    """Score answers to the documents of `part`: a program's (`scored`) or anyone's (`answers`, in the documents' order).
+    """Score answers to the documents of `part`: a program's (`scored`) or others (`answers`, in the documents' order).
 
-    Concepts are compared through the cross references of `kb`; of a composite or ambiguous gold id any part counts.
+    Concepts are compared through the cross-references of `kb`. Any part of a composite or ambiguous gold id counts as right.
     """
     documents = corpus.part(part)
-    said = scored.entities if scored is not None else answers or ()
-    if len(said) != len(documents):
-        raise ValueError(f"there are {len(documents)} {part} documents and {len(said)} answers")
-    counts = scored.counts if scored else [Counts.of(d.entities, a) for d, a in zip(documents, said, strict=True)]
+    predicted = scored.entities if scored is not None else answers or ()
+    if len(predicted) != len(documents):
+        raise ValueError(f"there are {len(documents)} {part} documents and {len(predicted)} answers")
+    counts = scored.counts if scored else [Counts.of(d.entities, a) for d, a in zip(documents, predicted, strict=True)]
     alone = corpus.resampling == "sentence"
     groups = [str(i) if alone else d.group for i, d in enumerate(documents)]
     known = {e.text.casefold() for d in corpus.train for e in d.entities}
-    by_seen = counted_by(documents, said, lambda e: e.text.casefold() in known)
-    linked, to_link = _concepts(documents, said, kb)
+    by_seen = counted_by(documents, predicted, lambda e: e.text.casefold() in known)
+    linked, to_link = _concepts(documents, predicted, kb)
     lost = scored.lost if scored and scored.lost else [()] * len(documents)
     return Evaluation(
         tuple(pooled(counts, groups)), by_seen.get(True, Counts()), by_seen.get(False, Counts()), corpus.resampling,
-        len(documents), scored.unreadable if scored else 0, linked, to_link, break_down(documents, said, lost, groups),
+        len(documents), scored.unreadable if scored else 0, linked, to_link, break_down(documents, predicted, lost, groups),
         LMAnswers.total(scored.answers if scored else ()),
     )  # fmt: skip
 
 
-def _concepts(documents: Sequence[AnnotatedText], said: Answers, kb: KnowledgeBase | None) -> tuple[int, int]:
-    """Return how many of the right entities have their gold concept, and how many could; nothing counts without concepts."""
+def _concepts(documents: Sequence[AnnotatedText], predicted: Answers, kb: KnowledgeBase | None) -> tuple[int, int]:
+    """Return how many of the right entities have their gold concept, and how many could; (0, 0) if no answer has concepts."""
     right = of = 0
-    for document, entities in zip(documents, said, strict=True):
+    for document, entities in zip(documents, predicted, strict=True):
         gold = {e: e.concept for e in document.entities if e.concept}
         for entity in entities:
             if entity in gold:
@@ -118,12 +118,12 @@ def _concepts(documents: Sequence[AnnotatedText], said: Answers, kb: KnowledgeBa
                 concept = kb.get(entity.concept) if kb is not None and entity.concept else None
                 mine = (concept.id, *concept.xrefs) if concept else (entity.concept,) if entity.concept else ()
                 right += not wanted.isdisjoint(map(canonical, mine))
-    linking = any(e.concept for entities in said for e in entities)
+    linking = any(e.concept for entities in predicted for e in entities)
     return (right, of) if linking else (0, 0)
 
 
 def _f1(counts: Counts) -> float | None:
-    """Return F1, None where there is neither gold nor prediction."""
+    """Return F1; None if there is neither gold nor prediction."""
     return round(counts.f1, 4) if counts.gold or counts.predicted else None
 
 

@@ -1,6 +1,6 @@
-"""The four schemes of SemEval-2013 task 9.1 (after MUC-5): what counts as right when boundaries or labels differ.
+"""The four matching schemes of SemEval-2013 task 9.1 (after MUC-5), for answers whose boundaries or labels differ.
 
-Gold and predicted entities are paired, each at most once; a pair overlaps (outer spans). What a pair counts as:
+Gold and predicted entities that overlap (outer spans) are paired, each at most once. A pair counts as follows:
 
 | pair                        | strict | exact | partial | type |
 |-----------------------------|--------|-------|---------|------|
@@ -12,10 +12,10 @@ Gold and predicted entities are paired, each at most once; a pair overlaps (oute
 A gold entity without a partner is missed (MIS), a predicted one spurious (SPU). Precision is right / (COR + INC + PAR + SPU),
 recall right / (COR + INC + PAR + MIS), where right is COR + PAR / 2.
 
-The task does not say which of several overlapping entities are paired. Here equal ones are first, then those of the same
-boundaries; then each predicted entity, from left to right, takes the leftmost free gold entity that it overlaps. For `type` it
-takes the free one of its own label with the nearest boundaries, else the leftmost of any label. On flat annotation that is what
-nervaluate 1.2 does; with nested or equal ones nervaluate may pair an entity with a wrong partner before its right one comes.
+The task does not define which of several overlapping entities are paired. Here equal entities are paired first, then those with
+the same boundaries. Then each predicted entity, from left to right, takes the leftmost free gold entity that it overlaps. For
+`type` it takes the free one of its own label with the nearest boundaries, else the leftmost of any label. On flat annotation
+this agrees with nervaluate 1.2. With nested or equal entities, nervaluate may pair an entity with a wrong partner first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCHEMES = ("strict", "exact", "partial", "type")
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How pairs, and entities without a partner, counted under one scheme; tallies of several documents add up with `+`."""
+    """Counts of pairs and of entities without a partner under one scheme. Tallies of documents add up with `+`."""
 
     correct: int = 0
     incorrect: int = 0
@@ -50,22 +50,22 @@ class Tally:
 
     @property
     def gold(self) -> int:
-        """How many entities there were to find."""
+        """Number of gold entities."""
         return self.correct + self.incorrect + self.partial + self.missed
 
     @property
     def predicted(self) -> int:
-        """How many entities were said."""
+        """Number of predicted entities."""
         return self.correct + self.incorrect + self.partial + self.spurious
 
     @property
     def right(self) -> float:
-        """What precision and recall divide; a partial match is half of one."""
+        """The numerator of precision and recall; a partial match counts half."""
         return self.correct + self.partial / 2
 
     @property
     def precision(self) -> float:
-        """Share of the predicted entities that are right; nothing of nothing is 1.0, as in `Counts`."""
+        """Share of the predicted entities that are right; 0/0 is 1 if both sides are empty, as in `Counts`."""
         return ratio(self.right, self.predicted, self.gold)
 
     @property
@@ -80,10 +80,10 @@ class Tally:
 
 
 def tallies(gold: Iterable[Entity], predicted: Iterable[Entity]) -> dict[str, Tally]:
-    """Count one text under every scheme; an entity given twice on one side counts once."""
-    wanted, said = set(gold), set(predicted)
-    equal = len(wanted & said)
-    left, rest = sorted(wanted - said), sorted(said - wanted)
+    """Count one text under every scheme. Duplicates on one side count once."""
+    wanted, found = set(gold), set(predicted)
+    equal = len(wanted & found)
+    left, rest = sorted(wanted - found), sorted(found - wanted)
     typed = _taken(left, rest, _nearest)
     alike = sum(g.label == p.label for g, p in typed)
     same = _same_boundaries(left, rest)
@@ -94,7 +94,7 @@ def tallies(gold: Iterable[Entity], predicted: Iterable[Entity]) -> dict[str, Ta
 
     def tally(correct: int, incorrect: int, partial: int) -> Tally:
         paired = correct + incorrect + partial
-        return Tally(correct, incorrect, partial, len(wanted) - paired, len(said) - paired)
+        return Tally(correct, incorrect, partial, len(wanted) - paired, len(found) - paired)
 
     return {
         "strict": tally(equal, bounded + near, 0),
@@ -107,19 +107,19 @@ def tallies(gold: Iterable[Entity], predicted: Iterable[Entity]) -> dict[str, Ta
 Pair = tuple[Entity, Entity]
 
 
-def _same_boundaries(gold: list[Entity], said: list[Entity]) -> list[Pair]:
-    """Pair what differs in nothing but the label."""
+def _same_boundaries(gold: list[Entity], predicted: list[Entity]) -> list[Pair]:
+    """Pair entities that differ only in the label."""
     free: dict[object, list[Entity]] = {}
     for g in reversed(gold):
         free.setdefault(g.fragments, []).append(g)
-    return [(waiting.pop(), p) for p in said if (waiting := free.get(p.fragments))]
+    return [(waiting.pop(), p) for p in predicted if (waiting := free.get(p.fragments))]
 
 
-def _taken(gold: list[Entity], said: list[Entity], choose: Callable[[list[Entity], Entity], Entity]) -> list[Pair]:
-    """Pair each of `said`, in order, with the free gold entity that `choose` picks among those it overlaps."""
+def _taken(gold: list[Entity], predicted: list[Entity], choose: Callable[[list[Entity], Entity], Entity]) -> list[Pair]:
+    """Pair each of `predicted`, in order, with the free gold entity that `choose` picks among those it overlaps."""
     free = list(gold)
     pairs = []
-    for p in said:
+    for p in predicted:
         if not free:
             break
         if overlapping := [g for g in free if g.start < p.end and p.start < g.end]:

@@ -1,7 +1,7 @@
-"""Bootstrap intervals of micro-F1; between two programs the paired bootstrap and approximate randomization; Holm's correction.
+"""Significance of micro-F1: bootstrap intervals, paired bootstrap and approximate randomization, Holm's correction.
 
-A row is what is resampled: the `Counts` of a document, or of a sentence where documents are not known (`pooled` adds
-sentences up to their documents). Each resample draws as many rows as there are, with replacement.
+A row is the unit of resampling: the `Counts` of a document, or of a sentence if documents are unknown (`pooled` adds sentences
+up to documents). Each resample draws as many rows as there are, with replacement.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 ALPHA = 0.05
 FEWEST = 10
-"""Rows that are resampled, at least: of fewer the bootstrap's interval is far too narrow, and nothing can be told."""
+"""Minimum number of rows: with fewer, the bootstrap's interval is far too narrow for a verdict."""
 Verdict = Literal["better", "worse", "not told apart", "too few to tell"]
 _CELLS = 1 << 22  # numbers drawn at once: 32 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """F1 of `b` less F1 of `a`: the point, its 95 % interval and the two-sided bootstrap p-value."""
+    """F1 of `b` minus F1 of `a`: the estimate, its 95 % interval and the two-sided bootstrap p-value."""
 
     delta: float
     lo: float
@@ -35,15 +35,15 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval excludes 0; of several differences `verdict` says which are better or worse."""
+        """Whether the interval excludes 0. For several differences use `verdict`, which corrects for their number."""
         return self.lo > 0 or self.hi < 0
 
 
 def verdict(difference: Difference, p_holm: float, rows: int) -> Verdict:
-    """Say what may be said of a difference over so many `rows`: the one rule of every table and page.
+    """Return the verdict on a difference over `rows` rows; every table and page uses this rule.
 
-    It is "better" or "worse" where its interval excludes 0 and its p-value, corrected over all that it stands beside, is at
-    most ALPHA. Below FEWEST rows it is neither of these, nor "not told apart".
+    It is "better" or "worse" if the interval excludes 0 and the p-value, corrected over all comparisons of the table, is at
+    most ALPHA. With fewer than FEWEST rows it is "too few to tell".
     """
     if rows < FEWEST:
         return "too few to tell"
@@ -61,14 +61,14 @@ def pooled(rows: Sequence[Counts], groups: Sequence[str]) -> list[Counts]:
 
 
 def interval(counts: Sequence[Counts], n: int = 10_000, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % percentile interval of micro-F1 over `n` resamples of the rows; ValueError without rows."""
+    """Return the 95 % percentile interval of micro-F1 over `n` resamples of the rows. Raises ValueError without rows."""
     table = np.array([(2 * c.correct, c.predicted + c.gold) for c in counts], dtype=np.int64)
     scores = np.concatenate([_f1(sums) for sums in _resamples(table, n, seed)])
     return _middle(scores)
 
 
 def paired(a: Sequence[Counts], b: Sequence[Counts], n: int = 10_000, seed: int = 0) -> Difference:
-    """Compare two programs on the same rows in the same order; ValueError where they are not the same, or none."""
+    """Compare two programs by the paired bootstrap. Raises ValueError if the rows are not the same, or if there are none."""
     table = _side_by_side(a, b)
     deltas = np.concatenate([_f1(sums[:, 2:]) - _f1(sums[:, :2]) for sums in _resamples(table, n, seed)])
     total = table.sum(axis=0, keepdims=True)
@@ -80,16 +80,16 @@ def paired(a: Sequence[Counts], b: Sequence[Counts], n: int = 10_000, seed: int 
 def randomization(a: Sequence[Counts], b: Sequence[Counts], n: int = 10_000, seed: int = 0) -> float:
     """Return the two-sided p-value of the difference in micro-F1 by approximate randomization (Noreen 1989; Yeh 2000).
 
-    If there were no difference, the two answers to a row could change places. So they do, in each of `n` shuffles with
-    probability 1/2 a row, and p is the share of shuffles, the one observed among them, that differ at least as much. The same
-    value whichever program comes first. ValueError where the rows are not the same, or none.
+    Under the null hypothesis the two answers to a row are exchangeable. Each of `n` shuffles swaps each row's answers with
+    probability 1/2. p is the share of shuffles, including the observed one, whose difference is at least as large. The order
+    of the programs does not matter. Raises ValueError if the rows are not the same, or if there are none.
     """
     table = _side_by_side(a, b)
     if not len(table):
         raise ValueError("a randomization test needs at least one row")
     both, apart = table[:, :2] + table[:, 2:], table[:, 2:] - table[:, :2]
     total, point = both.sum(axis=0, keepdims=True), apart.sum(axis=0, keepdims=True)
-    apart = apart[apart.any(axis=1)]  # where the answers count the same, changing places changes nothing
+    apart = apart[apart.any(axis=1)]  # swapping equal counts changes nothing
     random = np.random.default_rng(seed)
     least = abs(_gap(total, point)[0]) - 1e-12  # equal fractions may differ in their last digit
     extreme = 0
@@ -100,12 +100,12 @@ def randomization(a: Sequence[Counts], b: Sequence[Counts], n: int = 10_000, see
 
 
 def _gap(total: Ints, apart: Floats | Ints) -> Floats:
-    """Return F1 of b less F1 of a from the sum and the difference (b less a) of their (2 correct, predicted + gold)."""
-    return _f1(total + apart) - _f1(total - apart)  # both are twice the counts, which F1 does not mind
+    """Return F1 of b minus F1 of a from the sum and the difference (b minus a) of their (2 correct, predicted + gold)."""
+    return _f1(total + apart) - _f1(total - apart)  # both are twice the counts, which leaves F1 unchanged
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for as many comparisons (Holm 1979), in the given order: compare them with 0.05 as they are."""
+    """Return p-values corrected for their number (Holm 1979), in the given order, to be compared with 0.05 directly."""
     corrected = [0.0] * len(p_values)
     highest = 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -129,8 +129,8 @@ def _side_by_side(a: Sequence[Counts], b: Sequence[Counts]) -> Ints:
 def _resamples(table: Ints, n: int, seed: int) -> Iterator[Floats]:
     """Yield blocks of the column sums of `n` resamples of a table of rows; shapes (m, columns), the m add up to n.
 
-    Equal rows are drawn together, by one multinomial over the distinct ones: the same distribution, and of a thousand
-    sentences perhaps thirty differ. Where most differ, rows are drawn one by one and counted.
+    Equal rows are drawn together by one multinomial over the distinct rows. The distribution is the same, and of a thousand
+    sentences perhaps thirty are distinct. If most rows are distinct, they are drawn one by one and counted.
     """
     if not len(table):
         raise ValueError("a bootstrap needs at least one row")
@@ -147,18 +147,18 @@ def _resamples(table: Ints, n: int, seed: int) -> Iterator[Floats]:
 
 
 def _blocks(n: int, columns: int) -> Iterator[int]:
-    """Cut `n` draws of so many columns into blocks that fit into memory."""
+    """Split `n` draws of `columns` columns into blocks that fit into memory."""
     size = max(1, _CELLS // max(1, columns))
     yield from (min(size, n - first) for first in range(0, n, size))
 
 
 def _sums(weights: npt.NDArray[np.integer[Any]], table: Ints) -> Floats:
-    """Return the sums of the rows of `table`, each so often as a row of `weights` says: whole numbers, exact below 2**53."""
+    """Return the sums of the rows of `table`, weighted by each row of `weights`: whole numbers, exact below 2**53."""
     return weights.astype(np.float64) @ table.astype(np.float64)
 
 
 def _f1(sums: Floats | Ints) -> Floats:
-    """Return F1 of rows (2 correct, predicted + gold), shape (m, 2) to (m,); nothing of nothing is 1.0."""
+    """Return F1 of rows (2 correct, predicted + gold), shape (m, 2) to (m,); 0/0 is 1."""
     return np.divide(sums[:, 0], sums[:, 1], out=np.ones(len(sums)), where=sums[:, 1] > 0)
 
 
