@@ -53,9 +53,10 @@ ui: $(READY)  ## MLflow's page over mlruns/, at port 5000; prints the URLs of th
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
 	@touch $@
 
+# Without the variable Material prints, at every build, which versions of MkDocs it will never support (decision 0008).
 docs: .venv/.docs  ## the documentation as a site, in build/site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo build/site/index.html
+	@echo 'build/site/index.html; its search works where it is served: $(BIN)/python -m http.server -d build/site'
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header
 EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")

@@ -4,7 +4,7 @@
 
     python -m benchmarks.picture mlruns/bundles/wardnotes-1a2b3c4d note.html
     chromium --headless --no-sandbox --hide-scrollbars --force-device-scale-factor=2 --window-size=900,954 \
-        --screenshot=docs/images/note.png note.html
+        --screenshot=docs/images/note.png note.html            # and 500,1352 for docs/images/note-narrow.png
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDEST = 96
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>nerc</title><style>{style}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; padding: 18px; width: 900px; background: #fff; color: #1f2328;
+body {{ margin: 0; padding: min(18px, 2vw); background: #fff; color: #1f2328;
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }}
 section {{ border: 1px solid #d1d9e0; border-radius: 10px; overflow: hidden; margin-bottom: 14px; }}
 h2 {{ margin: 0; padding: 7px 14px; font-size: 13px; background: #f6f8fa; border-bottom: 1px solid #d1d9e0; }}
