@@ -1,4 +1,4 @@
-"""The composition root: corpora, runs, MLflow, the command line."""
+"""Experiments: corpora, runs, MLflow and the command line. This package puts the others together."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def load(
     lm: Any = None,
     privacy: Privacy | None = None,
 ) -> NERProgram:
-    """Load a compiled program: a bundle folder, `runs:/<run id>`, or `models:/<name>@<alias>`.
+    """Load a compiled program from a bundle folder, `runs:/<run id>`, or `models:/<name>@<alias>`.
 
-    `home` is the `mlruns` folder (by default NERC_HOME, else `mlruns` here), `trust` lists foreign packages whose components
-    may be imported; `lm` and `privacy` are as for `ner_programs.load`. Raises TrackingError or BundleError.
+    `home` is the `mlruns` folder (by default NERC_HOME, else `mlruns` in the working directory). `trust` lists other packages
+    whose components may be imported. `lm` and `privacy` are as in `ner_programs.load`. Raises TrackingError or BundleError.
     """
     text = str(where)
     if text.startswith(("runs:/", "models:/")):
@@ -50,9 +50,9 @@ def fuse(
     data: Path | None = None,
     home: Path | None = None,
 ) -> Outcome:
-    """Fuse predictions of a part of a spec's corpus with what its labelled texts say (`nerc fuse`); write them to `out`.
+    """Fuse predictions for a part of a spec's corpus with evidence from its labelled texts (`nerc fuse`); write to `out`.
 
-    Several files are several experts. What comes back has the fused entities of each document (`fused`) and all `figures`.
+    Several files are several experts. The result has the fused entities of each document (`fused`) and all `figures`.
     Raises ReadError, SpecError or WriteError.
     """
     from experiments import places

@@ -1,4 +1,4 @@
-"""The command line. Help and completion import neither DSPy nor MLflow: every verb imports what it needs when it runs."""
+"""The command line. Verbs import what they need when they run: help and completion import neither DSPy nor MLflow."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def ablate(
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
 ) -> None:
-    """Switch each stage and option of a spec off in turn: what F1 that loses, with its interval, and what it saves."""
+    """Switch off each stage and option of a spec in turn: the loss in F1 with its interval, and the saved cost."""
     from experiments.commands import grid as grid_verbs
 
     grid_verbs.ablate(spec, set, lm, data, home, part=part, json=json, dry_run=dry_run, max_cost=max_cost)
@@ -83,7 +83,7 @@ def curve(
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
 ) -> None:
-    """How many notes must be annotated: F1 on dev against labelled notes, for the program, a CRF, and the two fused."""
+    """Show how many notes must be annotated: F1 on dev against labelled notes, for the program, a CRF, and both fused."""
     from experiments.commands import grid as grid_verbs
 
     grid_verbs.curve(
@@ -109,7 +109,7 @@ def paper(
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
 ) -> None:
-    """Regenerate the tables of the paper: grids that are finished are not run again."""
+    """Regenerate the tables of the paper. Finished grids are not run again."""
     from experiments.commands import paper as paper_verbs
 
     paper_verbs.paper(tables, set, lm, data, home, out=out, json=json, dry_run=dry_run, max_cost=max_cost, quick=quick)
@@ -232,7 +232,7 @@ def list_(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List what there is of a kind."""
+    """List the components of a kind, or the runs."""
     from experiments.commands import verbs
 
     verbs.list_kind(kind, home, json=json)
@@ -273,7 +273,7 @@ def export(
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line on stderr and exit code 2.
+    """Run the command line. A user's error is one line on stderr and exit code 2.
 
     Of a fault of nerc's own it says where and what kind (exit code 1), but not what the error says: that may quote a text.
     """
@@ -283,9 +283,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from experiments.errors import said
+        from experiments.errors import one_line
 
-        message = said(error) if isinstance(error, ValueError | OSError) else None
+        message = one_line(error) if isinstance(error, ValueError | OSError) else None
         if message is not None:
             typer.echo(f"nerc: {message}", err=True)
             sys.exit(2)

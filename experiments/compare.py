@@ -1,4 +1,4 @@
-"""Runs side by side: each with its interval, and the paired difference to the first, beside the baselines."""
+"""Compares runs and baselines: each with its interval, and the paired difference to the first run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from ner_programs.scoring import Counts
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One run, or one baseline, on one part of the corpus; `against_first` is its F1 less that of the first row.
+    """One run or one baseline on one part of the corpus; `against_first` is its F1 minus that of the first row.
 
-    `lm_calls` and `labelled` are None where that is not known: of predictions that another system made.
-    `p_randomization` is the p-value of that difference by approximate randomization; `p_holm` is the same, corrected for all
-    the rows of the comparison.
+    `lm_calls` and `labelled` are None if unknown, as for predictions of another system. `p_randomization` is the p-value of the
+    difference by approximate randomization; `p_holm` is the same after Holm's correction over all rows of the comparison.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Row:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What may be said of the difference to the first row; None for the first row itself."""
+        """The verdict on the difference to the first row; None for the first row itself."""
         if self.against_first is None or self.p_holm is None:
             return None
         return verdict(self.against_first, self.p_holm, len(self.counts))
@@ -58,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The rows of a comparison, and what their intervals resample."""
+    """The rows of a comparison, and the unit that their intervals resample."""
 
     part: str
     corpus: str
@@ -75,10 +74,10 @@ class Comparison:
 
 
 def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None, part: str = "dev") -> Comparison:
-    """Compare runs, by id or all of an experiment that were scored on `part`, on the same rows of the same corpus.
+    """Compare runs on the same rows of the same corpus: by id, or all of an experiment that were scored on `part`.
 
-    The baselines are those of the last run. Raises TrackingError where there is nothing to compare, or where the runs were made
-    on different corpora.
+    The baselines are those of the last run. Raises TrackingError if there is nothing to compare, or if the runs are on
+    different corpora.
     """
     client = tracking.existing_store(home)
     if experiment:
@@ -93,8 +92,8 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
             "the runs were made on different corpora, splits or samples, and a paired comparison needs the same documents: "
             f"{', '.join(odd)} on others than {found[0].info.run_id[:8]}; name the runs to compare"
         )
-    said = [tracking.read_file(client, r.info.run_id, f"{part}.json") for r in found]
-    counted = [counts_of(s) for s in said]
+    scores = [tracking.read_file(client, r.info.run_id, f"{part}.json") for r in found]
+    counted = [counts_of(s) for s in scores]
     first = counted[0]
     if not first:
         raise TrackingError(f"the corpus of these runs has no {part} documents")
@@ -116,11 +115,11 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     )
     tested = _tested([*rows, *baselines])
     shown, beneath = tested[: len(rows)], tested[len(rows) :]
-    return Comparison(part, found[0].data.tags["nerc.corpus"], said[0]["unit"], shown, beneath)
+    return Comparison(part, found[0].data.tags["nerc.corpus"], scores[0]["unit"], shown, beneath)
 
 
 def _tested(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Return the rows with the p-values of their differences to the first; Holm's correction is over all of them."""
+    """Return the rows with the p-values of their differences to the first. Holm's correction is over all rows."""
     p_values = [randomization(rows[0].counts, row.counts) for row in rows if row.against_first is not None]
     found = iter(zip(p_values, holm(p_values), strict=True))
     tested = []
@@ -147,5 +146,5 @@ def _row(name: str, run: Any, counts: tuple[Counts, ...], first: Sequence[Counts
     return Row(name, run.info.run_id, counts, calls, labelled, against)
 
 
-def _baseline(name: str, run: Any, said: dict[str, Any], counts: tuple[Counts, ...], first: Sequence[Counts]) -> Row:
-    return Row(f"baseline: {name}", run.info.run_id, counts, 0, said["labelled"], paired(first, counts))
+def _baseline(name: str, run: Any, about: dict[str, Any], counts: tuple[Counts, ...], first: Sequence[Counts]) -> Row:
+    return Row(f"baseline: {name}", run.info.run_id, counts, 0, about["labelled"], paired(first, counts))

@@ -1,7 +1,7 @@
 """The demo: the embedded sample compiled step by step, each step a run in MLflow, compared at the end.
 
-`python -m experiments.demo`; what `make demo` runs. No key, no network, no data directory. With `--lm` (`make demo-lm`) a
-language model in this process answers, about so few notes that it takes minutes.
+`make demo` runs `python -m experiments.demo`. It needs no key, no network and no data directory. With `--lm` (`make demo-lm`) a
+language model in this process answers, on few notes, so that it takes minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SMALL = [
     "name=wardnotes-lm", "corpus.sample={dev=2, test=0}", "task.guidelines=false",
     'program.demos={name="random", k=8}', "lm.max_tokens=256",
 ]  # fmt: skip
-"""What keeps it short: two notes of dev, and prompts that begin alike (what was read of the last one is not read again)."""
+"""Settings that keep it short: two dev notes, and prompts with a common prefix, which the LM reads only once."""
 LM_STEPS = {
     "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=96"],
     "held to the form": [PLAIN, NOTHING],
@@ -48,7 +48,7 @@ LM_STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a demo says of itself first, its steps as changes of the spec, who answers, and the parts that it compares."""
+    """A demo: its title, its steps as changes of the spec, its LM, and the parts that it compares."""
 
     title: str
     steps: Mapping[str, Sequence[str]]
@@ -57,7 +57,7 @@ class Demo:
 
     @property
     def reuse(self) -> str:
-        """How the LM is said where the bundle is loaded; the stand-in need not be."""
+        """The argument for the LM in the printed code; the stand-in needs none."""
         return f', lm=ner_programs.open_lm("{self.lm}")' if self.lm else ""
 
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 
 def show(demo: Demo) -> None:
-    """Run the steps of a demo, compare them, and end with a marked note, the page and the bundle of the last one."""
+    """Run the steps of a demo and compare them; then show a marked note, and the page and bundle of the last step."""
     places.prepare_environment()
     import ner_programs
     from experiments.commands.console import err, marked
@@ -111,7 +111,7 @@ def show(demo: Demo) -> None:
 
 
 def _short(path: Path) -> Path:
-    """Return a path as it is named from here."""
+    """Return a path relative to the working directory, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with what a researcher hands in: one line each, naming the file and line or the option."""
+"""Errors in a user's input. Each message is one line that names the file and line, or the option."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LONGEST = 600  # characters of a message
 
 
 class ReadError(NercError):
-    """A corpus cannot be read as it is. The message never quotes the corpus: its texts may be private.
+    """A corpus cannot be read. The message never quotes the corpus's texts, because they may be private.
 
-    It is one line, cut where it is long, for names that it does quote (labels, ids, columns) are what a damaged file says.
+    The message is one line of limited length: names in it (labels, ids, columns) may come from a damaged file.
     """
 
     def __init__(self, message: str) -> None:
@@ -31,15 +31,15 @@ class WriteError(NercError):
 
 
 class SpecError(NercError):
-    """A spec, or a change to it on the command line, says something that is not understood."""
+    """A spec, or a change to it on the command line, is invalid."""
 
 
 class TrackingError(NercError):
-    """A run that was asked for is not in the store, or does not hold what is needed."""
+    """A run is not in the store, or lacks what is needed."""
 
 
-def said(error: Exception) -> str | None:
-    """Return the one line to print: our own message, or which file the system refused; None for a fault of nerc."""
+def one_line(error: Exception) -> str | None:
+    """Return the line to print for an error: our own message, or the system's error on a file; None for a bug in nerc."""
     if isinstance(error, NercError):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
@@ -48,7 +48,7 @@ def said(error: Exception) -> str | None:
 
 
 def reason(error: Exception) -> str:
-    """Return why a run failed, in one line without any text of a corpus: what a user can mend, or the kind of fault."""
+    """Return why a run failed, in one line without text of a corpus: the user's error, or the type of the bug."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return said(error) or f"{type(error).__name__}{where}, a fault of nerc"
+    return one_line(error) or f"{type(error).__name__}{where}, a fault of nerc"

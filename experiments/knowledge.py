@@ -1,4 +1,4 @@
-"""From the [kb] of a spec to a knowledge base, built once and kept in `mlruns/kb/`, one folder a fingerprint."""
+"""Builds the knowledge base of a spec's [kb] once, and caches it in `mlruns/kb/`, in one folder for each fingerprint."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from ner_programs.components import module, resolve
 Surfaces = Sequence[tuple[str, str]]  # mentions and their labels
 FROM_TRAIN = "concepts that are mentions of train"
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
-_OF_TRAIN = {"name": "gazetteer"}  # without a path: of the train documents of the run itself
+_OF_TRAIN = {"name": "gazetteer"}  # without a path: from the run's own train documents
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A source of a spec: its options (the path as it was found), what it yields, and the files that it reads."""
+    """A source of a spec: its options (with the resolved path), the items that it yields, and the files that it reads."""
 
     options: Mapping[str, Any]
     items: Source
@@ -43,15 +43,15 @@ class Opened:
 
     @property
     def title(self) -> str:
-        """What a report calls it: its file or folder."""
+        """Its name in reports: its file or folder."""
         return Path(self.options["path"]).name if "path" in self.options else str(self.options["name"])
 
 
 def knowledge_base(spec: Knowledge, corpus: Corpus, data: Path, home: Path) -> tuple[KnowledgeBase, Path]:
-    """Return the knowledge base that `spec` describes, and the folder it lies in.
+    """Return the knowledge base of a spec, and its folder.
 
-    The same sources are not read twice. One that holds mentions of a private corpus lies not in `home` but with the corpus's
-    recorded answers, where `nerc cache` shows and removes it. Raises SpecError for a path that is nowhere.
+    The same sources are read only once. A knowledge base with mentions of a private corpus is not in `home` but with the
+    corpus's recorded answers, where `nerc cache` shows and removes it. Raises SpecError for a missing path.
     """
     opened = open_sources(spec.sources, data, corpus)
     if corpus.private and needs_train(spec):
@@ -63,7 +63,7 @@ def knowledge_base(spec: Knowledge, corpus: Corpus, data: Path, home: Path) -> t
         try:
             folder = store / _FINGERPRINT.fullmatch(known.read_text().strip())[0]  # type: ignore[index]
             return open_kb(folder), folder
-        except (OSError, TypeError, ValueError):  # not built yet, or damaged since
+        except (OSError, TypeError, ValueError):  # not built yet, or damaged
             kb = build(opened, spec.merge)
         folder = write_kb(kb, store / kb.fingerprint)
         known.write_text(f"{kb.fingerprint}\n")
@@ -71,9 +71,9 @@ def knowledge_base(spec: Knowledge, corpus: Corpus, data: Path, home: Path) -> t
 
 
 def build(sources: Iterable[Opened], merged: bool) -> KnowledgeBase:
-    """Build from the sources, one after the other, or `merged` through their cross references.
+    """Build a knowledge base from sources; `merged` merges concepts by their cross-references.
 
-    What the sources and the merging count reaches the report, under the name of the file or folder.
+    The warnings that sources and merging count go to the report, under the name of the file or folder.
     """
     report: Counter[str] = Counter()
     items: Iterable[Concept | Relation] = chain.from_iterable(_read(source, report) for source in sources)
@@ -85,21 +85,21 @@ def build(sources: Iterable[Opened], merged: bool) -> KnowledgeBase:
 
 
 def open_sources(sources: Iterable[Mapping[str, Any]], data: Path, corpus: Corpus | None = None) -> list[Opened]:
-    """Find and open sources; nothing is read yet.
+    """Find and open sources without reading them.
 
-    A path is taken as it stands, else below the data directory (and its `ontologies` folder), else as a file of the embedded
-    sample (`ward.obo`). `{ name = "gazetteer" }` without a path is made of the train documents of `corpus`.
+    A path is searched as it is, then below the data directory (and its `ontologies` folder), then in the embedded sample
+    (`ward.obo`). `{ name = "gazetteer" }` without a path is built from the train documents of `corpus`.
     """
     return [_of_train(corpus) if corpus and source == _OF_TRAIN else _opened(dict(source), data) for source in sources]
 
 
 def needs_train(spec: Knowledge) -> bool:
-    """Whether a source is made of the run's own train documents."""
+    """Whether a source is built from the run's own train documents."""
     return _OF_TRAIN in spec.sources
 
 
 def from_train(kb: KnowledgeBase | None) -> bool:
-    """Whether mentions of train are in a knowledge base: what it says of train itself is then right by construction."""
+    """Whether a knowledge base has mentions of train. Trap: its entries are then right on train by construction."""
     return kb is not None and FROM_TRAIN in kb.report
 
 
@@ -121,7 +121,7 @@ def _opened(source: dict[str, Any], data: Path) -> Opened:
     found = there[0].absolute()
     source["path"] = str(found)
     items = resolve("kb.sources", source)
-    patterns = getattr(module("kb.sources", source["name"]), "FILES", ())  # what a source of a folder reads there
+    patterns = getattr(module("kb.sources", source["name"]), "FILES", ())  # the files that a source reads in a folder
     if found.is_dir() and not patterns:
         raise SpecError(f"kb.sources: {found} is a folder, and {source['name']} reads a file")
     folder = found if found.is_dir() else found.parent
@@ -130,7 +130,7 @@ def _opened(source: dict[str, Any], data: Path) -> Opened:
 
 
 def _read(source: Opened, report: Counter[str]) -> Iterator[Concept | Relation]:
-    """Yield what a source yields, then take over what it counted."""
+    """Yield the items of a source, then add its warnings to the report."""
     concepts = 0
     for item in source.items:
         concepts += isinstance(item, Concept)
@@ -158,7 +158,7 @@ def _key(sources: Iterable[Opened], merged: bool) -> str:
 
 @cache
 def _code() -> str:
-    """Return a hash of all that decides what is built of the same files: normal forms, the filter, readers, merging."""
+    """Return a hash of the code that builds a knowledge base: normal forms, the filter, readers, merging."""
     folder = Path(inspect.getfile(kb_package)).parent
     files = sorted([*folder.glob("*.py"), *(folder / "sources").glob("*.py")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

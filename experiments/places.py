@@ -1,4 +1,4 @@
-"""Where things lie: the data directory, `mlruns/`, and the user's cache. Nothing is written anywhere else."""
+"""The folders that nerc uses: the data directory, `mlruns/`, and the user's cache. Nothing is written anywhere else."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def data_directory(given: Path | None = None) -> Path:
 
 
 def cache() -> Path:
-    """Return nerc's folder in the user's cache (NERC_CACHE moves it); only the user can read what is in it."""
+    """Return nerc's folder in the user's cache, or NERC_CACHE. Only the user can read it."""
     return user_cache.folder()
 
 
 def answers(corpus: str, fingerprint: str) -> Path:
-    """Return the file of recorded answers of one corpus: one folder a corpus, mode 0700."""
+    """Return the file of recorded answers of a corpus. Each corpus has one folder, mode 0700."""
     folder = cache() / "answers" / f"{corpus}-{fingerprint[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -34,9 +34,9 @@ def home(given: Path | None = None) -> Path:
 
 
 def prepare_environment() -> None:
-    """Keep libraries from writing elsewhere and from calling home; before DSPy or MLflow is imported.
+    """Keep libraries from writing elsewhere and from telemetry. Call it before DSPy or MLflow is imported.
 
-    DSPy warns of every truncated answer, a line each; nerc counts them and says how many.
+    It also silences DSPy's warning for each truncated answer, because nerc counts and reports these.
     """
     logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)
     os.environ.setdefault("DSPY_CACHEDIR", str(cache() / "dspy"))

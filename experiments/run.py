@@ -25,7 +25,7 @@ from ner_programs.lms.metered import Backend, MeteredLM
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """What a run that is a part of another has from it: its parent in MLflow, what is made once for all parts, who answers."""
+    """The context of a run that is part of another: its parent in MLflow, the shared data, and the shared backend."""
 
     parent: str
     shared: setup.Shared = field(default_factory=setup.Shared)
@@ -36,17 +36,16 @@ def run(
     spec: RunSpec, data: Path, home: Path, *, name: str | None = None, max_cost: float | None = None,
     progress: Progress | None = None, within: Within | None = None,
 ) -> Result:  # fmt: skip
-    """Compile a program as `spec` says, score it, track it in MLflow (as `name`) and save its bundle under `home`.
+    """Compile the program of `spec`, score it, track it in MLflow (as `name`) and save its bundle under `home`.
 
-    `within` makes it a part of another run; a part has a bundle only where it was compiled.
-    A run that was killed goes on where it stopped: the same spec, corpus, knowledge base and version find its work again, and
-    no call that was answered is sent a second time.
+    `within` makes it a part of another run; a part has a bundle only if it was compiled. A killed run resumes where it stopped
+    if spec, corpus, knowledge base and versions are the same. No answered call is sent again.
     """
     progress, began = progress or Progress.silent(), time.monotonic()
     with progress.step("corpus and knowledge base"):
         corpus, program, kb_folder = setup.build(spec, data, home, within.shared if within else None)
-    for said in corpus.remarks:
-        progress.remark(f"{corpus.name}: {said}")
+    for remark in corpus.remarks:
+        progress.remark(f"{corpus.name}: {remark}")
     with (
         Work.open(home, key(spec, corpus, kb_folder, within)) as work,
         session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),
@@ -84,7 +83,7 @@ def run(
 def _compiled(
     spec: RunSpec, corpus: Corpus, program: NERProgram, tracker: RunRecorder, progress: Progress, lm: MeteredLM
 ) -> NERProgram:
-    """Return what the optimizer of the spec makes of a program; each trial is written and shown the moment it is finished."""
+    """Compile a program with the spec's optimizer. Each trial is recorded and shown as soon as it is finished."""
 
     def finished(trial: optimizers.Trial) -> None:
         tracker.trial(trial)
@@ -106,13 +105,13 @@ def _compiled(
 
 
 def key(spec: RunSpec, corpus: Corpus, kb_folder: Path | None, within: Within | None = None) -> str:
-    """Return a hash of all that decides what a run does: a run is the same, to be taken up or left alone, if it is equal."""
+    """Return a hash of everything that determines a run. Resumes only if these match; a finished one is not run again."""
     parent = (within.parent,) if within else ()
     return spec.fingerprint(corpus.fingerprint, str(kb_folder), *answerer(spec.lm), *parent)
 
 
 def _for_use(spec: RunSpec, program: NERProgram) -> NERProgram:
-    """Return the program as its users want it: where the corpus's documents were single sentences, it cuts texts into such."""
+    """Return the program for its bundle: if the corpus's documents are single sentences, it splits texts into sentences."""
     return program.with_settings(unit="sentence") if spec.task.unit is None else program
 
 

@@ -1,4 +1,4 @@
-"""The one place that configures DSPy: caches off, history off, and the metered LM of a spec in front."""
+"""The session of a run. This is the only place that configures DSPy: caches off, history off, the metered LM of a spec."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ner_programs.program import NERProgram
 from ner_programs.verifiers.strong import Strong
 
 CONCURRENCY = 8
-"""How many calls are under way at once, where neither [lm] nor the backend says it."""
+"""Number of concurrent calls, if neither [lm] nor the backend sets it."""
 
 
 @contextmanager
@@ -40,13 +40,13 @@ def session(
     backend: Backend | None = None,
     send: bool = True,
 ) -> Iterator[MeteredLM]:
-    """Run the block under the LM of a spec, which has its roles; all spend from one account.
+    """Run the block under the LM of a spec with its roles. All LMs spend from one account.
 
-    Answers are kept in `answers`, what is spent is written to `ledger`. A `backend` that is given (`shared_backend`)
-    answers the task, and is left open. Without `send` nothing is asked: what `answers` does not hold stays unanswered.
+    Answers are cached in `answers`, costs are recorded in `ledger`. If `backend` is given (from `shared_backend`), it answers
+    the task and stays open. Without `send` no call is made: requests that are not in `answers` stay unanswered.
 
-    Raises PrivacyError, before anything is sent, when private text would go to a host that is not allowed (design D16). What is
-    set for a private session is afterwards as it was before.
+    Raises PrivacyError, before anything is sent, if private text would go to a host that is not allowed (design D16). All
+    settings are restored afterwards.
     """
     check_hosts(model, private=private)
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
@@ -77,23 +77,23 @@ def session(
 
 
 class Kept:
-    """A backend that asks nobody: behind a store of answers it gives those that are there, and fails for every other."""
+    """A backend that makes no calls: behind a store of answers, cached requests are answered and all others fail."""
 
     def __init__(self, of: Backend) -> None:
         self.model, self.identity, self.price, self.local = of.model, of.identity, of.price, of.local
-        # These change what is asked.
+        # These determine the requests.
         self.supports_schema, self.logprobs, self.writes = of.supports_schema, of.logprobs, of.writes
         self.form = frozenset(getattr(of, "form", ()))
         self.max_answer = max_answer(of)
 
     def complete(self, request: Request) -> Response:
-        """Fail: the answer is not kept."""
+        """Raise an error: the answer is not cached."""
         raise LMInvalidRequestError("the answer is not kept", model=self.model)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep DSPy from logging: it logs the whole example when one fails."""
+    """Silence DSPy's log: it logs the whole example when a call fails."""
     log = logging.getLogger("dspy")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -110,7 +110,7 @@ def _open(backend: Backend, closing: ExitStack) -> Backend:
 
 
 def _asked(model: Model, one: Answering, backend: Backend) -> dict[str, Any]:
-    """Return how one of a spec's LMs is asked: as many at a time as [lm] or the backend says, and with its own settings."""
+    """Return the call settings of one of a spec's LMs: the concurrency of [lm] or of the backend, and its own options."""
     threads = model.concurrency or getattr(backend, "concurrency", CONCURRENCY)
     return {"concurrency": threads, **_generation(one)}
 
@@ -120,7 +120,7 @@ def _generation(one: Answering) -> dict[str, Any]:
 
 
 def shared_backend(model: Answering, table: str = "lm") -> Backend:
-    """Build what answers, to be used by several sessions and then closed; one that takes processes has one for each core."""
+    """Build a backend for several sessions, to be closed by the caller. If it uses processes, it gets one for each core."""
     return backend_of(model, processes=_cores() if _cores() > 1 else 0, table=table)
 
 
@@ -129,7 +129,7 @@ def _cores() -> int:
 
 
 def backend_of(model: Answering, *, processes: int = 0, table: str = "lm") -> Backend:
-    """Build what answers for a spec's [lm], or for a role of it. Raises SpecError for an option that the backend has not."""
+    """Build the backend of a spec's [lm], or of a role. Raises SpecError for an option that the backend does not have."""
     privacy = Privacy(allow_hosts=tuple(model.allow_hosts or ()))
     try:
         return open_backend({"model": model.model, **model.options}, privacy, processes=processes)
@@ -139,15 +139,15 @@ def backend_of(model: Answering, *, processes: int = 0, table: str = "lm") -> Ba
 
 
 def answerer(model: Model) -> tuple[str, ...]:
-    """Return what, beside spec and data, decides the answers: backends and versions. A run is taken up only by the same."""
-    said = [(backend.model, backend.identity) for backend in map(backend_of, (model, *model.roles.values()))]
-    return *sum(said, ()), version("nerc"), version("dspy")
+    """Return what determines the answers besides spec and data: backends and versions. Resumes only if these match."""
+    backends = [(backend.model, backend.identity) for backend in map(backend_of, (model, *model.roles.values()))]
+    return *sum(backends, ()), version("nerc"), version("dspy")
 
 
 def check_hosts(model: Model, *, private: bool) -> None:
-    """Raise PrivacyError where [lm] or one of its roles would be sent text that may not go there, or has no usual address.
+    """Raise PrivacyError if [lm] or a role would get text that may not go to its host, or if its address is unknown.
 
-    The host of a role must be in the role's own `allow_hosts`; a role without has those of [lm].
+    The host of a role must be in the role's own `allow_hosts`, which defaults to that of [lm].
     """
     for table, one in {"lm": model, **{f"lm.{name}": role for name, role in model.roles.items()}}.items():
         if is_api(one.model):
@@ -156,10 +156,10 @@ def check_hosts(model: Model, *, private: bool) -> None:
 
 
 def encoding(model: Model, *, private: bool, bundle: bool = False) -> Privacy:
-    """Return where text may go to be encoded, as [lm] says; a `bundle` has its encoder asked only at an address named there."""
-    said = model.encoder or Encoder()
-    allowed = model.allow_hosts if said.allow_hosts is None else said.allow_hosts
-    return Privacy(private, tuple(allowed), said.api_base, named_only=bundle)
+    """Return the privacy rules for encoders from [lm]. For a `bundle`, the encoder's address must be named there."""
+    encoder = model.encoder or Encoder()
+    allowed = model.allow_hosts if encoder.allow_hosts is None else encoder.allow_hosts
+    return Privacy(private, tuple(allowed), encoder.api_base, named_only=bundle)
 
 
 def _allowed(model: Model) -> list[str]:
@@ -169,12 +169,12 @@ def _allowed(model: Model) -> list[str]:
 
 
 class CostLimit(BudgetError):
-    """The next call would cost more than the command may spend."""
+    """The next call would exceed the command's cost limit."""
 
 
 @contextmanager
 def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
-    """Limit what the whole run may cost, in US dollars; raises CostLimit instead of sending the call that would exceed it."""
+    """Limit the cost of the whole run, in US dollars. Raises CostLimit instead of sending the call that would exceed it."""
     try:
         with lm.meter.limited(Budget(cost=cost), RunStopped):
             yield
@@ -187,9 +187,9 @@ def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
 
 
 def wants(model: Model, program: NERProgram) -> Mapping[str, Any]:
-    """Return what a bundle says about the LM it was compiled with: never a key, never a host.
+    """Return what a bundle records of the LM that it was compiled with: never a key, never a host.
 
-    The strong LM is named beside it where the program asks one.
+    The strong LM is included if the program uses one.
     """
     asks = any(isinstance(part, Strong) for _, part in program.named_sub_modules())
     strong = {"strong": {"model": model.strong.model, **_generation(model.strong)}} if asks and model.strong else {}

@@ -1,4 +1,4 @@
-"""Settings as nested tables: read from TOML, built upon one another, changed by dotted names."""
+"""Settings as nested tables: read from TOML, merged with the spec that they extend, changed by dotted names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ner_programs.lms import component
 
 Tables = dict[str, Any]
 OFF = ("kb", "program.demos", "program.verify", "task.guidelines", "lm.prompt", "lm.strong")
-"""What `false` switches off, where a spec that is built upon has it."""
+"""Settings that `false` switches off, if the extended spec has them."""
 OF_ANY_LM = (
     "concurrency",
     "retries",
@@ -26,14 +26,14 @@ OF_ANY_LM = (
     "strong",
     "encoder",
 )
-"""What [lm] says whoever answers; the rest are options of the backend."""
+"""Settings of [lm] for any backend. All others are options of the backend."""
 
 
 def read(path: Path, above: tuple[Path, ...] = ()) -> Tables:
-    """Read a spec and all that it `extends`, its own settings over theirs. Raises SpecError.
+    """Read a spec, merged over the specs that it `extends`. Raises SpecError.
 
-    Paths in [task] and [lm] are made absolute against the folder of the file they stand in; those of corpora and knowledge
-    sources where they exist there, and are otherwise left for the data directory.
+    Paths in [task] and [lm] are relative to the folder of their file and become absolute. Paths of corpora and knowledge
+    sources become absolute if they exist there; otherwise they are left for the data directory.
     """
     here = path.absolute()
     if here in above:
@@ -57,7 +57,7 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> Tables:
 
 
 def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> Tables:
-    """Return `base` with the settings of `own` over it; a component of another `name` replaces the one below."""
+    """Merge the settings of `own` over `base`. A component with another `name` replaces the one in `base`."""
     made = dict(deepcopy(base))
     for key, value in own.items():
         made[key] = _over(made.get(key), value)
@@ -71,24 +71,24 @@ def _over(old: Any, new: Any) -> Any:
     return merged(old, new)
 
 
-def change(tables: Tables, said: str) -> str:
-    """Apply `a.b.c=value` of the command line; return the dotted name. The value is TOML, or a plain string where it is not."""
-    key, equals, value = (part.strip() for part in said.partition("="))
+def change(tables: Tables, text: str) -> str:
+    """Apply `a.b.c=value` of the command line and return the dotted name. The value is TOML, else a plain string."""
+    key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key.rpartition(".")[2]:
-        raise SpecError(f"--set {said}: write it as table.key=value")
+        raise SpecError(f"--set {text}: write it as table.key=value")
     try:
         found = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         found = value
-    # No setting is a date; an API version looks like one.
-    put(tables, key, value if isinstance(found, date | time) else found, f"--set {said}")
+    # No setting is a date, but an API version looks like one.
+    put(tables, key, value if isinstance(found, date | time) else found, f"--set {text}")
     return key
 
 
 def put(tables: Tables, key: str, value: Any, where: str, *, merge: bool = False) -> None:
-    """Set `a.b.c` in place; with `merge` a table is laid over the one that is there. `where` begins the error.
+    """Set `a.b.c` in place; with `merge`, merge a table into the present one. `where` begins an error message.
 
-    Where `lm.model` means another backend, the options of the one before go.
+    If `lm.model` names another backend, the options of the previous backend are removed.
     """
     *path, last = key.split(".")
     table = tables
@@ -103,13 +103,13 @@ def put(tables: Tables, key: str, value: Any, where: str, *, merge: bool = False
 
 
 def _backend(lm: Tables, model: str) -> str:
-    """Return the backend of the model that a table names; where it names none, its options are those of `model`."""
-    said = lm.get("model", model)
-    return str(component(said)["name"]) if isinstance(said, str) else ""
+    """Return the backend of the model that a table names, by default that of `model`."""
+    named = lm.get("model", model)
+    return str(component(named)["name"]) if isinstance(named, str) else ""
 
 
 def without_off(tables: Tables) -> Tables:
-    """Return the tables without what `false` switches off."""
+    """Return the tables without the settings that `false` switches off."""
     made = deepcopy(tables)
     for key in OFF:
         path, _, last = key.rpartition(".")
@@ -120,8 +120,8 @@ def without_off(tables: Tables) -> Tables:
 
 
 def absolute(tables: Tables, folder: Path) -> None:
-    """Make paths absolute against `folder`, in place; doing it twice changes nothing more."""
-    given = {name: table for name, table in tables.items() if isinstance(table, dict)}  # what is none is refused later
+    """Make relative paths absolute against `folder`, in place. The function is idempotent."""
+    given = {name: table for name, table in tables.items() if isinstance(table, dict)}  # others are refused later
     lm = given.get("lm", {})
     roles = [role for name in ("prompt", "strong") if isinstance(role := lm.get(name), dict)]
     answering = [(table, key) for table in (lm, *roles) for key in ("record", "path")]
@@ -139,7 +139,7 @@ def absolute(tables: Tables, folder: Path) -> None:
 
 
 def flat(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """Return every setting as a dotted name and its value; a list of tables counts its tables."""
+    """Return every setting as a dotted name and its value. The tables of a list are numbered."""
     if isinstance(value, Mapping):
         return [row for k, v in value.items() for row in flat(v, f"{prefix}.{k}" if prefix else k)]
     if isinstance(value, list) and any(isinstance(v, dict) for v in value):

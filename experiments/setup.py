@@ -1,4 +1,4 @@
-"""From a spec to what a run starts with: the corpus, and an uncompiled program with its pool and knowledge base."""
+"""Builds from a spec what a run needs: the corpus, and an uncompiled program with its pool and knowledge base."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ T = TypeVar("T")
 
 
 class Shared:
-    """What runs in one process need not make twice: corpora, knowledge bases and pools with their indexes."""
+    """A cache for the runs of one process: corpora, knowledge bases and pools with their indexes."""
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
 
     def once(self, make: Callable[[], T], *key: Any) -> T:
-        """Return what was made for `key`, making it at first."""
+        """Return the cached value for `key`, or call `make` for it."""
         name = json.dumps(key, sort_keys=True, default=str)
         if name not in self._made:
             self._made[name] = make()
@@ -49,7 +49,7 @@ Sources = tuple[Corpus, KnowledgeBase | None, Path | None]
 
 
 def sources(spec: RunSpec, data: Path, home: Path, shared: Shared) -> Sources:
-    """Return the corpus, the knowledge base and the folder that one lies in: what a run reads."""
+    """Return the corpus, the knowledge base and its folder."""
 
     def known(corpus: Corpus) -> tuple[KnowledgeBase | None, Path | None]:
         return knowledge_base(spec.kb, corpus, data, home) if spec.kb else (None, None)
@@ -68,7 +68,7 @@ def build(
 ) -> tuple[Corpus, NERProgram, Path | None]:
     """Return the corpus, the program before compilation, and the folder of its knowledge base (None without one).
 
-    What a spec can get wrong is found here, before a run begins.
+    All errors in a spec are found here, before a run begins.
     """
     shared = shared or Shared()
     optimizers.opened(spec.optimizer)
@@ -95,7 +95,7 @@ def build(
 
 
 def _refuse_stages(program: NERProgram, who: str) -> None:
-    """Refuse the stages that only a language model answers; raises SpecError."""
+    """Raise SpecError if the program has a stage that needs a language model."""
     asks = {'seeds = "lm"': program.retrieve.suggest is not None, "verify llm": llm_verifier(program) is not None}
     for stage, asked in asks.items():
         if asked:
@@ -103,7 +103,7 @@ def _refuse_stages(program: NERProgram, who: str) -> None:
 
 
 def read_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corpus:
-    """Read the corpus of a spec as its files have it. The option `private` of [corpus] is every reader's."""
+    """Read the corpus of a spec unchanged from its files. Every reader has the option `private` of [corpus]."""
     options = {key: value for key, value in spec.corpus.items() if key not in ("private", "sample")}
     private = spec.corpus.get("private")
     if not isinstance(private, bool | None):
@@ -114,11 +114,10 @@ def read_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corp
 
 
 def open_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corpus:
-    """Read the corpus of a spec, with only the spec's labels where it names any; unknown ones are an error.
+    """Read the corpus of a spec, with only the spec's labels if it names any. Unknown labels are an error.
 
-    The option `sample = { dev = 200 }` of [corpus] is every reader's: it keeps so many documents of a part, chosen by a hash
-    of their ids, of dev or test also none (the part is then left out of the run); with a `seed` in it, train is drawn by the
-    seed (a larger draw holds the smaller).
+    Every reader has the option `sample = { dev = 200 }` of [corpus]. It keeps 200 dev documents, chosen by a hash of their ids.
+    0 leaves dev or test out of the run. With a `seed`, train is drawn by the seed; samples of one seed are nested.
     """
     corpus = read_corpus(spec, data, shared)
     corpus = _sampled(without_shared(corpus), spec.corpus.get("sample", {}))
@@ -152,7 +151,7 @@ def _sizes(part: str, number: Any) -> bool:
 
 
 def _flat_train(corpus: Corpus) -> Corpus:
-    """Keep of train what flat NER can be taught, and remark on the rest; dev and test keep all gold, for it is scored."""
+    """Keep only flat entities of train, with a remark on the rest. Dev and test keep all gold, because it is scored."""
     flat = [flatten(document) for document in corpus.train]
     lost = sum(n for _, n in flat)
     remark = f"train entities that flat NER cannot express (discontinuous or overlapping), left out: {lost}"
@@ -182,7 +181,7 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
 
 
 def _check_types(program: ProgramSpec, kb: KnowledgeBase) -> None:
-    """Refuse a [kb] `labels` that maps from a semantic type that does not exist."""
+    """Raise SpecError if `labels` of [kb] names an unknown semantic type."""
     types = {kind.casefold(): kind for kind in kb.types}
     for kind in program.types:
         if kind.casefold() not in types:

@@ -1,4 +1,4 @@
-"""A run as a TOML file: what is compiled, on what, with what. Imports neither DSPy nor MLflow."""
+"""The spec of a run, a TOML file: corpus, knowledge base, program, optimizer, LM. Imports neither DSPy nor MLflow."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class _Table(BaseModel):
 
 
 class Task(_Table):
-    """What a prompt asks for: `guidelines` is a file whose text enters the instruction, `unit` what one prompt covers.
+    """The task of a prompt: `guidelines` is a file whose text is added to the instruction, `unit` is the text of one prompt.
 
-    A "window" is consecutive sentences, `window` characters of them at most.
+    The unit "window" is consecutive sentences of at most `window` characters.
     """
 
     guidelines: Path | None = None
@@ -33,10 +33,10 @@ class Task(_Table):
 
 
 class Knowledge(_Table):
-    """`sources` make the knowledge base; `labels` maps its semantic types to the spec's labels, or to "": to none of them.
+    """The knowledge base: its `sources`, and `labels`, which maps its semantic types to the spec's labels (or "" for none).
 
-    `merge` makes one concept of those that the sources' cross references say are the same (`kb/merging.py`).
-    `bundle = "reference"` keeps a licensed knowledge base out of exported bundles.
+    `merge` merges concepts that are the same by the sources' cross-references (`kb/merging.py`). `bundle = "reference"` keeps a
+    licensed knowledge base out of exported bundles.
     """
 
     sources: list[Component] = Field(min_length=1)
@@ -62,9 +62,9 @@ class Program(_Table):
 
 
 class Answering(_Table):
-    """What answers, and how it is asked; every other key is an option of the backend that `model` means.
+    """An LM and its call settings. Every other key is an option of the backend of `model`.
 
-    Keys of an API come from the environment, never from a spec.
+    API keys come from the environment, never from a spec.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -76,32 +76,32 @@ class Answering(_Table):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of the backend, as its `build` takes them."""
+        """The options for the backend's `build`."""
         return dict(self.model_extra or {})
 
     @property
     def api_base(self) -> str | None:
-        """Where a backend behind an API is reached, if it is said."""
-        said = self.options.get("api_base")
-        return said if isinstance(said, str) else None
+        """The address of a backend behind an API, if given."""
+        given = self.options.get("api_base")
+        return given if isinstance(given, str) else None
 
 
 class Role(Answering):
-    """A language model that is asked beside that of the task; without `allow_hosts` it has those of [lm]."""
+    """A language model besides that of the task. `allow_hosts` defaults to that of [lm]."""
 
 
 class Encoder(_Table):
-    """Where a model behind an API is that encodes demonstrations; without `allow_hosts` it has those of [lm]."""
+    """The address of an API model that encodes demonstrations. `allow_hosts` defaults to that of [lm]."""
 
     api_base: str | None = None
     allow_hosts: list[str] | None = None
 
 
 class Model(Answering):
-    """The language model of the task; without a `model` the stand-in, an in-context CRF.
+    """The language model of the task; by default the stand-in, an in-context CRF.
 
-    `prompt` writes instructions, `strong` answers hard documents; without them this one does. `record` keeps its own answers.
-    `encoder` says where the model of an embedding selector is.
+    `prompt` writes instructions and `strong` answers hard documents; by default this LM does both. `record` is a file for this
+    LM's answers. `encoder` is the address of an embedding selector's model.
     """
 
     model: str = STAND_IN
@@ -120,17 +120,16 @@ class Model(Answering):
 
     @property
     def name(self) -> str:
-        """Who answers, as tables and tags say it: the stand-in is no language model."""
+        """The name of the LM in tables and tags, which says that the stand-in is no language model."""
         own, *others = (title(one.model) for one in (self, *self.roles.values()))
-        said = ", ".join(f"{role}: {other}" for role, other in zip(self.roles, others, strict=True))
-        return f"{own} ({said})" if said else own
+        roles = ", ".join(f"{role}: {other}" for role, other in zip(self.roles, others, strict=True))
+        return f"{own} ({roles})" if roles else own
 
 
 class RunSpec(_Table):
-    """A whole spec; every table but [corpus] has defaults, and unknown keys are errors.
+    """A whole spec. Every table except [corpus] has defaults; unknown keys are errors.
 
-    `parts` says which parts are scored in the end, less what `corpus.sample` leaves out; compiling scores on dev whatever they
-    are.
+    `parts` are the parts to score in the end, without those that `corpus.sample` leaves out. Compiling always scores on dev.
     """
 
     name: str = Field(min_length=1, pattern=r"^\w[\w.-]*$")
@@ -155,21 +154,21 @@ class RunSpec(_Table):
 
     @property
     def retriever(self) -> Component:
-        """The retriever; where none is named, a knowledge base is walked."""
+        """The retriever; by default `walk` if there is a knowledge base, else `none`."""
         return self.program.retriever or {"name": "walk" if self.kb else "none"}
 
     @property
     def engine(self) -> str:
-        """Who answers, as tables and tags name it."""
+        """The name of the LM in tables and tags."""
         return self.lm.name
 
     def flat(self) -> dict[str, str]:
         """Return every setting as a dotted name and its value, for MLflow."""
-        said = settings.flat(self.model_dump(mode="json", exclude_none=True))
-        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in said}
+        rows = settings.flat(self.model_dump(mode="json", exclude_none=True))
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in rows}
 
     def fingerprint(self, *more: str) -> str:
-        """Return a hash of the spec, of its guidelines' text, and of whatever else decides what a run does."""
+        """Return a hash of the spec, of its guidelines' text, and of `more` that determines a run."""
         page = self.task.guidelines
         text = page.read_bytes().hex() if page is not None and page.is_file() else ""
         content = json.dumps([self.model_dump(mode="json", exclude_none=True), text, *more], sort_keys=True)
@@ -177,9 +176,9 @@ class RunSpec(_Table):
 
 
 def load(path: Path, changes: Sequence[str] = (), lm: str | None = None) -> RunSpec:
-    """Read a spec, change it as the command line says (`a.b=value`), and check it. Raises SpecError.
+    """Read a spec, apply the changes of the command line (`a.b=value`), and check it. Raises SpecError.
 
-    See `settings.read` for `extends` and for paths. A spec with a [grid] is many: `cells.load_grid` reads those.
+    See `settings.read` for `extends` and for paths. `cells.load_grid` reads a spec with a [grid].
     """
     tables = settings.read(path)
     if "grid" in tables:
@@ -190,14 +189,16 @@ def load(path: Path, changes: Sequence[str] = (), lm: str | None = None) -> RunS
 
 
 def with_lm(changes: Sequence[str], lm: str | None) -> list[str]:
-    """Return the changes of the command line with that of `--lm`: the model first, for the options are its backend's."""
-    return sorted([*changes, *([f'lm.model="{lm}"'] if lm else [])], key=lambda said: not said.startswith("lm.model"))
+    """Return the changes of the command line with that of `--lm`. The model comes first, because it determines the options."""
+    return sorted(
+        [*changes, *([f'lm.model="{lm}"'] if lm else [])], key=lambda change: not change.startswith("lm.model")
+    )
 
 
 def checked(tables: settings.Tables, path: Path) -> RunSpec:
-    """Return the spec that these tables are; `path` is where they were read.
+    """Validate tables read from `path` and return the spec.
 
-    Raises SpecError, and UnknownComponent for a name that there is not: the modules themselves are not imported.
+    Raises SpecError, and UnknownComponent for an unknown component. The components' modules are not imported.
     """
     tables = settings.without_off(tables)
     settings.absolute(tables, path.parent.absolute())
@@ -211,7 +212,7 @@ def checked(tables: settings.Tables, path: Path) -> RunSpec:
 
 
 def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
-    """Yield the components that a spec names, each with the package it is looked up in; a model of an API is none."""
+    """Yield the components that a spec names, each with its package. A model of an API is not a component."""
     program = spec.program
     named: list[tuple[str, Component | None]] = [
         ("optimizers", spec.optimizer), ("experiments.corpora", spec.corpus), ("ner_programs.formats", program.format),
@@ -224,12 +225,12 @@ def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
 
 
 def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
-    """Say in one line what the first error in a `table` is, and for a wrong key which ones there are."""
+    """Describe the first error in a `table` in one line; for an unknown key, with the known keys."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{where}: {said}" if where else said
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {message}" if where else message
     fields: dict[str, type[BaseModel]] = {"task": Task, "kb": Knowledge, "program": Program, "lm.encoder": Encoder}
     fields["encoder"] = Encoder
     known = fields.get(where.rpartition(".")[0], table)
@@ -237,7 +238,7 @@ def explain(error: ValidationError, table: type[BaseModel] = RunSpec) -> str:
 
 
 def spec_of(corpus: str, changes: Sequence[str] = ()) -> RunSpec:
-    """Return the spec in a file, changed as the command line says, or one that has nothing but the named corpus."""
+    """Return the spec in a file, or a spec with only the named corpus; with the changes of the command line."""
     if Path(corpus).is_file() or corpus.endswith(".toml"):
         return load(Path(corpus), changes)
     if corpus not in (known := names("experiments.corpora")):

@@ -1,7 +1,7 @@
-"""MLflow: one store in `mlruns/`, one run a compilation, each trial written the moment it is finished.
+"""MLflow tracking: one store in `mlruns/`, one run for each compilation, each trial recorded as soon as it is finished.
 
-Of a public corpus everything useful is logged. Of a private one (design D12) only what holds no text: settings, scores,
-counts for each row, fingerprints, and where the bundle lies.
+For a public corpus everything useful is logged. For a private one (design D12) only what has no text: settings, scores, counts
+for each row, fingerprints, and the path of the bundle.
 """
 
 from __future__ import annotations
@@ -30,33 +30,35 @@ from ner_programs.bundle.folder import state_of
 from optimizers.trial import Trial
 
 PROGRAMS = "attributes.status = 'FINISHED' AND tags.`nerc.kind` = 'program'"
-"""The runs to compare. Other kinds are a grid (it has cells, which are programs), a trial and a fold."""
+"""A filter for the runs to compare. Other kinds are a grid (its cells are programs), a trial and a fold."""
 DRAWN = ("trial_f1", "best_f1", "trial_lm_calls", "trial_documents")
-"""What of a trial is a step of its run, beside being a run of its own."""
+"""Metrics of a trial that are also steps of its parent run's metrics, for charts."""
 RESAMPLES = 2_000  # for the interval of a trial
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of what is raised anyway
+logging.getLogger("mlflow.store.db.utils").setLevel(
+    logging.CRITICAL
+)  # it logs the traceback of an error that it also raises
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn what MLflow and its database complain of into one line."""
+def tracking_errors() -> Iterator[None]:
+    """Turn errors of MLflow and of its database into a TrackingError of one line."""
     try:
         yield
     except (mlflow.exceptions.MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         lines = [line for line in str(error).strip().splitlines() if "autoflush" not in line]
-        said = lines[0] if lines else type(error).__name__
-        raise TrackingError(f"MLflow: {said}") from error
+        message = lines[0] if lines else type(error).__name__
+        raise TrackingError(f"MLflow: {message}") from error
 
 
-@told()
+@tracking_errors()
 def open_store(home: Path) -> mlflow.MlflowClient:
-    """Open the store, making it first where there is none; one process at a time."""
+    """Open the store, and create it if there is none. A lock admits one process at a time."""
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".store.lock"):
         stores.ready(home / "mlflow.db")
-        store = stores.url(home / "mlflow.db")  # the only address there is: those of the environment are not asked
+        store = stores.url(home / "mlflow.db")  # the only address: MLflow's environment variables are ignored
         client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
         client.search_experiments(max_results=1)
     mlflow.tracing.disable()
@@ -64,19 +66,19 @@ def open_store(home: Path) -> mlflow.MlflowClient:
 
 
 def existing_store(home: Path) -> mlflow.MlflowClient:
-    """Open the store to read it; raises TrackingError, and makes none, where there is none."""
+    """Open the store for reading. Raises TrackingError if there is none."""
     if not (home / "mlflow.db").is_file():
         raise TrackingError(f"there are no runs in {home}; make some with `nerc run`")
     return open_store(home)
 
 
 def is_private(run: Any) -> bool:
-    """Whether a run may hold no text: it is private unless its tags say that it is not."""
+    """Whether a run must not have texts. A run is private unless its tags say otherwise."""
     return bool(run.data.tags.get("nerc.private") != "false")
 
 
 class Tracker:
-    """Writes one run, as it goes."""
+    """Records one run while it goes on."""
 
     def __init__(self, client: mlflow.MlflowClient, run: Any, *, private: bool, compiles: bool) -> None:
         self.client, self.run_id, self.private = client, str(run.info.run_id), private
@@ -85,7 +87,7 @@ class Tracker:
         self._trials = TrialRuns(client, run, self._log) if compiles else None
 
     @classmethod
-    @told()
+    @tracking_errors()
     def start(
         cls,
         home: Path,
@@ -95,7 +97,7 @@ class Tracker:
         tags: Mapping[str, str],
         parent: str | None = None,
     ) -> Tracker:
-        """Begin a run in `experiment`, nested in the run `parent`; `params` as settings, `tags` under `nerc.`."""
+        """Start a run in `experiment`, nested in the run `parent`; `params` are settings, `tags` get the prefix `nerc.`."""
         client = open_store(home)
         run = client.create_run(_experiment(client, home, experiment), run_name=run_name)
         compiles = params.get("optimizer.name") != "none"
@@ -113,9 +115,9 @@ class Tracker:
         return tracker
 
     @classmethod
-    @told()
+    @tracking_errors()
     def resume(cls, home: Path, run_id: str) -> Tracker:
-        """Go on with a run that was interrupted; the metrics of trials that it has already are not written again."""
+        """Resume an interrupted run. The metrics of its recorded trials are not written again."""
         client = open_store(home)
         try:
             client.update_run(run_id, status="RUNNING")
@@ -132,7 +134,7 @@ class Tracker:
     def trial(self, trial: Trial) -> None:
         """Write a finished trial: its score as a step and as a nested run, and for a public corpus the state of its program.
 
-        Where nothing is compiled, the one trial is the run itself, and only its state is written.
+        If nothing is compiled, the only trial is the run itself, and only its state is written.
         """
         total = trial.scored.total
         self._seen.append((trial.documents, total.f1, total.f1))
@@ -149,7 +151,7 @@ class Tracker:
             drawn = {k: v for k, v in values.items() if k in DRAWN}
             if trial.number not in self._steps:
                 self.metrics(drawn, step=trial.number)
-            with told():
+            with tracking_errors():
                 figures = {k: v for k, v in values.items() if k != "best_f1"}
                 self._trials.write(trial, figures, private=self.private)
         about = {"trial": trial.number, "changes": shown(trial.changes, private=self.private), **values}
@@ -158,9 +160,9 @@ class Tracker:
             state = {k: {"demos": [d.get("id") for d in v["demos"]]} for k, v in state.items()}
         self.file(f"trials/{trial.number:04d}.json", {**about, "state": state})
 
-    @told()
+    @tracking_errors()
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Write metrics in one go."""
+        """Write metrics in one request."""
         self._log(self.run_id, values, step=step)
 
     def _log(
@@ -170,37 +172,37 @@ class Tracker:
         metrics = [Metric(k, float(v), now, step) for k, v in values.items()]
         self.client.log_batch(run_id, metrics=metrics, params=_params(params or {}))
 
-    @told()
+    @tracking_errors()
     def tag(self, name: str, value: str) -> None:
-        """Set a tag under `nerc.`."""
+        """Set a tag with the prefix `nerc.`."""
         self.client.set_tag(self.run_id, f"nerc.{name}", value)
 
-    @told()
+    @tracking_errors()
     def describe(self, text: str) -> None:
-        """Set the description that heads the run's page."""
+        """Set the description at the head of the run's page."""
         self.client.set_tag(self.run_id, "mlflow.note.content", text)
 
-    @told()
+    @tracking_errors()
     def file(self, name: str, content: Any) -> None:
         """Write an artifact: text as it is, anything else as JSON."""
         text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False)
         self.client.log_text(self.run_id, text, name)
 
-    @told()
+    @tracking_errors()
     def folder(self, local: Path, name: str) -> None:
-        """Copy a folder into the run's artifacts, but for a knowledge base: those lie once in `mlruns/kb/`."""
+        """Copy the files of a folder into the run's artifacts. Subfolders (a knowledge base) are left out: see `mlruns/kb/`."""
         for file in sorted(local.iterdir()):
             if file.is_file():
                 self.client.log_artifact(self.run_id, str(file), name)
 
-    @told()
+    @tracking_errors()
     def end(self, status: str = "FINISHED") -> None:
         """Close the run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(self.run_id, status)
 
 
 def _params(settings: Mapping[str, str]) -> list[Param]:
-    """Return settings under names that MLflow takes; what it does not take of a label or a semantic type becomes "_"."""
+    """Return settings with names that MLflow accepts: other characters, as in labels or semantic types, become "_"."""
     named: dict[str, str] = {}
     for key, value in settings.items():
         name = re.sub(r"[^\w. :-]", "_", key)
@@ -210,9 +212,9 @@ def _params(settings: Mapping[str, str]) -> list[Param]:
     return [Param(name, value[:6000]) for name, value in named.items()]
 
 
-@told()
+@tracking_errors()
 def find_runs(client: mlflow.MlflowClient, experiment: str) -> list[Any]:
-    """Return the finished programs of an experiment, oldest first; raises TrackingError with the experiments there are."""
+    """Return the finished runs of an experiment, oldest first. Raises TrackingError for an unknown experiment."""
     found = client.get_experiment_by_name(experiment)
     if found is None:
         names = ", ".join(sorted(e.name for e in client.search_experiments())) or "none"
@@ -221,9 +223,9 @@ def find_runs(client: mlflow.MlflowClient, experiment: str) -> list[Any]:
     return list(client.search_runs([found.experiment_id], PROGRAMS, order_by=order, max_results=20_000))
 
 
-@told()
+@tracking_errors()
 def children(client: mlflow.MlflowClient, run_id: str) -> list[Any]:
-    """Return all parts of a run but its trials, whatever became of them, oldest first."""
+    """Return all child runs of a run except its trials, whatever their status, oldest first."""
     run = client.get_run(run_id)
     within = f"tags.mlflow.parentRunId = '{run_id}' AND tags.`nerc.kind` != 'trial'"
     return list(
@@ -234,9 +236,9 @@ def children(client: mlflow.MlflowClient, run_id: str) -> list[Any]:
     )  # fmt: skip
 
 
-@told()
+@tracking_errors()
 def find_run(client: mlflow.MlflowClient, run_id: str) -> Any:
-    """Return a run by its id, or by the first characters of it."""
+    """Return a run by its id, or by the id's first characters."""
     try:
         return client.get_run(run_id)
     except mlflow.exceptions.MlflowException:
@@ -247,7 +249,7 @@ def find_run(client: mlflow.MlflowClient, run_id: str) -> Any:
         raise TrackingError(f"{len(near) or 'no'} runs begin with {run_id!r}") from None
 
 
-@told()
+@tracking_errors()
 def read_file(client: mlflow.MlflowClient, run_id: str, name: str) -> Any:
     """Read a JSON artifact of a run."""
     try:
@@ -257,7 +259,7 @@ def read_file(client: mlflow.MlflowClient, run_id: str, name: str) -> Any:
 
 
 def _experiment(client: mlflow.MlflowClient, home: Path, name: str) -> str:
-    """Return the id of an experiment, made under the lock where it is new, with its saved views."""
+    """Return the id of an experiment, created under the lock if it is new, with its saved views."""
     with FileLock(home / ".store.lock"):
         found = client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage != "active":

@@ -1,1 +1,1 @@
-"""A bundle over new documents, and the page that shows them."""
+"""Annotates new documents with a bundle, and shows them on a page."""

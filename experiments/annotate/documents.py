@@ -1,4 +1,4 @@
-"""A bundle over new documents: text in, entities with offsets out, as JSON lines."""
+"""Annotates new documents with a program: text in, entities with character offsets out, as JSON lines."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BATCH = 64
 
 
 def read(inputs: Sequence[Path], form: InputFormat = "auto") -> list[Document]:
-    """Return the documents of files: a text file is one document, a JSON-lines file one a line (its `text`).
+    """Return the documents of files: a text file is one document, a line of a JSON-lines file is one (its `text`).
 
-    An id that documents of several files have gets the file's path before it. Raises ReadError where one is still not unique.
+    Ids that are not unique across files get the file's path as a prefix. Raises ReadError if an id is still not unique.
     """
     found = [(path, document) for path in inputs for document in _documents(path, form)]
     often = Counter(document.id for _, document in found)
@@ -53,17 +53,17 @@ def _qualified(path: Path, document: Document) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A document with the entities that were found, and how the LM's answers about it ended."""
+    """A document with its predicted entities, and the outcomes of the LM's answers."""
 
     document: Document = field(repr=False)
     answers: Answers = NO_ANSWERS
 
 
 def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
-    """Return the documents in which something is doubtful, the most useful to look at first.
+    """Return the documents with doubtful annotations, those with the most expected errors first.
 
-    That is by how many entities are expected to be wrong: one less its score for each, one half where it has none; and one for
-    each answer that could not be read. A score of `fuse` is low where its two readers disagree.
+    The expected number of errors is the sum of (1 - score) over the entities, 0.5 for an entity without score, and 1 for each
+    unreadable answer. The scores of `fuse` are low where the LM and the CRF disagree.
     """
 
     def doubt(one: Annotated) -> float:
@@ -78,9 +78,9 @@ def annotate(
 ) -> list[Annotated]:
     """Annotate documents, and write one JSON line for each to `out` as soon as its batch is done.
 
-    A document of which an answer was not simply read says so: `"answers": {"truncated": 1}`.
+    The line of a document with a failed or unreadable answer has counts of these: `"answers": {"truncated": 1}`.
 
-    Raises TypeError, before anything is asked, for what is no Document.
+    Raises TypeError, before any call, if an item is not a Document.
     """
     for document in documents:
         if not isinstance(document, AnnotatedText):

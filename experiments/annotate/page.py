@@ -1,4 +1,4 @@
-"""Annotated documents as one self-contained HTML page: every text with its entities, and a table of them below it."""
+"""Annotated documents as one self-contained HTML page: each text with its entities, and a table of the entities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ner_programs.highlight import entity_marks, highlighted, label_colours, leg
 
 
 def write(annotated: Sequence[Annotated], to: Path, *, by: str, kb: KnowledgeBase | None, private: bool) -> None:
-    """Write the page; `by` says whose entities they are, `kb` what their concepts are called."""
+    """Write the page; `by` names the annotator, `kb` has the names of the concepts."""
     save(rendered(annotated, by, kb), to, private=private)
 
 

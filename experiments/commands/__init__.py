@@ -1,1 +1,1 @@
-"""The verbs of the command line, and what they print. Nothing here is imported by what they call."""
+"""The verbs of the command line and their output. Other modules do not import this package."""

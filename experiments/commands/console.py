@@ -1,4 +1,4 @@
-"""Where verbs print: what people read to stderr, the one JSON object to stdout."""
+"""The output of verbs: text for people on stderr, one JSON object on stdout."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ner_programs.types import Entities
 
 err = Console(stderr=True, highlight=False)
 if not err.is_terminal:
-    err = Console(stderr=True, highlight=False, width=140)  # a log need not be as narrow as a terminal
+    err = Console(stderr=True, highlight=False, width=140)  # a log may be wider than a terminal
 
 
 def marked(entities: Entities) -> Text:
-    """Return a text with its entities for the terminal: each in the colour of its label, in brackets, its label behind it."""
+    """Return a text with its entities for the terminal: coloured by label, in brackets, followed by the label."""
     colours, last = label_colours(e.label for e in entities), 0
     made = Text()
     for entity in entities:
-        if entity.start < last:  # lies in one that is written already
+        if entity.start < last:  # inside the previous entity
             continue
         made.append(entities.text[last : entity.start])
         made.append(f"[{entities.text[entity.start : entity.end]}]", style=f"bold {colours[entity.label]}")

@@ -1,4 +1,4 @@
-"""`nerc corpora`: show what a corpus holds, and fetch a public one. Every verb imports what it needs when it runs."""
+"""`nerc corpora`: shows the content of a corpus, and fetches a public one. Verbs import what they need when they run."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def show(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Say how large a corpus is, how its mentions look, what its parts share, and what leaks between them."""
+    """Show the size of a corpus, its labels and mentions, and the overlap and leakage between its parts."""
     from experiments import places, setup
     from experiments.commands.console import err, print_json
     from experiments.corpora.statistics import statistics
 
-    said = statistics(setup.read_corpus(_spec(what, set), places.data_directory(data)))
-    err.print(_table(said))
+    output = statistics(setup.read_corpus(_spec(what, set), places.data_directory(data)))
+    err.print(_table(output))
     for key in ("licence", "citation"):
-        if said[key]:
-            err.print(f"{key}: {said[key]}", markup=False)
-    for remark in said["remarks"]:
+        if output[key]:
+            err.print(f"{key}: {output[key]}", markup=False)
+    for remark in output["remarks"]:
         err.print(f"remark: {remark}", markup=False)
     if json:
-        print_json(said)
+        print_json(output)
 
 
 @app.command("get")
@@ -81,7 +81,7 @@ def get(
 
 
 def _spec(what: str, changes: Sequence[str]) -> RunSpec:
-    """Return the spec in a file, or that of a corpus with nothing but its name."""
+    """Return the spec in a file, or a spec with only a corpus's name."""
     from experiments import settings
     from experiments.spec import checked, load
     from ner_programs.components import names
@@ -99,58 +99,58 @@ def _spec(what: str, changes: Sequence[str]) -> RunSpec:
 
 
 def _about(name: str) -> Published | None:
-    """Return what is known of a published corpus; UnknownComponent where there is no corpus or reader of that name."""
+    """Return the description of a published corpus. Raises UnknownComponent for an unknown corpus or reader."""
     from ner_programs.components import module
 
     return getattr(module(PACKAGE, name), "ABOUT", None)
 
 
-def _table(said: dict[str, Any]) -> Table:
-    """Return sizes, labels, mentions and what the parts share, a column for each part."""
+def _table(output: dict[str, Any]) -> Table:
+    """Return sizes, labels, mentions and overlaps, with a column for each part."""
     from rich.markup import escape
     from rich.table import Table
 
     from experiments.corpora.corpus import PARTS
     from experiments.corpora.statistics import LONG
 
-    parts = [part for part in PARTS if part in said["splits"]]
-    private = "private" if said["private"] else "public"
-    table = Table(title=f"{escape(said['name'])} ({private}, rows are {said['rows']})", title_justify="left")
+    parts = [part for part in PARTS if part in output["splits"]]
+    private = "private" if output["private"] else "public"
+    table = Table(title=f"{escape(output['name'])} ({private}, rows are {output['rows']})", title_justify="left")
     table.add_column("")
     for part in parts:
         table.add_column(part, justify="right")
 
     def row(what: str, key: str, *inner: str) -> None:
-        table.add_row(escape(what), *(_cell(_value(said["splits"][part], key, *inner)) for part in parts))
+        table.add_row(escape(what), *(_cell(_value(output["splits"][part], key, *inner)) for part in parts))
 
     for key in ("documents", "sentences", "tokens", "mentions"):
         row(key, key)
     table.add_section()
-    for label in _labels(said):
+    for label in _labels(output):
         row(label, "labels", label)
     table.add_section()
     row("words in a mention, mean", "words", "mean")
     for key in ("discontinuous", "overlapping"):
-        table.add_row(key, *(_share(said["splits"][part], key) for part in parts))
+        table.add_row(key, *(_share(output["splits"][part], key) for part in parts))
     row("lost where mentions must be flat", "not_flat")
-    row(f"duplicate {said['rows']}", "duplicates")
+    row(f"duplicate {output['rows']}", "duplicates")
     row("same text, labelled differently", "conflicting")
     table.add_section()
-    shared = [said["overlap"].get(f"train/{part}") for part in parts]
+    shared = [output["overlap"].get(f"train/{part}") for part in parts]
     table.add_row(
         "mentions unseen in train", *(f"{s['unseen_share']:.1%}" if s and s["mentions"] else "" for s in shared)
     )
     for one in parts[:-1]:
-        same = [said["leakage"].get(f"{one}/{other}") for other in parts]
+        same = [output["leakage"].get(f"{one}/{other}") for other in parts]
         cells = (f"{s['identical']:,} ({s['identical_long']} of {LONG} tokens or more)" if s else "" for s in same)
-        table.add_row(f"{said['rows']} that {one} has too", *cells)
+        table.add_row(f"{output['rows']} that {one} has too", *cells)
     return table
 
 
-def _labels(said: dict[str, Any]) -> list[str]:
+def _labels(output: dict[str, Any]) -> list[str]:
     """Return the labels of all parts, the most frequent first."""
     counts: dict[str, int] = {}
-    for split in said["splits"].values():
+    for split in output["splits"].values():
         for label, count in split["labels"].items():
             counts[label] = counts.get(label, 0) + count
     return sorted(counts, key=lambda label: -counts[label])

@@ -1,4 +1,4 @@
-"""What `nerc evaluate` does: score a bundle, or what any other system found, on a corpus."""
+"""`nerc evaluate`: scores a bundle, or the predictions of another system, on a corpus."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Files of predictions, what they are, whether they are to be fused, and as what they are to be tracked."""
+    """The options for predictions: files, their format, whether to fuse them, and the run that records them."""
 
     files: tuple[Path, ...]
     form: str | None = None
@@ -38,7 +38,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """How a bundle is opened: another LM, options of it, packages to trust."""
+    """The options for opening a bundle: another LM, its options, packages to trust."""
 
     lm: str | None = None
     changes: tuple[str, ...] = ()
@@ -74,13 +74,13 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
         ):
             scored = score(program, documents, tick)
         found = evaluation.evaluate(corpus, part, scored, kb=program.kb)
-    _tell(found.as_dict(), json=json)
+    _print(found.as_dict(), json=json)
 
 
 def predictions(
     what: Sequence[str], given: Given, part: str, data: Path | None, home: Path | None, *, json: bool
 ) -> None:
-    """Score what another system found; with an experiment, make it a run of that."""
+    """Score the predictions of another system; with an experiment, record them as one of its runs."""
     spec = _scorable(what, given, part)
     with redirect_stdout(sys.stderr):
         from experiments import setup
@@ -100,22 +100,22 @@ def predictions(
             name = given.name or f"{name} fused"
         else:
             found, figures = read(given.files[0], corpus.part(part), labels, given.form, files.renamed), None
-        said = evaluate(corpus, part, found.scored).as_dict() | {"remarks": list(found.remarks)}
+        output = evaluate(corpus, part, found.scored).as_dict() | {"remarks": list(found.remarks)}
         if program is not None:
-            said["run_id"] = track(places.home(home), spec, corpus, program, name, part, found)
+            output["run_id"] = track(places.home(home), spec, corpus, program, name, part, found)
     if figures is not None:
-        from experiments.commands.tables import tell_fused
+        from experiments.commands.tables import print_fused
 
-        tell_fused(figures)
-        said["fused"] = figures
+        print_fused(figures)
+        output["fused"] = figures
     else:
         for remark in found.remarks:
             err.print(f"{given.files[0]}: {remark}", soft_wrap=True, markup=False)
-    _tell(said, json=json)
+    _print(output, json=json)
 
 
 def _scorable(what: Sequence[str], given: Given, part: str) -> RunSpec:
-    """Return the spec whose documents predictions are of; SpecError for a command line that says too little."""
+    """Return the spec for the documents of the predictions. Raises SpecError if the command line lacks something."""
     if len(what) != 1:
         raise SpecError("evaluate wants --predictions FILE CORPUS, or BUNDLE CORPUS")
     check_part(part)
@@ -123,7 +123,7 @@ def _scorable(what: Sequence[str], given: Given, part: str) -> RunSpec:
         raise SpecError("--name is the name of a run: say of which --experiment")
     if len(given.files) > 1 and not given.fuse:
         raise SpecError("several --predictions are scored together only with --fuse")
-    spec = spec_of(what[0]).model_copy(update={"lm": Model()})  # nothing is asked
+    spec = spec_of(what[0]).model_copy(update={"lm": Model()})  # no call is made
     try:
         spec = RunSpec.model_validate({**spec.model_dump(), "name": given.experiment or spec.name})
     except ValidationError as error:
@@ -136,7 +136,7 @@ def _scorable(what: Sequence[str], given: Given, part: str) -> RunSpec:
 
 
 def _fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> tuple[Predictions, dict[str, Any]]:
-    """Return what stands after fusing, as predictions, and what that gained."""
+    """Return the fused predictions, and the figures of the gain."""
     from experiments.predictions import fusing
     from experiments.predictions.given import Predictions
     from ner_programs.evaluate import Scored
@@ -148,7 +148,7 @@ def _fused(spec: RunSpec, files: Files, part: str, data: Path, home: Path) -> tu
 
 
 def files_of(given: Given) -> Files:
-    """Return the files of predictions, with the labels renamed as the command line says."""
+    """Return the files of predictions, with the label renaming of the command line."""
     from experiments.predictions.fusing import Files
 
     return Files(given.files, given.form, dict(map(_renaming, given.labels)))
@@ -161,8 +161,8 @@ def _renaming(option: str) -> tuple[str, str]:
     return theirs, ours
 
 
-def _tell(said: dict[str, Any], *, json: bool) -> None:
-    plain = {k: v for k, v in said.items() if not isinstance(v, dict)}  # a breakdown is for the page and for --json
+def _print(output: dict[str, Any], *, json: bool) -> None:
+    plain = {k: v for k, v in output.items() if not isinstance(v, dict)}  # a breakdown is for the page and for --json
     err.print(*(f"{k} {'-' if v is None else v}" for k, v in plain.items()), sep="\n", markup=False, soft_wrap=True)
     if json:
-        print_json(said)
+        print_json(output)

@@ -1,4 +1,4 @@
-"""What `nerc finetune` does."""
+"""`nerc finetune`: writes the data for fine-tuning, and compares its cost with demonstrations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from experiments.spec import Model, spec_of
 
 
 def finetune(what: str, out: Path, changes: Sequence[str], data: Path | None, home: Path | None, *, json: bool) -> None:
-    """Write the files and say how many lines and tokens they have, and what a query takes either way."""
-    spec = spec_of(what, changes).model_copy(update={"lm": Model()})  # nothing is asked
+    """Write the files; print their lines and tokens, and the tokens of a query with either method."""
+    spec = spec_of(what, changes).model_copy(update={"lm": Model()})  # no call is made
     with redirect_stdout(sys.stderr):
         from experiments import setup
         from experiments.baselines.finetuning import costs, write

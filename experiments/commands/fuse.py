@@ -1,4 +1,4 @@
-"""`nerc fuse`: better predictions from anyone's, with one's own labelled texts and without an LM."""
+"""`nerc fuse`: improves the predictions of any system with labelled texts, without an LM."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fuse(
 
     with redirect_stdout(sys.stderr):
         from experiments.commands.evaluate import Given, files_of
-        from experiments.commands.tables import tell_fused
+        from experiments.commands.tables import print_fused
         from experiments.predictions import fusing
         from experiments.spec import spec_of
 
@@ -45,9 +45,9 @@ def fuse(
         fusing.check(files, part, out)
         found = fusing.fused(spec_of(corpus), files, part, places.data_directory(data), places.home(home))
         lost = fusing.write(found, out) if out is not None else ()
-    said = {**found.figures, "out": None if out is None else str(out), "not_carried": list(lost)}
-    tell_fused(said)
+    output = {**found.figures, "out": None if out is None else str(out), "not_carried": list(lost)}
+    print_fused(output)
     if out is not None:
         err.print(f"{out}", *lost, sep="\n", soft_wrap=True, markup=False)
     if json:
-        print_json(said)
+        print_json(output)

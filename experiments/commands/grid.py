@@ -1,4 +1,4 @@
-"""What `nerc run` does with a spec that has a [grid], `nerc ablate` and `nerc curve`."""
+"""`nerc run` for a spec with a [grid], `nerc ablate` and `nerc curve`."""
 
 from __future__ import annotations
 
@@ -18,44 +18,53 @@ if TYPE_CHECKING:
     from experiments.grids.grid import Done, GridResult
 
 
-Told = Callable[["GridResult"], dict[str, Any]]
-"""Prints what a finished grid shows, and returns what `--json` prints."""
+Summarize = Callable[["GridResult"], dict[str, Any]]
+"""Prints the result of a finished grid, and returns it as `--json` prints it."""
 
 
 def run(
-    grid: Grid, data: Path, home: Path, *, json: bool, dry_run: bool, max_cost: float | None, told: Told | None = None
+    grid: Grid,
+    data: Path,
+    home: Path,
+    *,
+    json: bool,
+    dry_run: bool,
+    max_cost: float | None,
+    summarize: Summarize | None = None,
 ) -> None:
-    """Run the cells of a grid that are not finished, or say what all would cost; exit code 1 where one failed."""
+    """Run the unfinished cells of a grid, or estimate the cost of all. Exit code 1 if a cell failed."""
     with redirect_stdout(sys.stderr):
-        said, failed = (estimated(grid, data, home), 0) if dry_run else ran(grid, data, home, max_cost, told)
+        output, failed = (estimated(grid, data, home), 0) if dry_run else ran(grid, data, home, max_cost, summarize)
     if json:
-        print_json(said)
+        print_json(output)
     if failed:
         raise SystemExit(1)
 
 
 def ran(
-    grid: Grid, data: Path, home: Path, max_cost: float | None = None, told: Told | None = None
+    grid: Grid, data: Path, home: Path, max_cost: float | None = None, summarize: Summarize | None = None
 ) -> tuple[dict[str, Any], int]:
-    """Run a grid with a line for each cell; return what `--json` prints, and how many cells failed."""
+    """Run a grid with a line for each cell. Return the output for `--json`, and the number of failed cells."""
     from experiments.grids.grid import run_grid
     from experiments.runs.progress import Progress
 
-    result = run_grid(grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False))
-    if told is None:
+    result = run_grid(
+        grid, data, home, max_cost=max_cost, on_cell=cell_printer(grid), progress=Progress(err, details=False)
+    )
+    if summarize is None:
         kept = sum(done.kept for done in result.cells)
         err.print(
             f"grid {grid.name}: {len(result.cells)} cells, {kept} of them finished before, {result.lm_calls} calls; "
             f"run {result.run_id} in {home}",
             soft_wrap=True,
         )
-    said = told(result) if told is not None else result.as_dict()
-    tell_failures(result)
-    return said, len(result.failed)
+    output = summarize(result) if summarize is not None else result.as_dict()
+    print_failures(result)
+    return output, len(result.failed)
 
 
-def teller(grid: Grid) -> Callable[[Done, int], None]:
-    """Return what prints a line for each cell."""
+def cell_printer(grid: Grid) -> Callable[[Done, int], None]:
+    """Return a function that prints a line for each cell."""
 
     def tell(done: Done, number: int) -> None:
         err.print(f"{number}/{len(grid.cells)} {done.cell.name}: {_line(done.as_dict())}", markup=False, soft_wrap=True)
@@ -63,8 +72,8 @@ def teller(grid: Grid) -> Callable[[Done, int], None]:
     return tell
 
 
-def tell_failures(result: GridResult) -> None:
-    """Print a line for each cell that failed."""
+def print_failures(result: GridResult) -> None:
+    """Print a line for each failed cell."""
     for done in result.failed:
         err.print(f"failed: {done.cell.name}: {done.reason}", markup=False, soft_wrap=True)
 
@@ -73,16 +82,16 @@ def _line(cell: dict[str, Any]) -> str:
     if cell["status"] == "failed":
         return f"failed: {cell['reason']}"
     scores = [
-        f"{part} {said['micro_f1']:.3f} ({said['ci95'][0]:.3f}-{said['ci95'][1]:.3f})"
+        f"{part} {output['micro_f1']:.3f} ({output['ci95'][0]:.3f}-{output['ci95'][1]:.3f})"
         for part in ("dev", "test")
-        if (said := cell[part]) is not None
+        if (output := cell[part]) is not None
     ]
     spent = "finished before" if cell["kept"] else f"{cell['lm_calls']} calls, {cell['seconds']:.1f} s"
     return ", ".join([*scores, spent])
 
 
 def estimated(grid: Grid, data: Path, home: Path) -> dict[str, Any]:
-    """Return what the cells would cost at most, all together."""
+    """Return the maximum cost of all cells together."""
     from experiments.commands.tables import estimate_table
     from experiments.runs.estimate import estimate, total
     from experiments.setup import Shared
@@ -100,7 +109,7 @@ def ablate(
     path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, part: str, json: bool,
     dry_run: bool, max_cost: float | None,
 ) -> None:  # fmt: skip
-    """Switch each stage and option of a spec off in turn; exit code 1 where a run failed."""
+    """Switch off each stage and option of a spec in turn. Exit code 1 if a run failed."""
     if part not in ("dev", "test"):
         raise SpecError(f"--part {part}: it is dev or test")
     data, home = places.data_directory(data), places.home(home)
@@ -112,7 +121,7 @@ def ablate(
 
         grid = ablation_grid(spec, path)
 
-    def told(result: GridResult) -> dict[str, Any]:
+    def summarize(result: GridResult) -> dict[str, Any]:
         rows = losses(home, result, part)
         err.print(ablation_table(rows, part))
         table: dict[str, Any] = {"run_id": result.run_id, "part": part, "rows": [row.as_dict() for row in rows]}
@@ -120,14 +129,14 @@ def ablate(
         failed = [{"name": d.cell.name, "reason": d.reason} for d in result.failed]
         return table | {"failed": failed, "lm_calls": result.lm_calls}
 
-    run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost, told=told)
+    run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost, summarize=summarize)
 
 
 def curve(
     path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, sizes: Sequence[int],
     draws: int, plot: Path | None, json: bool, dry_run: bool, max_cost: float | None,
 ) -> None:  # fmt: skip
-    """Score a spec's program, a CRF and the two fused with more and more labelled notes; exit code 1 where a run failed."""
+    """Score a spec's program, a CRF and both fused with growing numbers of labelled notes. Exit code 1 if a run failed."""
     if plot is not None and plot.suffix not in (".svg", ".png", ".pdf"):
         raise SpecError(f"--plot {plot}: a picture is .svg, .png or .pdf")
     if draws < 1 or any(size < 1 for size in sizes):
@@ -144,11 +153,11 @@ def curve(
             raise SpecError(f"--size {too_many[0]}: train has {there} documents")
         grid = curve_grid(spec, path, sizes or [size for size in SIZES if size < there], draws)
 
-    def told(result: GridResult) -> dict[str, Any]:
+    def summarize(result: GridResult) -> dict[str, Any]:
         found = points(home, result)
         err.print(curve_table(found))
         if plot is not None:
             draw(found, spec.name, plot)
         return {"run_id": result.run_id, "points": [p.as_dict() for p in found], "lm_calls": result.lm_calls}
 
-    run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost, told=told)
+    run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost, summarize=summarize)

@@ -1,4 +1,4 @@
-"""`nerc kb`: build a knowledge base from a spec or from files, and look into one. Every verb imports what it needs."""
+"""`nerc kb`: builds a knowledge base from a spec or from files, and looks into one. Verbs import what they need."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def build(
 
 @app.command("info")
 def info(folder: Folder, json: Json = False) -> None:
-    """Say what is in a knowledge base, and what was dropped or looked odd when it was built."""
+    """Show the content of a knowledge base, and the warnings from building it."""
     from experiments.commands.console import print_json
     from kb import open_kb
 
@@ -91,7 +91,7 @@ def lookup(
     text: Annotated[str, typer.Argument(help="A mention, or a text that may hold names.")],
     json: Json = False,
 ) -> None:
-    """Rank the concepts that a text may mean, and show the names that are found in it."""
+    """Rank the concepts for a mention, and show the names found in a text."""
     from experiments.commands.console import err, print_json
     from kb import open_kb
     from kb.linking import Linker
@@ -118,22 +118,22 @@ def walk(
     direction: Annotated[str, typer.Option(help="out (head to tail), in, or both.")] = "out",
     json: Json = False,
 ) -> None:
-    """Show the concepts around one, each with the relations that lead there."""
+    """Show the concepts near a concept, each with the path of relations to it."""
     from experiments.commands.console import err, print_json
     from kb import open_kb
 
     kb = open_kb(folder)
     names = None if relations is None else [name.strip() for name in relations.split(",")]
-    reached = kb.walk(id, hops, names, direction)  # type: ignore[arg-type]  # it says itself which directions there are
+    reached = kb.walk(id, hops, names, direction)  # type: ignore[arg-type]  # `walk` reports an unknown direction
     rows = [[*_concept(kb, r.id).values(), _path(kb, id, r)] for r in reached]
     err.print(_table(f"{id} {kb[id].name}", ("id", "name", "type", "way"), rows))
     if json:
-        said = [{**_concept(kb, r.id), "path": [[e.head, e.name, e.tail] for e in r.path]} for r in reached]
-        print_json({**_concept(kb, id), "reached": said})
+        output = [{**_concept(kb, r.id), "path": [[e.head, e.name, e.tail] for e in r.path]} for r in reached]
+        print_json({**_concept(kb, id), "reached": output})
 
 
 def _reader(path: Path) -> str:
-    """Return the source that reads a file or folder, by its name."""
+    """Return the source that reads a file or folder, by the file's name."""
     found = next((name for name, fits in _READERS.items() if fits(path)), None)
     if found is None:
         if path.suffix == ".toml":
@@ -159,14 +159,18 @@ def _unpacked(path: Path) -> str:
 def _describe(folder: Path, kb: KnowledgeBase) -> None:
     from experiments.commands.console import err
 
-    said = kb.describe()
+    output = kb.describe()
     rows: list[list[Any]] = [
-        [key.replace("_", " "), said[key]] for key in ("concepts", "relations", "names", "names_sought")
+        [key.replace("_", " "), output[key]] for key in ("concepts", "relations", "names", "names_sought")
     ]
-    rows.append(["MB", f"{said['bytes'] / 1e6:.1f}"])
-    for title, counts in (("type", said["types"]), ("relation", said["relation_names"]), ("warning", said["report"])):
+    rows.append(["MB", f"{output['bytes'] / 1e6:.1f}"])
+    for title, counts in (
+        ("type", output["types"]),
+        ("relation", output["relation_names"]),
+        ("warning", output["report"]),
+    ):
         rows += [[f"{title}: {name or '(none)'}", count] for name, count in counts.items()]
-    err.print(_table(f"{folder} {said['fingerprint']}", ("", ""), rows))
+    err.print(_table(f"{folder} {output['fingerprint']}", ("", ""), rows))
 
 
 def _concept(kb: KnowledgeBase, id: str) -> dict[str, Any]:
@@ -175,7 +179,7 @@ def _concept(kb: KnowledgeBase, id: str) -> dict[str, Any]:
 
 
 def _path(kb: KnowledgeBase, start: str, reached: Reached) -> str:
-    """Write the way in words: "is_a > A < part_of" goes along a relation, then against one."""
+    """Format a path: "is_a > A < part_of" follows a relation, then goes against one."""
     steps, here = list[str](), start
     for edge in reached.path:
         along = edge.head == here

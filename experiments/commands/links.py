@@ -1,4 +1,4 @@
-"""What `make ui` prints before it starts MLflow's server: where its saved views are.
+"""Prints the URLs of the saved views, before `make ui` starts MLflow's server.
 
 python -m experiments.commands.links
 """

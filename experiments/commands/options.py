@@ -1,4 +1,4 @@
-"""Options that several verbs of the command line have."""
+"""Options that several verbs of the command line share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `nerc paper` does."""
+"""`nerc paper`: runs the grids of the paper's tables and writes the tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def paper(
     names: Sequence[str], changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, out: Path | None,
     json: bool, dry_run: bool, max_cost: float | None = None, quick: bool = False,
 ) -> None:  # fmt: skip
-    """Run the grids of tables as far as they are not finished, and write the tables; exit code 1 where a cell failed.
+    """Run the unfinished cells of the tables' grids, and write the tables. Exit code 1 if a cell failed.
 
     `quick` takes the small grids that some tables have; what they give does not replace the published tables, either.
     `max_cost` (US dollars) is for all tables together.
@@ -25,9 +25,9 @@ def paper(
     out = out or (
         home / "results" if changes or quick else Path("docs/results")
     )  # changed tables do not replace the published ones
-    said: dict[str, Any] = {}
+    output: dict[str, Any] = {}
     with redirect_stdout(sys.stderr):
-        from experiments.commands.grid import estimated, tell_failures, teller
+        from experiments.commands.grid import cell_printer, estimated, print_failures
         from experiments.grids.grid import run_grid
         from experiments.paper import tables
         from experiments.runs.progress import Progress
@@ -38,19 +38,19 @@ def paper(
         for name in chosen:
             grid = tables.paper_grid(name, changes, lm, quick=quick)
             if dry_run:
-                said[name] = estimated(grid, data, home)
+                output[name] = estimated(grid, data, home)
                 continue
             err.print(f"[bold]{name}[/bold]: {len(grid.cells)} cells")
             result = run_grid(
-                grid, data, home, max_cost=max_cost, on_cell=teller(grid), progress=Progress(err, details=False)
+                grid, data, home, max_cost=max_cost, on_cell=cell_printer(grid), progress=Progress(err, details=False)
             )
             max_cost = None if max_cost is None else max_cost - result.cost
-            tell_failures(result)
+            print_failures(result)
             written = tables.write(name, grid, result, out, data, home)
-            said[name] = written.as_dict()
+            output[name] = written.as_dict()
             err.print(*(str(file) for file in written.files), sep="\n", soft_wrap=True, markup=False)
     if json:
         key = "calls" if dry_run else "lm_calls"
-        print_json({"tables": said, key: sum(table[key] for table in said.values()), "left_out": left_out})
-    if any(table.get("failed") for table in said.values()):
+        print_json({"tables": output, key: sum(table[key] for table in output.values()), "left_out": left_out})
+    if any(table.get("failed") for table in output.values()):
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""Tables for people, on stderr; the same figures as `--json` prints."""
+"""Tables for people on stderr, with the same figures as `--json`."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def result_table(result: Result, engine: str) -> Table:
 def _cells(evaluation: Evaluation) -> list[str]:
     if not evaluation.rows:
         return ["-", "-", "-"]
-    said = evaluation.as_dict()
-    lo, hi = said["ci95"]
+    output = evaluation.as_dict()
+    lo, hi = output["ci95"]
     return [
-        f"[bold]{said['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})",
-        f"{said['precision']:.3f} / {said['recall']:.3f}",
-        f"{said['relaxed_f1']:.3f}",
+        f"[bold]{output['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})",
+        f"{output['precision']:.3f} / {output['recall']:.3f}",
+        f"{output['relaxed_f1']:.3f}",
     ]
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Return runs and baselines with their differences to the first run; a star where `verdict` is better or worse."""
+    """Return runs and baselines with their differences to the first run. A star marks a verdict of better or worse."""
     table = Table(
         title=f"{comparison.corpus}, {comparison.part}: strict micro-F1",
         caption=f"95 % intervals, bootstrap by {comparison.unit}; differences to the first row, paired; "
@@ -75,11 +75,12 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def _row(row: Row, unit: str) -> list[str]:
-    said = row.as_dict()
-    lo, hi = said["ci95"]
+    output = row.as_dict()
+    lo, hi = output["ci95"]
     against = _difference(row.against_first, row.verdict, unit)
     return [
-        row.name, f"[bold]{said['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})", f"{said['precision']:.3f} / {said['recall']:.3f}",
+        row.name, f"[bold]{output['micro_f1']:.3f}[/bold] ({lo:.3f}-{hi:.3f})",
+        f"{output['precision']:.3f} / {output['recall']:.3f}",
         against, _known(row.labelled), _known(row.lm_calls), "" if row.name.startswith("baseline: ") else row.run_id[:8],
     ]  # fmt: skip
 
@@ -97,7 +98,7 @@ def _known(number: int | None) -> str:
 
 
 def estimate_table(plan: Estimate) -> Table:
-    """Return what a run would cost at most."""
+    """Return the maximum cost of a run."""
     table = Table(title=f"{plan.model}: calls at most, tokens as of the uncompiled program", title_justify="left")
     for column in ("", "calls"):
         table.add_column(column, justify="right" if column else "left")
@@ -130,7 +131,7 @@ def curve_table(points: Sequence[Point]) -> Table:
 
 
 def ablation_table(rows: Sequence[Ablated], part: str) -> Table:
-    """Return what each thing that was switched off lost and cost; a star where `verdict` is better or worse."""
+    """Return the loss and cost of each ablation. A star marks a verdict of better or worse."""
     table = Table(
         title=f"{part}: what the program loses without each part", title_justify="left",
         caption="F1 of the whole less this one's, paired, 95 % interval; * the interval excludes 0, and p is at most .05",
@@ -148,16 +149,16 @@ def ablation_table(rows: Sequence[Ablated], part: str) -> Table:
     return table
 
 
-def fused_table(said: dict[str, Any]) -> Table:
-    """Return the scores before and after fusing, and what fusing gained over each."""
-    caption = f"95 % intervals, bootstrap by {said['unit']}; * better or worse: p, Holm-corrected, is at most .05"
-    table = Table(title=f"{said['part']}: strict micro-F1", caption=caption, title_justify="left")
+def fused_table(output: dict[str, Any]) -> Table:
+    """Return the scores before and after fusing, and the gain over each."""
+    caption = f"95 % intervals, bootstrap by {output['unit']}; * better or worse: p, Holm-corrected, is at most .05"
+    table = Table(title=f"{output['part']}: strict micro-F1", caption=caption, title_justify="left")
     for column in ("", "F1 (interval)", "P / R", "fused less it (interval)", "p"):
         table.add_column(column, justify="right" if column else "left")
-    for name, row in said["scores"].items():
+    for name, row in output["scores"].items():
         lo, hi = row["ci95"] or (0.0, 0.0)
         cells = [f"{row['micro_f1']:.3f} ({lo:.3f}-{hi:.3f})", f"{row['precision']:.3f} / {row['recall']:.3f}", "", ""]
-        if gap := said["differences"].get(name):
+        if gap := output["differences"].get(name):
             star = " *" if gap["verdict"] in ("better", "worse") else ""
             cells[2:] = [
                 f"{gap['delta']:+.3f} ({gap['ci95'][0]:+.3f} to {gap['ci95'][1]:+.3f}){star}",
@@ -167,23 +168,27 @@ def fused_table(said: dict[str, Any]) -> Table:
     return table
 
 
-def tell_fused(said: dict[str, Any]) -> None:
+def print_fused(output: dict[str, Any]) -> None:
     """Print the figures for people."""
     from experiments.commands.console import err
 
-    for remark in said["remarks"]:
+    for remark in output["remarks"]:
         err.print(remark, soft_wrap=True, markup=False)
-    learned = said["learned"]
-    err.print(LEARNED[learned["from"]].format(part=said["part"], units=learned["units"]), soft_wrap=True, markup=False)
-    err.print(fused_table(said))
+    learned = output["learned"]
+    err.print(
+        LEARNED[learned["from"]].format(part=output["part"], units=learned["units"]), soft_wrap=True, markup=False
+    )
+    err.print(fused_table(output))
     if learned["from"] == "nothing":
         return
-    sure, changes = said["sure"], dict(said["changes"])
+    sure, changes = output["sure"], dict(output["changes"])
     if sure["entities"]:
         precise = f"{sure['precision']:.3f} of {sure['entities']} entities"
         err.print(f"precision at a score of at least {sure['at_least']}: {precise}", markup=False)
-    if said["calibration_error"] is not None:
-        err.print(f"expected calibration error of the scores, ten bins: {said['calibration_error']:.3f}", markup=False)
+    if output["calibration_error"] is not None:
+        err.print(
+            f"expected calibration error of the scores, ten bins: {output['calibration_error']:.3f}", markup=False
+        )
     of = changes.pop("of")
     counts = ", ".join(f"{what} {n['number']} ({n['right']} right)" for what, n in changes.items())
     err.print(f"what changed of {of}: {counts}", soft_wrap=True, markup=False)

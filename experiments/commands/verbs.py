@@ -1,4 +1,4 @@
-"""What each verb of the command line does, once it is known what is wanted."""
+"""The implementation of the verbs of the command line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(
     path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, json: bool, dry_run: bool,
     max_cost: float | None,
 ) -> None:  # fmt: skip
-    """Run a spec, or say what it would cost; a spec with a [grid] is many."""
+    """Run a spec, or estimate its cost. A spec with a [grid] runs all its cells."""
     data, home = places.data_directory(data), places.home(home)
     if (grid := load_grid(path, changes, lm)) is not None:
         from experiments.commands import grid as grid_verbs
@@ -44,7 +44,7 @@ def run(
         err.print(
             "the knowledge base holds mentions of train: its dictionary is no baseline without labels (decision 0010)"
         )
-    with redirect_stdout(sys.stderr):  # nothing but our JSON goes to stdout, whatever libraries print
+    with redirect_stdout(sys.stderr):  # stdout has only our JSON, whatever libraries print
         from experiments.commands.tables import estimate_table, result_table
         from experiments.reports.report import write as write_report
         from experiments.run import run as run_spec
@@ -54,7 +54,7 @@ def run(
         if dry_run:
             plan = estimate(spec, data, home)
             err.print(estimate_table(plan))
-            said = plan.as_dict()
+            output = plan.as_dict()
         else:
             result = run_spec(spec, data, home, max_cost=max_cost, progress=Progress(err))
             err.print(result_table(result, spec.engine))
@@ -62,16 +62,16 @@ def run(
             page = write_report(result.run_id, home)
             where = f"run {result.run_id} in {home}\npage: {page}\nreuse it:\n{reuse}"
             err.print(where, soft_wrap=True, markup=False)
-            said = result.as_dict()
+            output = result.as_dict()
     if json:
-        print_json(said)
+        print_json(output)
 
 
 def compare(
     runs: Sequence[str], experiment: str | None, part: str, out: Path | None, home: Path | None, *, json: bool,
     texts: bool = False, data: Path | None = None,
 ) -> None:  # fmt: skip
-    """Compare runs; with `texts` the page has those of dev, for its owner alone."""
+    """Compare runs. With `texts` the page has the dev texts, for its owner alone."""
     if bool(runs) == bool(experiment):
         raise SpecError("compare wants either run ids or --experiment NAME")
     check_part(part)
@@ -95,7 +95,7 @@ def compare(
 def report(
     run: str, out: Path | None, home: Path | None, *, json: bool, texts: bool = False, data: Path | None = None
 ) -> None:
-    """Write the page of a run; with `texts` it has those of dev, for its owner alone."""
+    """Write the page of a run. With `texts` it has the dev texts, for its owner alone."""
     with redirect_stdout(sys.stderr):
         from experiments.reports.report import write, write_texts
 
@@ -111,7 +111,7 @@ def annotate(
     home: Path | None, *, html: Path | None = None, review: Path | None = None, public: bool = False,
     trust: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Annotate documents: to a file in one step, to a page, to a page for review, or to stdout as they come."""
+    """Annotate documents to a file (atomically), to a page, to a page for review, or to stdout as they come."""
     if format not in ("auto", "text", "jsonl"):
         raise SpecError(f"--format {format}: it is auto, text or jsonl")
     from experiments import load as load_program
@@ -202,7 +202,7 @@ def cache(remove: str | None, *, json: bool) -> None:
 
 
 def doctor(data: Path | None, home: Path | None, *, json: bool) -> None:
-    """Say what is installed, where things lie, and what is set."""
+    """Show the installed libraries, the folders and the environment."""
     rows = checkup(places.data_directory(data), places.home(home))
     for row in rows:
         err.print("[green]ok[/green]  " if row["ok"] else "[red]no[/red]  ", end="")
@@ -230,13 +230,13 @@ def export(run: str, out: Path | None, register: str | None, home: Path | None) 
 
 
 def check_part(part: str) -> None:
-    """Refuse what is neither dev nor test."""
+    """Raise an error for a part other than dev or test."""
     if part not in ("dev", "test"):
         raise ReadError(f"--part {part}: it is dev or test")
 
 
 def checkup(data: Path, home: Path) -> list[dict[str, Any]]:
-    """Return one row a check: `what`, `found`, whether it is `ok`, and whether nerc `needed` it."""
+    """Return a row for each check: `what`, `found`, whether it is `ok`, and whether nerc `needed` it."""
     rows = [_row("Python", sys.version.split()[0], sys.version_info >= (3, 11))]
     for package in PACKAGES:
         try:

@@ -16,7 +16,7 @@ from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
 
 
-@tracking.told()
+@tracking.tracking_errors()
 def fetch(
     where: str, home: Path | None = None, trust: Sequence[str] = (), privacy: Privacy | None = None
 ) -> NERProgram:
@@ -29,7 +29,7 @@ def fetch(
     return open_bundle(_folder(client, tracking.find_run(client, run_id)), home, trust, privacy)
 
 
-@tracking.told()
+@tracking.tracking_errors()
 def export(run_id: str, out: Path, home: Path | None = None) -> Path:
     """Write the bundle of a run to a folder, with its knowledge base unless the spec has `kb.bundle = "reference"`."""
     home = places.home(home)
@@ -39,7 +39,7 @@ def export(run_id: str, out: Path, home: Path | None = None) -> Path:
     return bundle.save(program, out, kb="reference" if run.data.params.get("kb.bundle") == "reference" else "carry")
 
 
-@tracking.told()
+@tracking.tracking_errors()
 def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
     """Register the program of a run in MLflow's model registry under a name and an alias; return the version.
 

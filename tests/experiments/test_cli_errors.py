@@ -236,10 +236,10 @@ def test_a_refused_registration_leaves_no_model(place: Place, public: Any) -> No
 
 
 def test_faults_of_nerc_are_not_dressed_up() -> None:
-    assert errors.said(ValueError("a bug")) is None
-    assert errors.said(OSError("no file in it")) is None
-    assert errors.said(SpecError("two\n lines")) == "two lines"
-    assert errors.said(FileNotFoundError(2, "No such file", "x.txt")) == "x.txt: No such file"
+    assert errors.one_line(ValueError("a bug")) is None
+    assert errors.one_line(OSError("no file in it")) is None
+    assert errors.one_line(SpecError("two\n lines")) == "two lines"
+    assert errors.one_line(FileNotFoundError(2, "No such file", "x.txt")) == "x.txt: No such file"
 
 
 def really(place: Place, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
