@@ -1,7 +1,7 @@
-"""Concepts as a graph, and the ways from a text to the concepts around it.
+"""Knowledge bases: concepts as a graph, their names, and the retrieval of concepts for a text.
 
-Sources (`kb/sources/`) yield concepts and relations, `KnowledgeBase.of` makes a frozen graph with an index of names of
-them, `write_kb` and `open_kb` keep it in a folder, and retrievers (`kb/retrievers/`) bring along what a text calls for.
+Sources (`kb/sources/`) yield concepts and relations. `KnowledgeBase.of` builds from them a frozen graph with an index of names.
+`write_kb` and `open_kb` store it in a folder. Retrievers (`kb/retrievers/`) return the concepts that are relevant for a text.
 """
 
 from importlib import import_module
@@ -37,7 +37,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: what only wants to know the errors needs no graph."""
+    """Import on first use, so that importing the errors does not import the graph."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, known = _HOME[name]

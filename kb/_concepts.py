@@ -1,4 +1,4 @@
-"""The concepts of a knowledge base as a sequence: read from the pack when asked for."""
+"""The concepts of a knowledge base as a sequence, read lazily from the pack."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kb._frozen import Frozen
 from kb.concept import Concept
 from kb.store.pack import Pack, Table
 
-_KEPT = 1 << 12  # concepts that are kept at hand; those that texts name come again and again
+_KEPT = 1 << 12  # cached concepts: texts name the same ones again and again
 
 
 class Concepts(Frozen, Sequence[Concept]):
-    """Concepts in the order of their ids; equal to any sequence of equal ones."""
+    """Concepts in the order of their ids. Equal to any sequence of equal concepts."""
 
     __slots__ = ("_at", "_read", "ids", "names", "type", "types")
 
@@ -34,7 +34,7 @@ class Concepts(Frozen, Sequence[Concept]):
     @overload
     def __getitem__(self, place: slice) -> tuple[Concept, ...]: ...
     def __getitem__(self, place: int | slice) -> Concept | tuple[Concept, ...]:
-        places = range(len(self))[place]  # negative ones, slices, and IndexError as everywhere
+        places = range(len(self))[place]  # handles negative indices, slices and IndexError
         return self._at(places) if isinstance(places, int) else tuple(map(self._read, places))
 
     def __iter__(self) -> Iterator[Concept]:
@@ -51,12 +51,12 @@ class Concepts(Frozen, Sequence[Concept]):
         return f"<{len(self)} concepts>"
 
     def place(self, id: object) -> int:
-        """The number of the concept with this id, or -1."""
+        """Return the number of the concept with this id, or -1."""
         return self.ids.find(id) if isinstance(id, str) else -1
 
 
 def _reader(pack: Pack, types: Sequence[str]) -> Callable[[int], Concept]:
-    """A function that reads a concept; `details` are its definition, synonyms and xrefs as JSON, or nothing."""
+    """Return a function that reads a concept. `details` are its definition, synonyms and xrefs as JSON, or ""."""
     ids, names, details, type = (
         pack.table("ids"),
         pack.strings("titles"),

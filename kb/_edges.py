@@ -1,4 +1,4 @@
-"""The relations of a knowledge base as frozen arrays, and walking along them."""
+"""The relations of a knowledge base as frozen arrays, and breadth-first walks along them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kb._frozen import Frozen
 from kb.store.pack import Pack
 
 Direction = Literal["out", "in", "both"]
-Step = tuple[int, int, bool]  # kind of relation, the concept it goes to, whether that is the relation's tail
+Step = tuple[int, int, bool]  # kind of relation, the concept at its end, whether that is the relation's tail
 Steps = tuple[Step, ...]
 
 
 class Edges(Frozen):
-    """For every concept the relations in one direction ("out" or "in"), by kind and then by the concept at their end.
+    """The relations of every concept in one direction ("out" or "in"), sorted by kind and then by the concept at their end.
 
-    Those of concept `n` lie from `starts[n]` to the next start; `kind` and `end` are numbers of relations and concepts.
+    Those of concept `n` are from `starts[n]` to `starts[n + 1]`; `kind` and `end` are numbers of relations and concepts.
     """
 
     __slots__ = ("end", "kind", "starts")
@@ -30,16 +30,16 @@ class Edges(Frozen):
         return len(self.end)
 
     def of(self, concept: int, kind: int | None = None) -> list[tuple[int, int]]:
-        """Kind and end of the relations of one concept, all or those of one kind."""
+        """Return (kind, end) of the relations of one concept, all or those of one kind."""
         first, last = self.starts[concept], self.starts[concept + 1]
         if kind is not None:
             first, last = self._span(first, last, kind)
         return list(zip(self.kind[first:last].tolist(), self.end[first:last].tolist(), strict=True))
 
     def along(self, concept: int, kinds: Sequence[int], most: int) -> list[tuple[int, int]]:
-        """Kind and end of the relations of these kinds, of each kind the first `most`: a hub may have 100,000."""
+        """Return (kind, end) of the relations of these kinds, at most `most` of each kind: a hub may have 100,000."""
         first, last = self.starts[concept], self.starts[concept + 1]
-        if last - first <= most:  # nearly all concepts: one look is faster than a search
+        if last - first <= most:  # nearly all concepts: a scan is faster than bisection
             pairs = zip(self.kind[first:last].tolist(), self.end[first:last].tolist(), strict=True)
             return [pair for pair in pairs if pair[0] in kinds]
         spans = ((kind, self._span(first, last, kind)) for kind in kinds)
@@ -51,7 +51,7 @@ class Edges(Frozen):
 
 
 def walk(ways: Sequence[tuple[bool, Edges]], start: int, hops: int, kinds: Sequence[int], most: int) -> Iterator[Steps]:
-    """The shortest way to every concept within reach, nearest first; `ways` are the directions (True: out) to go."""
+    """Yield a shortest path to every concept within `hops`, nearest first. `ways` are the directions (True: out)."""
     seen = {start}
     level: list[tuple[int, Steps]] = [(start, ())]
     for _ in range(hops):

@@ -1,4 +1,4 @@
-"""What never changes need not be copied."""
+"""A base class of immutable objects that are never copied."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Frozen:
-    """Copies are the object itself, deep ones too: optimizers deep-copy a program for every candidate."""
+    """Shallow and deep copies are the object itself, because optimizers deep-copy a program for every candidate."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What a knowledge base is made of: concepts and the relations between them."""
+"""The items of a knowledge base: concepts and the relations between them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """One meaning: an id, its preferred name, its semantic type, and what else is known of it.
+    """One meaning: an id, its preferred name, its semantic type, and further facts.
 
-    `synonyms` never repeats `name`; `xrefs` are ids of the same concept elsewhere (`MESH:D003550`).
+    `synonyms` never repeats `name`. `xrefs` are ids of the same concept in other vocabularies (`MESH:D003550`).
     """
 
     id: str
@@ -32,6 +32,6 @@ class Relation:
 
 
 class Source(Protocol):
-    """Somewhere concepts and relations come from; iterating reads it from the start, streaming."""
+    """A source of concepts and relations. Each iteration streams it from the start."""
 
     def __iter__(self) -> Iterator[Concept | Relation]: ...

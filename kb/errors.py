@@ -1,6 +1,6 @@
-"""What a user can mend, said in one line that names the file and line, or the option and what there is.
+"""Errors that a user can fix. Each message is one line with the file and line, or with the option and its valid values.
 
-NercError is the base in every package; it stands here because nothing lies below `kb`.
+NercError is the base in every package. It is defined here because `kb` imports no other package.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from pathlib import Path
 
 
 class NercError(ValueError):
-    """Base of the errors that name what to mend; the command line prints them in one line and exits with 2."""
+    """Base of all errors that a user can fix. The command line prints them in one line and exits with code 2."""
 
 
 class KnowledgeError(NercError):
-    """A source, a folder or an option of the knowledge base cannot be used as it is; the message says why."""
+    """A source, a folder or an option of the knowledge base is not usable; the message gives the reason."""
 
 
 class UnknownConceptError(KnowledgeError, KeyError):
-    """An id that the knowledge base does not hold."""
+    """An id that is not in the knowledge base."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would quote it
 
 
 def at(path: Path, line: int, message: str) -> KnowledgeError:
-    """The error `path:line: message`; lines count from 1, as editors do."""
+    """Return the error `path:line: message`. Lines count from 1, as in editors."""
     return KnowledgeError(f"{path}:{line}: {message}")

@@ -1,6 +1,6 @@
-"""Files that anybody may have made are read: ordinary ones only, never through a link, no larger than expected.
+"""Reads files from untrusted origins safely, and writes files atomically.
 
-What is wrong with one is said in one line. Our own are written whole or not at all.
+Only regular files are read, never through a symbolic link, and none larger than expected. Error messages are one line.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class UnfitFile(NercError):
-    """A file that is not read: it is missing, a link, a device, or too large. The message is about it, without its name."""
+    """A file that is not read: missing, a link, a device, or too large. The message does not name the file."""
 
 
 def opened(path: Path, most: int) -> BufferedReader:
-    """Open an ordinary file of at most so many bytes to read. Raises UnfitFile."""
+    """Open a regular file of at most `most` bytes for reading. Raises UnfitFile."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        told = {errno.ELOOP: "it is a symbolic link, which is not followed", errno.ENOENT: "it is missing"}
-        raise UnfitFile(told.get(error.errno or 0, f"it cannot be read: {error.strerror}")) from None
+        known = {errno.ELOOP: "it is a symbolic link, which is not followed", errno.ENOENT: "it is missing"}
+        raise UnfitFile(known.get(error.errno or 0, f"it cannot be read: {error.strerror}")) from None
     about = os.fstat(descriptor)
     if stat.S_ISREG(about.st_mode) and about.st_size <= most:
         return os.fdopen(descriptor, "rb")
@@ -43,26 +43,26 @@ def opened(path: Path, most: int) -> BufferedReader:
 
 
 def content(path: Path, most: int) -> bytes:
-    """Read an ordinary file of at most so many bytes. Raises UnfitFile."""
+    """Read a regular file of at most `most` bytes. Raises UnfitFile."""
     with opened(path, most) as file:
         return file.read(most)
 
 
 def problem(error: ValueError) -> str:
-    """Return what a schema, or the reading of a file, has to say: the place and kind of the first error, in one short line."""
-    said = str(error)
+    """Return the first error of a schema, or of reading a file, in one short line with its place."""
+    message = str(error)
     if isinstance(error, ValidationError):
         first: Any = error.errors(include_url=False, include_input=False)[0]
-        said = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said)
+        message = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)
     return line if len(line) <= 300 else f"{line[:200]} ... {line[-90:]}"
 
 
 @contextmanager
 def draft_of(file: Path, mode: int = 0o666) -> Iterator[Path]:
-    """Give a path to write to, which takes the place of `file` when the block is done; if the block fails, nothing changes.
+    """Yield a path to write to, which replaces `file` when the block ends. If the block fails, `file` stays as it was.
 
-    `mode` is what the draft may be used for from its first byte on, less the user's mask.
+    `mode` are the permissions of the draft from its creation on, without the bits of the user's mask.
     """
     draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
     try:

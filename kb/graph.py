@@ -1,4 +1,4 @@
-"""The knowledge base: concepts, typed relations between them, and their names; frozen once built."""
+"""The knowledge base: an immutable graph of concepts, typed relations between them, and their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IS_A = "is_a"
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A concept that a walk came to, and the relations it went along, from the start on, in either direction."""
+    """A concept reached by a walk, and the relations along its path from the start, in either direction."""
 
     id: str
     path: tuple[Relation, ...]
@@ -33,11 +33,11 @@ class Reached:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class KnowledgeBase(Frozen):
-    """Concepts in the order of their ids, and the relations between them. Made by `KnowledgeBase.of` or `open_kb`.
+    """Concepts in the order of their ids, and the relations between them. Built by `KnowledgeBase.of` or `open_kb`.
 
-    `relation_names` are the kinds of relations there are, `names` finds names in text, `report` counts what was dropped
-    or looked odd when it was built, `fingerprint` (16 hexadecimal digits) is a digest of the whole content. All of it is
-    read from `pack` as it is asked for, whether that lies in memory or in a folder; so a copy is the object itself.
+    `relation_names` are the kinds of relations. `names` finds names in text. `report` counts the warnings from building.
+    `fingerprint` (16 hexadecimal digits) is a digest of the whole content. Everything is read lazily from `pack`, in memory or
+    in a folder. A copy is the object itself.
     """
 
     concepts: Concepts
@@ -52,12 +52,12 @@ class KnowledgeBase(Frozen):
 
     @classmethod
     def of(cls, items: Iterable[Concept | Relation], *, filter: Filter | None = None) -> KnowledgeBase:
-        """Build from concepts and relations of any number of sources (chain them), in any order, streaming.
+        """Build from concepts and relations of any number of chained sources, in any order, streaming.
 
-        Concepts with the same id become one: synonyms and cross references are united, of name, type and definition the
-        first that is not empty stays (another name becomes a synonym). So order matters only where sources disagree.
+        Concepts with the same id are merged: synonyms and cross-references are united; the first non-empty name, type and
+        definition stay (other names become synonyms). So the order matters only if sources disagree.
         """
-        from kb.store.build import build  # imports numpy: a third of a second that reading does without
+        from kb.store.build import build  # imports numpy, a third of a second that reading does not need
 
         keep = filter or Filter()
         pack, report = build(items, keep)
@@ -65,7 +65,7 @@ class KnowledgeBase(Frozen):
 
     @classmethod
     def read(cls, pack: Pack, filter: Filter, report: Mapping[str, int], fingerprint: str) -> KnowledgeBase:
-        """From parts that are known to belong together; for `of` and the store."""
+        """Create from parts that belong together; for `of` and the store."""
         kinds, out, into = tuple(pack.strings("kinds")), Edges(pack, "out"), Edges(pack, "in")
         return cls(Concepts(pack), kinds, NameIndex(pack), filter, dict(report), fingerprint, pack, out, into)
 
@@ -73,7 +73,7 @@ class KnowledgeBase(Frozen):
         return KnowledgeBase.read, (self.pack, self.filter, self.report, self.fingerprint)
 
     def __len__(self) -> int:
-        """How many concepts."""
+        """The number of concepts."""
         return len(self.concepts)
 
     def __contains__(self, id: object) -> bool:
@@ -87,32 +87,32 @@ class KnowledgeBase(Frozen):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The semantic types there are, in order."""
+        """The semantic types, sorted."""
         return self.concepts.types
 
     def get(self, id: str) -> Concept | None:
-        """The concept with this id, or None."""
+        """Return the concept with this id, or None."""
         place = self.concepts.place(id)
         return None if place < 0 else self.concepts[place]
 
     def relations(self) -> Iterator[Relation]:
-        """All relations, by head; with `concepts`, what `KnowledgeBase.of` builds an equal one from."""
+        """Yield all relations, by head. From these and `concepts`, `KnowledgeBase.of` builds an equal knowledge base."""
         for id in self.concepts.ids:
             yield from self.neighbours(id)
 
     def neighbours(self, id: str, relation: str | None = None) -> tuple[Relation, ...]:
-        """The relations that leave a concept, all or those of one name, by name and then by id of the tail.
+        """Return the relations from a concept, all or those of one name, sorted by name and by the tail's id.
 
-        Raises UnknownConceptError (a KeyError too) for an id that is not here.
+        Raises UnknownConceptError (also a KeyError) for an unknown id.
         """
         return tuple(Relation(id, name, tail) for name, tail in self._ends(self._out, id, relation))
 
     def incoming(self, id: str, relation: str | None = None) -> tuple[Relation, ...]:
-        """The relations that lead to a concept, all or those of one name, by name and then by id of the head."""
+        """Return the relations to a concept, all or those of one name, sorted by name and by the head's id."""
         return tuple(Relation(head, name, id) for name, head in self._ends(self._in, id, relation))
 
     def ancestors(self, id: str) -> tuple[str, ...]:
-        """Ids of everything that a concept is, by way of `is_a`: nearest first, then by id; never itself."""
+        """Return the ids of all ancestors of a concept by `is_a`, nearest first, then by id, without the concept itself."""
         is_a = self._kind(IS_A)
         level = {self._place(id)}
         seen, found = set(level), list[int]()
@@ -126,19 +126,18 @@ class KnowledgeBase(Frozen):
         self, id: str, hops: int = 1, relations: Sequence[str] | None = None, direction: Direction = "out",
         fan: int | None = None,
     ) -> list[Reached]:  # fmt: skip
-        """Everything at most `hops` steps from a concept, each once and by a shortest way, nearest first.
+        """Return all concepts at most `hops` steps from a concept, each once with a shortest path, nearest first.
 
-        `relations`: only these, all if None. `direction`: from head to tail ("out"), from tail to head ("in"), or either.
-        `fan`: of the relations of one kind that a concept has in one direction, follow at most so many, the first by id.
-        Raises UnknownConceptError for an id that is not here, KnowledgeError for a relation that is none of
-        `relation_names`.
+        `relations`: follow only these (None: all). `direction`: from head to tail ("out"), from tail to head ("in"), or both
+        ("both"). `fan`: follow at most this many relations of one kind and direction from a concept, the first by id.
+        Raises UnknownConceptError for an unknown id, KnowledgeError for an unknown relation.
         """
         kinds = self.kinds(relations)
         steps = walk(self._ways(direction), self._place(id), hops, kinds, len(self._out) if fan is None else fan)
         return [self._reached(id, path) for path in steps]
 
     def kinds(self, relations: Sequence[str] | None) -> tuple[int, ...]:
-        """The numbers of these relations, in order; of all if None. Raises KnowledgeError for one that is not here."""
+        """Return the sorted numbers of these relations (None: of all). Raises KnowledgeError for an unknown relation."""
         if relations is None:
             return tuple(range(len(self.relation_names)))
         if unknown := [name for name in relations if name not in self.relation_names]:
@@ -147,15 +146,15 @@ class KnowledgeBase(Frozen):
         return tuple(sorted(map(self.relation_names.index, set(relations))))
 
     def to_networkx(self, around: str | None = None, hops: int = 2) -> networkx.MultiDiGraph[str]:
-        """A networkx copy to look at or compute with: of everything, or of what lies at most `hops` from `around`.
+        """Return a networkx copy of everything, or of the concepts at most `hops` from `around`.
 
-        Nodes are ids and carry the fields of `Concept`; the key of an edge is the name of its relation. Relations are
-        followed both ways.
+        Nodes are ids with the fields of `Concept` as attributes. The key of an edge is the name of its relation. Relations are
+        followed in both directions.
         """
         return to_networkx(self, around, hops)
 
     def describe(self) -> dict[str, Any]:
-        """What there is, as plain data: fingerprint, counts (by type and by relation, most first), report, bytes."""
+        """Return a summary as plain data: fingerprint, counts (by type and by relation, highest first), report, bytes."""
         return description(self, self._out)
 
     def _reached(self, start: str, steps: Steps) -> Reached:
@@ -178,7 +177,7 @@ class KnowledgeBase(Frozen):
         return ((self.relation_names[kind], ids[end]) for kind, end in edges.of(place, kind))
 
     def _kind(self, relation: str) -> int:
-        """Number of a relation; one that no relation has if it is none."""
+        """Return the number of a relation; for an unknown one, a number that no relation has."""
         return self.relation_names.index(relation) if relation in self.relation_names else len(self.relation_names)
 
     def _place(self, id: str) -> int:
@@ -191,8 +190,8 @@ class KnowledgeBase(Frozen):
 
 
 def to_networkx(kb: KnowledgeBase, around: str | None, hops: int) -> Any:
-    """A MultiDiGraph of everything, or of what lies at most `hops` from `around`."""
-    import networkx  # a tenth of a second that nobody needs who only retrieves
+    """Return a MultiDiGraph of everything, or of the concepts at most `hops` from `around`."""
+    import networkx  # a tenth of a second that retrieval does not need
 
     graph: Any = networkx.MultiDiGraph()
     ids: Iterable[str] = kb.concepts.ids
@@ -208,7 +207,7 @@ def to_networkx(kb: KnowledgeBase, around: str | None, hops: int) -> Any:
 
 
 def description(kb: KnowledgeBase, edges: Edges) -> dict[str, Any]:
-    """Plain data: counts, the report, and the bytes of the pack, which are those of its file."""
+    """Return a summary as plain data: counts, the report, and the size of the pack in bytes."""
     return {
         "fingerprint": kb.fingerprint,
         "concepts": len(kb),

@@ -1,4 +1,4 @@
-"""What a retriever returns: a concept, where it was seen in the text, and why it was brought along."""
+"""The result of a retriever: concepts, where the text names them, and how they were reached."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kb.concept import Concept
 class Knowledge:
     """One retrieved concept.
 
-    `surface` is the string of the text it was found by ("" when it was only reached through the graph). `path` is what to
-    say of it, in readable pieces: of what the text names its facts or its definition, else how it was reached from there
-    (`("is a song bird", "is a bird")`). `relevance` (0..1) orders items: 1 for what the text itself names.
+    `surface` is the string in the text that names it, or "" if it was reached only through the graph. `path` are readable facts
+    for the prompt: for a named concept its facts or its definition, else the path from a named concept
+    (`("is a song bird", "is a bird")`). `relevance` (0..1) orders items; it is 1 for named concepts.
     """
 
     concept: Concept
@@ -25,15 +25,15 @@ class Knowledge:
 
 
 class Retriever(Protocol):
-    """A way from a text to the knowledge around it, most relevant first; the same question gives the same items."""
+    """Returns the knowledge for a text, most relevant first. Retrievers are deterministic."""
 
     def __call__(
         self, text: str, document: str = "", candidates: Sequence[str] = (), without: Collection[str] = ()
     ) -> list[Knowledge]:
-        """The knowledge for one text.
+        """Return the knowledge for one text.
 
-        `document` is the whole document if there is more of it than `text`: it may say what the short forms in `text`
-        mean. `candidates` are strings of `text` that someone (a language model) takes for names, whatever the term filter
-        thinks of them. The concepts whose ids are in `without` count as if they were not there.
+        `document` is the whole document, if `text` is only a part: it may define the abbreviations in `text`. `candidates` are
+        strings of `text` that a language model takes for names; the term filter does not apply to them. Concepts whose ids
+        are in `without` are ignored.
         """
         ...

@@ -1,9 +1,15 @@
-"""From a mention to the concepts it may mean, best first.
+"""Entity linking: ranks the concepts that a mention may mean.
 
-Ways, from the surest to the widest: a name as it stands (once abbreviations are written out); a name with other words for
-the same (`kb/names/mentions.py`), in any order; initials; the parts of an enumeration or a part of the mention that is a name;
-names with similar spelling (TF-IDF of character 3-grams, exact). What the surest way finds comes first. Ranking the similar
-names anew by rapidfuzz's ratios was measured on dev and left out: no ratio of four was better in both knowledge bases.
+The matches, from the most to the least reliable, in the order of their concepts:
+
+- name: the mention is a name (after abbreviations are expanded);
+- variant: it is a name with other word variants (`kb/names/mentions.py`), in any order;
+- initials: its letters are the initials of a name;
+- part: a part of an enumeration, or a part of the mention, is a name;
+- spelling: a name is spelled similarly (TF-IDF of character 3-grams, exact search).
+
+Reranking similar names by rapidfuzz's ratios was measured on dev and left out: none of four ratios was better in both knowledge
+bases.
 """
 
 from __future__ import annotations
@@ -18,10 +24,10 @@ from kb.names.abbreviations import expand
 from kb.names.mentions import Form, Forms, enumerated, initialism, parts
 from kb.names.tokens import normalise
 
-NEAREST = 30  # names looked at for similar spelling; several may be of one concept
-_KEPT = 4096  # answers and contexts kept: mentions repeat within a document
-# Logistic maps (offset, slope) from the evidence of a way to the probability that the first concept is right, fitted on
-# dev by `python benchmarks/kb_linking.py --calibrate`.
+NEAREST = 30  # names with the most similar spelling; several may belong to one concept
+_KEPT = 4096  # cached answers and contexts: mentions repeat within a document
+# Logistic maps (offset, slope) from the evidence of a match to the probability that the first concept is right, fitted on dev
+# by `python benchmarks/kb_linking.py --calibrate`.
 CALIBRATION: Mapping[str, tuple[float, float]] = {
     "name": (1.18, 1.18),
     "variant": (-2.20, 2.84),
@@ -30,14 +36,14 @@ CALIBRATION: Mapping[str, tuple[float, float]] = {
     "spelling": (-3.53, 4.80),
 }
 _TIER = {"name": 4.0, "variant": 3.0, "initials": 2.0, "part": 0.0, "spelling": 0.0}
-_PART = 1.2  # a part that is a name counts more than spelling that is as similar as the part is long
+_PART = 1.2  # a part that is a name counts more than a spelling with the same evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A concept id, how likely it is to be meant (0..1), and how it was found: "name", "variant", "initials" ...
+    """A concept id, the probability (0..1) that it is meant, and the kind of match: "name", "variant", "initials" ...
 
-    The score of the first link is calibrated (`CALIBRATION`); those after it never have a higher one.
+    The score of the first link is calibrated (`CALIBRATION`). Scores never increase along the ranking.
     """
 
     concept: str
@@ -47,13 +53,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    rank: float  # orders what was found
-    evidence: float  # 0..1, what the calibration maps
+    rank: float  # orders the matches
+    evidence: float  # 0..1, the input of the calibration
     how: str
 
 
 class Linker(Frozen):
-    """Links mentions to the concepts of a knowledge base; made once (about 20 µs a name), then only read."""
+    """Links mentions to the concepts of a knowledge base. Building it takes about 20 µs for each name."""
 
     def __init__(self, kb: KnowledgeBase) -> None:
         self._forms = Forms.of(kb.concepts)
@@ -70,11 +76,11 @@ class Linker(Frozen):
         context: str | None = None,
         k: int = 10,
     ) -> list[Link]:
-        """At most `k` concepts that `mention` may mean, best first; none if nothing is even similar.
+        """Return at most `k` concepts that `mention` may mean, best first; none if no name is similar.
 
-        `document_abbreviations` (of `kb.names.abbreviations`) are written out first. `types` keeps the concepts of these
-        semantic types. `context` is the text around: of what a short form may stand for, the concepts that the text names
-        elsewhere go first (for whole names this was measured to be right no more often than the order they have anyway).
+        `document_abbreviations` (of `kb.names.abbreviations`) are expanded first. `types` keeps only concepts of these semantic
+        types. `context` is the surrounding text: among the candidates of a short form, concepts that the context names
+        elsewhere rank first. (For whole names this was measured and does not help.)
         """
         full = expand(mention, document_abbreviations or {})
         near = self._near(context, normalise(mention)) if context and initialism(full) else frozenset[int]()
@@ -93,7 +99,7 @@ class Linker(Frozen):
     def link_all(
         self, mentions: Iterable[str], *, context: str | None = None, types: Collection[str] | None = None, k: int = 10
     ) -> list[list[Link]]:
-        """The links of every mention of one document, whose text `context` is: it also defines the abbreviations."""
+        """Return the links of all mentions of one document. `context` is its text, which also defines abbreviations."""
         from kb.names.abbreviations import abbreviations
 
         known = abbreviations(context) if context else {}
@@ -102,12 +108,12 @@ class Linker(Frozen):
         ]
 
     def forget(self) -> None:
-        """Drop the answers kept for mentions that come again; for measuring."""
+        """Clear the caches; for benchmarks."""
         self._answers.clear()
         self._contexts.clear()
 
     def _near(self, context: str, mention: str) -> frozenset[int]:
-        """Numbers of the concepts that the context names by other names than the mention."""
+        """Return the numbers of the concepts that the context names by other names than the mention."""
         if context not in self._contexts:
             if len(self._contexts) >= _KEPT // 64:
                 self._contexts.clear()
@@ -142,7 +148,10 @@ class Linker(Frozen):
             yield from self._of(place, "spelling", cosine, near)
 
     def _initials(self, letters: str, near: frozenset[int]) -> Iterator[tuple[int, _Found]]:
-        """Only where no name is so short (otherwise it was right in fewer cases); what the context names goes first."""
+        """Yield the concepts of names with these initials; concepts in the context rank first.
+
+        Initials are used only if no name is equal to the mention: otherwise they were right less often.
+        """
         for place in self._forms.initials(letters):
             yield from self._of(place, "initials", float(not near.isdisjoint(self._forms.concepts[place])), near)
 
@@ -156,7 +165,7 @@ class Linker(Frozen):
                 yield from self._of(place, "part", share, near)
 
     def _of(self, place: int, how: str, evidence: float, near: frozenset[int]) -> Iterator[tuple[int, _Found]]:
-        """The concepts of a form; those that the context names go first."""
+        """Yield the concepts of a form; concepts in the context rank first."""
         numbers: Form = self._forms.concepts[place]
         if near and len(numbers) > 1:
             preferred = numbers[: self._forms.preferred[place]]

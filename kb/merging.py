@@ -1,9 +1,9 @@
-"""Concepts of several sources that are the same, made one: by the ids that they say they have elsewhere.
+"""Merges the same concepts of several sources, by their cross-references.
 
-Two concepts are the same if one names the id of the other, or if both name the same id of a third vocabulary. That is
-not always meant so: coarse vocabularies are named by many concepts, and chains of near misses would join what a source
-tells apart. So no merged concept ever holds two concepts of one source; where several could be meant, those that share
-a name go first, then direct references, then those with more references in common.
+Two concepts are the same if one refers to the id of the other, or if both refer to the same id of a third vocabulary. Trap:
+coarse vocabularies are referred to by many different concepts, and chains of inexact references would merge concepts that a
+source distinguishes. So a merged concept never has two concepts of one source. If several pairs compete, those with a common
+name are merged first, then direct references, then pairs with more common references.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kb.concept import Concept, Relation
 from kb.names.tokens import normalise
 
 MERGED, REFUSED = "concepts merged into others", "references that would join two concepts of one source"
-# Spellings of one vocabulary. Released versions (`SNOMEDCT_US_2023_03_01`) are cut off before this is asked.
+# Spellings of one vocabulary. Release dates (`SNOMEDCT_US_2023_03_01`) are removed before the lookup.
 _SPELLINGS = {
     "MSH": "MESH", "UMLS_CUI": "UMLS", "MIM": "OMIM", "NCI": "NCIT", "NCI_THESAURUS": "NCIT", "ORDO": "ORPHANET",
     "ORPHA": "ORPHANET", "SCTID": "SNOMEDCT", "SNOMEDCT_US": "SNOMEDCT", "SNOMED": "SNOMEDCT", "MEDDRA": "MEDDRA",
@@ -26,11 +26,11 @@ _SPELLINGS = {
 _RELEASE = re.compile(r"_\d{4}(?:_\d\d)*\Z")
 _COARSE = re.compile(
     r"ICD|MEDDRA|EFO|KEGG|GARD|OMIA"
-)  # classes of a statistic and catalogues: named by many, the same as none
+)  # statistical classes and catalogues: many different concepts refer to one of their ids
 
 
 def canonical(id: str) -> str:
-    """One spelling for ids of one vocabulary: "mesh:D1", "MSH:D1" and "MESH:D1" are `MESH:D1`.
+    """Return the canonical spelling of an id: "mesh:D1", "MSH:D1" and "MESH:D1" become `MESH:D1`.
 
     >>> canonical("SNOMEDCT_US_2023_03_01:22"), canonical("MIM:7"), canonical("no prefix")
     ('SNOMEDCT:22', 'OMIM:7', 'no prefix')
@@ -44,9 +44,9 @@ def canonical(id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """The merged items, to be built from like any source; `report` counts merged concepts and refused references.
+    """The merged items, usable as a source; `report` counts merged concepts and refused references.
 
-    `ids` says which concept every id that was merged into another is now.
+    `ids` maps each merged id to the id of its concept now.
     """
 
     concepts: tuple[Concept, ...]
@@ -60,11 +60,11 @@ class Union:
 
 
 def merge(items: Iterable[Concept | Relation]) -> Union:
-    """Merge what is the same; of its ids the one whose source came first in `items` stays, the others are its xrefs.
+    """Merge the same concepts. The id from the first source in `items` stays; the other ids become xrefs.
 
-    A source is the prefix of an id (`MESH` of `MESH:D1`, compared as by `canonical`). Names, cross references and
-    relations are united; of preferred name, type and definition the first source that has one decides. The same items in
-    the same order of sources give the same union. All items are held.
+    A source is the prefix of an id (`MESH` of `MESH:D1`, after `canonical`). Names, cross-references and relations are united.
+    Preferred name, type and definition come from the first source that has one. The result is deterministic for the same order
+    of sources. All items are held in memory.
     """
     items = list(items)
     rank: dict[str, int] = {}
@@ -94,7 +94,7 @@ def merge(items: Iterable[Concept | Relation]) -> Union:
 
 
 def _groups(concepts: Mapping[str, Concept]) -> tuple[list[set[str]], int]:
-    """Union-find over the references, best first, that never joins two concepts of one source."""
+    """Group concepts by union-find over the references, best first, never joining two concepts of one source."""
     group = {id: {id} for id in concepts}
     refused = 0
     for one, other in _references(concepts):
@@ -111,7 +111,7 @@ def _groups(concepts: Mapping[str, Concept]) -> tuple[list[set[str]], int]:
 
 
 def _references(concepts: Mapping[str, Concept]) -> list[tuple[str, str]]:
-    """Pairs of concepts that some id says are the same, the surest first."""
+    """Return the pairs of concepts that some id identifies, the most reliable first."""
     own = {canonical(id): id for id in concepts}
     named_by: dict[str, list[str]] = defaultdict(list)
     for concept in concepts.values():
@@ -134,7 +134,7 @@ def _one_per_source(ids: Collection[str]) -> bool:
 
 
 def _united(members: list[Concept]) -> Concept:
-    """One concept with the id of the first: what is single from the first that has it, the rest from all."""
+    """Merge concepts into one with the id of the first: single fields from the first that has them, lists united."""
     id = members[0].id
     name = next((m.name for m in members if m.name), "")
     synonyms = {synonym for m in members for synonym in (m.name, *m.synonyms)} - {name, ""}

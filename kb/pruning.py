@@ -1,4 +1,4 @@
-"""Names that labelled text shows to be wrong more often than right."""
+"""Finds names of a dictionary that are wrong more often than right on labelled text."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Collection, Hashable, Iterable
 
 from kb.names.tokens import normalise
 
-Span = (
-    Hashable  # what says that a match is gold: character offsets (end exclusive), with the label where that counts too
-)
+Span = Hashable  # the identity of a match: character offsets (end exclusive), with the label if that counts, too
 Matches = Iterable[tuple[Iterable[tuple[str, Span]], Collection[Span]]]
 
 
 def misleading(matches: Matches, *, least: float = 0.5, credit: int = 0) -> frozenset[str]:
-    """Normal forms whose matches are gold spans in less than the share `least` of the cases.
+    """Return the normal forms whose precision on labelled text is below `least`.
 
-    `matches` are, for every labelled text, what a dictionary found there (string and span) and the gold spans. Names that
-    were found nowhere are not among the result: nothing is known of them. A dictionary that holds mentions of the very
-    text it is scored on is always right there; score such mentions on other texts than their own. `credit` is how many right
-    matches each name is given in advance, so that one wrong match need not be the end of a name.
+    `matches` has for every labelled text the dictionary's matches (string and span) and the gold spans. Names without a match
+    are not returned, because their precision is unknown. `credit` is a number of right matches added to each name, so that
+    one wrong match does not drop it.
+
+    Trap: a dictionary with mentions of the scored text is always right there. Score such mentions on other texts.
     """
     right: Counter[str] = Counter()
     found: Counter[str] = Counter()

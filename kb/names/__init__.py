@@ -1,1 +1,1 @@
-"""Names: how they are written, how texts spell them, and where a text has them."""
+"""Names of concepts: their normal forms, variants and abbreviations, and finding them in text."""

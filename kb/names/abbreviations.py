@@ -1,7 +1,7 @@
-"""Short forms that a document defines: "long form (SF)" and "SF (long form)".
+"""Finds the abbreviations that a document defines: "long form (SF)" and "SF (long form)".
 
-The method is that of Schwartz and Hearst, "A simple algorithm for identifying abbreviation definitions in biomedical
-text" (PSB 2003): what stands in brackets is matched letter by letter, from the right, with what stands before them.
+The method is that of Schwartz and Hearst, "A simple algorithm for identifying abbreviation definitions in biomedical text" (PSB
+2003): the letters in the brackets are matched, from the right, with the words before the brackets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LAST_WORD = re.compile(r"\S+\Z")
 
 @dataclass(frozen=True, slots=True)
 class Abbreviation:
-    """A short and a long form as they stand in the text, each with its character offset: `text[at:].startswith(form)`."""
+    """A short and a long form as written in the text, each with its character offset: `text[at:].startswith(form)`."""
 
     short: str
     long: str
@@ -28,7 +28,7 @@ class Abbreviation:
 
 
 def abbreviations(text: str) -> dict[str, str]:
-    """Short form -> long form, as `text` defines them; of several definitions of a short form the first counts.
+    """Map short forms to long forms, as `text` defines them. The first definition of a short form counts.
 
     >>> abbreviations("Blue tits (BT) and the great spotted woodpecker (GSW).")
     {'BT': 'Blue tits', 'GSW': 'great spotted woodpecker'}
@@ -37,12 +37,12 @@ def abbreviations(text: str) -> dict[str, str]:
 
 
 def definitions(text: str) -> list[Abbreviation]:
-    """Every definition in `text`, by the place of its brackets."""
+    """Return every definition in `text`, in the order of the brackets."""
     return [found for start, end in _brackets(text) if (found := _defined(text, start, end))]
 
 
 def expand(mention: str, known: Mapping[str, str]) -> str:
-    """`mention` with every short form in it, standing alone, replaced by its long form, in one pass."""
+    """Return `mention` with every short form in it (as a whole word) replaced by its long form, in one pass."""
     if not known:
         return mention
     if mention in known:
@@ -54,7 +54,7 @@ def expand(mention: str, known: Mapping[str, str]) -> str:
 
 
 def _brackets(text: str) -> Iterator[tuple[int, int]]:
-    """Inner extent of every bracket that is closed, nested ones too, in the order of their beginnings."""
+    """Yield the inner span of every closed bracket, including nested ones, sorted by start."""
     opened: list[tuple[str, int]] = []
     pairs: list[tuple[int, int]] = []
     for place, character in enumerate(text):
@@ -67,10 +67,10 @@ def _brackets(text: str) -> Iterator[tuple[int, int]]:
 
 def _defined(text: str, start: int, end: int) -> Abbreviation | None:
     inside = _FIRST_PART.match(text, start, end)
-    assert inside  # an empty one matches too
+    assert inside  # it also matches an empty string
     short, at = _trimmed(inside.group(), start)
     if _is_short(short):
-        floor = max(0, start - 1 - 40 * (len(short) + 5))  # more than the words that may make a long form will have
+        floor = max(0, start - 1 - 40 * (len(short) + 5))  # more characters than the words of a long form have
         window = _window(text, floor, start - 1, short)
         if found := _matched(text, short, at, window) or _initials(short, at, window):
             return found
@@ -82,7 +82,7 @@ def _defined(text: str, start: int, end: int) -> Abbreviation | None:
 
 
 def _window(text: str, floor: int, end: int, short: str) -> tuple[int, str]:
-    """The words before the bracket among which a long form may begin, with their offset."""
+    """Return the words before the bracket in which a long form may begin, with their offset."""
     words = list(re.finditer(r"\S+", text[floor:end]))[-min(len(short) + 5, 2 * len(short)) :]
     if not words:
         return end, ""
@@ -91,7 +91,7 @@ def _window(text: str, floor: int, end: int, short: str) -> tuple[int, str]:
 
 
 def _matched(text: str, short: str, short_at: int, window: tuple[int, str]) -> Abbreviation | None:
-    """The shortest end of the window that has the letters of `short` in order, the first at the start of a word."""
+    """Return the shortest suffix of the window with the letters of `short` in order, the first at the start of a word."""
     offset, words = window
     place = len(words)
     for number in range(len(short) - 1, -1, -1):
@@ -109,9 +109,9 @@ def _matched(text: str, short: str, short_at: int, window: tuple[int, str]) -> A
 
 
 def _initials(short: str, short_at: int, window: tuple[int, str]) -> Abbreviation | None:
-    """The last words if their initials are the letters of `short` in another order ("great tit (TG)", after the Latin).
+    """Return the last words if their initials are the letters of `short` in another order ("great tit (TG)", after the Latin).
 
-    This is not in the paper; only short forms all in capitals are taken so.
+    This is not in the paper. It applies only to short forms in capitals.
     """
     offset, words = window
     last = list(re.finditer(r"[^\W_]+", words))[-len(short) :]

@@ -1,27 +1,27 @@
-"""Which names are worth looking for in a text."""
+"""The term filter: which names are searched for in text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Ontologies name their roots and their helper classes with everyday words; found in a text these say nothing.
+# Ontologies name their roots and helper classes with everyday words, which are useless as matches in text.
 GENERAL = frozenset(
     """a abnormal abnormality acute affected all an and anomaly are as can chronic common complete condition congenital
     defect deficiency disease disorder familial finding for genetic group has hereditary idiopathic illness in inherited
     is isolated may not of other phenotype primary rare secondary sign sporadic symptom syndrome the type unknown
     was""".split()  # noqa: SIM905 - fifty lines otherwise
 )
-FREE, UNSOUGHT = 0, 0xFFFF_FFFF  # how an entry is found; see NameIndex
-LONGEST = 200  # tokens of a name that is looked for: nobody writes a longer one word for word
+FREE, UNSOUGHT = 0, 0xFFFF_FFFF  # how an entry matches; see NameIndex
+LONGEST = 200  # maximum number of tokens of a searched name: longer ones do not occur verbatim
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which names are looked for in text; `NameIndex.lookup` knows the others too.
+    """Selects the names that are searched for in text; `NameIndex.lookup` finds the others, too.
 
-    `stop`: names never looked for (compared in normal form). `shortest`: least characters of a normal form.
-    `own_case`: a name with at most so many letters and digits is an abbreviation and is found in its own case only; one
-    in capitals is not held against `stop` ("ALL" is no "all").
+    `stop`: names that are never searched for (compared in normal form). `shortest`: minimum number of characters of a normal
+    form. `own_case`: a name with at most this many letters and digits is an abbreviation and matches only in its own case; if
+    it is in capitals, `stop` does not apply ("ALL" is not "all").
     """
 
     stop: frozenset[str] = GENERAL

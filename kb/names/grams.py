@@ -1,4 +1,4 @@
-"""Character 3-grams of names as TF-IDF vectors, and the exact nearest names of a string under their cosine."""
+"""Exact nearest-neighbour search over names, by the cosine of TF-IDF vectors of character 3-grams."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_CUTS = (0.5, 0.3, 0.15, 0.0)  # cosines above which the best are looked for; sorting a few is all that costs
+_CUTS = (0.5, 0.3, 0.15, 0.0)  # cosine thresholds, tried in turn: only the few names above one are sorted
 
 
 class GramIndex:
-    """Names by their grams. Grams lie within words, each word having a blank before and after it.
+    """An inverted index from grams to names. Grams are within words, with a blank before and after each word.
 
-    Term frequencies are logarithmic, vectors have length 1. Building takes about 10 µs a name, all in numpy.
+    Term frequencies are logarithmic; vectors have length 1. Building takes about 10 µs for each name.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -33,9 +33,9 @@ class GramIndex:
         self._owner, self._weight = owner.astype(np.int32), weight
 
     def nearest(self, name: str, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Places and cosines of the `count` nearest names, best first, equals by place; none has cosine 0.
+        """Return places and cosines of the `count` nearest names, best first, ties by place, without cosines of 0.
 
-        Exact: every name that has a gram of the query is scored (one sparse product over the lists of the query's grams).
+        The search is exact: every name with a gram of the query is scored, by one sparse product over the posting lists.
         """
         grams, query = self._query(name)
         if not len(grams):
@@ -53,7 +53,7 @@ class GramIndex:
         return places[order], found[order]
 
     def _scores(self, grams: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
-        from scipy.sparse import csc_array  # importing kb shall not load scipy
+        from scipy.sparse import csc_array  # importing kb does not load scipy
 
         starts, ends = self._starts[grams], self._starts[grams + 1]
         lists = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -64,7 +64,7 @@ class GramIndex:
         return scores
 
     def _query(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Known grams of a string and their weights; unknown ones are nobody's and are left out."""
+        """Return the known grams of a string and their weights. Unknown grams are left out."""
         words = (f" {word} " for word in name.split(" "))
         times = Counter(word[at : at + 3] for word in words for at in range(len(word) - 2))
         known = sorted((place, n) for gram, n in times.items() if (place := self._number.get(gram)) is not None)
@@ -74,7 +74,7 @@ class GramIndex:
 
 
 def _spelled(names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every gram of every name as a number, and the place of the name it is of."""
+    """Return every gram of every name as a number, and the place of its name."""
     text = "\n".join(f" {name} " for name in names)
     signs = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
     if len(signs) < 3:

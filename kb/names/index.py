@@ -1,4 +1,4 @@
-"""Names in text: where a text has them."""
+"""An index of names: finds them in text, and looks up their concepts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Ids = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class NameMatch:
-    """A name found in a text: character offsets (end exclusive), `text == whole[start:end]`, and the ids it names.
+    """A name found in a text: character offsets (end exclusive), `text == whole[start:end]`, and the ids of its concepts.
 
-    Ids whose preferred name it is come before those that have it as a synonym; else they are in the order of the ids.
+    Concepts with this preferred name come before those with this synonym; ties are in the order of the ids.
     """
 
     start: int
@@ -29,12 +29,12 @@ class NameMatch:
 
 
 class NameIndex(Frozen):
-    """Normal forms to concept ids. Made by `NameIndex.of`, or read from the pack of a knowledge base.
+    """Maps normal forms to concept ids. Built by `NameIndex.of`, or read from the pack of a knowledge base.
 
-    `forms` are all normal forms in order. The entries of form `n` are those from `entry.starts[n]` to the next start,
-    each with `entry.concept` and `entry.how`: FREE (found in any case), UNSOUGHT (never; only `lookup` knows it), else 1
-    more than the number in `spellings` of the own case it is found in; by how, preferred names first, then by concept.
-    `firsts` are the first tokens of names that are looked for, `lengths` in how many tokens these come.
+    `forms` are all normal forms, sorted. The entries of form `n` are from `entry.starts[n]` to the next start. Each has
+    `entry.concept` and `entry.how`: FREE (matches in any case), UNSOUGHT (never in text; only `lookup` returns it), else 1 plus
+    the number in `spellings` of the only case that matches. Entries are sorted by how, preferred names first, then concept.
+    `firsts` are the first tokens of searched names, `lengths` the numbers of tokens of these names.
     """
 
     __slots__ = ("_concept", "_how", "_ids", "_lengths", "_pack", "_sought", "_spellings", "_starts", "forms")
@@ -48,8 +48,8 @@ class NameIndex(Frozen):
 
     @classmethod
     def of(cls, names: Iterable[tuple[str, str, bool]], keep: Filter | None = None) -> NameIndex:
-        """Build from (concept id, name, whether it is the preferred name); the order of `names` does not matter."""
-        from kb.names.naming import Naming  # these two import numpy, a third of a second that reading does without
+        """Build from (concept id, name, whether it is the preferred name). The order of `names` does not matter."""
+        from kb.names.naming import Naming  # these two import numpy, a third of a second that reading does not need
         from kb.store.packing import Packer
 
         names, packer, naming = list(names), Packer(), Naming(keep or Filter())
@@ -65,13 +65,13 @@ class NameIndex(Frozen):
         return NameIndex, (self._pack,)
 
     def __len__(self) -> int:
-        """How many normal forms are looked for."""
+        """The number of normal forms that are searched for."""
         return int(self._sought)
 
     def find(self, text: str) -> list[NameMatch]:
-        """The names in `text`, left to right, the longest at each place, none overlapping."""
-        # Looking up every window that could be a name needs no automaton to be built or kept in memory, and can fall
-        # back to a shorter name where the case is wrong. docs/decisions/0009 has the measurements.
+        """Return the names in `text`, left to right, the longest at each position, without overlaps."""
+        # Looking up every window that can be a name needs no automaton in memory, and it can fall back to a shorter name if
+        # the case is wrong. docs/decisions/0009 has the measurements.
         split = tokens(text)
         words, starts, ends = split.normals, split.starts, split.ends
         found: list[NameMatch] = []
@@ -91,7 +91,7 @@ class NameIndex(Frozen):
         return found
 
     def lookup(self, name: str) -> Ids:
-        """The ids that `name` names, in any case and whether or not it is looked for in text; best first."""
+        """Return the concepts of `name`, best first, in any case and also for names that are not searched for in text."""
         form = self.forms.find(normalise(name))
         if form < 0:
             return ()
@@ -104,21 +104,21 @@ class NameIndex(Frozen):
         if form < 0:
             return ()
         entries: Sequence[int] = range(self._starts[form], self._starts[form + 1])
-        if self._how[entries[0]] != FREE:  # so is none of them: being short depends on the normal form alone
+        if self._how[entries[0]] != FREE:  # then none is FREE: being short depends on the normal form alone
             own = spelling(text[start:end])
             entries = self._spelled(entries, own) or self._spelled(entries, own.removesuffix("s"))  # "ABCs": many "ABC"
         return tuple([self._ids[self._concept[entry]] for entry in entries])
 
     def _spelled(self, entries: Sequence[int], own: str) -> list[int]:
-        """Those of the entries that are found in their own case, if that is `own`."""
+        """Return the entries that match only in their own case, if that is `own`."""
         hows = [(entry, self._how[entry]) for entry in entries]
         return [e for e, how in hows if FREE < how < UNSOUGHT and self._spellings[how - 1] == own]
 
 
 def _lengths(pack: Pack) -> Callable[[str], tuple[int, ...]]:
-    """A function from the first token of names to how many tokens these have, most first; it remembers frequent ones.
+    """Return a cached function from a first token to the numbers of tokens of names with it, highest first.
 
-    It is no method: a cache that holds its object would keep the file mapped until the garbage collector comes by.
+    It is not a method, because a cache that refers to its object would keep the file mapped until garbage collection.
     """
     firsts = pack.table("firsts")
     starts, lengths = pack.numbers("lengths.starts"), pack.numbers("lengths")

@@ -1,4 +1,4 @@
-"""The names of a knowledge base as the linker asks for them, and the pieces of a mention that may be names."""
+"""Lookups of names for the linker (variants, initials, similar spelling), and the parts of a mention that may be names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from kb.concept import Concept
 from kb.names.grams import GramIndex
 from kb.names.tokens import normalise
 
-Form = tuple[int, ...]  # numbers of the concepts that one name in normal form may mean, the likeliest first
+Form = tuple[int, ...]  # numbers of the concepts that a name in normal form may mean, the most probable first
 Places = Sequence[int]
 
-# Words that names have or lack without meaning another thing.
+# Words that names may have or lack without a change of meaning.
 _LINKING_WORDS = frozenset("a an and by due from in of the to type with".split())  # noqa: SIM905
 _BETWEEN = re.compile(r"\s*(?:,|/|&|\band/or\b|\band\b|\bor\b)\s*")
 _MOST_ALIKE = 50
 _LONGEST_INITIALS = 6
 LEAST = 3  # concepts
 SHARE = 0.05
-_MOST = 5  # words that fill one slot of one concept; more are a list of different things
+_MOST = 5  # words in one slot of one concept, at most: more are a list of different things
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forms:
-    """Names in normal form (`names`, with their `place`) and whose they are (`concepts`), and ways to look them up.
+    """Names in normal form (`names`, with their `place`), their `concepts`, and lookups.
 
-    The first `preferred` of a form's concepts are those whose preferred name it is.
-    `ids` and `types` are those of the concepts, by number; `number` is the number of an id.
+    The first `preferred` of a form's concepts have it as preferred name. `ids` and `types` are those of the concepts, by
+    number; `number` maps an id to its number.
     """
 
     ids: Sequence[str]
@@ -46,8 +46,11 @@ class Forms:
 
     @classmethod
     def of(cls, concepts: Iterable[Concept]) -> Forms:
-        """All names of all concepts. Of concepts with one name, those whose preferred name it is come first, then those
-        with more cross references: what many vocabularies have is what texts mean."""
+        """Index all names of all concepts.
+
+        The concepts of a name are sorted: those with this preferred name first, then those with more cross-references, since
+        texts prefer widely cross-referenced concepts.
+        """
         ids, types, groups = list[str](), list[str](), list[list[str]]()
         owners: dict[str, list[tuple[bool, int, int]]] = {}
         for number, concept in enumerate(concepts):
@@ -78,26 +81,26 @@ class Forms:
         )
 
     def nearest(self, normal: str, count: int) -> dict[int, float]:
-        """Place -> cosine of the names spelled most alike, best first."""
+        """Map the places of the names with the most similar spelling to their cosines, best first."""
         places, cosines = self._grams.nearest(normal, count)
         return dict(zip(places.tolist(), cosines.tolist(), strict=True))
 
     def alike(self, normal: str) -> Places:
-        """Places of the names of the same words: in any order, by any variant, with or without linking words."""
+        """Return the places of names with the same words: in any order, by any variant, ignoring linking words."""
         return self._alike.get(_key(normal, self._variant), ())[:_MOST_ALIKE]
 
     def initials(self, letters: str) -> Places:
-        """Places of the names that begin their words so."""
+        """Return the places of the names with these initials."""
         return self._initials.get(letters, ())[:_MOST_ALIKE]
 
     def named(self, normal: str) -> Places:
-        """Places of the name itself, else of its like."""
+        """Return the place of the name itself, else those of `alike`."""
         place = self.place.get(normal)
         return self.alike(normal) if place is None else (place,)
 
 
 def enumerated(mention: str) -> list[str]:
-    """What "blue and great tits" enumerates, in normal form: the parts with the end that they share.
+    """Return the parts of an enumeration, in normal form, each with the common end.
 
     >>> enumerated("blue and great tits")
     ['blue tit', 'great tit']
@@ -112,9 +115,9 @@ def enumerated(mention: str) -> list[str]:
 
 
 def parts(normal: str, forms: Forms) -> Iterator[tuple[str, float]]:
-    """The longest runs of words that are names, the last ones first, each with its share (0..1) of the letters.
+    """Yield the longest word sequences that are names, the last ones first, each with its share (0..1) of the letters.
 
-    A run that the mention goes on after counts a tenth less: the head of a name is its end.
+    A sequence that is not at the end of the mention counts a tenth less, because the head of a name is at its end.
     """
     words = normal.split()
     letters = sum(map(len, words)) or 1
@@ -131,14 +134,14 @@ def parts(normal: str, forms: Forms) -> Iterator[tuple[str, float]]:
 
 
 def initialism(mention: str) -> str:
-    """The letters of a mention that may be initials ("A-TS" gives "ats"), "" for any other."""
+    """Return the letters of a mention that may be initials ("A-TS" gives "ats"); "" for any other mention."""
     letters = mention.replace("-", "").replace(".", "")
     capitals = sum(map(str.isupper, letters))
     return letters.lower() if letters.isalnum() and capitals > 1 and len(letters) <= _LONGEST_INITIALS else ""
 
 
 def _initials_of(name: str) -> set[str]:
-    """All words; all but the last, which goes unsaid if it only says what kind of thing it is; no linking words."""
+    """Return the initials of all words, of all but the last word (often a generic head), and without linking words."""
     words = name.split(" ")
     telling = [word for word in words if word not in _LINKING_WORDS]
     found = {"".join(word[0] for word in words), "".join(word[0] for word in words[:-1])}
@@ -151,10 +154,10 @@ def _key(name: str, variant: Mapping[str, str]) -> str:
 
 
 def variants(concepts: Iterable[Sequence[str]]) -> Mapping[str, str]:
-    """Word -> the commoner word that stands for it ("colour" and "color"), of names in normal form grouped by concept.
+    """Map words to their more frequent variants ("colour" and "color"), from names in normal form grouped by concept.
 
-    Nobody lists them: two names of a concept that differ in one word say that the two words may be exchanged. Pairs that do
-    so in several concepts, and in a fair share of all names with the rarer word, are believed. Words alone are left out.
+    Variants are mined: if two names of a concept differ in one word, the two words may be exchangeable. A pair is accepted if
+    it occurs in several concepts and in a sufficient share of all names with the rarer word. Names of one word are left out.
     """
     together: Counter[tuple[str, str]] = Counter()
     times: Counter[str] = Counter()
@@ -182,7 +185,7 @@ def _exchanged(names: Sequence[Sequence[str]]) -> set[tuple[str, str]]:
 
 
 def _last(word: str, best: Mapping[str, tuple[int, str]]) -> str:
-    """Follows the commoner words to the end; each is commoner than the one before, so there is one."""
+    """Follow the more frequent words to the end. There is an end, because frequency grows at each step."""
     while word in best:
         word = best[word][1]
     return word

@@ -1,4 +1,4 @@
-"""Names on their way into an index: each under its normal form, with how it is to be found in a text."""
+"""Collects names for an index, each with its normal form and how it matches in text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kb.store.packing import Numbers, Packer, starts_of
 
 
 class Naming:
-    """Collects names of concepts that go by number; the order in which they come does not matter."""
+    """Collects names of numbered concepts, in any order."""
 
     def __init__(self, keep: Filter) -> None:
         self._keep, self._stop = keep, frozenset(map(normalise, keep.stop))
@@ -21,7 +21,7 @@ class Naming:
         self._form, self._how, self._synonym, self._concept = array("I"), array("I"), array("I"), array("I")
 
     def add(self, concept: int, name: str, preferred: bool) -> None:
-        """Take one name in; one that has no normal form ("--") is none."""
+        """Add a name. Names without a normal form ("--") are ignored."""
         normal = normalise(name)
         if normal:
             self._form.append(self._forms.setdefault(normal, len(self._forms)))
@@ -39,7 +39,7 @@ class Naming:
         return 1 + self._spellings.setdefault(own, len(self._spellings)) if short else FREE
 
     def pack(self, packer: Packer) -> None:
-        """Pack all names; `NameIndex` says what the sections hold."""
+        """Pack all names; `NameIndex` describes the sections."""
         forms, spellings = sorted(self._forms), sorted(self._spellings)
         form = _ranks(self._forms, forms)[np.frombuffer(self._form, "u4")]
         how = np.frombuffer(self._how, "u4").astype(np.int64)
@@ -48,7 +48,9 @@ class Naming:
         synonym, concept = np.frombuffer(self._synonym, "u4"), np.frombuffer(self._concept, "u4")
         order = np.lexsort((synonym, concept, how, form))
         named = np.stack([form, how, concept])[:, order]
-        once = np.diff(named, prepend=-1).any(axis=0)  # a concept that has a form as name and as synonym has it as name
+        once = np.diff(named, prepend=-1).any(
+            axis=0
+        )  # a form that is both name and synonym of a concept counts as name
         form, how, concept = named[:, once]
         order = np.lexsort((concept, synonym[order][once], how, form))
         packer.table("forms", forms)
@@ -62,7 +64,7 @@ class Naming:
 
 
 def _pack_firsts(packer: Packer, forms: list[str]) -> None:
-    """Pack the first tokens of what is looked for, and for each in how many tokens its names come, most first."""
+    """Pack the first tokens of searched names and, for each, the numbers of tokens of its names, highest first."""
     firsts: dict[str, set[int]] = {}
     for form in forms:
         firsts.setdefault(form.partition(" ")[0], set()).add(form.count(" ") + 1)
@@ -74,5 +76,5 @@ def _pack_firsts(packer: Packer, forms: list[str]) -> None:
 
 
 def _ranks(numbers: dict[str, int], order: list[str]) -> Numbers:
-    """Number of a string -> its place in `order`."""
+    """Map the number of a string to its place in `order`."""
     return np.argsort(np.fromiter(map(numbers.__getitem__, order), np.int64, len(order)))

@@ -1,4 +1,4 @@
-"""The dictionary as a tagger: names in a text, its own abbreviations understood."""
+"""Dictionary tagging: finds names in a text, with the text's own abbreviations expanded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kb.names.index import NameIndex, NameMatch
 
 
 def tag(index: NameIndex, text: str, known: Mapping[str, str] | None = None) -> list[NameMatch]:
-    """What `index.find` finds, left to right, but with the short forms that the document defines read as defined.
+    """Return the matches of `index.find`, left to right, with the document's short forms read as their long forms.
 
-    `known` are the document's short and long forms (`kb.names.abbreviations`). A short form whose long form is a name is a
-    match wherever it stands alone; one whose long form is none is no match, though it be a name elsewhere. Offsets are
-    characters of `text`, end exclusive; matches don't overlap.
+    `known` maps short forms to long forms (`kb.names.abbreviations`). A short form whose long form is a name is a match
+    wherever it is a whole word. One whose long form is not a name is no match, even if it is a name itself. Offsets are
+    characters of `text`, end exclusive; matches do not overlap.
     """
     found = index.find(text)
     if not known:
@@ -27,7 +27,7 @@ def tag(index: NameIndex, text: str, known: Mapping[str, str] | None = None) -> 
 
 
 def _defined(index: NameIndex, text: str, known: Mapping[str, str]) -> list[NameMatch]:
-    """Short forms where they stand alone and in no longer name, with the concepts of their long forms (perhaps none)."""
+    """Return short forms that are whole words outside longer names, with the concepts (maybe none) of their long forms."""
     longer = [(m.start, m.end) for m in index.find(text)]
     matches: list[NameMatch] = []
     for short, long in known.items():

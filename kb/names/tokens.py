@@ -1,6 +1,6 @@
-"""Tokens with offsets and a normal form, and the normal form of a whole name.
+"""Tokens with offsets and normal forms, and the normal form of a whole name.
 
-The store keeps normal forms, so whoever changes what this file does raises `VERSION` in `kb/store/folder.py`.
+Stored knowledge bases have normal forms, so a change of behaviour here needs a new `VERSION` in `kb/store/folder.py`.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Combining marks belong to the letter before them: lower-casing may produce one, and decomposed text is full of them.
+# Combining marks belong to the letter before them: lower-casing may produce one, and decomposed text has many.
 _WORD = r"\w\u0300-\u036f"
 _DASHES = r"\-\u2010-\u2015\u2212"
 _APOSTROPHES = r"'\u2018\u2019\u02bc\u00b4`"
 _TOKEN = re.compile(
-    rf"(?P<possessive>[{_APOSTROPHES}]\s?[sS](?![{_WORD}]))"  # "name's", and "name ' s" where a tokeniser went over it
+    rf"(?P<possessive>[{_APOSTROPHES}]\s?[sS](?![{_WORD}]))"  # "name's", and the tokenised "name ' s"
     rf"|(?P<token>[{_WORD}]+|[^\s{_DASHES}{_APOSTROPHES}/,.;:()\[\]\"\u201c\u201d])"
 )
 _PLAIN = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
-_SHORTEST_PLURAL = 4  # the s of shorter words ("gas") and of three-letter abbreviations is their own
+_SHORTEST_PLURAL = 4  # the final s of shorter words ("gas") and of three-letter abbreviations is no plural
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of a text in parallel: normal forms, and character offsets into the text (end exclusive)."""
+    """The tokens of a text as parallel lists: normal forms, and character offsets into the text (end exclusive)."""
 
     normals: list[str]
     starts: list[int]
@@ -31,7 +31,7 @@ class Tokens:
 
 
 def tokens(text: str) -> Tokens:
-    """Split `text` into words and single symbols; blanks, dashes, slashes, quotes and punctuation only separate."""
+    """Split `text` into words and single symbols. Blanks, dashes, slashes, quotes and punctuation are separators."""
     normals: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -44,7 +44,7 @@ def tokens(text: str) -> Tokens:
 
 
 def normalise(name: str) -> str:
-    """The form under which names are compared: lower case, no punctuation, no possessives, plurals folded.
+    """Return the form in which names are compared: lower case, no punctuation, no possessives, plurals folded.
 
     >>> normalise("Bluebird's Blue-Feathers, type II")
     'bluebird blue feather type ii'
@@ -53,7 +53,7 @@ def normalise(name: str) -> str:
 
 
 def spelling(name: str) -> str:
-    """The name without blanks: "A-B", and "A - B" where a tokeniser went over it, but not "A B"."""
+    """Return the name without blanks and with plain dashes: "A-B" also for the tokenised "A - B", but "AB" for "A B"."""
     return "".join(name.split()).translate(_PLAIN)
 
 

@@ -1,1 +1,1 @@
-"""One module a way from text to knowledge: `build(*, kb, options) -> Retriever`. A leading underscore marks helpers."""
+"""Retrievers, one in each module: `build(*, kb, options) -> Retriever`. Modules with a leading underscore are helpers."""

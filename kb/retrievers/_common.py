@@ -1,4 +1,4 @@
-"""What the retrievers share: a knowledge base that must be there, and the concepts that a text names."""
+"""Common parts of the retrievers: the check for a knowledge base, and the concepts that a text names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kb.names.tokens import normalise
 
 
 def required(kb: KnowledgeBase | None, retriever: str) -> KnowledgeBase:
-    """The knowledge base, or a KnowledgeError that says what the spec lacks."""
+    """Return the knowledge base. Raises KnowledgeError if the spec has none."""
     if kb is None:
         raise KnowledgeError(
             f"retriever {retriever!r} needs a knowledge base: give the spec a [kb] table with `sources`"
@@ -26,11 +26,11 @@ def required(kb: KnowledgeBase | None, retriever: str) -> KnowledgeBase:
 def named(
     kb: KnowledgeBase, text: str, document: str = "", candidates: Sequence[str] = (), without: Collection[str] = ()
 ) -> list[tuple[str, Concept]]:
-    """The names in `text` in its order, each once (compared in normal form), with the best concept of that name.
+    """Return the names in `text` in their order, each once (by normal form), with the best concept of each name.
 
-    Short forms are read as the document defines them (`kb.names.tagging`). Then the `candidates` that stand in the text and are
-    names in any case, though the term filter may not look for them. No concept is one of those in `without`; where such a one
-    has the best claim to a name, the next one has it.
+    Short forms are read as the document defines them (`kb.names.tagging`). Then come the `candidates` that occur in the text
+    and are names in any case, even if the term filter excludes them. Concepts in `without` are ignored: the next best concept
+    of the name replaces them.
     """
     known = _short_forms(document or text)
     known = {s: long for s, long in known.items() if s not in text or not _meant(kb, s, long)}
@@ -46,12 +46,12 @@ def named(
 
 
 def telling(text: str) -> frozenset[str]:
-    """The words of a text, or of a name, in normal form, without the general ones."""
+    """Return the words of a text or of a name in normal form, without general ones."""
     return frozenset(normalise(text).split()) - GENERAL
 
 
 def _meant(kb: KnowledgeBase, short: str, long: str) -> bool:
-    """Whether some concept with the name `short` has one that begins with `long`: texts leave the end to the reader."""
+    """Return whether a concept named `short` has a name that begins with `long`: texts often omit the last words."""
     return any(
         normalise(name).startswith(f"{normalise(long)} ")
         for id in kb.names.lookup(short)
@@ -61,5 +61,5 @@ def _meant(kb: KnowledgeBase, short: str, long: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _short_forms(document: str) -> Mapping[str, str]:
-    """Remembered, since the units of a document come one after the other."""
+    """Return the document's abbreviations, cached because the units of a document come one after the other."""
     return abbreviations(document)

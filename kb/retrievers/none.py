@@ -1,4 +1,4 @@
-"""No knowledge: the control."""
+"""No knowledge: the baseline for retrievers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kb.knowledge import Knowledge, Retriever
 
 
 def build(*, kb: KnowledgeBase | None) -> Retriever:
-    """A retriever that brings nothing, whatever the knowledge base."""
+    """Build a retriever that returns nothing, whatever the knowledge base."""
     return Nothing()
 
 
 @dataclass(frozen=True, slots=True)
 class Nothing(Frozen):
-    """Brings nothing."""
+    """Returns nothing."""
 
     def __call__(
         self, text: str, document: str = "", candidates: Sequence[str] = (), without: Collection[str] = ()
     ) -> list[Knowledge]:
-        """No items."""
+        """Return no items."""
         return []

@@ -1,4 +1,4 @@
-"""The graph: what the text names, with what it is said to be, and then the concepts a few typed steps away."""
+"""Graph retrieval: the concepts that the text names with their facts, then concepts a few typed steps away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kb.knowledge import Knowledge, Retriever
 from kb.retrievers._common import named, required, telling
 
 Wordings = Callable[[str], tuple[frozenset[str], ...]]
-FAN = 50  # of one kind; a hub has 100,000 relations, and after the first few of them nobody will ask
+FAN = 50  # relations of one kind that are followed from a concept: a hub has 100,000
 
 
 def build(
@@ -30,16 +30,16 @@ def build(
     facts: Annotated[int, Interval(ge=0, le=100)] = 3,
     limit: Annotated[int, Interval(ge=1, le=1000)] = 8,
 ) -> Retriever:
-    """A retriever that walks at most `hops` steps along `relations`, away from what the text names.
+    """Build a retriever that walks at most `hops` steps along `relations` from the concepts that the text names.
 
-    `direction`: "out" from head to tail (to what something is), "in" the other way (to its kinds), or "both". A named
-    concept carries its nearest `facts`. What the text names is always brought; concepts that were only walked to follow
-    while there are fewer than `limit` items. Of the relations of one kind that a concept has in one direction the first
-    50 are followed. Raises KnowledgeError without a knowledge base and for options that mean nothing in it.
+    `direction`: "out" from head to tail (to more general concepts), "in" from tail to head (to more specific ones), or "both".
+    Each named concept has its nearest `facts`. Named concepts are always returned; concepts reached only by the walk follow
+    while there are fewer than `limit` items. Of the relations of one kind and direction of a concept, the first 50 are
+    followed. Raises KnowledgeError without a knowledge base and for unknown relations.
     """
     kb = required(kb, "walk")
     unknown = [name for name in relations if name not in kb.relation_names]
-    if unknown and kb.relation_names:  # a plain lexicon has none: there is nothing to walk, and nothing wrong
+    if unknown and kb.relation_names:  # a plain lexicon has no relations: that is no error
         known = ", ".join(kb.relation_names)
         raise KnowledgeError(f"retriever 'walk': no relation {unknown[0]!r} in the knowledge base; it has {known}")
     return Walk(kb, hops, relations if kb.relation_names else (), direction, facts, limit, _wordings(kb))
@@ -47,11 +47,11 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class Walk(Frozen):
-    """What the text names, in its order, each with its nearest facts; then what those facts lead to.
+    """Retrieves the concepts that the text names, in their order, each with its nearest facts; then concepts near to them.
 
-    Of the latter a text says part by part what it does not name as a whole ("great and blue tits"), so those whose names
-    share most words with it come first: within eight items that finds more of what is meant than the nearest do.
-    `words` are the sets of words of a concept's names.
+    A text may mention a near concept only in parts ("great and blue tits"). So the concepts whose names share most words with
+    the text come first: within eight items this finds more relevant concepts than the order by distance. `words` returns the
+    sets of words of a concept's names.
     """
 
     kb: KnowledgeBase
@@ -65,10 +65,10 @@ class Walk(Frozen):
     def __call__(
         self, text: str, document: str = "", candidates: Sequence[str] = (), without: Collection[str] = ()
     ) -> list[Knowledge]:
-        """Named concepts (relevance 1), then others: the likest to the text first, then fewest steps, most names, id."""
+        """Return named concepts (relevance 1), then others: by overlap with the text, then steps, number of paths, id."""
         seeds = named(self.kb, text, document, candidates, without)
         items: list[Knowledge] = []
-        paths: dict[str, tuple[str, ...]] = {}  # concept walked to -> the shortest way there
+        paths: dict[str, tuple[str, ...]] = {}  # reached concept -> a shortest path
         times: dict[str, int] = {}
         for surface, concept in seeds:
             facts = list(self._walked(concept.id))
@@ -80,18 +80,18 @@ class Walk(Frozen):
         for id in (*(concept.id for _, concept in seeds), *without):
             paths.pop(id, None)
         if (free := self.limit - len(items)) > 0:
-            said = telling(text)
-            other = {id: self._strange(id, said) for id in paths}
+            text_words = telling(text)
+            other = {id: self._mismatch(id, text_words) for id in paths}
             for id in sorted(paths, key=lambda id: (other[id], len(paths[id]), -times[id], id))[:free]:
                 items.append(Knowledge(self.kb[id], "", paths[id], 1 / (1 + 2.0 ** other[id])))
         return items
 
-    def _strange(self, id: str, said: frozenset[str]) -> int:
-        """Of the concept's name that fits best: how many of its words the text lacks, less those that it has."""
-        return min(len(name - said) - len(name & said) for name in self.words(id))
+    def _mismatch(self, id: str, text_words: frozenset[str]) -> int:
+        """Return the mismatch of a concept's best name: its words that the text lacks, minus those that the text has."""
+        return min(len(name - text_words) - len(name & text_words) for name in self.words(id))
 
     def _walked(self, start: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Every named concept within reach by named concepts, nearest first, with the way as words."""
+        """Yield every concept with a name within reach, nearest first, with its path in words."""
         words: dict[str, tuple[str, ...]] = {start: ()}
         for reached in self.kb.walk(start, self.hops, self.relations, self.direction, FAN):
             last, end = reached.path[-1], self.kb[reached.id].name
@@ -103,7 +103,7 @@ class Walk(Frozen):
 
 
 def _wordings(kb: KnowledgeBase) -> Wordings:
-    """The words of every name of a concept; remembered, since hubs are walked to again and again."""
+    """Return a cached function from a concept to the words of its names. Hubs are reached again and again."""
 
     @lru_cache(maxsize=1 << 16)
     def of(id: str) -> tuple[frozenset[str], ...]:

@@ -1,1 +1,1 @@
-"""One module a kind of source: `build(path, *, options) -> Source`. A module without a leading underscore is one."""
+"""Sources, one kind in each module: `build(path, *, options) -> Source`. Modules with a leading underscore are helpers."""

@@ -1,4 +1,4 @@
-"""Text files, packed or not, line by line; what is wrong with them is said with file and line."""
+"""Reads text files, gzipped or not, line by line. Errors name file and line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kb.errors import KnowledgeError, at
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines (from 1) without their line ends, of UTF-8 text, gzip-packed if the name ends in `.gz`.
+    """Yield numbered lines (from 1) without line ends, of UTF-8 text; gzipped if the name ends in `.gz`.
 
-    Only LF and CRLF end a line. Raises KnowledgeError if the file is missing, not UTF-8 or cut short.
+    Only LF and CRLF end a line. Raises KnowledgeError if the file is missing, not UTF-8 or truncated.
     """
     number = 0
     try:

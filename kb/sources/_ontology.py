@@ -1,4 +1,4 @@
-"""What readers of ontologies share: their options, and of what they yield only what lies below one concept."""
+"""Common parts of the ontology readers: their options, and the restriction to the descendants of one concept."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Scope = Literal["EXACT", "BROAD", "NARROW", "RELATED"]
 
 
 def below(items: Iterable[Concept | Relation], root: str, path: Path) -> Iterator[Concept | Relation]:
-    """`root`, its descendants by is_a (cycles do no harm), and their relations, in the order of `items`.
+    """Yield `root`, its descendants by is_a (cycles are harmless), and their relations, in the order of `items`.
 
-    All items are held until the last is read. Raises KnowledgeError if no concept is `root`; `path` is for the message.
+    All items are held in memory. Raises KnowledgeError if there is no concept `root`; `path` is for the message.
     """
     held = list(items)
     children: dict[str, list[str]] = {}
@@ -35,9 +35,9 @@ def below(items: Iterable[Concept | Relation], root: str, path: Path) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class Ontology:
-    """What sources of ontology terms have in common: the options of `build`, and `root` as a filter of all that is read.
+    """Base of the sources of ontology terms: the options of `build`, and the filter `root`.
 
-    `report` counts the terms out of use that the last iteration left out, and the ids it met again.
+    `report` counts, for the last iteration, the obsolete terms that were left out and the duplicate ids.
     """
 
     path: Path
@@ -50,5 +50,5 @@ class Ontology:
         return self._all() if self.root is None else below(self._all(), self.root, self.path)
 
     def _all(self) -> Iterator[Concept | Relation]:
-        """Yield what the file holds, in its order."""
+        """Yield the content of the file, in order."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What sources share: readable names of relations, short ids of web addresses, the words of their reports."""
+"""Common parts of the sources: readable names of relations, short ids of web addresses, the keys of reports."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WORDS = {
 
 
 def relation_name(name: str) -> str:
-    """The readable name of a well-known relation; any other name as it is."""
+    """Return the readable name of a well-known relation; any other name is returned as it is."""
     return _WORDS.get(name, name)
 
 
 def curie(id: str) -> str:
-    """An OBO web address as the id that people write (`.../obo/HP_0000002` is `HP:0000002`); any other id as it is."""
+    """Return the short id of an OBO web address (`.../obo/HP_0000002` is `HP:0000002`); any other id as it is."""
     prefix, underscore, number = id.removeprefix(_OBO).partition("_")
     return f"{prefix}:{number}" if id.startswith(_OBO) and underscore and prefix and "/" not in prefix else id

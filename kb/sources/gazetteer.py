@@ -1,4 +1,4 @@
-"""A list of surfaces with their labels, made of labelled text: knowledge from train, and flagged as such."""
+"""A gazetteer of surfaces with labels, from labelled text: knowledge from train, and flagged as such."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ PREFIX = "train"
 
 
 def build(path: str | Path, *, surface: str = "surface", label: str = "label") -> Source:
-    """A source that reads a table with one labelled surface a row; `surface` and `label` name its columns.
+    """Build a source from a table with one labelled surface in each row; `surface` and `label` name its columns.
 
-    Surfaces of one label and one normal form are one concept, `train:<label>/<normal form>`, of that label as its type.
-    Iterating raises KnowledgeError for columns that aren't there and for rows that are too short.
+    Surfaces with the same label and normal form are one concept, `train:<label>/<normal form>`, with the label as its type.
+    Iterating raises KnowledgeError for missing columns and for rows that are too short.
     """
     return TableOfSurfaces(Path(path), surface, label)
 
 
 def concept_id(surface: str, label: str) -> str:
-    """The id of the concept that a labelled surface is."""
+    """Return the id of the concept of a labelled surface."""
     return f"{PREFIX}:{label}/{normalise(surface)}"
 
 
 def of(surfaces: Iterable[tuple[str, str]]) -> Gazetteer:
-    """A source of (surface, label) pairs in hand, such as the mentions of labelled documents."""
+    """Build a source from (surface, label) pairs, such as the mentions of labelled documents."""
     return Gazetteer(tuple(surfaces))
 
 
 @dataclass(frozen=True, slots=True)
 class Gazetteer:
-    """Labelled surfaces as concepts, in the order they first occur.
+    """Labelled surfaces as concepts, in the order of first occurrence.
 
-    `from_train` tells whoever reports or cross-fits that this source has seen the answers of the train split.
+    `from_train` marks a source that has seen the gold of train, for reports and cross-fitting.
     """
 
     surfaces: tuple[tuple[str, str], ...]
@@ -55,7 +55,7 @@ class Gazetteer:
 
 @dataclass(frozen=True, slots=True)
 class TableOfSurfaces:
-    """The same, of a file that is read anew on every iteration."""
+    """The same from a file, which is read anew at each iteration."""
 
     path: Path
     surface: str

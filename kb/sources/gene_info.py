@@ -1,4 +1,4 @@
-"""NCBI's gene table (`Homo_sapiens.gene_info.gz` and its like): symbols, aliases, full names."""
+"""Reads NCBI's gene tables (such as `Homo_sapiens.gene_info.gz`): symbols, aliases, full names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _COLUMNS = 14  # up to Other_designations; later releases have more
 
 
 def build(path: str | Path, *, type: str = "gene") -> Source:
-    """A source of one concept (`NCBIGene:672`) a row; the symbol is its name, aliases and full names its synonyms.
+    """Build a source with one concept (`NCBIGene:672`) for each row; name is the symbol, synonyms are aliases and full names.
 
-    `type` is the semantic type of all. Iterating raises KnowledgeError for a row that is too short.
+    `type` is the semantic type of all concepts. Iterating raises KnowledgeError for a row that is too short.
     """
     return GeneInfo(Path(path), type)
 
 
 @dataclass(frozen=True, slots=True)
 class GeneInfo:
-    """A gene table, read anew and streaming on every iteration."""
+    """A gene table, streamed anew at each iteration."""
 
     path: Path
     type: str
@@ -36,7 +36,7 @@ class GeneInfo:
         for number, line in lines(self.path):
             if line.startswith("#") or not line.strip():
                 continue
-            cells = ["" if cell == "-" else cell for cell in line.split("\t")]  # "-" is how the table says nothing
+            cells = ["" if cell == "-" else cell for cell in line.split("\t")]  # "-" is an empty cell
             if len(cells) < _COLUMNS or not cells[1].isdecimal():
                 raise at(self.path, number, f"expected {_COLUMNS} columns or more, the second a gene's number")
             if cells[2] == "NEWENTRY":  # a placeholder that every organism has
@@ -52,6 +52,6 @@ class GeneInfo:
 
 
 def _xref(xref: str) -> str:
-    """`HGNC:HGNC:5` is how newer tables write `HGNC:5`."""
+    """Return `HGNC:5` for `HGNC:HGNC:5`, the form of newer tables."""
     prefix, _, rest = xref.partition(":")
     return rest if rest.startswith(f"{prefix}:") else xref

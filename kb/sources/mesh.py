@@ -1,7 +1,7 @@
-"""MeSH as tables: a folder with `terms.tsv` (mesh_id, mesh_name) and `tree-numbers.tsv` (with mesh_tree_number too).
+"""Reads MeSH from a folder with the tables `terms.tsv` (mesh_id, mesh_name) and `tree-numbers.tsv` (also mesh_tree_number).
 
-The hierarchy is that of the tree numbers (`C04.588` lies in `C04`); the edges of the published `ontology.gexf.gz` are
-exactly these (all 37,332 of 2015), so that file is not read.
+The hierarchy is that of the tree numbers (`C04.588` is below `C04`). The edges of the published `ontology.gexf.gz` are exactly
+these (all 37,332 of 2015), so that file is not read.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from kb.sources import tsv
 from kb.sources._relations import DUPLICATES
 
 TERMS, TREES = "terms.tsv", "tree-numbers.tsv"
-FILES = (TERMS, TREES)  # what is read of a folder, as patterns: whoever keeps what was made of it looks at these
+FILES = (TERMS, TREES)  # patterns of the files that are read in a folder; a cache of the result depends on these files
 NO_TREE = "descriptors without a tree number"
 
 
 def build(path: str | Path, *, trees: tuple[str, ...] = (), type: str = "") -> Source:
-    """A source that reads the folder (or the folder that the file `path` lies in).
+    """Build a source from a folder (or from the folder of the file `path`).
 
-    `trees`: only descriptors with a tree number that begins so (`("C", "F03")`); none means all. Names with a comma that
-    turns them around ("Abdomen, Acute") get the plain order as a synonym. `type` is the semantic type of all concepts.
-    Iterating raises KnowledgeError for files that are missing or lack a column, and for trees that nothing lies in.
+    `trees`: only descriptors with one of these prefixes of a tree number (`("C", "F03")`); none means all. Inverted names
+    ("Abdomen, Acute") get the plain order as a synonym. `type` is the semantic type of all concepts. Iterating raises
+    KnowledgeError for missing files or columns, and for trees without descriptors.
     """
     path = Path(path)
     return Mesh(path.parent if path.is_file() else path, trees, type)
@@ -34,7 +34,7 @@ def build(path: str | Path, *, trees: tuple[str, ...] = (), type: str = "") -> S
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """The two tables, read anew on every iteration; `report` counts ids that occur again and those in no tree."""
+    """The two tables, read anew at each iteration; `report` counts duplicate ids and ids without a tree number."""
 
     folder: Path
     trees: tuple[str, ...]
@@ -69,7 +69,7 @@ class Mesh:
 
 
 def plain_order(name: str) -> str:
-    """ "Abdomen, Acute" as "Acute Abdomen"; "" for a name that has no comma or is a list rather than turned around."""
+    """Return "Acute Abdomen" for "Abdomen, Acute"; "" for a name without a comma or for a list."""
     parts = [part.strip() for part in name.split(", ")]
     listed = any(part.lower().startswith(("and ", "or ", "with ", "without ")) for part in parts)
     return "" if len(parts) < 2 or listed or not all(parts) else " ".join(reversed(parts))

@@ -1,4 +1,4 @@
-"""OBO files (`.obo`, `.obo.gz`): the text form in which most biomedical ontologies are published."""
+"""Reads OBO files (`.obo`, `.obo.gz`), the text format of most biomedical ontologies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kb.sources._relations import DUPLICATES, OBSOLETE, relation_name
 
 Stanza = dict[str, list[tuple[int, str]]]  # tag -> (line, value) in the order of the file
 
-XREFS = ("xref", "alt_id")  # an alternative id is what the term was called before it was merged with another
+XREFS = ("xref", "alt_id")  # an alternative id is that of a term that was merged into this one
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(\w*)')
 _ESCAPE = re.compile(r"\\(.)")
 _MEANT = {"n": "\n", "t": "\t", "W": " "}
@@ -27,17 +27,17 @@ def build(
     root: str | None = None,
     scopes: tuple[Scope, ...] | None = None,
 ) -> Source:
-    """A source that reads an OBO file; obsolete terms are left out.
+    """Build a source from an OBO file. Obsolete terms are left out.
 
-    `type`: semantic type of every concept (default: the term's namespace). `root`: only this term and its descendants
-    by is_a. `scopes`: only synonyms of these scopes (default: all). Iterating raises KnowledgeError, with file and
-    line, for a stanza that cannot be read, and for a root that is not there.
+    `type`: semantic type of every concept (default: the term's namespace). `root`: only this term and its descendants by is_a.
+    `scopes`: only synonyms of these scopes (default: all). Iterating raises KnowledgeError, with file and line, for an
+    invalid stanza, and for an unknown root.
     """
     return Obo(Path(path), type, root, scopes)
 
 
 class Obo(Ontology):
-    """An OBO file, read anew and streaming on every iteration (with `root`, the terms are held until all are known)."""
+    """An OBO file, streamed anew at each iteration (with `root`, all terms are held in memory)."""
 
     __slots__ = ()
 
@@ -79,7 +79,7 @@ class Obo(Ontology):
     def _synonyms(self, stanza: Stanza) -> Iterator[str]:
         for line, value in stanza.get("synonym", ()):
             text, scope = self._quoted(line, value)
-            if self.scopes is None or (scope or "RELATED") in self.scopes:  # RELATED is what OBO means by no scope
+            if self.scopes is None or (scope or "RELATED") in self.scopes:  # OBO's default scope is RELATED
                 yield text
 
     def _quoted(self, line: int, value: str) -> tuple[str, str]:
@@ -98,7 +98,7 @@ class Obo(Ontology):
 
 
 def stanzas(path: Path) -> Iterator[tuple[str, Stanza]]:
-    """The header (kind "") and then every stanza with its kind: "Term", "Typedef", "Instance"."""
+    """Yield the header (kind "") and then every stanza with its kind: "Term", "Typedef", "Instance"."""
     kind, begun = "", 0
     stanza: Stanza = {}
     for number, line in lines(path):

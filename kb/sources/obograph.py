@@ -1,4 +1,4 @@
-"""OBO graphs (`.json`, `.json.gz`): the JSON form of OBO ontologies (https://github.com/geneontology/obographs)."""
+"""Reads OBO graphs (`.json`, `.json.gz`), the JSON format of ontologies (https://github.com/geneontology/obographs)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def build(
     root: str | None = None,
     scopes: tuple[Scope, ...] | None = None,
 ) -> Source:
-    """A source that reads an OBO graph; deprecated terms are left out.
+    """Build a source from an OBO graph. Deprecated terms are left out.
 
-    `type`: semantic type of every concept (default: the term's namespace). `root`: only this term and its descendants
-    by is_a. `scopes`: only synonyms of these scopes (default: all). Iterating raises KnowledgeError, with the line or
-    with the place in the JSON (`graphs[0].nodes[7]`), for what cannot be read, and for a root that is not there.
+    `type`: semantic type of every concept (default: the term's namespace). `root`: only this term and its descendants by is_a.
+    `scopes`: only synonyms of these scopes (default: all). Iterating raises KnowledgeError, with the line or the place in the
+    JSON (`graphs[0].nodes[7]`), for invalid content, and for an unknown root.
     """
     return OboGraph(Path(path), type, root, scopes)
 
 
 class OboGraph(Ontology):
-    """An OBO graph, read anew on every iteration; JSON has no records, so the whole file is held while it is read."""
+    """An OBO graph, read anew at each iteration. JSON cannot be streamed, so the whole file is held in memory."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class OboGraph(Ontology):
         seen: set[str] = set()
         for number, graph in enumerate(self._list(self._load(), "graphs", "")):
             place = f"graphs[{number}]"
-            names: dict[str, str] = {}  # of relations, by their web address
+            names: dict[str, str] = {}  # names of relations, by web address
             for at_, node in enumerate(self._list(graph, "nodes", place)):
                 where = f"{place}.nodes[{at_}]"
                 id, meta = self._text(node, "id", where), self._meta(node, where)
@@ -52,7 +52,7 @@ class OboGraph(Ontology):
                     yield from self._term(curie(id), node, meta, where, seen)
             for at_, edge in enumerate(self._list(graph, "edges", place)):
                 head, name, tail = (self._text(edge, key, f"{place}.edges[{at_}]") for key in ("sub", "pred", "obj"))
-                if curie(head) in seen:  # relations of properties are no knowledge
+                if curie(head) in seen:  # relations between properties are ignored
                     yield Relation(curie(head), names.get(name) or relation_name(curie(name)), curie(tail))
         if not seen:
             raise KnowledgeError(f"{self.path}: no node of type CLASS in it; is it an OBO graph?")
@@ -95,7 +95,7 @@ class OboGraph(Ontology):
             return json.loads(text)
         except json.JSONDecodeError as error:
             raise at(self.path, error.lineno, f"no JSON ({error.msg})") from None
-        except (RecursionError, ValueError) as error:  # ValueError: a number of more digits than Python converts
+        except (RecursionError, ValueError) as error:  # ValueError: a number with more digits than Python converts
             raise KnowledgeError(f"{self.path}: no JSON that can be read ({error})") from None
 
     def _meta(self, node: Any, where: str) -> Any:
@@ -103,7 +103,7 @@ class OboGraph(Ontology):
         return meta if isinstance(meta, dict) else self._wrong(f"{where}.meta", "an object")
 
     def _list(self, parent: Any, key: str, where: str) -> list[Any]:
-        """The objects of a list, none if there is no list."""
+        """Return the objects of a list; [] if there is no list."""
         found = parent.get(key, []) if isinstance(parent, dict) else self._wrong(where or "the file", "an object")
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             self._wrong(f"{where}.{key}".lstrip("."), "a list of objects")

@@ -1,8 +1,9 @@
-"""UMLS in Rich Release Format: a folder with MRCONSO.RRF, and MRSTY, MRDEF, MRREL, SRDEF and MRDOC if they are there.
+"""Reads UMLS in Rich Release Format: a folder with MRCONSO.RRF and, optionally, MRSTY, MRDEF, MRREL, SRDEF and MRDOC.
 
-Layouts are those of the UMLS Reference Manual: columns end with `|`, nothing is quoted. MRREL is read from right to left
-("REL and RELA say what CUI2 is to CUI1") and holds every relation twice, once from either side; here it is told once, in
-the direction child -> parent, part -> whole, and never as `inverse_...` or `has_...` where the other side says it.
+The layouts are those of the UMLS Reference Manual: columns end with `|`, nothing is quoted. Trap: MRREL reads from right to
+left ("REL and RELA" are the relation of CUI2 to CUI1), and it has every relation twice, once from each side. This source yields
+each once, in the direction child -> parent or part -> whole, and not as `inverse_...` or `has_...` if the other side has a
+plain name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from kb.concept import Concept, Relation, Source
 from kb.errors import KnowledgeError, at
 from kb.sources._files import lines
 
-# What is read of a folder, as patterns: whoever keeps what was made of it looks at these.
+# Patterns of the files that are read in a folder. A cache of the result depends on these files.
 FILES = ("MRCONSO.RRF*", "MRSTY.RRF*", "MRDEF.RRF*", "MRREL.RRF*", "MRDOC.RRF*", "SRDEF*")
 TYPE_OF_TYPES, HAS_TYPE = "semantic type", "has_semantic_type"
 UNTYPED = "concepts without a semantic type"
@@ -30,7 +31,7 @@ _NAMES = {
     "SY": "same_as",
     "SIB": "sibling_of",
 }
-_ASIDE = ("inverse_", "has_")  # beginnings of the names that tell the matter from the far end
+_ASIDE = ("inverse_", "has_")  # prefixes of names that describe a relation from its other side
 Row = dict[str, str]
 
 
@@ -43,13 +44,13 @@ def build(
     types: tuple[str, ...] = (),
     type_concepts: bool = False,
 ) -> Source:
-    """A source that reads the folder (or the folder that the file `path` lies in), streaming: files are sorted by CUI.
+    """Build a source from a folder (or from the folder of the file `path`). It streams, because files are sorted by CUI.
 
-    `language` (LAT) of names; `sources` (SAB) of names, definitions and relations, none meaning all; `suppress` lists the
-    SUPPRESS flags kept; `types` keeps the concepts of these semantic types (names or TUIs). A concept's name is the one
-    with TS=P, STT=PF, ISPREF=Y. Of several semantic types `type` is the first in the file, or the first of `types`;
-    with `type_concepts` every type is a concept itself (its TUI, with SRDEF's definition) to which `has_semantic_type`
-    leads from each of its concepts. Iterating raises KnowledgeError for rows that cannot be read or are out of order.
+    `language` (LAT) of names; `sources` (SAB) of names, definitions and relations (none means all); `suppress` lists the
+    accepted SUPPRESS flags; `types` keeps only concepts of these semantic types (names or TUIs). A concept's name is the one
+    with TS=P, STT=PF, ISPREF=Y. Of several semantic types, the concept's `type` is the first in the file, or the first of
+    `types`. With `type_concepts` every type is a concept itself (its TUI, with SRDEF's definition), and the relation
+    `has_semantic_type` leads to it from its concepts. Iterating raises KnowledgeError for invalid or unsorted rows.
     """
     path = Path(path)
     return Rrf(path.parent if path.is_file() else path, language, sources, suppress, types, type_concepts)
@@ -57,7 +58,7 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class Rrf:
-    """A UMLS folder, read anew on every iteration; what is held meanwhile are the ids kept, for the relations."""
+    """A UMLS folder, streamed anew at each iteration. Only the ids of the kept concepts are held, for the relations."""
 
     folder: Path
     language: str
@@ -113,7 +114,7 @@ class Rrf:
         for cui, group in by_cui(optional(self.folder / "MRREL.RRF", 16, places)):
             if cui not in kept:
                 continue
-            found: dict[Relation, None] = {}  # sources and atoms repeat what others say
+            found: dict[Relation, None] = {}  # sources and atoms repeat relations
             for row in group:
                 if row["CUI2"] in kept and row["CUI2"] != cui and self._wanted(row["SAB"], row["SUPPRESS"]):
                     name = direction(row["CUI2"], row["REL"], row["RELA"], cui, inverse)
@@ -126,7 +127,7 @@ class Rrf:
 
 
 class _Follower:
-    """A file read beside another that is sorted alike: the group of one CUI at a time."""
+    """Reads a file in parallel with another of the same order, one CUI at a time."""
 
     def __init__(self, groups: Iterator[tuple[str, list[dict[str, str]]]]) -> None:
         self._groups = groups
@@ -139,29 +140,29 @@ class _Follower:
 
 
 def semantic_types(folder: Path) -> dict[str, tuple[str, str]]:
-    """TUI -> (name, definition) of the semantic types in a folder's SRDEF; empty if the folder has none."""
+    """Map TUIs to (name, definition) of the semantic types in a folder's SRDEF; empty without that file."""
     places = {"RT": 0, "UI": 1, "STY_RL": 2, "DEF": 4}
     file = next((folder / name for name in ("SRDEF", "SRDEF.RRF") if (folder / name).is_file()), folder / "SRDEF")
     return {row["UI"]: (row["STY_RL"], row["DEF"]) for row in optional(file, 10, places) if row["RT"] == "STY"}
 
 
 def _rank(row: dict[str, str]) -> tuple[bool, bool, bool]:
-    """Preferred names first; the order of the file (Python's sort keeps it) decides between equals."""
+    """Return a sort key: preferred names first. Python's sort is stable, so ties keep the order of the file."""
     return row["TS"] != "P", row["STT"] != "PF", row["ISPREF"] != "Y"
 
 
 def inverses(path: Path) -> Mapping[str, str]:
-    """RELA -> the RELA of its other side, as MRDOC.RRF lists them; empty if there is no such file."""
+    """Map each RELA to that of the other side, from MRDOC.RRF; empty without that file."""
     found = optional(path, 4, {"DOCKEY": 0, "VALUE": 1, "TYPE": 2, "EXPL": 3})
     return {r["VALUE"]: r["EXPL"] for r in found if r["DOCKEY"] == "RELA" and r["TYPE"] == "rela_inverse"}
 
 
 def direction(head: str, rel: str, rela: str, tail: str, inverse: Mapping[str, str]) -> str:
-    """The name of the relation head -> tail (in MRREL's columns CUI2 and CUI1), or "" if its other side tells it.
+    """Return the name of the relation head -> tail (MRREL's columns CUI2 and CUI1), or "" if the row of its other side counts.
 
-    Hierarchies are told from the child. A RELA whose inverse is known (from MRDOC, or by its name) is told from the side
-    that does not say `has_` or `inverse_`, else from the one that comes first in the alphabet. All others are told by
-    the row with the smaller id as its head: the two sides swap the ids, so exactly one of them is told.
+    For hierarchies, the row of the child counts. For a RELA with a known inverse (from MRDOC, or by its name), the side without
+    `has_` or `inverse_` counts, else the alphabetically first. For all others, the row whose head has the smaller id counts:
+    the two sides swap the ids, so exactly one of them does.
     """
     if rel in _BACKWARD:
         return ""
@@ -185,10 +186,10 @@ def _by_name(rela: str) -> str:
 
 
 def rows(path: Path, width: int, places: Mapping[str, int]) -> Iterator[Row]:
-    """The columns at `places` (from 0) of every row, if it has `width` of them; a packed `<path>.gz` serves too.
+    """Yield the columns at `places` (from 0) of every row of `width` columns; reads `<path>.gz` if there is no `path`.
 
-    Raises KnowledgeError for a row of another width, and for a CUI smaller than the one before (files are sorted as
-    bytes, by `LC_ALL=C sort`), since files are read side by side.
+    Raises KnowledgeError for a row with another width, and for a CUI smaller than the previous one: files are read in
+    parallel, so they must be sorted as bytes (`LC_ALL=C sort`).
     """
     packed = path.with_name(f"{path.name}.gz")
     path = packed if packed.is_file() and not path.is_file() else path
@@ -204,7 +205,7 @@ def rows(path: Path, width: int, places: Mapping[str, int]) -> Iterator[Row]:
 
 
 def optional(path: Path, width: int, places: Mapping[str, int]) -> Iterator[Row]:
-    """The rows of a file that a folder may lack. Raises KnowledgeError for a folder that isn't there."""
+    """Yield the rows of an optional file. Raises KnowledgeError if its folder does not exist."""
     if not path.parent.is_dir():
         raise KnowledgeError(f"{path.parent}: no such folder")
     if path.is_file() or path.with_name(f"{path.name}.gz").is_file():
@@ -212,7 +213,7 @@ def optional(path: Path, width: int, places: Mapping[str, int]) -> Iterator[Row]
 
 
 def by_cui(found: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Neighbouring rows of one CUI together."""
+    """Group consecutive rows by CUI."""
     group: list[Row] = []
     for row in found:
         if group and group[0]["CUI"] != row["CUI"]:

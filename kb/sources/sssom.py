@@ -1,4 +1,4 @@
-"""SSSOM mappings (`.sssom.tsv`, packed with `.gz` too): which concept is which one elsewhere (Matentzoglu et al. 2022)."""
+"""Reads SSSOM mappings between vocabularies (`.sssom.tsv`, also `.gz`; Matentzoglu et al. 2022)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ OTHERS = "mappings of other predicates"
 def build(
     path: str | Path, *, predicates: tuple[str, ...] = ("skos:exactMatch",), labels: bool = True, type: str = ""
 ) -> Source:
-    """A source that reads mappings as cross references of their subjects.
+    """Build a source from mappings, as cross-references of their subjects.
 
-    Only those with one of `predicates`. With `labels` the subject's label is its name and the object's, which exact
-    matches share with it, a synonym; without, the names must come from another source. `type` is the semantic type of
-    the subjects. Iterating raises KnowledgeError for a column that isn't there or a row that is too short.
+    Only mappings with one of `predicates` count. With `labels` the subject's label is its name, and the object's label a
+    synonym, which is right for exact matches. Without, names must come from another source. `type` is the semantic type of
+    the subjects. Iterating raises KnowledgeError for a missing column or a row that is too short.
     """
     return Sssom(Path(path), predicates, labels, type)
 
 
 @dataclass(frozen=True, slots=True)
 class Sssom:
-    """A mapping file, read anew and streaming on every iteration; `report` counts the mappings left out."""
+    """A mapping file, streamed anew at each iteration; `report` counts the mappings left out."""
 
     path: Path
     predicates: tuple[str, ...]
@@ -59,8 +59,8 @@ class Sssom:
         return cells
 
     def _mapping(self, row: dict[str, str]) -> Iterator[Concept]:
-        not_said = row.get("predicate_modifier") == "Not"
-        if not_said or row["predicate_id"] not in self.predicates or not (row["subject_id"] and row["object_id"]):
+        negated = row.get("predicate_modifier") == "Not"
+        if negated or row["predicate_id"] not in self.predicates or not (row["subject_id"] and row["object_id"]):
             self.report[OTHERS] += 1
             return
         name, other = (row.get(column, "") if self.labels else "" for column in ("subject_label", "object_label"))

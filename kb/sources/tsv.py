@@ -1,4 +1,4 @@
-"""Tables with a header row (`.tsv`, `.csv`, packed with `.gz` too): lexicons of names, and lists of edges."""
+"""Reads tables with a header row (`.tsv`, `.csv`, also `.gz`): lexicons of names, and lists of edges."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ def build(
     upper: bool = False,
     ends: bool = False,
 ) -> Source:
-    """A source that reads concepts or relations; `columns` says which column of the file holds what.
+    """Build a source of concepts or relations; `columns` maps fields to columns of the file.
 
-    For concepts `id` and any of `name`, `definition`, `type`, `synonyms` and `xrefs` (both split at `|`); rows with the
-    same id belong to one concept. For relations `head`, `tail`, and `relation`, without which all are "is_a"; with `ends`
-    heads and tails are concepts too, nameless where no other source names them, instead of dangling. `type` is the
-    semantic type of all concepts. `where` keeps the rows that have exactly this value in each of its columns; `upper`
-    makes `abc:1` `ABC:1`. A name ending in `.csv` has commas, any other tabs. Raises KnowledgeError for columns that
-    don't fit together; iterating raises it for a column that isn't there (naming those there are), for a row that is too
-    short, and if no row is as `where` wants it.
+    Fields of concepts are `id` and any of `name`, `definition`, `type`, `synonyms` and `xrefs` (both split at `|`); rows with
+    the same id are one concept. Fields of relations are `head`, `tail` and `relation` (default "is_a"). With `ends` heads and
+    tails are concepts, too, without a name unless another source has one; else such relations dangle. `type` is the semantic
+    type of all concepts. `where` keeps only rows with exactly this value in each of its columns. `upper` turns `abc:1` into
+    `ABC:1`. A file name ending in `.csv` means commas, any other tabs. Raises KnowledgeError for an invalid combination of
+    columns. Iterating raises it for a missing column, for a row that is too short, and if no row matches `where`.
     """
     wanted = CONCEPT if "id" in columns else RELATION
     if unknown := [what for what in columns if what not in wanted]:
@@ -47,7 +46,7 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, read anew and streaming on every iteration. `columns` maps what is wanted to the column that has it."""
+    """A table, streamed anew at each iteration. `columns` maps fields to columns."""
 
     path: Path
     columns: Mapping[str, str]
@@ -86,7 +85,7 @@ class Table:
         return f"{prefix.upper()}:{number}" if self.upper and colon and not number.startswith("//") else id
 
     def _cells(self) -> Iterator[Mapping[str, str]]:
-        """The wanted cells of every row that `where` keeps and that has an id."""
+        """Yield the fields of every row that matches `where` and has an id."""
         rows = _rows(self.path)
         line, header = next(rows, (1, []))
         wanted = [(what, self._column(column, header, line)) for what, column in self.columns.items()]
@@ -113,7 +112,7 @@ class Table:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Numbered rows; empty lines are none."""
+    """Yield numbered rows without empty lines."""
     if path.name.removesuffix(".gz").endswith(".csv"):
         reader = csv.reader((text + "\n" for _, text in lines(path)), strict=True)
         try:
@@ -129,6 +128,6 @@ def _split(cell: str) -> tuple[str, ...]:
 
 
 def _unquoted(cell: str) -> str:
-    """Some writers quote a cell that holds quotes, most don't: only what is quoted throughout is taken to be."""
+    """Unquote a cell. Only a cell that is quoted as a whole counts as quoted, because most writers do not quote."""
     throughout = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
     return cell[1:-1].replace('""', '"') if throughout else cell

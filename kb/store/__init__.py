@@ -1,1 +1,1 @@
-"""A knowledge base as bytes: built from what sources yield, kept in a folder, checked when it is opened."""
+"""Storage of knowledge bases: building from sources, packing, writing to a folder, and checking when it is opened."""

@@ -1,4 +1,4 @@
-"""From what sources yield to a pack: ids merged, blanks folded, what cannot be used counted and left out."""
+"""Builds a pack from the items of sources: merges ids, collapses white space, counts and drops unusable items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def build(items: Iterable[Concept | Relation], keep: Filter) -> tuple[Pack, dict[str, int]]:
-    """Merge, clean and pack; the report has only warnings that occurred."""
+    """Merge, clean and pack items. Return the pack and a report of the warnings that occurred."""
     drafts = _Drafts()
     drafts.add(items)
     packer, naming = Packer(), Naming(keep)
@@ -38,12 +38,12 @@ def build(items: Iterable[Concept | Relation], keep: Filter) -> tuple[Pack, dict
 
 
 class _Drafts:
-    """What the sources said, relations as numbers: five million of them are 60 MB so, and 2 GB as objects."""
+    """The collected items. Relations are stored as numbers: five million take 60 MB, as objects they would take 2 GB."""
 
     def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}  # every id that was mentioned, numbered as they came
+        self.numbers: dict[str, int] = {}  # every id, numbered by first occurrence
         self.kinds: dict[str, int] = {}
-        self.said: list[Concept | list[Concept] | None] = []  # of each number
+        self.concepts: list[Concept | list[Concept] | None] = []  # by number
         self.heads, self.names, self.tails = array("I"), array("I"), array("I")
         self.report: Counter[str] = Counter()
 
@@ -65,25 +65,25 @@ class _Drafts:
             self.report[IDLESS] += 1
             return
         number = self._number(concept.id)
-        before = self.said[number]
+        before = self.concepts[number]
         if before is None:
-            self.said[number] = concept
+            self.concepts[number] = concept
         elif isinstance(before, list):
             before.append(concept)
         else:
-            self.said[number] = [before, concept]
+            self.concepts[number] = [before, concept]
 
     def _number(self, id: str) -> int:
-        number = self.numbers.setdefault(id, len(self.said))
-        if number == len(self.said):
-            self.said.append(None)
+        number = self.numbers.setdefault(id, len(self.concepts))
+        if number == len(self.concepts):
+            self.concepts.append(None)
         return number
 
 
 def _pack_relations(packer: Packer, drafts: _Drafts, ids: Sequence[str]) -> int:
-    """Pack the relations both ways, by concept, kind and other end; return how many had an end that is no concept."""
+    """Pack the relations in both directions, sorted by concept, kind and other end. Return the number of dangling ones."""
     came = np.fromiter(map(drafts.numbers.__getitem__, ids), np.int64, len(ids))
-    known = np.fromiter((drafts.said[number] is not None for number in came), np.bool_, len(ids))
+    known = np.fromiter((drafts.concepts[number] is not None for number in came), np.bool_, len(ids))
     rank = np.argsort(came)  # number -> place among the sorted ids, concepts or not
     place = np.cumsum(known) - 1  # from there to place among the concepts
     kinds = sorted(drafts.kinds)
@@ -110,7 +110,7 @@ def _pack_edges(packer: Packer, way: str, size: int, edges: tuple[Numbers, ...])
 
 
 def _pack_concepts(packer: Packer, naming: Naming, drafts: _Drafts, ids: Iterable[str]) -> None:
-    """Pack the concepts in the order of `ids` and hand on their names."""
+    """Pack the concepts in the order of `ids`, and add their names to `naming`."""
     kept, titles, details = list[str](), list[str](), list[str]()
     types = dict[str, int]()
     type = array("I")
@@ -134,25 +134,25 @@ def _pack_concepts(packer: Packer, naming: Naming, drafts: _Drafts, ids: Iterabl
 def _merged(drafts: _Drafts, ids: Iterable[str]) -> Iterator[Concept]:
     for id in ids:
         number = drafts.numbers[id]
-        said = drafts.said[number]
-        drafts.said[number] = None  # whatever has been packed is let go
-        if said is not None:
-            said = said if isinstance(said, list) else [said]
-            drafts.report[NAMELESS] += not any(_folded(concept.name) for concept in said)
-            yield _one(id, said)
+        same = drafts.concepts[number]
+        drafts.concepts[number] = None  # frees the memory of packed concepts
+        if same is not None:
+            same = same if isinstance(same, list) else [same]
+            drafts.report[NAMELESS] += not any(_folded(concept.name) for concept in same)
+            yield _one(id, same)
 
 
-def _one(id: str, said: Sequence[Concept]) -> Concept:
-    names = [_folded(concept.name) for concept in said]
-    synonyms = {*names, *(_folded(synonym) for concept in said for synonym in concept.synonyms)} - {""}
+def _one(id: str, same: Sequence[Concept]) -> Concept:
+    names = [_folded(concept.name) for concept in same]
+    synonyms = {*names, *(_folded(synonym) for concept in same for synonym in concept.synonyms)} - {""}
     name = _first(names) or min(synonyms, default="")
     return Concept(
         id,
         name,
-        _first(concept.type for concept in said),
+        _first(concept.type for concept in same),
         tuple(sorted(synonyms - {name})),
-        _first(_folded(concept.definition) for concept in said),
-        tuple(sorted({xref for concept in said for xref in concept.xrefs} - {"", id})),
+        _first(_folded(concept.definition) for concept in same),
+        tuple(sorted({xref for concept in same for xref in concept.xrefs} - {"", id})),
     )
 
 

@@ -1,4 +1,4 @@
-"""Digests: the fingerprint of a knowledge base, and what tells a whole file from a damaged one."""
+"""Digests: the fingerprint of a knowledge base, and the checksums that detect damaged files."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from kb.store.pack import Pack
 
 
 def fingerprint(pack: Pack, keep: Filter, block: str | None = None) -> str:
-    """16 hexadecimal digits over all that a knowledge base answers from; `block` is the digest of its block, if known."""
+    """Return the fingerprint of a knowledge base, 16 hexadecimal digits; `block` is the digest of its block, if known."""
     return sealed({
         "block": block or digest(pack.block), "sections": sections(pack), "filter": filter_options(keep),
     })  # fmt: skip
 
 
 def sections(pack: Pack) -> list[list[object]]:
-    """Name, kind, begin and size of every section, as JSON can hold them."""
+    """Return name, kind, begin and size of every section, for JSON."""
     return [[name, kind, begin, size] for name, (begin, size, kind) in pack.places.items()]
 
 
 def filter_options(keep: Filter) -> dict[str, object]:
-    """The options of a filter as JSON can hold them."""
+    """Return the options of a filter, for JSON."""
     return {"own_case": keep.own_case, "shortest": keep.shortest, "stop": sorted(keep.stop)}
 
 
 def sealed(data: object) -> str:
-    """16 hexadecimal digits over plain data."""
+    """Return a digest of plain data, 16 hexadecimal digits."""
     return digest(json.dumps(data, sort_keys=True).encode())[:16]
 
 
 def digest(content: bytes | mmap) -> str:
-    """SHA-256, in hexadecimal digits."""
+    """Return the SHA-256 digest in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

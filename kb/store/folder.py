@@ -1,9 +1,8 @@
-"""A knowledge base as a folder: a header to read and one file to map into memory. No pickle, same bytes for same content.
+"""Stores a knowledge base in a folder: a JSON header and one memory-mapped file. No pickle; the bytes are deterministic.
 
-`kb.json` says what there is and where in `kb.bin` each section lies (`pack.py`), with the digest of that file. A folder may
-come from anybody: the header is held against a schema (`schema.py`), and `kb.bin` against its digest and for sections that
-fit together (`sections.py`), once. Then the file is remembered in the user's cache, as an empty file, and opens in
-milliseconds.
+The header `kb.json` lists the sections of `kb.bin` (`pack.py`) and its digest. A folder may come from an untrusted origin: the
+header is checked against a schema (`schema.py`), and `kb.bin` against its digest and for consistent sections (`sections.py`).
+This is done once. Then an empty marker file in the user's cache records the check, and opening takes milliseconds.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ FORMAT = "nerc knowledge base"
 VERSION = 3  # of the files, of the sections in them, and of the normal forms in those (kb/names/tokens.py)
 HEADER, DATA = "kb.json", "kb.bin"
 _LONGEST = 1 << 24  # bytes of a header
-_SETTLED = 2.0  # seconds: of a file that changed a moment ago the time says too little
+_SETTLED = 2.0  # seconds: the modification time of a recently changed file is not reliable
 
 
 def write(kb: KnowledgeBase, folder: str | Path) -> Path:
-    """Write `kb` to `folder` and return it; the folder appears whole or not at all, and is left alone if it holds `kb`.
+    """Write `kb` to `folder` atomically, and return the folder. It is unchanged if it already has `kb`.
 
-    Another knowledge base that is there is replaced; who has that open keeps it. Raises KnowledgeError if anything else
-    is there.
+    Another knowledge base in the folder is replaced; processes that have it open keep it. Raises KnowledgeError if the folder
+    has anything else.
     """
     folder, header = Path(folder), _made(kb)
     if _holds(folder, header):
@@ -49,7 +48,7 @@ def write(kb: KnowledgeBase, folder: str | Path) -> Path:
     temporary.mkdir()
     try:
         (temporary / DATA).write_bytes(kb.pack.block)
-        (temporary / HEADER).write_bytes(header)  # last: without it nothing opens
+        (temporary / HEADER).write_bytes(header)  # last: without the header the folder does not open
         _put(temporary, folder, header)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -57,21 +56,21 @@ def write(kb: KnowledgeBase, folder: str | Path) -> Path:
 
 
 def open_kb(folder: str | Path) -> KnowledgeBase:
-    """Open what `write` wrote; it is mapped into memory, so that many processes share it and only what is used is read.
+    """Open a folder written by `write`. It is memory-mapped: processes share it, and only the used parts are read.
 
-    The first time all of it is read and checked. Raises KnowledgeError if the folder is missing, of another version,
-    damaged, or holds what no knowledge base can.
+    The first time, all of it is read and checked. Raises KnowledgeError if the folder is missing, of another version, damaged,
+    or inconsistent.
     """
     return _opened(Path(folder), anew=False)
 
 
 def check(folder: str | Path) -> None:
-    """Read all of a folder, remembered or not, and raise KnowledgeError if any of it is not as it was written."""
+    """Check all of a folder, even if it was checked before. Raises KnowledgeError if anything has changed."""
     _opened(Path(folder), anew=True)
 
 
 def digest_of(folder: Path) -> str:
-    """The digest of `kb.bin`, as the header has it; raises KnowledgeError where there is no header that fits."""
+    """Return the digest of `kb.bin` from the header. Raises KnowledgeError without a valid header."""
     return _header(folder)[0].sha256
 
 
@@ -100,14 +99,14 @@ def _verify(pack: Pack, header: Header) -> None:
     if digest(pack.block) != header.sha256:
         raise KnowledgeError(f"{DATA} is not what was written")
     from kb.store.sections import (
-        check_sections,  # imports numpy: a third of a second that a remembered file does without
+        check_sections,  # imports numpy, a third of a second that a checked file does not need
     )
 
     check_sections(pack)
 
 
 def _holds(folder: Path, header: bytes) -> bool:
-    """Whether `folder` is this knowledge base and whole; a KnowledgeError if it is something that may not be replaced."""
+    """Return whether `folder` has exactly this knowledge base. Raises KnowledgeError if it must not be replaced."""
     if not folder.exists():
         return False
     if not folder.is_dir() or not ({path.name for path in folder.iterdir()} <= {HEADER, DATA} or _is_ours(folder)):
@@ -120,7 +119,7 @@ def _holds(folder: Path, header: bytes) -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder has the header of a knowledge base, of whatever version."""
+    """Return whether a folder has the header of a knowledge base, of any version."""
     from kb.store.schema import Head
 
     try:
@@ -131,12 +130,12 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _put(temporary: Path, folder: Path, header: bytes) -> None:
-    """Rename into place. A folder cannot be renamed onto a full one, so that one steps aside first."""
+    """Rename into place. A folder cannot replace a non-empty one, so the old one is renamed first."""
     aside = temporary.with_suffix(".old")
     try:
         os.rename(temporary, folder)
     except OSError:
-        if _holds(folder, header):  # another process built the same meanwhile; whoever reads it is not disturbed
+        if _holds(folder, header):  # another process built the same in the meantime; its readers are not disturbed
             return
         os.rename(folder, aside)
         os.rename(temporary, folder)
@@ -144,7 +143,7 @@ def _put(temporary: Path, folder: Path, header: bytes) -> None:
 
 
 def _made(kb: KnowledgeBase) -> bytes:
-    """The header of a knowledge base. Its seal is over all the rest."""
+    """Return the header of a knowledge base. Its seal covers all the rest."""
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -160,7 +159,7 @@ def _made(kb: KnowledgeBase) -> bytes:
 
 
 def _header(folder: Path) -> tuple[Header, bytes]:
-    """The header of a folder, checked against the schema and against itself, and its bytes."""
+    """Return the header of a folder, checked against the schema and its seal, and its bytes."""
     from kb.files import problem  # imports pydantic, which importing kb does without
     from kb.store.schema import Head, Header
 
@@ -184,7 +183,7 @@ def _header(folder: Path) -> tuple[Header, bytes]:
 
 
 def is_known(about: os.stat_result, header: bytes) -> bool:
-    """Whether this file is remembered, by header, device, inode, size and time of change, so what is written to it is seen."""
+    """Return whether this file was checked before, by header, device, inode, size and time of change."""
     try:
         return _mark(about, header).is_file()
     except OSError:
@@ -192,7 +191,7 @@ def is_known(about: os.stat_result, header: bytes) -> bool:
 
 
 def remember(about: os.stat_result, header: bytes) -> None:
-    """Remember a file; without a cache to write to it is read again the next time."""
+    """Record that a file was checked. Without a writable cache it is checked again the next time."""
     if time.time() - about.st_mtime < _SETTLED:
         return
     try:

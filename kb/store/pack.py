@@ -1,7 +1,7 @@
-"""Arrays and strings in one block of bytes, in memory or memory-mapped: all that a knowledge base is read from.
+"""Arrays and strings in one block of bytes, in memory or memory-mapped: the storage of a knowledge base.
 
-Reading needs no numpy: single numbers come out of a memoryview twice as fast, and opening need not wait for an import.
-Sections are made by `kb/store/packing.py`: UTF-8, or little-endian numbers, each array as wide as its largest number needs.
+Reading uses no numpy: a memoryview returns single numbers twice as fast, and opening needs no import. Sections are written by
+`kb/store/packing.py`: UTF-8, or little-endian numbers, each array as wide as its largest number needs.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from zlib import crc32
 from kb._frozen import Frozen
 from kb.errors import KnowledgeError
 
-# Name of a section -> where it begins, how many bytes it has, and of which kind: utf8, or the type of its numbers.
+# Name of a section -> its begin, its size in bytes, and its kind: utf8, or the type of its numbers.
 Places = Mapping[str, tuple[int, int, str]]
 _CODES: dict[str, Literal["B", "H", "I", "Q"]] = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; lone surrogates, which broken sources yield, come through."""
+    """Encode as UTF-8. Lone surrogates, which broken sources have, are kept."""
     return text.encode("utf-8", "surrogatepass")
 
 
 class Pack(Frozen):
-    """Named sections of a block that never changes. Pickles to a copy in memory."""
+    """Named sections of an immutable block. Pickling copies the block into memory."""
 
     __slots__ = ("block", "places")
 
@@ -40,27 +40,27 @@ class Pack(Frozen):
         return Pack, (self.block[:], dict(self.places))
 
     def section(self, name: str) -> memoryview:
-        """The bytes of a section, not copied."""
+        """Return the bytes of a section without copying."""
         begin, size, _ = self.places[name]
         return memoryview(self.block)[begin : begin + size]
 
     def numbers(self, name: str) -> memoryview[int]:
-        """The numbers of a section; an index gives an int, `[a:b].tolist()` a list."""
+        """Return the numbers of a section. An index gives an int, `[a:b].tolist()` a list."""
         view = self.section(name)
         return view.cast(_CODES[self.places[name][2]]) if view.nbytes else memoryview(array("B"))  # empty: no cast
 
     def strings(self, name: str) -> Strings:
-        """The strings `name` (sections `.text`, and `.starts` with where each begins and the last ends)."""
+        """Return the strings `name` (sections `.text`, and `.starts` with the begin of each and the end of the last)."""
         return Strings(self.block, self.places[f"{name}.text"][0], self.numbers(f"{name}.starts"))
 
     def table(self, name: str) -> Table:
-        """The strings `name` with the way from a string to its number (sections `.buckets`, `.order`)."""
+        """Return the strings `name` with the lookup of their numbers (sections `.buckets`, `.order`)."""
         strings = self.strings(name)
         return Table(strings, self.numbers(f"{name}.buckets"), self.numbers(f"{name}.order"))
 
 
 class Strings:
-    """Strings by number, from 0; decoded when asked for."""
+    """Strings by number, from 0, decoded on access."""
 
     __slots__ = ("_begin", "_block", "_starts")
 
@@ -77,15 +77,15 @@ class Strings:
         return map(self.__getitem__, range(len(self)))
 
     def raw(self, number: int) -> bytes:
-        """The string as bytes."""
+        """Return the string as bytes."""
         begin, starts = self._begin, self._starts
         return self._block[begin + starts[number] : begin + starts[number + 1]]
 
 
 class Table(Strings):
-    """Distinct strings, and the number of each: `order` has the numbers by bucket, `buckets` where each bucket begins.
+    """Distinct strings with a hash lookup: `order` has the numbers by bucket, `buckets` the begin of each bucket.
 
-    The bucket of a string is the CRC-32 of its bytes, cut to the number of buckets (a power of two): the same on every
+    The bucket of a string is the CRC-32 of its bytes modulo the number of buckets (a power of two). It is the same on every
     machine and in every process, and ten times as fast from Python as a cryptographic digest.
     """
 
@@ -96,7 +96,7 @@ class Table(Strings):
         self._buckets, self._order, self._mask = buckets, order, len(buckets) - 2
 
     def find(self, text: str) -> int:
-        """The number of `text`, or -1."""
+        """Return the number of `text`, or -1."""
         word = text.encode("utf-8", "surrogatepass")
         bucket = crc32(word) & self._mask
         begin, starts = self._begin, self._starts

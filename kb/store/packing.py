@@ -1,4 +1,4 @@
-"""Making what `kb/store/pack.py` reads: the same content gives the same bytes, on every machine and in every process."""
+"""Writes the blocks that `kb/store/pack.py` reads. The bytes are the same on every machine and in every process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALIGNMENT = 64  # bytes: a cache line, and more than any number needs
 
 
 class Packer:
-    """Collects sections in the order they come, each beginning at a multiple of 64 bytes; zeros fill the gaps."""
+    """Collects sections in order. Each begins at a multiple of 64 bytes; zeros fill the gaps."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
@@ -31,17 +31,17 @@ class Packer:
         self._end += gap + len(content)
 
     def numbers(self, name: str, values: Iterable[int] | Numbers) -> None:
-        """Add numbers, none below 0, in as few bytes each as the largest needs."""
+        """Add non-negative numbers, each with as few bytes as the largest needs."""
         numbers = values if isinstance(values, np.ndarray) else np.fromiter(values, np.uint64)
         kind = np.min_scalar_type(int(numbers.max(initial=0))).newbyteorder("<")
         self.section(name, numbers.astype(kind).tobytes(), f"u{8 * kind.itemsize}")
 
     def strings(self, name: str, texts: Iterable[str]) -> None:
-        """Add strings: their bytes and where each begins."""
+        """Add strings: their bytes and the begin of each."""
         self._encoded(name, list(map(encoded, texts)))
 
     def table(self, name: str, texts: Iterable[str]) -> None:
-        """Add distinct strings with the way from a string to its number; of buckets there are 2 to 4 a string."""
+        """Add distinct strings with a hash lookup of their numbers. There are 2 to 4 buckets for each string."""
         words = list(map(encoded, texts))
         self._encoded(name, words)
         size = 1 << (2 * len(words)).bit_length()
@@ -50,7 +50,7 @@ class Packer:
         self.numbers(f"{name}.order", np.argsort(bucket, kind="stable"))
 
     def done(self) -> Pack:
-        """Everything added, in one block; the packer is empty after."""
+        """Return everything in one block, and empty the packer."""
         block = b"".join(self._chunks)
         self._chunks.clear()
         return Pack(block, self._places)
@@ -62,6 +62,6 @@ class Packer:
 
 
 def starts_of(keys: Numbers, size: int) -> Numbers:
-    """Where in sorted `keys` each of `size` keys begins, and where the last ends: `size + 1` numbers."""
+    """Return the begin of each of `size` keys in sorted `keys`, and the end of the last: `size + 1` numbers."""
     counts = np.bincount(keys, minlength=size)
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""What the header of a knowledge base may say: types, ranges, and sections that lie inside the file."""
+"""The schema of a knowledge base's header: types, ranges, and sections inside the file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Section = tuple[str, Literal["utf8", "u8", "u16", "u32", "u64"], Bytes, Bytes]
 
 
 class Head(BaseModel):
-    """What a header of any version says."""
+    """The fields of a header of any version."""
 
     format: Literal["nerc knowledge base"]
     version: int
 
 
 class Options(BaseModel):
-    """A term filter; see `kb.names.filter.Filter`."""
+    """The options of a term filter; see `kb.names.filter.Filter`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -43,7 +43,7 @@ class Options(BaseModel):
 
 
 class Header(BaseModel):
-    """All that `kb.json` says; `size` and `sha256` are those of `kb.bin`."""
+    """The content of `kb.json`; `size` and `sha256` are those of `kb.bin`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

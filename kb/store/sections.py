@@ -1,6 +1,6 @@
-"""Whether the sections of a knowledge base fit together: afterwards no number in them leads anywhere but to what it means.
+"""Checks that the sections of a knowledge base are consistent, so that no number in them points outside its target.
 
-It takes about 10 s for a million concepts, so `kb/store/folder.py` does it once for a file and remembers that it was done.
+The check takes about 10 s for a million concepts, so `kb/store/folder.py` does it once for each file.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from kb.names.filter import LONGEST, UNSOUGHT
 from kb.store.pack import Pack
 
 Numbers = NDArray[np.unsignedinteger[Any]]
-_CHUNK = 1 << 24  # bytes that are decoded at a time
-_CROWD = 64  # strings in one bucket of a table, of which there are two to four a string
+_CHUNK = 1 << 24  # bytes decoded at a time
+_CROWD = 64  # maximum number of strings in one bucket of a table; there are two to four buckets for each string
 
 
 def check_sections(pack: Pack) -> None:
-    """Raise KnowledgeError, naming a section, if one holds anything that reading could stumble over or get lost in."""
+    """Raise KnowledgeError, naming the section, if one has content that could break reading."""
     look = _Look(pack)
     concepts, forms, firsts = look.table("ids"), look.table("forms"), look.table("firsts")
     types, kinds, spellings = look.strings("types"), look.strings("kinds"), look.strings("spellings")
@@ -44,41 +44,43 @@ def check_sections(pack: Pack) -> None:
 
 
 class _Look:
-    """Looks at one section after the other."""
+    """Checks single sections."""
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
 
     def require(self, name: str, held: bool) -> None:
-        """Raise KnowledgeError for a section where something does not hold."""
+        """Raise KnowledgeError for a section if a condition does not hold."""
         if not held:
             raise KnowledgeError(f"section {name} does not fit the others")
 
     def numbers(self, name: str) -> Numbers:
-        """The numbers of a section."""
+        """Return the numbers of a section."""
         return np.frombuffer(self.pack.section(name), f"<u{int(self.pack.places[name][2][1:]) // 8}")
 
     def below(self, name: str, limit: int, count: int) -> None:
-        """So many numbers, each below a limit."""
+        """Require `count` numbers, each below `limit`."""
         numbers = self.numbers(name)
         self.require(name, len(numbers) == count and (not count or int(numbers.max()) < limit))
 
     def starts(self, name: str, count: int, end: int, least: int = 0) -> Numbers:
-        """Where each of so many rows begins, one after the other up to `end`, each with `least` members."""
+        """Require the begins of `count` consecutive rows up to `end`, each with at least `least` members; return them."""
         starts = self.numbers(name)
         self.require(name, len(starts) == count + 1 and int(starts[0]) == 0 and int(starts[-1]) == end)
         self.require(name, bool((starts[1:] > starts[:-1] if least else starts[1:] >= starts[:-1]).all()))
         return starts
 
     def strings(self, name: str) -> int:
-        """Strings that are UTF-8 each; return how many."""
+        """Require strings of valid UTF-8; return their number."""
         text = self.pack.section(f"{name}.text")
         count = len(self.numbers(f"{name}.starts")) - 1
         self.require(f"{name}.starts", count >= 0)
         starts = self.starts(f"{name}.starts", count, len(text))
         signs = np.frombuffer(text, np.uint8)
         inside = starts[starts < len(text)]
-        self.require(f"{name}.starts", bool((signs[inside] & 0xC0 != 0x80).all()))  # none begins within a character
+        self.require(
+            f"{name}.starts", bool((signs[inside] & 0xC0 != 0x80).all())
+        )  # no string begins inside a character
         begin = 0
         while begin < len(text):
             after = np.searchsorted(starts, begin + _CHUNK)
@@ -91,7 +93,7 @@ class _Look:
         return count
 
     def table(self, name: str) -> int:
-        """Strings with the way from each to its number; return how many."""
+        """Require strings with a valid hash lookup; return their number."""
         count, buckets = self.strings(name), len(self.numbers(f"{name}.buckets")) - 1
         self.require(f"{name}.buckets", buckets > 0 and not buckets & (buckets - 1))
         starts = self.starts(f"{name}.buckets", buckets, count)
@@ -107,7 +109,7 @@ class _Look:
 
 
 def _check_lengths(look: _Look, firsts: int) -> None:
-    """In how many tokens names come: most first, none twice, since a search tries one after the other."""
+    """Require the lengths of names to be strictly descending for each first token: a search tries them in this order."""
     lengths = look.numbers("lengths").astype(np.int64)
     starts = look.starts("lengths.starts", firsts, len(lengths))
     fits = len(lengths) == 0 or (int(lengths.min()) >= 1 and int(lengths.max()) <= LONGEST)
@@ -124,9 +126,9 @@ def _check_details(pack: Pack) -> None:
 
 def _is_details(written: str) -> bool:
     try:
-        said = json.loads(written)
+        details = json.loads(written)
     except (ValueError, RecursionError):
         return False
-    if not isinstance(said, list) or len(said) != 3 or not isinstance(said[0], str):
+    if not isinstance(details, list) or len(details) != 3 or not isinstance(details[0], str):
         return False
-    return all(isinstance(row, list) and all(isinstance(item, str) for item in row) for row in said[1:])
+    return all(isinstance(row, list) and all(isinstance(item, str) for item in row) for row in details[1:])
