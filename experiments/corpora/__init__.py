@@ -1,1 +1,1 @@
-"""Corpora and readers: one module each, with `build(**options) -> Corpus`; what begins with `_` helps them."""
+"""Corpora and readers, one in each module: `build(**options) -> Corpus`. Modules with a leading underscore are helpers."""

@@ -1,4 +1,4 @@
-"""Files of a corpus: which ones a path, a folder or a glob means, which part each one is, and their lines."""
+"""Finds the files of a corpus by path, folder or glob, assigns them to train, dev and test by name, and reads lines."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _NAMES = "train, dev or test (or valid, validation, devel, testa, testb ...)"
 
 
 def part_of(name: str) -> str | None:
-    """Return the part that the name of a file, folder or split says it is: `eng.testa`, `notes_train.tsv`, `validation`.
+    """Return the part that a file, folder or split is named after: `eng.testa`, `notes_train.tsv`, `validation`.
 
-    None where it says none, or two of them (`train_dev.tsv`).
+    None if the name has no part, or two (`train_dev.tsv`).
     """
     found = {_PART[one or other] for one, other in _WORD.findall(name.lower())}
     return found.pop() if len(found) == 1 else None
 
 
 def called(path: Path) -> str:
-    """Return what documents without an id are called after: its name up to a dot: the first, or that after the part."""
+    """Return the prefix for ids of documents without an id: the file name up to the first dot, or up to its part."""
     pieces = path.name.split(".")
     until = next((i for i, piece in enumerate(pieces) if piece.lower() in _PART), 0)
     return ".".join(pieces[: until + 1])
 
 
 def locate(path: Path, data: Path) -> Path:
-    """Return `path` as it stands, else below the data directory; ReadError where neither exists."""
+    """Return `path` as it is, else below the data directory. Raises ReadError if neither exists."""
     for place in (path, data / path):
         if place.exists():
             return place
@@ -46,10 +46,11 @@ def locate(path: Path, data: Path) -> Path:
 
 
 def sources(path: Path, data: Path, remarks: Counter[str], notes: str = "") -> dict[str, list[Path]]:
-    """Return what a file, a folder or a glob holds, by part; under "" where no name says a part.
+    """Return the files of a file, folder or glob, by part; under "" if no name has a part.
 
-    In a folder sub-folders may say the parts, else files. Where a document is a file or two, `notes` is the ending of its text:
-    then a folder stands for all that lies in it, and only folders say parts. What is left out is counted.
+    In a folder, sub-folders may be named after the parts, else files. If each document is a file or two, `notes` is the suffix
+    of its text: then a folder means everything in it, and only folders are named after parts. `remarks` counts what is left
+    out.
     """
     if not has_magic(str(path)) or path.exists():
         place = locate(path, data)
@@ -92,9 +93,9 @@ def _in_folder(folder: Path, remarks: Counter[str], notes: str) -> dict[str, lis
 
 
 def _named(folder: Path, places: Sequence[Path]) -> dict[str, Path]:
-    """Return the places whose names say parts, one each; a name that is nothing else goes before one that has more words.
+    """Return one place for each part, by name. An exact name (`test.txt`) wins over one with other words.
 
-    Names with more words count only where they say two parts or more: a note may be called `lab_test.txt`.
+    Names with other words count only if they name at least two parts: a single note may be called `lab_test.txt`.
     """
     exact: dict[str, list[Path]] = {}
     wordy: dict[str, list[Path]] = {}
@@ -111,7 +112,7 @@ def _named(folder: Path, places: Sequence[Path]) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files of a folder; ReadError where they are of several kinds, or there is none."""
+    """Return the files of a folder. Raises ReadError if they have several suffixes, or if there is none."""
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and not _hidden(file) and file.suffix]
     kinds = Counter(file.suffix for file in files)
     if not files:
@@ -126,9 +127,10 @@ def _files(folder: Path) -> list[Path]:
 
 
 def pairs(place: Path, endings: Sequence[str], annotations: Path | None = None) -> Iterator[tuple[Path, Path]]:
-    """Yield the texts in and below a folder (or one file's) by name, each with the file of the same name and one of `endings`.
+    """Yield the texts in and below a folder (or one text), sorted by name, each with its annotation file.
 
-    That lies in or below the folder too, or `annotations`; for one file beside it, or in a folder beside its own.
+    The annotation file has the same name and one of `endings`. It is in or below the folder, or `annotations`; for one text, it
+    is in the same folder or in a sibling folder.
     """
     if place.is_dir():
         texts = _by_name(place, ["txt"])
@@ -146,7 +148,7 @@ def pairs(place: Path, endings: Sequence[str], annotations: Path | None = None) 
 
 
 def _by_name(folder: Path, endings: Iterable[str]) -> dict[str, Path]:
-    """Return the files in and below a folder by their names; ReadError where two have the same."""
+    """Return the files in and below a folder by name. Raises ReadError if two have the same name."""
     found: dict[str, Path] = {}
     for file in (file for ending in endings for file in sorted(folder.rglob(f"*.{ending}"))):
         if found.setdefault(file.stem, file) != file:
@@ -164,7 +166,7 @@ def _without_rest(parts: Mapping[str, list[Path]], remarks: Counter[str]) -> dic
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a UTF-8 file, numbered from 1 and without their ends; a BOM is skipped, CRLF is fine."""
+    """Yield the lines of a UTF-8 file, numbered from 1, without line ends (LF or CRLF) and without a BOM."""
     with path.open("rb") as stream:
         for number, raw in enumerate(stream, 1):
             try:
@@ -175,7 +177,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def text_of(path: Path) -> str:
-    """Return a UTF-8 file as it is, line ends and BOM included; ReadError names the line of a bad byte."""
+    """Return a UTF-8 file unchanged, with line ends and BOM. Raises ReadError with the line of an invalid byte."""
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:  # not chained: it carries the text

@@ -1,4 +1,4 @@
-"""Where the rows of a Hugging Face dataset come from: files, a `save_to_disk` folder, the hub. Nothing of it is run."""
+"""Loads the rows of a Hugging Face dataset from files, a `save_to_disk` folder or the hub. Runs no code of a dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OBJECTS = TypeAdapter(list[dict[str, Any]])
 
 
 def from_files(files: Mapping[str, list[Path]], wanted: Wanted) -> dict[str, list[Row]]:
-    """Return the rows of files by split; those of which no name says one are a split called after the first."""
+    """Return the rows of files by split. Files without a split in their names are one split, named after the first."""
     return {
         part or called(places[0]): [row for place in places for row in _rows(place, wanted)]
         for part, places in files.items()
@@ -34,12 +34,12 @@ def from_files(files: Mapping[str, list[Path]], wanted: Wanted) -> dict[str, lis
 
 
 def from_disk(path: Path, wanted: Wanted) -> dict[str, list[Row]]:
-    """Return the rows of a file or folder by split; a single file is a split called after it."""
+    """Return the rows of a file or folder by split. A single file is a split with its name."""
     if path.is_file():
         return {path.name.partition(".")[0]: list(_rows(path, wanted))}
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         library = _library()
-        return _splits(path, _asked(path, lambda: library.load_from_disk(str(path))), wanted)
+        return _splits(path, _called_safely(path, lambda: library.load_from_disk(str(path))), wanted)
     found: dict[str, list[Row]] = {}
     for file in sorted(f for f in path.rglob("*") if f.is_file() and f.suffix in ENDINGS):
         words = re.split(r"[^a-z]+", "/".join(file.relative_to(path).parts).lower())
@@ -53,7 +53,7 @@ def from_disk(path: Path, wanted: Wanted) -> dict[str, list[Row]]:
 
 
 def from_hub(name: str, config: str | None, wanted: Wanted) -> dict[str, list[Row]]:
-    """Fetch a dataset into nerc's cache and return its rows by split; ReadError says why where that fails."""
+    """Fetch a dataset into nerc's cache and return its rows by split. Raises ReadError with the reason if that fails."""
     library = _library()
     try:
         found = library.load_dataset(name, name=config, cache_dir=str(places.cache() / "datasets"))
@@ -75,13 +75,13 @@ def from_hub(name: str, config: str | None, wanted: Wanted) -> dict[str, list[Ro
         configs = re.search(r"\[[\w', .-]*\]", str(error))
         hint = f"; `config` is one of {configs[0]}" if configs else ""
         raise ReadError(f"{name}: the hub's dataset cannot be loaded{hint}") from None
-    except Exception as error:  # whatever a library raises on what somebody uploaded; it may quote rows
+    except Exception as error:  # the library may raise anything on an uploaded dataset; its message may quote rows
         raise ReadError(f"{name}: cannot be loaded from the hub: {type(error).__name__}") from None
     return _splits(Path(name), found, wanted)
 
 
 def _library() -> Any:
-    """Import `datasets`, which takes seconds, when it is needed; its own messages would stand beside ours."""
+    """Import `datasets` on first use, because it takes seconds, and silence its messages."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import datasets
 
@@ -90,8 +90,8 @@ def _library() -> Any:
     return datasets
 
 
-def _asked(where: Path, ask: Callable[[], T]) -> T:
-    """Return what the library answers; ReadError, without its words (they may quote rows), for whatever it raises."""
+def _called_safely(where: Path, ask: Callable[[], T]) -> T:
+    """Call the library. Raises ReadError without the library's message, which may quote rows."""
     try:
         return ask()
     except Exception as error:
@@ -106,16 +106,16 @@ def _splits(where: Path, found: Any, wanted: Wanted) -> dict[str, list[Row]]:
 
 
 def _table(where: Path, table: Any, wanted: Wanted) -> Iterator[Row]:
-    """Yield the rows of a `Dataset`, with the columns wanted (all, if there is none of them), names for their numbers."""
+    """Yield the rows of a `Dataset` with the wanted columns, with class names instead of numbers."""
     some = [name for name in table.column_names if name in wanted]
-    chosen = _asked(where, lambda: table.select_columns(some or table.column_names[:1]))
-    rows = _asked(where, lambda: chosen.to_list())
+    chosen = _called_safely(where, lambda: table.select_columns(some or table.column_names[:1]))
+    rows = _called_safely(where, lambda: chosen.to_list())
     for number, values in enumerate(rows, 1):
         yield Row(where, number, {name: _named(chosen.features[name], value) for name, value in values.items()})
 
 
 def _named(feature: Any, value: Any) -> Any:
-    """Return a value with the names of its class labels instead of their numbers."""
+    """Return a value with the names of class labels instead of their numbers."""
     if value is None:
         return None
     if hasattr(feature, "int2str"):
@@ -127,7 +127,7 @@ def _named(feature: Any, value: Any) -> Any:
 
 
 def _rows(path: Path, wanted: Wanted) -> Iterable[Row]:
-    """Return the rows of a file, by its ending; they are numbered from 1, in JSON lines and CSV by line."""
+    """Return the rows of a file, by its suffix. They are numbered from 1; in JSON lines and CSV by line."""
     if path.suffix == ".parquet":
         return _parquet(path, wanted)
     if path.suffix in (".csv", ".tsv"):
@@ -143,7 +143,7 @@ def _parquet(path: Path, wanted: Wanted) -> Iterator[Row]:
     library = _library()
     with TemporaryDirectory(dir=places.cache(), prefix="reading-") as folder:
         read = library.Dataset.from_parquet
-        table = _asked(path, lambda: read(str(path), cache_dir=folder, keep_in_memory=True))
+        table = _called_safely(path, lambda: read(str(path), cache_dir=folder, keep_in_memory=True))
         yield from _table(path, table, wanted)
 
 

@@ -1,9 +1,14 @@
-"""What a file says of its mentions against what lies in its texts: one rule for every reader.
+"""Checks the mentions of a file against its texts, with one rule for every reader.
 
-A mention fits where its offsets lie in the text and its surface, if the file writes one, is what lies there. What does not fit
-is an error that says what it probably is. `mismatch = "repair"` takes the text's surface where the two differ only in case,
-Greek letters, quotes, dashes or blanks, and moves offsets that count UTF-16 units or UTF-8 bytes, if so *all* mentions of the
-file fit; nothing is guessed for a single line. `mismatch = "skip"` leaves out what does not fit. Both are counted.
+A mention fits if its offsets are inside the text and its surface (if the file has one) equals the text there. A mention that
+does not fit is an error with the probable cause.
+
+- `mismatch = "repair"` replaces a surface by the text if they differ only in case, Greek letters, quotes, dashes or blanks. It
+  converts offsets that count UTF-16 units or UTF-8 bytes, if *all* mentions of the file then fit; nothing is guessed for a
+  single line.
+- `mismatch = "skip"` leaves out mentions that do not fit.
+
+Both are counted in the remarks.
 """
 
 from __future__ import annotations
@@ -28,28 +33,28 @@ _CALLED: dict[Unit, str] = {"utf-16": "UTF-16 units", "utf-8": "UTF-8 bytes"}
 
 @dataclass(frozen=True)
 class Claim:
-    """A mention as a file has it: where it lies in the file's own count, and what its surface is said to be.
+    """A mention as written in a file: its spans in the file's offsets, and its `surface`, if the file has it.
 
-    `where` makes the error for a message; `rest` is what else an entity carries. Without a label it only must fit.
-    A format with a rule of its own for surfaces has a class of its own.
+    `where` makes the error for a message; `rest` are further fields of the entity. A claim without a label is only checked.
+    Formats with their own rule for surfaces have a subclass.
     """
 
     where: Callable[[str], ReadError] = field(compare=False, repr=False)
     spans: Spans
     label: str
-    said: str | None = None
+    surface: str | None = None
     rest: Mapping[str, Any] = field(default_factory=dict)
     what: str = "its text"
-    own: tuple[int, int] = (0, 0)  # the passages to look in first: from, to
+    own: tuple[int, int] = (0, 0)  # the passages to search first: (from, to)
 
     def fits(self, text: str, spans: Spans) -> bool:
-        """Whether the surface is that of the pieces; blanks count unless a line end or a gap is among them."""
+        """Return whether the surface equals the text of the pieces. Blanks count, except at line ends and gaps."""
         whole, pieces = text[spans[0][0] : spans[-1][1]], [text[start:end] for start, end in spans]
-        if self.said is None or self.said in (whole, " ".join(pieces)):
+        if self.surface is None or self.surface in (whole, " ".join(pieces)):
             return True
         if len(pieces) > 1:
-            return _solid(self.said) in (_solid("".join(pieces)), _solid(whole))
-        return re.search("[\r\n]", whole) is not None and self.said.split() == whole.split()
+            return _solid(self.surface) in (_solid("".join(pieces)), _solid(whole))
+        return re.search("[\r\n]", whole) is not None and self.surface.split() == whole.split()
 
     def shaped(self, text: str, spans: Spans, remarks: Counter[str]) -> Spans:
         """Return the pieces of the entity."""
@@ -57,13 +62,13 @@ class Claim:
 
     @property
     def pardon(self) -> str:
-        """What to count a mention under that does not fit, where the format is known to have such."""
+        """The remark for a mention that does not fit, if the format is known to have such; else ""."""
         return ""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A document as a file has it: passages `(offset, text)`, and what is claimed of them."""
+    """A document as written in a file: passages `(offset, text)`, and the claims about them."""
 
     id: str
     passages: tuple[tuple[int, str], ...]
@@ -73,7 +78,7 @@ class Found:
 
 
 def placed(found: Iterable[Found | Document], mismatch: Mismatch, remarks: Counter[str]) -> Iterator[Document]:
-    """Yield the documents of a file (or of a folder of notes) with their entities; ReadError for what does not fit."""
+    """Yield the documents of a file (or of a folder of notes) with checked entities. Raises ReadError for a mismatch."""
     all_of_it = list(found)
     unit = cache(lambda: _unit([one for one in all_of_it if isinstance(one, Found)]))
     taken: Unit = unit() if mismatch == "repair" else "characters"
@@ -97,7 +102,7 @@ def _entity(
         if len(spans) > 1:
             entity_from(text, spans, claim.label)  # the pieces are in order
         fits = claim.fits(text, spans)
-        differs = "" if fits else _difference(text, spans, claim.said or "")
+        differs = "" if fits else _difference(text, spans, claim.surface or "")
         if fits or (differs and mismatch == "repair"):
             if differs and claim.label:
                 remarks[f"mentions that differ from the text in {differs}, taken as the text has them"] += 1
@@ -109,7 +114,7 @@ def _entity(
     except ValueError as error:
         problem = str(error)
     if mismatch != "skip":
-        if claim.said is not None:
+        if claim.surface is not None:
             place = f"{claim.what} is not what lies at {claim.spans[0][0]}..{claim.spans[-1][1]} of document {of.id}"
             problem = f"{place}: {problem}" if problem else place
         raise claim.where(f"{problem}; {_hint(differs, unit(), mismatch)}") from None
@@ -127,8 +132,8 @@ def _hint(differs: str, unit: Unit, mismatch: Mismatch) -> str:
 
 
 def _unit(found: Sequence[Found]) -> Unit:
-    """Return what all offsets count: exactly, else but for letters that are written otherwise; else characters."""
-    if not any(claim.said for one in found for claim in one.claims):
+    """Return the unit in which all mentions fit, exactly or after repair; characters if there is none."""
+    if not any(claim.surface for one in found for claim in one.claims):
         return "characters"
     for loosely in (False, True):
         for unit in UNITS:
@@ -143,7 +148,7 @@ def _all_fit(one: Found, unit: Unit, loosely: bool) -> bool:
         for claim in one.claims:
             spans = passages.fragments(claim.spans, claim.own)
             fits = claim.fits(passages.text, spans) or claim.pardon
-            if not fits and not (loosely and _difference(passages.text, spans, claim.said or "")):
+            if not fits and not (loosely and _difference(passages.text, spans, claim.surface or "")):
                 return False
     except ValueError:
         return False
@@ -155,7 +160,7 @@ def _solid(text: str) -> str:
 
 
 def _greek(text: str) -> str:
-    """Return the text with Greek letters spelled out, in whatever type they are set."""
+    """Return the text with Greek letters spelled out, in any typographic form."""
     plain = unicodedata.normalize("NFKC", text)
     named = (re.match("GREEK .*LETTER (?:FINAL )?([A-Z]+)", unicodedata.name(c, "")) for c in plain)
     return "".join(
@@ -172,12 +177,12 @@ _FOLDS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _difference(text: str, spans: Spans, said: str) -> str:
-    """Name what the surface differs in from the text, of what can be repaired; nothing where it is another one."""
+def _difference(text: str, spans: Spans, surface: str) -> str:
+    """Name the repairable differences between the surface and the text; "" if there are others."""
     found = " ".join(text[start:end] for start, end in spans)
 
     def same(names: Sequence[str]) -> bool:
-        one, other = found, said
+        one, other = found, surface
         for name in names:
             one, other = _FOLDS[name](one), _FOLDS[name](other)
         return one == other and bool(one)

@@ -1,4 +1,4 @@
-"""A document that a file holds in passages, each with its offset: one text, and where a span of the file lies in it."""
+"""Joins the passages of a document, each with its offset, into one text, and maps spans of the file to the text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple, get_args
 
-WIDEST = 100  # blanks between two passages
+WIDEST = 100  # maximum number of blanks between two passages
 Unit = Literal["characters", "utf-16", "utf-8"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 class _Place(NamedTuple):
-    """A passage: where it begins and ends in the file's count, where it begins in the text, and the count at each character."""
+    """A passage: begin and end in the file's offsets, begin in the text (`at`), and the offset of each character (`marks`)."""
 
     begin: int
     end: int
@@ -26,24 +26,24 @@ class _Place(NamedTuple):
         return not isinstance(self.marks, range)
 
     def character(self, offset: int) -> int:
-        """Return the place in the text that an offset of the file means; -1 where that is within a character."""
+        """Map an offset of the file to a position in the text; -1 if it is inside a character."""
         mark = offset - self.begin
         found = bisect_left(self.marks, mark)
         return self.at + found if self.marks[found] == mark else -1
 
 
 class Passages(NamedTuple):
-    """The text, and where its passages lie in it and in the file."""
+    """The text, and the positions of its passages in the text and in the file."""
 
     text: str
     places: tuple[_Place, ...]
 
     @classmethod
     def of(cls, passages: Iterable[tuple[int, str]], unit: Unit = "characters") -> Passages:
-        """Join `(offset, text)` passages by as many blanks as the offsets, which count in `unit`, leave room for.
+        """Join `(offset, text)` passages by as many blanks as their offsets (in `unit`) leave room for.
 
-        So offsets that count from the document's start stay as they are. Where passages overlap (each counts from its own
-        start), or are far apart, it is one blank.
+        So offsets from the document's start stay valid. If passages overlap (each has offsets from its own start) or are far
+        apart, one blank separates them.
         """
         texts: list[str] = []
         places: list[_Place] = []
@@ -61,9 +61,9 @@ class Passages(NamedTuple):
         return cls("".join(texts), tuple(places))
 
     def fragments(self, spans: Iterable[tuple[int, int]], own: tuple[int, int] = (0, 0)) -> list[tuple[int, int]]:
-        """Return `(start, end)` spans of the file as spans of the text; `own` are the passages to try first.
+        """Map `(start, end)` spans of the file to spans of the text; `own` are the passages to try first.
 
-        Those that lie in several passages are sorted. ValueError where one does not lie in the text.
+        With several passages the result is sorted. Raises ValueError if a span is not inside the text.
         """
         places = (*self.places[slice(*own)], *self.places)
         found: list[tuple[int, int]] = []
@@ -77,7 +77,7 @@ class Passages(NamedTuple):
 
 
 def _marks(text: str, unit: Unit) -> Sequence[int]:
-    """Return the count at each character and at the end."""
+    """Return the offset in `unit` of each character and of the end."""
     if unit == "characters" or text.isascii() or (unit == "utf-16" and max(text) <= "\uffff"):
         return range(len(text) + 1)
     wide = (1 + (c > "\uffff") if unit == "utf-16" else len(c.encode("utf-8", "surrogatepass")) for c in text)

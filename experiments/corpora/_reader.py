@@ -1,4 +1,4 @@
-"""What all readers share: options, files to a corpus, JSON checked against a model; nothing is quoted."""
+"""Common parts of all readers: options, building a corpus from files, and JSON validation. Errors never quote texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ner_programs.types import Document
 Name = Annotated[str, Field(min_length=1)]
 Reads = Callable[[Path, Counter[str]], Iterable[Found | Document]]
 M = TypeVar("M", bound=BaseModel)
-_HEAD = 1 << 16  # bytes looked at
+_HEAD = 1 << 16  # bytes that are inspected
 _SIGNS = {
     "webanno": r"\A#FORMAT=WebAnno TSV",
     "i2b2": r'^(c|EVENT|TIMEX3)="[^\n]*" \d+:\d+ \d+:\d+\|\||<ClinicalNarrativeTemporalAnnotation',
@@ -43,9 +43,9 @@ _TOOLS = {"label_studio": "Label Studio", "conll": "CoNLL", "webanno": "WebAnno 
 class Options:
     """The options of every reader.
 
-    `split` cuts up what no name of a file or folder says the part of (by default 60/20/20). `types` lists the annotation types
-    to keep, or maps them to labels: `{ SpecificDisease = "Disease" }`. `mismatch` says what becomes of a mention that is not
-    what the text has at its place: "error", "repair" or "skip".
+    `split` divides documents whose files and folders are not named after parts (by default 60/20/20). `types` lists the
+    annotation types to keep, or maps them to labels: `{ SpecificDisease = "Disease" }`. `mismatch` is the rule for a mention
+    that differs from the text at its offsets: "error", "repair" or "skip".
     """
 
     private: bool = True
@@ -54,7 +54,7 @@ class Options:
     mismatch: Mismatch = "error"
 
     def parted(self, parts: Mapping[str, Documents], path: object) -> dict[str, Documents]:
-        """Return the parts (or the documents under "", cut up) with the types asked for."""
+        """Return the parts (documents under "" are split) with the wanted types."""
         if "" not in parts and self.split:
             raise ReadError(f"{path}: the names already say the split; leave `split` away or name one file")
         known = dict(parts) if "" not in parts else (self.split or Split()).parts(parts[""])
@@ -62,7 +62,7 @@ class Options:
 
 
 def reader(build: Callable[..., Corpus]) -> Callable[..., Corpus]:
-    """Give a `build` that takes `options` those of every reader by name: `private`, `split`, `types`, `mismatch`."""
+    """Decorate a `build(..., options)` so that it takes the common options by name: `private`, `split`, `types`, `mismatch`."""
     shared = inspect.signature(Options, eval_str=True).parameters
     hints = get_type_hints(build, include_extras=True)
     own = [p.replace(annotation=hints[n]) for n, p in inspect.signature(build).parameters.items() if n != "options"]
@@ -79,7 +79,7 @@ def reader(build: Callable[..., Corpus]) -> Callable[..., Corpus]:
 
 
 def reads(find: Callable[..., Iterable[Found | Document]]) -> Callable[..., Iterator[Document]]:
-    """Return the `read(path, remarks=None, **options)` of a reader: its documents, with what does not fit an error."""
+    """Return a reader's `read(path, remarks=None, **options)`, which yields documents and raises an error for a mismatch."""
 
     @wraps(find)
     def read(path: Path, remarks: Counter[str] | None = None, **options: Any) -> Iterator[Document]:
@@ -92,7 +92,7 @@ def reads(find: Callable[..., Iterable[Found | Document]]) -> Callable[..., Iter
 def corpus_from(
     find: Reads, path: Path, data: Path, options: Options, *, notes: str = "", tokens: bool = False
 ) -> Corpus:
-    """Read a file, a folder or a glob: see `sources`, also for `notes`. `tokens`: each document is a sentence of tokens."""
+    """Read a file, a folder or a glob; see `sources`, also for `notes`. `tokens`: each document is a tokenised sentence."""
     remarks: Counter[str] = Counter()
     by_part = sources(path, data, remarks, notes)
     paths = [place for places in by_part.values() for place in places]
@@ -102,7 +102,7 @@ def corpus_from(
     for part, places in by_part.items():
         found = [list(_found(find, place, paths, remarks, name)) for place in places]
         annotated |= any(one.claims if isinstance(one, Found) else one.entities for file in found for one in file)
-        together = [[one for file in found for one in file]] if notes else found  # what counts offsets alike
+        together = [[one for file in found for one in file]] if notes else found  # files with the same unit of offsets
         parts[part] = tuple(d for batch in together for d in placed(batch, options.mismatch, remarks))
     if not annotated and (other := hint(paths[0], name)):
         raise ReadError(f"{paths[0]}: no mention was found{other}")
@@ -121,16 +121,16 @@ def corpus_from(
 def _found(
     find: Reads, place: Path, paths: Sequence[Path], remarks: Counter[str], name: str
 ) -> Iterator[Found | Document]:
-    """Yield what a file (or a folder of notes) has; an error says what it looks like instead."""
+    """Yield the documents of a file (or of a folder of notes). An error names the format that it looks like."""
     try:
         for one in find(place, remarks):
-            yield _told_apart(one, place, paths)
+            yield _unique(one, place, paths)
     except ReadError as error:
         raise ReadError(f"{error}{hint(place, name)}") from None
 
 
-def _told_apart(one: Found | Document, place: Path, paths: Sequence[Path]) -> Found | Document:
-    """Return a document that is called after its file with the folder before that, where files have the same name."""
+def _unique(one: Found | Document, place: Path, paths: Sequence[Path]) -> Found | Document:
+    """Add the folder to a document id that comes from the file name, if several files have the same name."""
     own = called(place)
     if len(paths) == 1 or sum(called(path) == own for path in paths) == 1:
         return one
@@ -143,7 +143,7 @@ def _told_apart(one: Found | Document, place: Path, paths: Sequence[Path]) -> Fo
 
 
 def name_of_corpus(path: Path, data: Path) -> str:
-    """Return the name of a folder or file, or of the folder that a glob begins in."""
+    """Return the name of a folder or file, or of the folder in which a glob begins."""
     if has_magic(str(path)) and not path.exists():
         return next((p.name for p in path.parents if p.name and not has_magic(str(p))), "corpus")
     place = locate(path, data).absolute()
@@ -151,7 +151,7 @@ def name_of_corpus(path: Path, data: Path) -> str:
 
 
 class Span(BaseModel):
-    """A labelled span as tools write it: character offsets, end exclusive; `text`, where it stands, is checked."""
+    """A labelled span in a common form of tools: character offsets, end exclusive; `text` is checked if there is one."""
 
     model_config = ConfigDict(strict=True)
     start: int = Field(validation_alias=AliasChoices("start", "start_offset"))
@@ -160,12 +160,12 @@ class Span(BaseModel):
     text: str | None = None
 
     def claim(self, where: Callable[[str], ReadError]) -> Claim:
-        """Return what the file claims."""
+        """Return the claim of this span."""
         return Claim(where, ((self.start, self.end),), self.label, self.text)
 
 
 def rows(path: Path, model: type[M]) -> Iterator[tuple[int, M]]:
-    """Yield the JSON lines of a file with their numbers, blank ones skipped; ReadError names file and line."""
+    """Yield the JSON lines of a file with their numbers, without blank lines. Raises ReadError with file and line."""
     for number, line in lines(path):
         if line.strip():
             try:
@@ -175,7 +175,7 @@ def rows(path: Path, model: type[M]) -> Iterator[tuple[int, M]]:
 
 
 def problem(error: ValidationError, skip: int = 0, whole: str = "") -> str:
-    """Return the first thing that is wrong, with its place from the `skip`th step on (or `whole`), and without the input."""
+    """Return the first error with its location from step `skip` on (or `whole`), without the input."""
     first = error.errors(include_input=False, include_context=False, include_url=False)[0]
     where = ".".join(map(str, first["loc"][skip:]))
     return f"{where}: {first['msg']}" if where else f"{whole}{first['msg']}"
@@ -184,13 +184,13 @@ def problem(error: ValidationError, skip: int = 0, whole: str = "") -> str:
 def found_at(
     path: Path, number: int, given: str | int | None, text: str, claims: Iterable[Claim], group: str | int | None
 ) -> Found:
-    """Return a document of one passage; without an id it is called after its file and number: `train:1`."""
+    """Return a document of one passage. Without an id it is named after its file and number: `train:1`."""
     name = f"{called(path)}:{number}" if given is None else str(given)
     return Found(name, ((0, text),), tuple(claims), "" if group is None else str(group))
 
 
 def guess(path: Path) -> str:
-    """Return the reader that a file, or the first one of a folder, is probably for; nothing where that cannot be told."""
+    """Return the probable reader for a file, or for the first file of a folder; "" if unknown."""
     if path.is_dir():
         files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
         return next((name for file in files[:2] if (name := guess(file))), "")
@@ -202,7 +202,7 @@ def guess(path: Path) -> str:
 
 
 def hint(path: Path, reader: str) -> str:
-    """Return what to set where a file looks like one of another reader, to end a message with."""
+    """Return the end of an error message that names another reader, if the file looks like one of its files."""
     name = guess(path) if path.exists() else ""
     called = _TOOLS.get(name, name)
     return f'; it looks like {called}: set name = "{name}" in [corpus]' if name not in ("", reader) else ""

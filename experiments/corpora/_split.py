@@ -1,4 +1,4 @@
-"""Cut documents into train, dev and test, or into folds, by a hash of what must stay together."""
+"""Splits documents into train, dev and test, or into folds, by a hash of their group."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ner_programs.types import Document
 class Split:
     """The option `split = { by = "patient", dev = 0.2, test = 0.2 }`; the rest is train. Or `split = { folds = 5 }`.
 
-    With folds, `fold = 2` tests on the second, has the third as dev and the others as train. Without a `fold` nothing is tested
-    and the first is dev: so the program is compiled that a run over all folds ends with (`experiments/runs/folds.py`).
+    With folds, `fold = 2` uses the second fold as test, the third as dev and the others as train. Without a `fold` there is no
+    test, and the first fold is dev: this is the split for the final program of a cross-validated run
+    (`experiments/runs/folds.py`).
 
-    "patient" is another word for "group". Who the patient is, the reader says: the field `group` or `patient` of a JSON
-    line, the part of a BRAT file name before its first "_" or "-" (where `by` asks for it). Without `by`, groups stay together
-    wherever a document names one.
+    "patient" is a synonym of "group". The reader gets it from the field `group` or `patient` of a JSON line, or (if `by` is
+    given) from a BRAT file name up to its first "_" or "-". Without `by`, groups stay together if documents have them.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -53,7 +53,7 @@ class Split:
         return (0.2 if self.dev is None else self.dev), (0.2 if self.test is None else self.test)
 
     def parts(self, documents: tuple[Document, ...]) -> dict[str, tuple[Document, ...]]:
-        """Return the documents of each part, in their order."""
+        """Return the documents of each part, in order."""
         named = any(d.group != d.id for d in documents)
         by = self.by or ("group" if named else "document")
         if self.folds is None:
@@ -70,10 +70,10 @@ class Split:
 def split(
     documents: tuple[Document, ...], dev: float = 0.2, test: float = 0.2, by: str = "document"
 ) -> dict[str, tuple[Document, ...]]:
-    """Put each group where its hash falls in [0, 1): test below `test`, then dev, then train.
+    """Assign each group by its hash in [0, 1): test below `test`, then dev, then train.
 
-    A group never straddles, and a new document moves no other, except where a part would be empty: with three groups or
-    more every part that is asked for then gets the group whose hash is nearest.
+    A group is never divided, and a new document moves no other one. The exception is a part that would be empty: with at least
+    three groups, it gets the group with the nearest hash.
     """
     keys = _keys(documents, by)
     ranked = sorted(set(keys.values()), key=_position)
@@ -83,9 +83,9 @@ def split(
 
 
 def folds(documents: tuple[Document, ...], number: int, by: str = "document") -> list[tuple[Document, ...]]:
-    """Deal the groups, in the order of their hashes, to `number` folds; each has as many groups as any other, or one more.
+    """Distribute the groups, in the order of their hashes, over `number` folds, whose sizes differ by at most one group.
 
-    Raises ReadError where there are fewer groups than folds.
+    Raises ReadError if there are fewer groups than folds.
     """
     keys = _keys(documents, by)
     ranked = sorted(set(keys.values()), key=_position)
@@ -96,7 +96,7 @@ def folds(documents: tuple[Document, ...], number: int, by: str = "document") ->
 
 
 def _keys(documents: tuple[Document, ...], by: str) -> dict[str, str]:
-    """Return what each document must stay together by; ReadError where no document says so."""
+    """Return the group key of each document. Raises ReadError if the documents have no groups."""
     if by != "document" and documents and all(d.group == d.id for d in documents):
         raise ReadError(f'split by "{by}": no document says which {by} it belongs to; use by = "document"')
     return {d.id: d.id if by == "document" else d.group for d in documents}
@@ -109,12 +109,12 @@ def _those(
 
 
 def _position(key: str) -> float:
-    """Return the place of a key in [0, 1), the same on every machine."""
+    """Hash a key to [0, 1), the same on every machine."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
 
 
 def _cuts(positions: list[float], dev: float, test: float) -> tuple[int, int]:
-    """Return how many of the sorted positions are test, and how many test or dev; no part empty if avoidable."""
+    """Return how many of the sorted positions are test, and how many are test or dev. No part is empty if avoidable."""
     to_test, to_dev = bisect_left(positions, test), bisect_left(positions, test + dev)
     if len(positions) >= 3:
         least_test, least_dev = int(test > 0), int(dev > 0)

@@ -1,4 +1,4 @@
-"""What a row of a table may hold, checked: a text with spans, BigBio's passages with entities, tokens with tags."""
+"""Schemas of table rows: a text with spans, BigBio's passages with entities, tokens with tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.errors import ReadError
 
 
 class AnyRow(BaseModel):
-    """What every row may have: an id, and a group that a split keeps together."""
+    """Fields of every row: an id, and a group that a split keeps together."""
 
     model_config = ConfigDict(strict=True)
     id: int | Name | None = None
@@ -28,7 +28,7 @@ class _Concept(BaseModel):
 
     @property
     def curie(self) -> str | None:
-        """The id with the vocabulary before it, unless it has one."""
+        """The id with its vocabulary as prefix."""
         known = concept_id(self.db_id or "")
         return known if not known or ":" in known or not self.db_name else f"{self.db_name}:{known}"
 
@@ -51,7 +51,7 @@ class _Item(BaseModel):
         return value
 
     def claim(self, where: Callable[[str], ReadError]) -> Claim:
-        """Return what the row claims."""
+        """Return the claim of this item."""
         spans = [
             (start, end)
             for start, end in self.offsets
@@ -59,8 +59,8 @@ class _Item(BaseModel):
         ]
         concepts = [c.curie for c in self.normalized or []]
         concept = "|".join(dict.fromkeys(c for c in concepts if c)) or None
-        said = " ".join(self.text) if isinstance(self.text, list) else self.text
-        return Claim(where, sorted(spans), self.label, said, {"concept": concept})
+        surface = " ".join(self.text) if isinstance(self.text, list) else self.text
+        return Claim(where, sorted(spans), self.label, surface, {"concept": concept})
 
 
 class _Passage(BaseModel):
@@ -89,7 +89,7 @@ class Passaged(AnyRow):
 
     @property
     def pieces(self) -> list[tuple[int, str]]:
-        """The passages with their offsets; ValueError where there are not as many of both."""
+        """The passages with their offsets. Raises ValueError if their numbers differ."""
         return [(at[0], text) for p in self.passages for at, text in zip(p.offsets, p.text, strict=True)]
 
 

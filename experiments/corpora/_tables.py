@@ -1,6 +1,6 @@
-"""Rows of a table to documents: tokens with tags, a text with spans, or BigBio's passages with entities.
+"""Converts table rows to documents: tokens with tags, a text with spans, or BigBio's passages with entities.
 
-What a row means is told by its columns' names, else by `Columns`. Rows of tokens are joined by one blank, as in a CoNLL file.
+The names of the columns, or the option `columns`, determine the kind of rows. Tokens are joined by one blank, as for CoNLL.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _USUAL = {
 class Columns:
     """The option `columns = { tokens = "words", tags = "bio", names = ["O", "B-Drug", "I-Drug"] }`.
 
-    Which column holds what, where it is not called as usual; `names` says what numbers in `tags` mean, from 0.
+    It names the columns that do not have the usual names. `names` are the tags for the numbers in `tags`, from 0.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -63,33 +63,33 @@ class Columns:
 
     @property
     def wanted(self) -> frozenset[str]:
-        """The names of all columns that could hold something."""
+        """The names of all columns that may be used."""
         mine = (getattr(self, what) for what in _USUAL)
         return frozenset((*IGNORED, *(name for usual in _USUAL.values() for name in usual), *filter(None, mine)))
 
 
 class Row(NamedTuple):
-    """A row, and where it stands: its file (or dataset and split) and its number or line there, from 1."""
+    """A row with its location: its file (or dataset and split) and its number or line there, from 1."""
 
     where: Path
     number: int
     values: Mapping[str, Any]
 
     def wrong(self, message: str) -> ReadError:
-        """Return the error for something that is wrong in the row."""
+        """Return an error for this row."""
         return ReadError.at(self.where, self.number, message)
 
 
 class Layout(NamedTuple):
-    """What kind of rows there are, and the column for each thing in them."""
+    """The kind of rows, and the column of each field."""
 
     kind: Kind
-    columns: dict[str, str]  # what -> the column's name
-    names: Sequence[str] = ()  # of the numbers in `tags`
+    columns: dict[str, str]  # field -> column
+    names: Sequence[str] = ()  # tags for the numbers in `tags`
 
     @classmethod
     def of(cls, where: Path, names: Iterable[str], given: Columns) -> Layout:
-        """Find the layout in the names of the columns; ReadError, listing them, where they are not understood."""
+        """Find the layout from the names of the columns. Raises ReadError with their list if there is none."""
         there = list(names)
         found: dict[str, str] = {}
         for what, usual in _USUAL.items():
@@ -110,7 +110,7 @@ class Layout(NamedTuple):
 
 
 def find(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[str]) -> Iterator[Found | Document]:
-    """Yield the documents of a split; `remarks` counts what is ignored. ReadError names the row."""
+    """Yield the documents of a split; `remarks` counts what is ignored. Raises ReadError with the row."""
     if layout.kind == "tokens":
         yield from _sentences(rows, layout, part, remarks)
         return
@@ -129,7 +129,7 @@ def find(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[str]) 
 
 
 def _sentences(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[str]) -> Iterator[Document]:
-    """Yield rows of tokens, called after `part` too, for their ids often begin anew in each split."""
+    """Yield documents of token rows. Their ids have the prefix `part`, because ids often restart in each split."""
     found = [(row, _checked(row, layout, Tagged)) for row in rows]
     tags = [_tags(row, sentence, layout.names) for row, sentence in found]
     scheme = scheme_of([tag for sentence in tags for tag in (NO_TAG, *sentence, NO_TAG)])
@@ -147,7 +147,7 @@ def _sentences(rows: Iterable[Row], layout: Layout, part: str, remarks: Counter[
 
 
 def _tags(row: Row, sentence: Tagged, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return prefix and label of each tag, numbers by what `names` calls them."""
+    """Return prefix and label of each tag; numbers are looked up in `names`."""
     if len(sentence.tokens) != len(sentence.tags):
         raise row.wrong(f"there are {len(sentence.tokens)} tokens, but {len(sentence.tags)} tags")
     found: list[tuple[str, str]] = []
@@ -167,7 +167,7 @@ def _checked(row: Row, layout: Layout, model: type[R]) -> R:
             written = values.get(what)
             values |= {what: from_json(written)} if isinstance(written, str) else {}
         items = values.get("entities")
-        if isinstance(items, dict):  # a column of structures may come as a structure of columns
+        if isinstance(items, dict):  # a list of structures may be stored as a structure of lists
             values["entities"] = [dict(zip(items, item, strict=True)) for item in zip(*items.values(), strict=True)]
         return model.model_validate(values)
     except ValidationError as error:  # not chained: it quotes the row

@@ -1,4 +1,4 @@
-"""Tags of tokens to spans: IOB2, IOB1 and IOBES, found out from the tags themselves (see `conll` for the rules)."""
+"""Converts token tags to spans. The scheme (IOB2, IOB1 or IOBES) is detected from the tags; see `conll` for the rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ORPHANS = "I- tags that continue nothing, taken as beginnings"
 
 @cache
 def prefix_and_label(tag: str) -> tuple[str, str]:
-    """Return prefix and label of a tag; two empty strings where it is none."""
+    """Return prefix and label of a tag; two empty strings for an invalid tag."""
     if tag == "O":
         return "O", ""
     prefix, _, label = tag.partition("-")
@@ -30,7 +30,7 @@ def prefix_and_label(tag: str) -> tuple[str, str]:
 
 
 def scheme_of(tags: Iterable[tuple[str, str]]) -> Scheme:
-    """Return the scheme of the tags, with NO_TAG between sentences; broken ones are read as IOB2, which says where."""
+    """Detect the scheme of the tags, with NO_TAG between sentences. Inconsistent tags count as IOB2, whose check then fails."""
     known = list(tags)
     if any(prefix in ("E", "S") for prefix, _ in known):
         return "iobes"
@@ -44,12 +44,13 @@ def scheme_of(tags: Iterable[tuple[str, str]]) -> Scheme:
 def spans_of(
     rows: Sequence[Row], scheme: Scheme, remarks: Counter[str], fail: Callable[[int, str], ReadError]
 ) -> list[tuple[int, int, str]]:
-    """Return start, end and label of the entities of a sentence, its tokens joined by one blank.
+    """Return start, end and label of the entities of a sentence, whose tokens are joined by one blank.
 
-    Raises `fail(line, message)` where a tag cannot follow the one before; `remarks` counts what IOB1 took as a beginning.
+    Raises `fail(line, message)` if a tag cannot follow the previous one. `remarks` counts I- tags that IOB1 reads as
+    beginnings.
     """
     spans: list[tuple[int, int, str]] = []
-    offset, before, unfinished = 0, "", False  # the label of the token before ("" after O); whether E- must still come
+    offset, before, unfinished = 0, "", False  # label of the previous token ("" after O); whether an E- must follow
     for at, token, prefix, label in rows:
         end, continues = offset + len(token), label == before and (unfinished or scheme != "iobes")
         if scheme != "iobes" and prefix in ("E", "S"):
@@ -72,5 +73,5 @@ def spans_of(
 
 
 def _shown(label: str) -> str:
-    """Return a label as a message may quote it: what is long or has blanks may be text that a damaged file put there."""
+    """Return a label for a message; "..." if it is long or has blanks, because it may be text of a damaged file."""
     return label if re.fullmatch(r"\S{1,40}", label) else "..."

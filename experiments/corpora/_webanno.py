@@ -1,4 +1,4 @@
-"""The rows of a WebAnno TSV 3 file: layers of the header, text, tokens with their cells, values, and offsets.
+"""Parses a WebAnno TSV 3 file: the layers of the header, the text, and the rows of tokens with their cells.
 
 Format: INCEpTION user guide, appendix "WebAnno TSV 3.x".
 """
@@ -15,15 +15,15 @@ from experiments.errors import ReadError
 
 _LAYER, _TEXT = re.compile("#T_(SP|RL|CH)="), "#Text="
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"}
-_FARTHEST = 10_000  # blanks between two sentences; beyond it an offset is wrong
+_FARTHEST = 10_000  # maximum number of blanks between two sentences; more means a wrong offset
 _VALUE = re.compile(r"((?:\\.|[^\\\[])*)(?:\[(\d+)\])?")
 _ROW = re.compile(r"\d+-\d+(\.\d+)?\t(\d{1,12})-(\d{1,12})\t([^\t]*)((?:\t.*)?)")
-Value = tuple[str | None, str | None]  # of a feature, and the number of the annotation
+Value = tuple[str | None, str | None]  # value of a feature, number of its annotation
 Tokens = dict[int, tuple[int, int, str]]  # start, end and surface of each row, by its line
 
 
 class Layer(NamedTuple):
-    """A span layer of the header, with its features: one column each, or one alone where there are none."""
+    """A span layer of the header with its features. Each feature has a column; a layer without features has one, too."""
 
     name: str
     features: list[str]
@@ -40,14 +40,14 @@ class Layer(NamedTuple):
         return {f: self.first + i for i, f in enumerate(self.features) if not f.startswith("ROLE_") and "." not in f}
 
     def slots(self, units: list[Unit]) -> int:
-        """Return how many annotations link to others."""
+        """Return the number of annotations with links to others."""
         columns = [self.first + i for i, f in enumerate(self.features) if f.startswith("ROLE_")]
         cells = ((u.line, i, values_of(u.cells[i])) for u in units for i in columns)
         return len({(i, n or (line, k)) for line, i, values in cells for k, (value, n) in enumerate(values) if value})
 
 
 class Unit(NamedTuple):
-    """A row: a token, or a part of one; offsets in UTF-16 units."""
+    """A row: a token or a part of one, with offsets in UTF-16 units."""
 
     line: int
     start: int
@@ -58,7 +58,7 @@ class Unit(NamedTuple):
 
 
 def parsed(path: Path) -> tuple[list[Layer], int, str, list[Unit]]:
-    """Return the span layers, how many columns all layers have, the text, and the rows."""
+    """Return the span layers, the number of columns of all layers, the text, and the rows."""
     layers, columns, tokens, units = list[Layer](), 0, 0, list[Unit]()
     text, width, sentence = "", 0, list[str]()
     number = 0
@@ -87,7 +87,7 @@ def parsed(path: Path) -> tuple[list[Layer], int, str, list[Unit]]:
 
 
 def _older(line: str) -> str:
-    """Say what a file that begins with `line` probably is, and what to do."""
+    """Return a hint about a file that begins with `line`: its probable version, and what to do."""
     version = re.match(r"#FORMAT=WebAnno TSV (\d+(\.\d+)?)", line)
     two = re.match(r"#\s*(id|text)=|# [\w.]+(\s*\||$)", line)
     if not version and not two:
@@ -97,7 +97,7 @@ def _older(line: str) -> str:
 
 
 def _gap(path: Path, number: int, length: int, before: str) -> str:
-    """Return what stands between a sentence and the text before it."""
+    """Return the filler between a sentence and the text before it."""
     if not 0 <= length <= _FARTHEST:
         raise ReadError.at(path, number, "the sentence does not begin after the one above, or far from it")
     return ("\n" if before and length else "").ljust(length)
@@ -126,7 +126,7 @@ def values_of(cell: str) -> list[Value]:
 
 
 def tokens_of(path: Path, units: list[Unit], text: str) -> Tokens:
-    """Return start and end in characters of each row, and what it says lies there; ReadError where it cannot lie there."""
+    """Return start and end in characters of each row, and its surface. Raises ReadError for an invalid position."""
     found: Tokens = {}
     place = _places(text)
     for unit in units:
@@ -153,6 +153,6 @@ def _width(text: str) -> int:
 
 
 def _places(text: str) -> dict[int, int]:
-    """Return the character that each offset in UTF-16 units means."""
+    """Map offsets in UTF-16 units to characters."""
     ends = accumulate((2 if c > "\uffff" else 1 for c in text), initial=0)
     return {units: character for character, units in enumerate(ends)}

@@ -1,4 +1,4 @@
-"""Write documents, read them back, and say what the format did not carry: nothing is lost in silence."""
+"""Writes documents, reads them back, and reports what the format cannot express, so that nothing is lost silently."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def checked(
     write: Callable[[Path], None],
     read: Callable[[Path], Iterable[AnnotatedText]],
 ) -> tuple[str, ...]:
-    """Let `write` make the file or folder, `read` it back, and put it at `path` if texts and spans came back.
+    """Write a file or folder with `write`, check it with `read`, and move it to `path` if texts and spans are the same.
 
-    Returns what did not: `concepts, not carried: 3`. WriteError, and nothing at `path`, where a text or a span is
-    lost. A file is replaced; a folder must be new or empty. The form of a file may depend on its name, so the copy that
-    is checked has the same one.
+    Returns what is lost otherwise: `concepts, not carried: 3`. Raises WriteError, and writes nothing to `path`, if a text or a
+    span is lost. A file is replaced; a folder must be new or empty. The checked copy has the same name, because the format
+    may depend on it.
     """
     if path.is_dir() and any(path.iterdir()):
         raise WriteError(f"{path}: the folder is not empty")
@@ -43,7 +43,7 @@ def checked(
 
 
 def _lost(path: Path, documents: Sequence[AnnotatedText], again: Iterable[AnnotatedText]) -> Counter[str]:
-    """Count what differs; WriteError where a text or a span does."""
+    """Count the differences. Raises WriteError if a text or a span differs."""
     lost: Counter[str] = Counter()
     found = iter(again)
     for document in documents:

@@ -1,4 +1,4 @@
-"""XML as a stream of elements with their lines. No entity is declared or fetched, and nothing nests without end."""
+"""Reads XML safely as a stream of elements with line numbers: no entities, limited nesting."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from xml.parsers import expat
 from experiments.errors import ReadError
 
 DEEPEST = 30
-_LINE = ":line"  # no attribute of the file can be called so and stay
+_LINE = ":line"  # overwrites an attribute of this name in the file
 
 
 def elements(path: Path, root: str, name: str) -> Iterator[Element]:
-    """Yield the elements `name` directly below the outermost one, `root`; ReadError names file and line."""
+    """Yield the elements `name` directly below the outermost element, `root`. Raises ReadError with file and line."""
     reader = _Reader(path, root, name)
     with path.open("rb") as stream:
         while chunk := stream.read(1 << 16):

@@ -1,7 +1,7 @@
 """AnatEM (Pyysalo 2014): anatomical entities of 1,212 abstracts and extracts; the IOB2 form, with one label.
 
-It holds almost all sentences of `bionlp13cg`, and not in the same parts: 44 sentences of its test part are in train or dev
-there. Never train on one and report the other.
+Trap: it has almost all sentences of `bionlp13cg`, but in other parts: 44 sentences of its test are in train or dev there. Never
+train on one and report the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""BC2GM (BioCreative II gene mention): 20,131 single sentences of MEDLINE; the IOB2 form. Abstracts are not known."""
+"""BC2GM (BioCreative II gene mention): 20,131 single sentences of MEDLINE, in the IOB2 form. Their abstracts are unknown."""
 
 from __future__ import annotations
 

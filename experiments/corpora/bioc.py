@@ -1,8 +1,8 @@
-"""BioC XML: documents of passages (or sentences) with offsets, annotations of one or more locations.
+"""Reads BioC XML: documents of passages (or sentences) with offsets, and annotations with one or more locations.
 
-The text of a document is its passages, with as many blanks between them as their offsets leave room for: title, one
-blank, abstract. The infon `type` is the label, `identifier` (or `MESH`) the concept; other infons are attributes. Offsets count
-characters, from the document's start or the passage's own.
+The text of a document is its passages, with as many blanks between them as their offsets leave room for: title, one blank,
+abstract. The infon `type` is the label, `identifier` (or `MESH`) the concept; other infons are attributes. Offsets are
+characters, from the start of the document or of the passage.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Stretch(Claim):
-    """An annotation; one in pieces that says something else is left out."""
+    """An annotation. A discontinuous one with a different text is left out."""
 
     @property
     def pardon(self) -> str:
-        """What to count such an annotation under."""
+        """The remark for such an annotation."""
         return "annotations in pieces with another text, ignored" if len(self.spans) > 1 else ""
 
 
@@ -74,7 +74,7 @@ def _document(path: Path, element: Element, remarks: Counter[str]) -> Found:
 
 
 def _claim(path: Path, annotation: Element, own: tuple[int, int], remarks: Counter[str]) -> Claim | None:
-    """Return what an annotation claims; None, counted, without a location."""
+    """Return the claim of an annotation; None (with a remark) if it has no location."""
     if annotation.find("location") is None:
         remarks["annotations without a location, ignored"] += 1
         return None
@@ -99,9 +99,9 @@ def _number(path: Path, element: Element, text: str | None) -> int:
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
-    """Write one file, each document as one passage; return what is not carried (scores, provenances), for the report.
+    """Write one file, each document as one passage. Return what the format cannot express (scores, provenances).
 
-    WriteError names a document with a character that XML cannot hold.
+    Raises WriteError for a document with a character that XML cannot have.
     """
     known = list(documents)
 

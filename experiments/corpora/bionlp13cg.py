@@ -1,6 +1,6 @@
 """BioNLP 2013 CG (cancer genetics): 600 abstracts, 16 kinds of entity; the IOB2 form.
 
-That form kept the shorter of overlapping entities. `anatem` holds almost all of its sentences: never train on one and
+The IOB2 form has the shorter of overlapping entities. Trap: `anatem` has almost all of its sentences. Never train on one and
 report the other.
 """
 

@@ -1,9 +1,9 @@
-"""BRAT folders: a text in x.txt, its annotation in x.ann.
+"""Reads BRAT folders: a text in x.txt, its annotation in x.ann.
 
-Offsets are characters of the file as it lies there: line ends are not translated, and a BOM counts as a character (as
-in BRAT) unless only without it the offsets fit. Entities may be discontinuous, overlap, and stand in any order; a surface over
-a line end may be written with a blank, in pieces, or over several lines of the .ann. Attributes
-(`A1  Negated T1`, `A2  Certainty T1 low`) are those of the entity, or of the trigger of the event they are about.
+Offsets are characters of the unchanged file: line ends are not translated, and a BOM counts as a character (as in BRAT) unless
+the offsets fit only without it. Entities may be discontinuous and overlapping, in any order. A surface with a line end may be
+written with a blank, in pieces, or over several lines of the .ann. Attributes (`A1  Negated T1`, `A2  Certainty T1 low`) belong
+to the entity, or to the trigger of their event.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _IGNORED = {"E": "events", "R": "relations", "*": "relations", "#": "notes"}
 
 
 class _Span(Claim):
-    """A T line. BRAT may add a tab and more text after the annotated one, and writes a span over a line end in pieces."""
+    """A T line. BRAT may add a tab and more text after the surface, and writes a span with a line end in pieces."""
 
     def fits(self, text: str, spans: Spans) -> bool:
-        """Whether the pieces, joined by a blank, are what the line says or begins with."""
+        """Return whether the pieces, joined by a blank, are the surface or its beginning."""
         found = " ".join(text[start:end] for start, end in spans)
-        return (self.said or "").startswith(found + "\t") or super().fits(text, spans)
+        return (self.surface or "").startswith(found + "\t") or super().fits(text, spans)
 
     def shaped(self, text: str, spans: Spans, remarks: Counter[str]) -> Spans:
-        """Return the pieces, those that only blanks part as one."""
+        """Return the pieces; those with only blanks between them are joined."""
         pieces = [spans[0]]
         for (_, before), (start, end) in pairwise(spans):
             joined = before <= start and not text[before:start].strip()
@@ -51,17 +51,17 @@ class _Span(Claim):
 
 @reader
 def build(*, path: Path, data: Path, options: Options) -> Corpus:
-    """Read a folder, also with sub-folders train, dev and test, one note, or a glob.
+    """Read a folder (also with sub-folders train, dev and test), one note, or a glob.
 
-    With `split.by = "patient"` the patient is the file name before its first "_" or "-": p17 of p17_discharge.txt. Without it
-    each document is on its own.
+    With `split.by = "patient"` the patient is the file name up to its first "_" or "-": p17 of p17_discharge.txt. Otherwise
+    each document is its own group.
     """
     by_patient = options.split is not None and options.split.by in ("group", "patient")
     return corpus_from(partial(find, by_patient=by_patient), path, data, options, notes=".txt")
 
 
 def find(place: Path, remarks: Counter[str], *, by_patient: bool = False) -> Iterator[Found]:
-    """Yield the documents of a folder by name, or one; `remarks` counts what is ignored. ReadError names file and line."""
+    """Yield the documents of a folder by name, or one; `remarks` counts what is ignored. Raises ReadError with its line."""
     for text, annotation in pairs(place, ("ann",)):
         group = re.split("[_-]", text.stem, maxsplit=1)[0] if by_patient else ""
         yield _document(text, annotation, group, remarks)
@@ -89,7 +89,7 @@ def _fit(text: str, claims: Sequence[Claim]) -> bool:
 
 @dataclass
 class _Annotation:
-    """What a file says: its T lines, and what other lines add to them, by the id of the T line."""
+    """The content of a file: its T lines, and their concepts and attributes by the id of the T line."""
 
     spans: dict[str, _Span] = field(default_factory=dict)
     concepts: dict[str, list[str]] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class _Annotation:
 
 
 def _annotation(path: Path, text: str, remarks: Counter[str]) -> _Annotation:
-    """Return what a file says. N lines (`N1  Reference T1 MeSH:D1`) give concepts, A and M lines attributes."""
+    """Parse a file. N lines (`N1  Reference T1 MeSH:D1`) give concepts, A and M lines attributes."""
     found, triggers = _Annotation(), dict[str, str]()
     attributes: list[tuple[str, str, str]] = []
     for number, line in _whole_lines(path, text):
@@ -124,9 +124,9 @@ def _annotation(path: Path, text: str, remarks: Counter[str]) -> _Annotation:
 
 
 def _whole_lines(path: Path, text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines of an .ann file; a surface that goes on in further lines, as the text does at its place, is one."""
+    """Yield the lines of an .ann file; a surface with line ends is joined with its following lines."""
     begun: tuple[int, str] | None = None
-    length = 0  # characters that the surface has in the text
+    length = 0  # characters of the surface in the text
     for number, line in lines(path):
         if begun and length > len(begun[1].rpartition("\t")[2]) and not _LINE.match(line):
             begun = begun[0], f"{begun[1]}\n{line}"
@@ -149,7 +149,7 @@ def _reference(path: Path, number: int, rest: str) -> tuple[str, str]:
 
 
 def _attribute(path: Path, number: int, rest: str) -> tuple[str, str, str]:
-    """Return what the attribute is about, its name and its value; one without a value is "true"."""
+    """Return the target, the name and the value of an attribute; the default value is "true"."""
     words = rest.split()
     if len(words) not in (2, 3):
         raise ReadError.at(path, number, "expected `A<n>`, a tab, `<attribute> T<n> [<value>]`")
@@ -168,9 +168,9 @@ def _span(path: Path, number: int, line: str) -> _Span:
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
-    """Write a new folder with two files for each document; return what is not carried, for the report.
+    """Write a new folder with two files for each document. Return what the format cannot express.
 
-    Concepts become N lines, attributes A lines. WriteError names a document whose id is no file name or stands there twice,
+    Concepts become N lines, attributes A lines. Raises WriteError for a document whose id is not a file name or is not unique,
     or whose entities cannot be written: a label with blanks, pieces with only blanks between them.
     """
     known = sorted(documents, key=lambda d: d.id)
@@ -210,7 +210,7 @@ def _written(text: str, entities: Sequence[Entity]) -> Iterator[str]:
 
 
 def _pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Return the span without the line ends within it, for so BRAT writes it; whole where it begins or ends with one."""
+    """Return the span in pieces without line ends, as BRAT writes it; as a whole if it begins or ends with a line end."""
     if text[start] in "\r\n" or text[end - 1] in "\r\n":
         return [(start, end)]
     return [(start + found.start(), start + found.end()) for found in re.finditer(r"[^\r\n]+", text[start:end])]

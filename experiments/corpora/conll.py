@@ -1,13 +1,15 @@
-"""CoNLL files: a token first and its tag last on each line, a blank line after each sentence; IOB2, IOB1 or IOBES.
+"""Reads CoNLL files: on each line a token first and its tag last, a blank line after each sentence; IOB2, IOB1 or IOBES.
 
-Every sentence is a document; its text is its tokens joined by one blank. `-DOCSTART-` lines say where abstracts or
-notes begin: then the sentences of one are a group, called after the id that follows in parentheses. Without them the
-lines around a sentence are its `related`. Columns between token and tag are left alone; all lines have as many.
+Every sentence is a document; its text is its tokens joined by one blank. `-DOCSTART-` lines mark the begin of abstracts or
+notes: the sentences of one are a group, named after the id in parentheses. Without them, the sentences around a sentence are
+its `related`. Columns between token and tag are ignored; all lines have the same number of columns.
 
-The scheme is found file by file. E- or S- tags (or L- and U-, their other names) mean IOBES. In IOB2 each entity begins
-with B-. In IOB1 B- only parts an entity from one of its label right before it; SciBERT's files write B- only where an I-
-follows, and single tokens I-. Where a file keeps one of these two rules throughout, an I- that continues nothing begins an
-entity (as conlleval has it, so neighbours may merge) and is counted; in any other file it is an error.
+The scheme is detected for each file:
+
+- IOBES if there are E- or S- tags (or L- and U-, their other names);
+- IOB1 if B- only separates an entity from a previous one with the same label, or (SciBERT's files) if B- occurs only before an
+  I-. Then an I- that continues nothing begins an entity (as in conlleval, so neighbours may merge) and is counted;
+- else IOB2: each entity begins with B-, and an I- that continues nothing is an error.
 """
 
 from __future__ import annotations
@@ -32,15 +34,15 @@ _DOCSTART = "-DOCSTART-"
 
 @reader
 def build(*, path: Path, data: Path, options: Options, scheme: Scheme | None = None) -> Corpus:
-    """Read a file, a folder or a glob; `scheme` overrules what the tags of each file say.
+    """Read a file, a folder or a glob; `scheme` overrides the detected scheme.
 
-    Tags have no offsets and no surfaces that could differ from a text: `mismatch` finds nothing to do.
+    `mismatch` has no effect, because tags have neither offsets nor surfaces.
     """
     return corpus_from(partial(find, scheme=scheme), path, data, options, tokens=True)
 
 
 def find(path: Path, remarks: Counter[str], *, scheme: Scheme | None = None) -> Iterator[Document]:
-    """Yield the sentences of a file, called `train:1`, `train:2` ... after it; ReadError names file and line."""
+    """Yield the sentences of a file, named `train:1`, `train:2` ... after it. Raises ReadError with file and line."""
     part = called(path)
     count, grouped, found = _survey(path)
     for _, run in groupby(enumerate(_sentences(path, part), 1), key=lambda item: item[1][0] if grouped else item[0]):
@@ -58,10 +60,10 @@ read = reads(find)
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
-    """Write IOB2 with two columns, one sentence a document; return what is not carried, for the report.
+    """Write IOB2 with two columns, one sentence for each document. Return what the format cannot express.
 
-    Tokens are what single blanks part. WriteError names a document that has no tokens, or an entity in pieces, within
-    another, or ending inside a token. Ids and related documents are those that `read` gives again, in a file of that name.
+    Tokens are separated by single blanks. Raises WriteError for a document without tokens, or with an entity that is
+    discontinuous, nested, or ends inside a token. Ids and related documents must be those that `read` assigns for that file.
     """
     known = list(documents)
     part = called(path)
@@ -82,7 +84,7 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 
 
 def _tagged(path: Path, document: AnnotatedText) -> Iterator[tuple[str, str]]:
-    """Yield tokens and IOB2 tags; WriteError where there are none for the document."""
+    """Yield tokens and IOB2 tags. Raises WriteError if the document cannot be tagged."""
     tokens, starts = document.text.split(" "), {e.start: e for e in document.entities}
     if not all(tokens) or document.text.startswith(_DOCSTART) or re.search(r"[\t\n]", document.text):
         raise WriteError(f"{path}: document {document.id!r} is not made of tokens with one blank between them")
@@ -104,7 +106,7 @@ def _tagged(path: Path, document: AnnotatedText) -> Iterator[tuple[str, str]]:
 
 
 def _survey(path: Path) -> tuple[int, bool, Scheme]:
-    """Return how many sentences there are, whether documents are marked, and the scheme that the tags keep to."""
+    """Return the number of sentences, whether documents are marked, and the scheme of the tags."""
     count, grouped, within, tags = 0, False, False, [NO_TAG]
     for _, line in lines(path):
         row = line.rstrip()

@@ -1,4 +1,4 @@
-"""What every corpus and reader returns: three parts of documents, and what is to be known about them."""
+"""The `Corpus` that every reader returns: train, dev and test documents, with labels and provenance."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ PARTS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in three parts (a part may be empty), checked: ids are unique, every entity lies in its text.
+    """Documents in three parts (a part may be empty). Ids are unique, and every entity is inside its text.
 
-    `labels` are those that the corpus defines; none means "those of the annotation", see `suggested_labels`. `unit` is
-    what one prompt covers by default. `resampling` is what a bootstrap may draw: "document" draws groups (rows pooled
-    by `Document.group`), "sentence" single rows, for want of known documents. `remarks` say what the reader dropped.
+    `labels` are those that the corpus defines; without them, those of the annotation count, see `suggested_labels`. `unit` is
+    the default text of one prompt. `resampling` is the unit of a bootstrap: "document" draws groups (rows pooled by
+    `Document.group`), "sentence" draws single rows, if documents are unknown. `remarks` report what the reader dropped.
 
-    The documents of `test` are `HeldOut`, which nothing that compiles, fits or shows takes (see `held_out`; plain ones become
-    so here). What scores, counts or writes all three parts alike asks for `part("test")`.
+    The documents of `test` are `HeldOut`: compiling, fitting and prompting refuse them (see `held_out`; plain documents are
+    converted here). Code that scores, counts or writes all parts uses `part("test")`.
     """
 
     name: str
-    train: Documents = field(default=(), repr=False)  # a repr must not carry patient text into a log
+    train: Documents = field(default=(), repr=False)  # no patient text in a repr, which may be logged
     dev: Documents = field(default=(), repr=False)
     test: tuple[HeldOut, ...] = field(default=(), repr=False)
     labels: tuple[Label, ...] = ()
@@ -54,7 +54,7 @@ class Corpus:
                     raise ReadError(f"{self.name}: an entity of document {document.id!r} does not lie in its text")
 
     def part(self, name: str) -> tuple[AnnotatedText, ...]:
-        """Return the documents of train, dev or test, to score or to count them."""
+        """Return the documents of train, dev or test, for scoring or counting."""
         found: tuple[AnnotatedText, ...] = {"train": self.train, "dev": self.dev, "test": self.test}[name]
         return found
 
@@ -66,7 +66,7 @@ class Corpus:
 
     @cached_property
     def suggested_labels(self) -> tuple[Label, ...]:
-        """The corpus's own labels, else the names annotated in train and dev (in test, if there is nothing else)."""
+        """The corpus's own labels, else the labels annotated in train and dev (or in test, if these are empty)."""
         if self.labels:
             return self.labels
         known = label_names(self.train + self.dev) or label_names(self.test)
@@ -74,7 +74,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over parts and all of a document: id, group, related, text, entities; the same anywhere."""
+        """SHA-256 over the parts and all fields of the documents: id, group, related, text, entities. Machine-independent."""
         digest = hashlib.sha256()
         for part, document in self.parts():
             entities = [(e.fragments, e.label, e.concept) for e in document.entities]
@@ -84,14 +84,14 @@ class Corpus:
 
 
 def held_out(documents: Iterable[AnnotatedText]) -> tuple[HeldOut, ...]:
-    """Return documents as nothing may learn from them."""
+    """Convert documents to `HeldOut`, from which nothing may learn."""
     return tuple(
         d if isinstance(d, HeldOut) else HeldOut(d.id, d.text, d.entities, d.group, d.related) for d in documents
     )
 
 
 def in_order(parts: Mapping[str, Documents]) -> tuple[Documents, Documents, tuple[HeldOut, ...]]:
-    """Return train, dev and test; a part that is not there is empty."""
+    """Return train, dev and test. A missing part is empty."""
     return parts.get("train", ()), parts.get("dev", ()), held_out(parts.get("test", ()))
 
 
@@ -101,9 +101,9 @@ def label_names(documents: Iterable[AnnotatedText]) -> list[str]:
 
 
 def flatten(document: D) -> tuple[D, int]:
-    """Keep what flat NER can express: contiguous entities, of overlapping ones the longest (then the leftmost).
+    """Keep only flat entities: contiguous ones, and of overlapping ones the longest (then the leftmost).
 
-    Returns the document, with its entities in order, and how many were lost, for the report.
+    Returns the document with sorted entities, and the number of entities left out.
     """
     contiguous = [e for e in document.entities if len(e.fragments) == 1]
     kept: list[Entity] = []
@@ -114,7 +114,7 @@ def flatten(document: D) -> tuple[D, int]:
 
 
 def entity_from(text: str, fragments: Sequence[tuple[int, int]], label: str, **rest: Any) -> Entity:
-    """Build an entity from its `(start, end)` pieces, in order; ValueError where they do not lie so in the text."""
+    """Build an entity from its sorted `(start, end)` pieces. Raises ValueError if they are not inside the text in order."""
     before = 0
     for start, end in fragments:
         if not before <= start < end <= len(text):

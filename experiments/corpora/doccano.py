@@ -1,7 +1,7 @@
-"""doccano's JSON lines: `text` (or `data`) with `label` or `labels` (`[[start, end, label]]`), or with `entities`.
+"""Reads doccano's JSON lines: `text` (or `data`) with `label` or `labels` (`[[start, end, label]]`), or with `entities`.
 
-Offsets are characters, end exclusive. A line is called after its `id`, else its file and number; `group` or `patient`
-(doccano carries along the columns it was given) is what a split keeps together. Relations are left out and counted.
+Offsets are characters, end exclusive. A document is named after its `id`, else its file and number. A split keeps documents of
+one `group` or `patient` together (doccano keeps additional columns). Relations are left out and counted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Public corpora over the network: the files that `pins.toml` names, each taken only with its pinned SHA-256.
+"""Fetches public corpora: the files in `pins.toml`, each checked against its pinned SHA-256.
 
-A file appears under its name once it is whole and right; what is there already, and right, is not fetched again, so an
-interrupted fetch goes on where it stopped. NERC_CORPORA_URL names a mirror to ask instead of the public host: it must
-serve `<repository>/<commit>/<path>`.
+A file appears under its name only when it is complete and correct. Correct files are not fetched again, so an interrupted fetch
+resumes. NERC_CORPORA_URL names a mirror of the public host; it must serve `<repository>/<commit>/<path>`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True)
 class Pin:
-    """A file: where it lies below `corpora` of the data directory, its address below the host, and what it must be."""
+    """A file: its path below `corpora` of the data directory, its address below the host, its SHA-256 and its size."""
 
     path: str
     address: str
@@ -57,12 +56,12 @@ def names() -> tuple[str, ...]:
 
 
 def pins(name: str) -> tuple[Pin, ...]:
-    """Return the files of a corpus; none for one that cannot be fetched."""
+    """Return the files of a corpus; none if it cannot be fetched."""
     return tuple(pin for corpora, files in _sources() if name in corpora for pin in files)
 
 
 def missing(files: tuple[Pin, ...], data: Path) -> tuple[Pin, ...]:
-    """Return the files that are not in the data directory yet; ReadError where another file has such a name."""
+    """Return the files that are missing in the data directory. Raises ReadError if a different file has such a name."""
     lacking = []
     for pin in files:
         file = data / "corpora" / pin.path
@@ -76,9 +75,9 @@ def missing(files: tuple[Pin, ...], data: Path) -> tuple[Pin, ...]:
 
 
 def fetch(files: tuple[Pin, ...], data: Path, tick: Callable[[], None] = lambda: None) -> None:
-    """Fetch files, in order, into the data directory; `tick` is called after each.
+    """Fetch files in order into the data directory; `tick` is called after each.
 
-    ReadError where the host cannot be reached, refuses, or sends something else; the files before that one stay.
+    Raises ReadError if the host cannot be reached, refuses, or sends a different file. The files before that one stay.
     """
     host = (os.environ.get("NERC_CORPORA_URL") or HOST).rstrip("/")
     for pin in files:
@@ -88,7 +87,7 @@ def fetch(files: tuple[Pin, ...], data: Path, tick: Callable[[], None] = lambda:
             with draft_of(file) as draft:
                 _download(f"{host}/{pin.address}", draft, pin)
         finally:
-            with suppress(OSError):  # a folder that is not empty stays, and with it those above
+            with suppress(OSError):  # non-empty folders and their parents stay
                 for folder in (folder for folder in file.parents if data in folder.parents):
                     folder.rmdir()
         tick()
@@ -104,7 +103,7 @@ def _download(address: str, draft: Path, pin: Pin) -> None:
                 size += len(piece)
     except HTTPError as error:
         raise ReadError(f"{address}: the host answered {error.code} {error.reason}; nothing was written") from None
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: the mirror that is named is no address
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: the mirror is not a valid address
         why = getattr(error, "reason", None) or error
         raise ReadError(
             f"{address}: cannot be fetched ({why}); what came before it stays, so try again with a network, or copy the "

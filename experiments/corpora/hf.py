@@ -1,9 +1,8 @@
-"""Any Hugging Face dataset: parquet, JSON, JSON-lines or CSV files, a `save_to_disk` folder, or a name on the hub.
+"""Reads any Hugging Face dataset: parquet, JSON, JSON-lines or CSV files, a `save_to_disk` folder, or a name on the hub.
 
-Rows are tokens with tags (`tokens`, `ner_tags`), a text with spans (`text`, `entities`), or BigBio's `bigbio_kb`;
-`columns` says where columns are called otherwise. Nothing that a dataset brings along is run. The hub is asked only
-for a corpus that is not private; local files are copied nowhere but into a folder of nerc's cache that is gone when
-they are read.
+Rows are tokens with tags (`tokens`, `ner_tags`), a text with spans (`text`, `entities`), or BigBio's `bigbio_kb`; `columns`
+maps other column names. No code of a dataset is run. The hub is used only for a corpus that is not private. Local files are
+copied only into a temporary folder of nerc's cache.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from experiments.errors import ReadError
 def build(
     *, path: str, data: Path, options: Options, config: str | None = None, columns: Columns | None = None
 ) -> Corpus:
-    """Read files, a `save_to_disk` folder, a glob, or (`private = false`) a dataset of the hub and its `config`.
+    """Read files, a `save_to_disk` folder, a glob, or (with `private = false`) a dataset of the hub and its `config`.
 
-    Splits called train, validation and test (or the like) are the parts. A single split is cut up by `split`, unless it is
-    called test.
+    Splits named train, validation and test (or similar) are the parts. A single split is divided by `split`, unless it is named
+    test.
     """
     given, remarks = columns or Columns(), Counter[str]()
     splits = _splits(path, data, config, given, options.private, remarks)
@@ -52,7 +51,7 @@ def build(
 def _splits(
     path: str, data: Path, config: str | None, given: Columns, private: bool, remarks: Counter[str]
 ) -> dict[str, list[Row]]:
-    """Return the rows by split, from the disk where there is something of the name, else from the hub."""
+    """Return the rows by split, from the disk if the path exists, else from the hub."""
     here = Path(path).exists() or (data / path).exists()
     if has_magic(path) and not here:
         return from_files(sources(Path(path), data, remarks), given.wanted)
@@ -73,7 +72,7 @@ def _splits(
 def _parts(
     splits: dict[str, list[Row]], layout: Layout, options: Options, remarks: Counter[str]
 ) -> dict[str, Documents]:
-    """Return the documents by part, a single split under ""; splits that are none of them are counted."""
+    """Return the documents by part; a single split is under "". Other splits are ignored with a remark."""
     parts: dict[str, Documents] = {}
     for name, rows in splits.items():
         part = part_of(name) or ""

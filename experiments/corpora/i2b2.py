@@ -1,10 +1,10 @@
-"""The document forms of i2b2/VA 2010 and 2012: notes in x.txt, their mentions in x.con (2010) or x.extent (2012).
+"""Reads the document forms of i2b2/VA 2010 and 2012: notes in x.txt, their mentions in x.con (2010) or x.extent (2012).
 
-A line of .con is `c="<text in lower case>" 12:0 12:3||t="problem"`: lines of the note from 1, tokens of a line (what
-blanks part, however many) from 0, both ends inclusive; a concept may go on in the next line. A line of .extent is
-`EVENT="<text>" 12:0 12:3||type="TEST"||modality="FACTUAL"||polarity="POS"`, or `TIMEX3=` likewise: the type is the label, the
-rest are attributes. The XML form of 2012 is read where there is no .txt. The text of a document is its file as it is. The two
-kinds of file may lie in different folders (`txt`, `concept`, `concepts`).
+A line of .con is `c="<text in lower case>" 12:0 12:3||t="problem"`: lines of the note from 1, tokens of a line (separated by
+blanks) from 0, both ends inclusive. A concept may continue in the next line. A line of .extent is `EVENT="<text>" 12:0
+12:3||type="TEST"||modality="FACTUAL"||polarity="POS"`, or the same with `TIMEX3=`: the type is the label, the rest are
+attributes. The XML form of 2012 is read if there is no .txt. The text of a document is the unchanged file. The two kinds of
+file may be in different folders (`txt`, `concept`, `concepts`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from experiments.errors import ReadError
 
 _SURFACE = re.compile(r'(\w+)="(.*)" (\d{1,9}):(\d{1,9}) (\d{1,9}):(\d{1,9})((?:\|\|\w+="[^"]*")+)\s*')
 _FIELD = re.compile(r'\|\|(\w+)="([^"]*)"')
-_TYPE = {"c": "t", "EVENT": "type", "TIMEX3": "type"}  # what a line may begin with, and the field that is its label
+_TYPE = {"c": "t", "EVENT": "type", "TIMEX3": "type"}  # the prefix of a line, and the field with its label
 _ENDINGS = ("con", "extent")
 _OTHER_FORMS = {
     r'm=".*\|\|do="': "the 2009 form (medications with dose and route), which is not read; turn each field that is wanted "
@@ -39,24 +39,24 @@ Token = tuple[int, int]
 
 
 class _Concept(Claim):
-    """A line of a .con or .extent file, which writes surfaces in lower case and with single blanks."""
+    """A line of a .con or .extent file; its surface is in lower case with single blanks."""
 
     def fits(self, text: str, spans: Spans) -> bool:
-        """Whether the words are the same, in whatever case."""
+        """Return whether the words are the same, ignoring case."""
         found = text[spans[0][0] : spans[0][1]]
-        return bool(found) and found.lower().split() == (self.said or "").lower().split()
+        return bool(found) and found.lower().split() == (self.surface or "").lower().split()
 
 
 @reader
 def build(*, path: Path, data: Path, options: Options) -> Corpus:
-    """Read a folder, also with sub-folders train, dev and test, one note, or a glob; files may lie deeper."""
+    """Read a folder (also with sub-folders train, dev and test), one note, or a glob. Files may be in deeper folders."""
     return corpus_from(find, path, data, options, notes=".txt")
 
 
 def find(place: Path, remarks: Counter[str], *, concepts: Path | None = None) -> Iterator[Found]:
     """Yield the notes below a folder by name (or one), with their annotation from there or from below `concepts`.
 
-    `remarks` counts lines that stand twice, which are kept once. ReadError names the file, and the line where there is one.
+    `remarks` counts duplicate lines, which are kept once. Raises ReadError with the file and, if possible, the line.
     """
     if place.suffix == ".xml" or (place.is_dir() and any(place.rglob("*.xml")) and not any(place.rglob("*.txt"))):
         for file in sorted(place.rglob("*.xml")) if place.is_dir() else [place]:
@@ -72,7 +72,7 @@ read = reads(find)
 
 
 def _check_form(place: Path) -> None:
-    """Raise ReadError where a folder has only files of a form that is not read."""
+    """Raise ReadError if a folder has only files of an unsupported form."""
     if place.is_dir() and not any(file for ending in _ENDINGS for file in place.rglob(f"*.{ending}")):
         for file in sorted(place.rglob("*")):
             if file.is_file() and file.suffix != ".txt" and (form := _form(next(lines(file), (1, ""))[1])):
@@ -80,7 +80,7 @@ def _check_form(place: Path) -> None:
 
 
 def _form(line: str) -> str:
-    """Name the form of a line that is not read; nothing for any other line."""
+    """Describe the unsupported form of a line; "" for any other line."""
     return next((f"this is {form}" for sign, form in _OTHER_FORMS.items() if re.match(sign, line)), "")
 
 
@@ -138,7 +138,7 @@ def _from_xml(path: Path, remarks: Counter[str]) -> Found:
 
 
 def _tokens(text: str) -> list[list[Token]]:
-    """Return start and end of each token, line by line; a BOM is none of it."""
+    """Return start and end of each token, line by line, without a BOM."""
     ends = [found.start() for found in re.finditer("\n", text)]
     rows: list[list[Token]] = [[] for _ in range(len(ends) + 1)]
     for found in re.finditer("[^ \r\n\ufeff]+", text):

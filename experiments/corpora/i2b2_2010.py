@@ -1,7 +1,7 @@
-"""i2b2/VA 2010: problems, treatments and tests in discharge and progress notes; the IOB2 form, where a user has one.
+"""i2b2/VA 2010: problems, treatments and tests in discharge and progress notes, in the IOB2 form if a user has it.
 
-The data needs an agreement with its owners and is private. There are several versions (the first had more notes than
-the one given out now), so sizes are not checked. The original form is `i2b2_2010_documents`.
+The data needs an agreement with its owners and is private. There are several versions (the first had more notes than the
+present one), so sizes are not checked. The original form is `i2b2_2010_documents`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ ABOUT = Published(
 
 
 def build(*, path: Path | None = None, data: Path) -> Corpus:
-    """Read `corpora/i2b2-2010/iob` of the data directory, or the folder `path`: train.*, test.*, perhaps dev.*."""
+    """Read `corpora/i2b2-2010/iob` of the data directory, or the folder `path`: train.*, test.*, and dev.* if it exists."""
     folder = ABOUT.found(path, data, f"{ABOUT.folder}/iob")
     return ABOUT.known(conll.build(path=folder, data=data), folder)

@@ -1,7 +1,7 @@
 """i2b2/VA 2010 in its original form: notes in .txt, concepts in .con, in the folders of its archives.
 
-There is no dev part: dev are those training notes whose SHA-256 of the file name, read as a place in [0, 1), is below 0.2.
-The data is private, and its sizes are not checked, for there are several versions. The IOB2 form is `i2b2_2010`.
+There is no official dev part: dev are the training notes whose file name has a SHA-256, as a number in [0, 1), below 0.2. The
+data is private. Its sizes are not checked, because there are several versions. The IOB2 form is `i2b2_2010`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ABOUT = replace(i2b2_2010.ABOUT, name="i2b2_2010_documents")
 
 
 def build(*, path: Path | None = None, data: Path) -> Corpus:
-    """Read `corpora/i2b2-2010` of the data directory, or the folder `path`, where the archives were unpacked."""
+    """Read `corpora/i2b2-2010` of the data directory, or the folder `path`, with the unpacked archives."""
     folder = ABOUT.found(path, data, ABOUT.folder)
     remarks: Counter[str] = Counter()
     hospitals = sorted(place for place in (folder / TRAIN).glob("*") if (place / "txt").is_dir())
@@ -41,7 +41,7 @@ def build(*, path: Path | None = None, data: Path) -> Corpus:
 
 
 def _concepts(folder: Path, *names: str) -> Path:
-    """Return the first sub-folder there is: training data and reference standard call it differently."""
+    """Return the first existing sub-folder: training data and reference standard have different names for it."""
     for name in names:
         if (folder / name).is_dir():
             return folder / name

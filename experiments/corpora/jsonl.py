@@ -1,8 +1,8 @@
-"""JSON lines: `{"id", "text", "entities": [{"start", "end", "label"}], "group"}`, and the form nerc itself writes.
+"""Reads and writes JSON lines: `{"id", "text", "entities": [{"start", "end", "label"}], "group"}`. It is nerc's own format.
 
-`start` and `end` are character offsets, end exclusive. Only `text` is required. `spans` is read like `entities` and
-`patient` like `group`; an entity may have an `id` (of a concept), a `text` (then checked), `fragments`, `score`,
-`attributes`. Other fields are left alone. A line without an id is called after its file and number: `train:1`.
+`start` and `end` are character offsets, end exclusive. Only `text` is required. `spans` is an alias of `entities`, `patient`
+of `group`. An entity may have an `id` (of a concept), a `text` (which is checked), `fragments`, `score`, `attributes`. Other
+fields are ignored. A document without an id is named after its file and number: `train:1`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ner_programs.types import AnnotatedText, Entity
 
 
 class _Whole(Claim):
-    """A span whose `text` is all from its start to its end, as nerc writes it."""
+    """A span whose `text` is everything from its start to its end, as nerc writes it."""
 
     def fits(self, text: str, spans: Spans) -> bool:
-        """Whether it is just that."""
-        return self.said is None or self.said == text[spans[0][0] : spans[-1][1]]
+        """Return whether `text` is exactly that."""
+        return self.surface is None or self.surface == text[spans[0][0] : spans[-1][1]]
 
 
 class _Span(BaseModel):
@@ -46,7 +46,7 @@ class _Span(BaseModel):
     provenance: list[str] = []
 
     def claim(self, where: Callable[[str], ReadError]) -> Claim:
-        """Return what the line claims."""
+        """Return the claim of this span."""
         spans = self.fragments or [(self.start, self.end)]
         if (spans[0][0], spans[-1][1]) != (self.start, self.end):
             raise where("`fragments` do not begin at `start` and end at `end`")
@@ -70,7 +70,7 @@ def build(*, path: Path, data: Path, options: Options) -> Corpus:
 
 
 def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
-    """Yield the documents of a file; ReadError names file and line. Blank lines are skipped."""
+    """Yield the documents of a file, without blank lines. Raises ReadError with file and line."""
     for number, row in rows(path, _Line):
         claims = [span.claim(partial(ReadError.at, path, number)) for span in row.entities]
         yield replace(found_at(path, number, row.id, row.text, claims, row.group), related=tuple(row.related))
@@ -80,7 +80,7 @@ read = reads(find)
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
-    """Write one file; it carries everything, so what comes back is empty. WriteError where a text is no Unicode."""
+    """Write one file. The format expresses everything, so the result is empty. Raises WriteError for invalid Unicode."""
     known = list(documents)
 
     def write_to(new: Path) -> None:
@@ -91,7 +91,7 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 
 
 def dump(document: AnnotatedText) -> dict[str, Any]:
-    """Return the document as a JSON object that `read` takes back; what is empty or by default is left out."""
+    """Return the document as a JSON object that `read` accepts, without empty and default fields."""
     row = {"id": document.id, "text": document.text, "entities": [_dump(entity) for entity in document.entities]}
     if document.group != document.id:
         row["group"] = document.group

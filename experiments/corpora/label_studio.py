@@ -1,8 +1,8 @@
-"""Label Studio's JSON export: a list of tasks, each `data.text` and `annotations` with regions of the type `labels`.
+"""Reads Label Studio's JSON export: a list of tasks, each with `data.text` and `annotations` with regions of the type `labels`.
 
-Of several annotators the ground truth is taken, else the first. Predictions, cancelled annotations, other regions and
-tasks nobody annotated are left out and counted. `data.group` or `data.patient` is what a split keeps together. Older
-versions count offsets in UTF-16 units, which `mismatch = "repair"` moves.
+Of several annotations the ground truth is used, else the first. Predictions, cancelled annotations, other regions and tasks
+without annotation are left out and counted. A split keeps documents of one `data.group` or `data.patient` together. Older
+versions count offsets in UTF-16 units, which `mismatch = "repair"` converts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Annotation types to labels, ids of concepts as the KB writes them, and the counts of what was left out."""
+"""Maps annotation types to labels and concept ids to the KB's form, and lists the remarks of readers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Types = dict[str, str] | list[str]
 
 
 def select(parts: Mapping[str, Documents], types: Types) -> dict[str, Documents]:
-    """Keep the entities of the types listed, renamed by a mapping; ReadError for a type that never occurs."""
+    """Keep the entities of the listed types, renamed if `types` is a mapping. Raises ReadError for a type that never occurs."""
     names = types if isinstance(types, dict) else {name: name for name in types}
     known = label_names(tuple(d for documents in parts.values() for d in documents))
     if unknown := sorted(set(names) - set(known)):
@@ -29,14 +29,14 @@ def select(parts: Mapping[str, Documents], types: Types) -> dict[str, Documents]
 
 
 def listed(remarks: Counter[str]) -> tuple[str, ...]:
-    """Return what was counted as lines for the report: `relation lines, ignored: 3116`."""
+    """Return the remarks as lines for the report: `relation lines, ignored: 3116`."""
     return tuple(f"{what}: {n}" for what, n in remarks.items() if n)
 
 
 def concept_id(text: str) -> str | None:
-    """Return the id with its prefix: bare MeSH ids get `MESH:`, in composites (`D1+D2`, `D1|OMIM:2`) each one.
+    """Return the concept id with its prefix: MeSH ids get `MESH:`, also each in a composite (`D1+D2`, `D1|OMIM:2`).
 
-    No id and `-1` (which BC5CDR writes for "in no vocabulary") are None.
+    Returns None for no id and for `-1` (BC5CDR's id for "in no vocabulary").
     """
     alternatives = (piece.strip() for piece in text.split("|"))
     known = [piece for piece in alternatives if piece not in ("", "-", "-1")]

@@ -1,10 +1,10 @@
-"""What train shares with dev and test: left out of everything that learns, so that no score rests on a text seen before.
+"""Removes train documents that are also in dev or test, so that no score depends on a text seen in training.
 
-A train document whose whole text stands in dev or test, but for case and blanks, is taken out of train: it reaches neither
-demonstrations nor optimizers, gazetteers or fitted baselines. A single sentence that longer documents share ("No acute distress
-today .") is how people write; it stays, and is never shown as a demonstration for its own text (`ner_programs.demos.plain`).
+A train document whose whole text is in dev or test (ignoring case and blanks) is removed from train: demonstrations,
+optimizers, gazetteers and fitted baselines do not see it. A single sentence that longer documents share ("No acute distress
+today .") is common in notes. It stays, but is never a demonstration for its own text (`ner_programs.demos.plain`).
 
-A dev document whose text stands in test stays: dev is scored as it was published, and a remark says how many there are.
+A dev document whose text is in test stays, because dev is scored as published; a remark has their number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ner_programs.demos import plain
 
 
 def without_shared(corpus: Corpus) -> Corpus:
-    """Return the corpus without the train documents that also stand in dev or test; remarks count them, and dev's in test."""
+    """Return the corpus without train documents that are also in dev or test. Remarks count them, and dev documents in test."""
     dev, test = ([plain(d.text) for d in corpus.part(part)] for part in ("dev", "test"))
     held, tested = {*dev, *test}, set(test)
     train = tuple(d for d in corpus.train if plain(d.text) not in held)

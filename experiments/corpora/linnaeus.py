@@ -1,6 +1,6 @@
 """LINNAEUS (Gerner 2010): species in 100 full-text articles; the IOB2 form.
 
-Headings repeat from article to article: 564 of 7,142 test sentences stand in train too (19 of those with 8 tokens or more).
+Headings repeat across articles: 564 of 7,142 test sentences are also in train (19 of them have 8 tokens or more).
 """
 
 from __future__ import annotations

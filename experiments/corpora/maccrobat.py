@@ -1,8 +1,8 @@
-"""MACCROBAT 2020 (Caufield 2018): 200 clinical case reports in BRAT, 41 kinds of span, also those that events hang on.
+"""MACCROBAT 2020 (Caufield 2018): 200 clinical case reports in BRAT, 41 types of span, including event triggers.
 
-It has no official split. Ours is fixed by the SHA-256 of the file name, read as a place in [0, 1): test below 0.2, dev below
-0.4, then train. Train has 110 documents (13,514 spans), dev 44 (5,631), test 46 (6,044); they are counted at load. Spans
-overlap and some are discontinuous; all are kept, and what flat NER cannot express is left out of train with a remark.
+It has no official split. Ours is fixed by the SHA-256 of the file name as a number in [0, 1): test below 0.2, dev below 0.4,
+the rest train. Train has 110 documents (13,514 spans), dev 44 (5,631), test 46 (6,044); the sizes are checked at load. Spans
+overlap and some are discontinuous. All are kept, but those that flat NER cannot express are left out of train with a remark.
 """
 
 from __future__ import annotations

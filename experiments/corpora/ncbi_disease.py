@@ -1,7 +1,7 @@
 """NCBI Disease (Doğan 2014): 793 abstracts, every mention of a disease.
 
-By sentence (IOB2), or with `form = "documents"` by abstract (PubTator): there one abstract that stands twice in train is kept
-once, the four types (specific disease, class, modifier, composite) are one label, and mentions carry concepts.
+By sentence (IOB2), or with `form = "documents"` by abstract (PubTator). In the PubTator form, one duplicate abstract in train
+is kept once, the four types (specific disease, class, modifier, composite) are one label, and mentions have concepts.
 """
 
 from __future__ import annotations

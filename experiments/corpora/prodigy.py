@@ -1,8 +1,8 @@
-"""Prodigy's JSON lines (`prodigy db-out`): `text`, `spans` and the `answer`, of which only "accept" is read.
+"""Reads Prodigy's JSON lines (`prodigy db-out`): `text`, `spans` and `answer`. Only the answer "accept" counts.
 
-A line is called after its `_input_hash`, else its `meta.id`, else its file and number. `meta.group` or `meta.patient`, or
-`meta.id` beside a hash, is what a split keeps together. Of several answers to one text the first is taken. Answers about
-one suggestion at a time (the view "ner") say nothing of the rest of a text and are left out. What is left out is counted.
+A document is named after its `_input_hash`, else its `meta.id`, else its file and number. A split keeps documents of one
+`meta.group` or `meta.patient` together, or of one `meta.id` if there is a hash. The first of several answers to a text is used.
+Answers about one suggestion (the view "ner") do not cover the whole text and are left out. Everything left out is counted.
 """
 
 from __future__ import annotations

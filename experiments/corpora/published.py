@@ -1,8 +1,8 @@
-"""Published corpora under their own names: found in the data directory, and counted, for copies of them do differ.
+"""Published corpora by name: finds them in the data directory, and checks their sizes, because copies differ.
 
-Most lie there in the IOB2 form of MTL-Bioinformatics-2016, whose files do not say where an abstract begins. Where the
-PubTator form lies beside it (`../pubtator`), it does: every sentence of NCBI Disease and BC5CDR is found in it, in
-unbroken runs, one for each abstract. `form = "documents"` reads the PubTator form itself: abstracts, with concepts.
+Most are in the IOB2 form of MTL-Bioinformatics-2016, whose files do not mark abstracts. If the PubTator form is next to it
+(`../pubtator`), abstracts are recovered from it: every sentence of NCBI Disease and BC5CDR is in it, in contiguous runs, one
+for each abstract. `form = "documents"` reads the PubTator form itself: abstracts with concepts.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Sizes = Mapping[str, tuple[int, int]]  # part -> sentences or documents, mention
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a published corpus: `folder` is where it lies below `corpora` of the data directory.
+    """The description of a published corpus; `folder` is its folder below `corpora` of the data directory.
 
-    `sizes` are those of the form by sentence, `documents` those of the PubTator form, whose annotation types `types` maps to
-    labels. `ask` says where to get a corpus that may not be fetched.
+    `sizes` are those of the IOB2 form, `documents` those of the PubTator form, whose annotation types `types` maps to labels.
+    `ask` explains how to get a corpus that cannot be fetched.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Published:
     def read(self, path: Path | None, data: Path, form: Form = "sentences") -> Corpus:
         """Read the corpus from the data directory, or from the folder `path`, with only its own labels.
 
-        With abstracts known, a sentence's group is its PMID and the bootstrap draws documents; else it draws sentences.
+        If abstracts are known, a sentence's group is its PMID and the bootstrap draws documents; else it draws sentences.
         """
         if form == "documents":
             folder = self.found(path, data, f"{self.folder}/pubtator")
@@ -57,7 +57,7 @@ class Published:
         return self.known(keep_labels(corpus, {label.name: label.name for label in self.labels}), folder)
 
     def found(self, path: Path | None, data: Path, below: str) -> Path:
-        """Return the folder to read; ReadError, saying how to come by the corpus, where there is none."""
+        """Return the folder to read. Raises ReadError, with a way to get the corpus, if there is none."""
         folder = path or data / "corpora" / below
         if not folder.is_dir():
             how = self.ask or f"`nerc corpora get {self.name}` brings it there"
@@ -67,14 +67,14 @@ class Published:
         return folder
 
     def known(self, corpus: Corpus, folder: Path, rows: Form = "sentences") -> Corpus:
-        """Return the corpus with what is known of it, once its sizes are as expected."""
+        """Check the sizes of the corpus, and return it with labels, licence and citation."""
         check_sizes(self.name, corpus, folder, self.sizes if rows == "sentences" else self.documents, rows)
         about: dict[str, Any] = {"labels": self.labels, "licence": self.licence, "citation": self.citation}
         return replace(corpus, name=self.name, remarks=(*corpus.remarks, *self.remarks), **about)
 
 
 def check_sizes(name: str, corpus: Corpus, folder: Path, expected: Sizes, rows: str) -> None:
-    """Raise ReadError where a part does not hold as many rows and mentions as the corpus has; no sizes: no check."""
+    """Raise ReadError if a part has other numbers of rows and mentions than expected. Without `expected`, do nothing."""
     for part in PARTS if expected else ():
         documents = corpus.part(part)
         found = len(documents), sum(len(d.entities) for d in documents)
@@ -87,7 +87,7 @@ def check_sizes(name: str, corpus: Corpus, folder: Path, expected: Sizes, rows: 
 
 
 def keep_labels(corpus: Corpus, names: Mapping[str, str]) -> Corpus:
-    """Return the corpus with only the entities whose label is a key of `names`, called as `names` says."""
+    """Return the corpus with only the entities whose label is a key of `names`, renamed by it."""
 
     def kept(document: D) -> D:
         entities = (replace(e, label=names[e.label]) for e in document.entities if e.label in names)
@@ -112,19 +112,19 @@ def _with_abstracts(corpus: Corpus, folder: Path) -> Corpus:
 def place(sentences: Sequence[D], abstracts: Sequence[AnnotatedText]) -> tuple[D, ...] | None:
     """Return the sentences with their abstract's id as `group` and its other sentences as `related`.
 
-    None if a sentence is in no abstract. Texts are compared without blanks, for the tokenisation differs.
+    Returns None if a sentence is in no abstract. Texts are compared without blanks, because the tokenisation differs.
     """
     bodies = {a.id: _solid(a.text) for a in abstracts}
     texts = [_solid(s.text) for s in sentences]
     groups: list[str] = []
-    name, end = "", 0  # the abstract being read, and how far
+    name, end = "", 0  # the current abstract, and the position in it
     for text, following in zip_longest(texts, texts[1:], fillvalue=""):
         start = bodies[name].find(text, end) if name else -1
         if start < 0:
             holding = [name for name, body in bodies.items() if text in body]
             if not holding:
                 return None
-            # a short sentence may be in several: take the abstract that goes on as the file does
+            # a short sentence may be in several abstracts: take the one that also has the next sentence
             name = next((name for name in holding if following in bodies[name]), holding[0])
             start = bodies[name].find(text)
         end = start + len(text)

@@ -1,9 +1,8 @@
-"""PubTator files: `id|t|title`, `id|a|abstract`, then a tab-separated line per mention.
+"""Reads and writes PubTator files: `id|t|title`, `id|a|abstract`, then a tab-separated line for each mention.
 
-The text of a document is title, one blank, abstract: with it all offsets of NCBI Disease and BC5CDR are exact. Further lines of
-an abstract, and further sections (`id|m|methods`), follow in the same way. The sixth
-column is the concept: `D1+D2` is a composite, `D1|D2` are alternatives or the parts of a composite mention, whose names stand
-in a seventh column.
+The text of a document is title, one blank, abstract; so all offsets of NCBI Disease and BC5CDR are exact. Further lines of an
+abstract, and further sections (`id|m|methods`), are appended in the same way. The sixth column is the concept: `D1+D2` is a
+composite; `D1|D2` are alternatives, or the parts of a composite mention, whose names are in the seventh column.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ _TEXT = re.compile(r"([^|\t]+)\|([A-Za-z]\w{0,19})\|(.*)")
 
 
 class _Mention(Claim):
-    """A mention line; blanks around the surface are not part of it."""
+    """A mention line. Blanks around the surface are not part of it."""
 
     def fits(self, text: str, spans: Spans) -> bool:
-        """Whether the surface is what lies there, but for those."""
-        said, found = (self.said or "").strip(), text[spans[0][0] : spans[0][1]].strip()
-        return said == found and bool(found)
+        """Return whether the surface equals the text, ignoring blanks around both."""
+        surface, found = (self.surface or "").strip(), text[spans[0][0] : spans[0][1]].strip()
+        return surface == found and bool(found)
 
     def shaped(self, text: str, spans: Spans, remarks: Counter[str]) -> Spans:
         """Return the span without the blanks around it."""
@@ -49,7 +48,7 @@ def build(*, path: Path, data: Path, options: Options) -> Corpus:
 
 
 def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
-    """Yield the documents of a file once each; `remarks` counts what was dropped. ReadError names file and line."""
+    """Yield each document of a file once; `remarks` counts what is dropped. Raises ReadError with file and line."""
     seen: dict[str, Found] = {}
     for first, document in _documents(path, remarks):
         before = seen.setdefault(document.id, document)
@@ -65,10 +64,10 @@ read = reads(find)
 
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
-    """Write one file; return what is not carried (groups, scores, attributes ...), for the report.
+    """Write one file. Return what the format cannot express (groups, scores, attributes ...).
 
-    The title ends with the first sentence, or where the text has its first blank. WriteError names a document whose text
-    has line ends, whose id stands there twice or cannot be written, or that has an entity in pieces.
+    The title ends with the first sentence, or at the first blank. Raises WriteError for a document whose text has line ends,
+    whose id is invalid or not unique, or that has a discontinuous entity.
     """
     known = list(documents)
     seen: set[str] = set()
@@ -89,7 +88,7 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 
 
 def _written(document: AnnotatedText) -> Iterator[str]:
-    """Yield the lines of a document and the blank one after it."""
+    """Yield the lines of a document and the blank line after it."""
     text = document.text
     cut = text.find(". ") + 1 or text.find(" ")
     yield f"{document.id}|t|{text[:cut] if cut >= 0 else text}"
@@ -110,14 +109,14 @@ class _Open:
     claims: list[Claim] = field(default_factory=list)
 
     def closed(self) -> Iterator[tuple[int, Found]]:
-        """Yield the document with the line it begins at."""
+        """Yield the document with its first line."""
         yield self.line, Found(self.id, ((0, " ".join(self.sections)),), tuple(self.claims))
 
 
 def _documents(path: Path, remarks: Counter[str]) -> Iterator[tuple[int, Found]]:
-    """Yield documents with the line they begin at; blank lines may stand anywhere."""
+    """Yield documents with their first lines. Blank lines may be anywhere."""
     now: _Open | None = None
-    in_text = False  # whether the line before is one of a section, which may go on
+    in_text = False  # whether the previous line belongs to a section, which may continue
     for number, line in lines(path):
         heading = _TEXT.fullmatch(line)
         if heading and heading[2] == "t":

@@ -1,7 +1,7 @@
-"""What a corpus holds and what could make a score on it too good: sizes, mentions, overlap of its parts, leakage.
+"""Statistics of a corpus: sizes, mentions, and what could inflate a score on it (overlap and leakage between parts).
 
-Only counts and names of labels, never a text, so that it may be said of a private corpus too. A row is what the reader
-yields: a sentence where the corpus is cut into sentences (`unit` is "document": it is not cut again), else a document.
+They have only counts and label names, so they may be shown for a private corpus. A row is a document of the reader: a sentence
+if the corpus is divided into sentences (then `unit` is "document"), else a whole document.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ner_programs.types import AnnotatedText, Entity
 from ner_programs.units import split
 
 Rows = Sequence[AnnotatedText]
-LONG = 8  # tokens from which on an identical sentence is no heading or phrase
-_LENGTHS = 5  # words from which on mentions are counted together
+LONG = 8  # tokens: identical sentences of this length are not mere headings or phrases
+_LENGTHS = 5  # words: mentions of at least this length are counted together
 
 
 def statistics(corpus: Corpus) -> dict[str, Any]:
     """Return the statistics as `nerc corpora show --json` prints them.
 
-    Tokens and words are what blanks separate. `documents` counts abstracts or notes; where a corpus cut into sentences
-    does not say them, each sentence counts as one, and a remark says so. Everything is counted as the files have it; a
-    remark says how many train rows a run leaves out because dev or test has them too.
+    Tokens and words are separated by blanks. `documents` counts abstracts or notes; if a corpus of sentences does not mark
+    them, each sentence counts as one, with a remark. Everything is counted as in the files. A remark has the number of train
+    rows that a run leaves out because they are also in dev or test.
     """
     sentences = corpus.unit == "document"
     known = not sentences or corpus.resampling == "document"
@@ -55,7 +55,7 @@ def statistics(corpus: Corpus) -> dict[str, Any]:
 
 
 def overlap(train: Rows, rows: Rows) -> dict[str, Any]:
-    """Count the mentions of `rows` whose surface, in lower case, is a mention of `train` too; of whatever label."""
+    """Count the mentions of `rows` whose surface, in lower case, is also a mention of `train`, with any label."""
     surfaces = {entity.text.lower() for row in train for entity in row.entities}
     mentions = [entity.text.lower() for row in rows for entity in row.entities]
     seen = sum(surface in surfaces for surface in mentions)
@@ -64,7 +64,7 @@ def overlap(train: Rows, rows: Rows) -> dict[str, Any]:
 
 
 def leakage(rows: Rows, others: Rows) -> dict[str, int]:
-    """Count the `others` whose text stands in `rows` too: all, those of LONG tokens or more, those annotated otherwise."""
+    """Count the `others` whose text is also in `rows`: all, those of at least LONG tokens, those with other annotations."""
     known: dict[str, set[frozenset[Entity]]] = {}
     for row in rows:
         known.setdefault(row.text, set()).add(frozenset(row.entities))
@@ -113,7 +113,7 @@ def _counts(rows: Rows) -> dict[str, Any]:
 
 
 def _overlapping(entities: Sequence[Entity]) -> Iterator[Entity]:
-    """Yield the entities that share a character with another one."""
+    """Yield the entities that overlap with another one."""
     found: set[int] = set()
     ranked = sorted(entities)
     for i, one in enumerate(ranked):

@@ -1,7 +1,7 @@
 """Wardnotes: the embedded sample corpus of invented clinical notes with problems, treatments and tests.
 
-A file holds one split. A note is a header `# id patient=group` and its lines; a blank line ends it. An entity is
-written `[surface|label]`; a literal bracket, bar or backslash has a backslash before it.
+A file has one split. A note is a header `# id patient=group` and its lines; a blank line ends it. An entity is written
+`[surface|label]`. A backslash escapes a literal bracket, bar or backslash.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ESCAPE = re.compile(r"\\([\[\]|\\])")
 
 
 def build(*, data: Path | None = None) -> Corpus:
-    """Return the sample corpus; it lies in the package, so `data`, which every corpus is given, is not looked at."""
+    """Return the sample corpus. It is in the package, so `data`, which every corpus gets, is ignored."""
     return Corpus("wardnotes", read("train"), read("dev"), held_out(read("test")), labels=LABELS, private=False)
 
 
@@ -60,7 +60,7 @@ def guidelines() -> str:
 
 
 def parse(text: str, file: str, seen: set[str] | None = None) -> tuple[Document, ...]:
-    """Return the notes written in `text`; `file` is its name in complaints, `seen` the ids that are taken already."""
+    """Parse the notes in `text`; `file` is its name in error messages, `seen` are ids that are already taken."""
     taken = set() if seen is None else seen
     return tuple(_note(block, file, taken) for block in _blocks(text))
 

@@ -1,9 +1,9 @@
-"""INCEpTION and WebAnno exports, "WebAnno TSV 3": one .tsv a document, with its sentences and their tokens.
+"""Reads INCEpTION and WebAnno exports, "WebAnno TSV 3": one .tsv for each document, with its sentences and their tokens.
 
-`#Text=` lines hold the text of a sentence, rows its tokens with offsets, and one or more columns for each layer that the
-header names. `_` is no annotation, `*` one without a value, `a|b` are stacked, `[2]` says which cells are one annotation.
-Offsets count UTF-16 units, as in Java; they become characters here. Where sentences are not next to each other, blanks
-(one line end, where there is room) stand between them, for the file does not say what did.
+`#Text=` lines have the text of a sentence. Rows have its tokens with offsets, and one or more columns for each layer of the
+header. `_` is no annotation, `*` one without a value, `a|b` are stacked, and cells with the same `[2]` are one annotation.
+Offsets count UTF-16 units, as in Java, and are converted to characters. The file does not have the text between sentences:
+gaps are filled with a line end and blanks.
 
 Format: INCEpTION user guide, appendix "WebAnno TSV 3.x".
 """
@@ -30,7 +30,7 @@ _NO_LAYER = "documents without the layer"
 
 @dataclass
 class _Span:
-    """An annotation: its rows, and its features."""
+    """An annotation: its rows and its features."""
 
     rows: list[Unit]
     features: dict[str, str]
@@ -38,11 +38,11 @@ class _Span:
 
 @reader
 def build(*, path: Path, data: Path, options: Options, layer: str | None = None, feature: str | None = None) -> Corpus:
-    """Read a folder of exports, also with sub-folders train, dev and test, one file, or a glob.
+    """Read a folder of exports (also with sub-folders train, dev and test), one file, or a glob.
 
-    `layer` is the span layer to read, with or without its package; it is needed where there are several of one's own.
-    `feature` is the label: by default `value`, or the layer's only one. A feature `identifier` is the concept, others are
-    attributes. A sub-folder with one .tsv in it (a document with its one annotator, or the curator) is a document.
+    `layer` is the span layer to read, with or without its package; it is required if there are several custom layers. `feature`
+    is the label: by default `value`, or the layer's only feature. A feature `identifier` is the concept, others are attributes.
+    A sub-folder with one .tsv (a document with its one annotator, or the curator) is a document.
     """
     corpus = corpus_from(partial(find, layer=layer, feature=feature), path, data, options, notes=".tsv")
     if f"{_NO_LAYER}: {sum(1 for _ in corpus.parts())}" in corpus.remarks:
@@ -65,8 +65,8 @@ def find(path: Path, remarks: Counter[str], *, layer: str | None = None, feature
         remarks["cells of other layers, ignored"] += len(other)
         tokens = tokens_of(file, units, text)
         claims = [
-            Claim(partial(ReadError.at, file, line), ((start, end),), "", said, what="the token")
-            for line, (start, end, said) in tokens.items()
+            Claim(partial(ReadError.at, file, line), ((start, end),), "", surface, what="the token")
+            for line, (start, end, surface) in tokens.items()
             if start < end
         ]
         if chosen:
@@ -101,7 +101,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _chosen(path: Path, layers: list[Layer], wanted: str | None) -> Layer | None:
-    """Return the layer asked for, or the only one that is not of a parser; None where the file has none."""
+    """Return the wanted layer, or the only one that is not from a parser; None if the file has none."""
     if wanted:
         known = [layer for layer in layers if wanted in (layer.name, layer.short)]
     else:
@@ -113,7 +113,7 @@ def _chosen(path: Path, layers: list[Layer], wanted: str | None) -> Layer | None
 
 
 def _label(path: Path, layer: Layer, wanted: str | None) -> str:
-    """Return the feature that is the label; none ("") where the layer has no features."""
+    """Return the feature with the label; "" if the layer has no features."""
     known = list(layer.plain)
     free = [f for f in known if f != "identifier"]
     choice = wanted or ("value" if "value" in known else free[0] if len(free) == 1 else None)
@@ -123,7 +123,7 @@ def _label(path: Path, layer: Layer, wanted: str | None) -> str:
 
 
 def _spans(path: Path, units: list[Unit], layer: Layer) -> list[_Span]:
-    """Return the annotations of a layer in the order in which they begin."""
+    """Return the annotations of a layer, sorted by start."""
     spans: dict[object, _Span] = {}
     for unit in units:
         cells = [values_of(unit.cells[column]) for column in layer.plain.values()]
@@ -140,15 +140,17 @@ def _spans(path: Path, units: list[Unit], layer: Layer) -> list[_Span]:
 
 
 def _claim(path: Path, span: _Span, label: str | Layer, tokens: Tokens, text: str) -> Claim | None:
-    """Return what an annotation claims, None without a value or a text; `label` is a feature, or the layer without any.
+    """Return the claim of an annotation; None if it has no value or no text. `label` is a feature, or a layer without features.
 
-    Its surface is its tokens, where one of them is not what lies at its place.
+    The claim has a surface (its tokens) only if a token differs from the text at its offsets.
     """
     features, rows = dict(span.features), [tokens[row.line] for row in span.rows]
     name = label.short if isinstance(label, Layer) else features.pop(label, None)
     start, end = rows[0][0], rows[-1][1]
     if name is None or start >= end:
         return None
-    said = None if all(said == text[a:b] for a, b, said in rows) else " ".join(said for _, _, said in rows)
+    surface = (
+        None if all(surface == text[a:b] for a, b, surface in rows) else " ".join(surface for _, _, surface in rows)
+    )
     rest = {"concept": concept_id(features.pop("identifier", "")), "attributes": features}
-    return Claim(partial(ReadError.at, path, span.rows[0].line), ((start, end),), name, said, rest)
+    return Claim(partial(ReadError.at, path, span.rows[0].line), ((start, end),), name, surface, rest)

@@ -1,4 +1,4 @@
-"""WNUT17 (Derczynski 2017): rare and emerging names in social media; no medicine, a control for what is claimed of it."""
+"""WNUT17 (Derczynski 2017): rare and emerging names in social media. It is not medical, so it is a control corpus."""
 
 from __future__ import annotations
 
