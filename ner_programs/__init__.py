@@ -1,4 +1,4 @@
-"""NER as DSPy modules: retrieve knowledge, extract entities, verify; from types to saved programs.
+"""NER programs as DSPy modules: retrieve knowledge, extract entities, verify them; and their types, scores and bundles.
 
 >>> import ner_programs
 >>> program = ner_programs.load("bundles/ncbi")        # doctest: +SKIP
@@ -50,7 +50,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: the engine's worker processes and the command line's help need no DSPy."""
+    """Import on first use, so that worker processes and the command line's help do not import DSPy."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,10 +1,9 @@
-"""How eagerly an LM opens and closes marks, measured on labelled texts, and how much that is to be favoured.
+"""Calibration: fits two biases, on opening and on closing a mark, for an LM that answers in an inline format.
 
-A small LM copies the text and hardly ever opens a mark. Held to a grammar that allows the right answer alone, it is asked for
-the answer that it should have given (teacher forcing), and reports at every word how likely it was to open or close a mark
-there instead of going on. The two numbers that make most of these decisions right are the calibration (after Zhao et al. 2021,
-"Calibrate Before Use", who fit an affine map of label probabilities; here two offsets suffice). What it then marks by itself
-says whether opening is favoured too much.
+A small LM copies the text and hardly ever opens a mark. With a grammar that allows only the gold answer (teacher forcing), it
+reports at every word its probability of opening or closing a mark there. The two biases that make most of these decisions right
+are the calibration (after Zhao et al. 2021, "Calibrate Before Use", who fit an affine map of label probabilities; here two
+offsets suffice). The LM's own answers then show whether the bias on opening is too high.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from ner_programs.stages.extract import ExtractEntities, FormatCodec, as_mention
 from ner_programs.waiting import BLOCKING, finished
 
 RANGE = np.arange(-4.0, 14.01, 0.1)
-"""What is tried, in nats."""
+"""The candidate biases, in nats."""
 SOFTNESS = 0.5
-"""A decision counts as its probability with odds in units of so many nats: so a few texts do not fit every accident."""
+"""Temperature of a decision's odds, in nats: decisions count as probabilities, so that a few texts are not overfitted."""
 
 
 def favours(extract: ExtractEntities, lm: Any) -> bool:
-    """Return whether marks can be favoured: by the format, by the program's settings, and by the LM."""
+    """Return whether biases on marks are possible: by the format, by the program's settings, and by the LM."""
     held = extract.adapter.marks is not None and extract.adapter.constrained
     return held and {"grammar", "bias"} <= set(getattr(lm, "form", ())) and getattr(lm, "reports_logprobs", False)
 
@@ -45,9 +44,9 @@ def check(extract: ExtractEntities, lm: Any) -> None:
 
 
 def forced(extract: ExtractEntities, example: dspy.Example) -> list[Decision]:
-    """Return the decisions in the right answer about a labelled text, as the LM would have made them; costs one call.
+    """Return the LM's decisions along the gold answer of a labelled text. Costs one call.
 
-    `example` is one of `NERProgram.examples`; demonstrations of its own document are not shown.
+    `example` is one of `NERProgram.examples`; demonstrations from its own document are not shown.
     """
     right = extract.format.write(example.text, [as_mention(m) for m in example.mentions])
     adapter = _Watched(extract, right)
@@ -56,9 +55,9 @@ def forced(extract: ExtractEntities, example: dspy.Example) -> list[Decision]:
 
 
 def marked(extract: ExtractEntities, example: dspy.Example) -> list[tuple[float, bool]]:
-    """Return of each mention that the LM marks by itself the odds of its opening, and whether it is right; costs one call.
+    """Return, for each mention in the LM's own answer, the odds of its opening, and whether it is right. Costs one call.
 
-    The odds are those with marks favoured, so above 0.
+    The odds include the bias, so they are above 0.
     """
     adapter = _Watched(extract)
     found = adapter.asked(extract, example)
@@ -69,10 +68,10 @@ def marked(extract: ExtractEntities, example: dspy.Example) -> list[tuple[float,
 
 
 def fit(answers: Sequence[Sequence[Decision]]) -> tuple[float, float]:
-    """Return the opening and the closing, in nats, with the highest F1 that is expected of decisions in right answers.
+    """Return the biases on opening and closing, in nats, with the highest expected F1 of the decisions along gold answers.
 
-    A mention is found where its mark is opened, and closed where it ends and not before. Raises ValueError where no answer has
-    a mark: nothing can be learned.
+    A mention is right if its mark is opened at its start, and closed at its end and not before. Raises ValueError if no answer
+    has a mark: nothing can be learned.
     """
     mentions, elsewhere = [], []
     for answer in answers:
@@ -95,9 +94,10 @@ def fit(answers: Sequence[Sequence[Decision]]) -> tuple[float, float]:
 
 
 def excess(answers: Sequence[Sequence[tuple[float, bool]]], gold: int) -> float:
-    """Return by how much less opening is to be favoured, in nats, for the highest F1 of what was `marked`.
+    """Return the reduction of the bias on opening, in nats, that maximises the F1 of the LM's own answers (`marked`).
 
-    A right answer has right marks before each decision, an LM's own has not: it opens more than `fit` expects.
+    In a gold answer all marks before a decision are right, in an LM's own answer they are not. So it opens more than `fit`
+    expects (exposure bias).
     """
     ranked = sorted((pair for answer in answers for pair in answer), reverse=True)
     best, less, right = 0.0, 0.0, 0
@@ -110,7 +110,7 @@ def excess(answers: Sequence[Sequence[tuple[float, bool]]], gold: int) -> float:
 
 
 def _ended(edges: Sequence[Decision], closing: float) -> float:
-    """Return the probability that a mark is closed where it should be, and not before."""
+    """Return the probability that a mark is closed at the right position, and not before."""
     odds = np.array([(1 if d.marked else -1) * (d.odds + closing) for d in edges])
     return float(np.prod(_sigmoid(odds)))
 
@@ -120,7 +120,7 @@ def _sigmoid(odds: Any) -> Any:
 
 
 class _Watched(StageAdapter):
-    """Keeps the decisions of an answer; with `right` no other answer is allowed."""
+    """An adapter that records the decisions of an answer; with `right` only that answer is allowed."""
 
     def __init__(self, extract: ExtractEntities, right: str | None = None) -> None:
         codec, own = FormatCodec(extract.format), extract.adapter
@@ -131,11 +131,11 @@ class _Watched(StageAdapter):
         self.made: list[Decision] = []
 
     def asked(self, extract: ExtractEntities, example: dspy.Example) -> list[dict[str, Any]]:
-        """Ask about a labelled text, and return the mentions."""
+        """Ask the LM about a labelled text, and return the mentions."""
         demos = extract.demos(example.text, example.exclude)
         fields = {"text": example.text, "knowledge": example.knowledge, "demos": demos}
-        said = finished(ask(BLOCKING, extract.predict, self, **fields))
-        return list(said.get("mentions") or ())
+        answer = finished(ask(BLOCKING, extract.predict, self, **fields))
+        return list(answer.get("mentions") or ())
 
     def _call_postprocess(
         self, processed_signature: Any, original_signature: Any, outputs: list[Any], lm: Any, lm_kwargs: dict[str, Any]

@@ -1,8 +1,8 @@
-"""A name is a module: `{"name": "tanl"}` is `ner_programs.formats.tanl.build()`.
+"""Resolves component names to modules: `{"name": "tanl"}` becomes `ner_programs.formats.tanl.build()`.
 
-A component is a module without a leading underscore that defines `build`. Its options are the parameters of `build`,
-checked against their annotations; what the caller supplies (`kb`, `pool`, `labels` ...) is context and may not stand in a
-spec. A dotted name is a module of the researcher's own package.
+A component is a module without a leading underscore that defines `build`. Its options are the parameters of `build`, checked
+against their annotations. Parameters that the caller supplies (`kb`, `pool`, `labels` ...) are context and are not allowed in a
+spec. A dotted name is a module of the user's own package.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 @cache
 def names(package: str) -> tuple[str, ...]:
-    """Return the sorted names of the components in `package`, found without importing them."""
+    """Return the sorted names of the components in `package`, without importing them."""
     spec = find_spec(package)
     folders = [] if spec is None else list(spec.submodule_search_locations or ())
     found = (m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_") and not m.ispkg)
@@ -43,15 +43,15 @@ def _defines_build(file: Path) -> bool:
 
 
 def check_name(package: str, name: str) -> None:
-    """Raise UnknownComponent where `package` has no component `name`; the dotted name of another package's is not looked up."""
+    """Raise UnknownComponent if `package` has no component `name`. Dotted names of other packages are not looked up."""
     if not _DOTTED.fullmatch(name) and name not in names(package):
         raise UnknownComponent(f"{package} has no {name!r}; it has: {', '.join(names(package))}")
 
 
 def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> ModuleType:
-    """Import the module that `name` means in `package`; `trust` lists the foreign packages that may be imported.
+    """Import the component `name` of `package`; `trust` lists other packages that may be imported (None: all).
 
-    Raises UnknownComponent where there is no such component and ComponentError where importing it fails.
+    Raises UnknownComponent if there is no such component, and ComponentError if its import fails.
     """
     if _DOTTED.fullmatch(name):
         if trust is not None and name.split(".")[0] not in trust:
@@ -73,9 +73,9 @@ def module(package: str, name: str, *, trust: Sequence[str] | None = None) -> Mo
 
 
 def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | None = None, **context: Any) -> Any:
-    """Build the component that `spec` names, with its other keys as options and what it needs of `context`.
+    """Build the component that `spec` names, with its other keys as options, and the parts of `context` that it takes.
 
-    Raises ComponentError for an option that does not exist or does not fit its annotation.
+    Raises ComponentError for an unknown option, or for a value that does not match its annotation.
     """
     options = dict(spec)
     name = options.pop("name", None)
@@ -94,8 +94,10 @@ def resolve(package: str, spec: Mapping[str, Any], *, trust: Sequence[str] | Non
 
 
 def _checked(name: str, build: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """Return `options` converted to what `build` is annotated with (TOML lists become tuples, strings paths)."""
-    annotations = {o: build.__annotations__.get(o, Any) for o in options}  # those of the context may be unknown here
+    """Convert `options` to the annotations of `build` (TOML lists become tuples, strings become paths)."""
+    annotations = {
+        o: build.__annotations__.get(o, Any) for o in options
+    }  # annotations of context parameters may not be importable here
     hints = typing.get_type_hints(SimpleNamespace(__annotations__=annotations), build.__globals__, include_extras=True)
     fields: dict[str, Any] = {o: (hints[o], ...) for o in options}
     config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", allow_inf_nan=False)

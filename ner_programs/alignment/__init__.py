@@ -1,1 +1,1 @@
-"""From the strings that a model says to the spans of the text."""
+"""Alignment: finds the spans of the text for the strings in a model's answer."""

@@ -1,6 +1,6 @@
-"""Where in the text lies what the model said: mentions (strings) become entities (spans).
+"""Aligns predicted mentions (strings) with the text: they become entities (spans).
 
-`_text_index` says which places fit a string; this module chooses among them.
+`text_index` finds the places that match a string; this module chooses among them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ner_programs.types import Entity, Mention, checked_text
 
 Policy = Literal["all", "ordered"]
 
-_MISSED = 1.0  # what it costs to leave a mention out; more than any place costs
+_MISSED = 1.0  # cost of leaving a mention out, higher than the cost of any place
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The entities found, the mentions that are nowhere in the text, and those whose places others have taken.
+    """The entities, the mentions that are not in the text (`lost`), and those whose places are taken (`crowded`).
 
-    A mention that says once more what an entity says (its span and its label) is neither lost nor crowded out.
+    A duplicate of an entity (same span and label) is neither lost nor crowded.
     """
 
     entities: tuple[Entity, ...]
@@ -30,25 +30,26 @@ class Alignment:
     crowded: tuple[Mention, ...] = ()
 
 
-_Tried = list[tuple[Mention, Sequence[Spot]]]  # mentions, and all the places that fit each
-_Way = tuple[int, float, "tuple[int, Spot, object] | None"]  # where it ends, what it costs, its places from the last
+_Tried = list[tuple[Mention, Sequence[Spot]]]  # mentions, and all matching places of each
+_Way = tuple[
+    int, float, "tuple[int, Spot, object] | None"
+]  # its end, its cost, its places as a linked list from the last
 
 
 def align(text: str, mentions: Iterable[Mention], *, policy: Policy = "all") -> tuple[Entity, ...]:
-    """Return the entities of `text` that `mentions` name, sorted and without overlap.
+    """Return the entities of `text` for `mentions`, sorted and without overlap.
 
-    Offsets count characters, end exclusive. A mention with a position hint (`Mention.start`) marks one occurrence:
-    exactly there when it stands there verbatim, else the nearest. Without a hint, `all` marks every whole-word
-    occurrence, longest first; `ordered` takes the list to be in the order of the text, so that the second listing of a
-    string marks its second occurrence. Mentions that are nowhere in the text are dropped (`align_report` returns them).
-    Of equal spans the first mention's label wins. Raises ValueError for another `policy`, never because of what a model
-    said.
+    Offsets are characters, end exclusive. A mention with a position hint (`Mention.start`) marks one occurrence: at the hint if
+    it is there verbatim, else the nearest. Without a hint, the policy `all` marks every whole-word occurrence, longest first;
+    `ordered` assumes that the mentions are in the order of the text, so that the second mention of a string marks its second
+    occurrence. Mentions that are not in the text are dropped (`align_report` returns them). Of equal spans the first mention's
+    label wins. Raises ValueError for an unknown `policy`, never for a model's answer.
     """
     return align_report(text, mentions, policy=policy).entities
 
 
 def align_report(text: str, mentions: Iterable[Mention], *, policy: Policy = "all") -> Alignment:
-    """Do what `align` does and return, beside the entities, the mentions that became none."""
+    """Align as `align` does, and also return the mentions that could not be aligned."""
     if policy not in ("all", "ordered"):
         raise ValueError(f"the policy is 'all' or 'ordered', not {policy!r}")
     page = _Page(checked_text(text))
@@ -65,13 +66,13 @@ def align_report(text: str, mentions: Iterable[Mention], *, policy: Policy = "al
 
 
 def stands_in(text: str, surface: str) -> bool:
-    """Tell whether `surface` is anywhere in `text`: as `align` finds it, or inside longer words."""
+    """Return whether `surface` is in `text`: as `align` finds it, or inside longer words."""
     index, surface = TextIndex(text), surface.strip()
     return bool(index.spots(surface) or index.inside(surface))
 
 
 class _Page:
-    """A text, its index, and what has been marked in it so far."""
+    """A text, its index, and the entities marked so far."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -80,7 +81,7 @@ class _Page:
         self._index: TextIndex | None = None
 
     def place_hinted(self, mentions: Sequence[Mention]) -> _Tried:
-        """Mark each mention once: at its hint if it stands there, else as near as can be."""
+        """Mark each mention once: at its hint if it is there verbatim, else as near as possible."""
         exact: list[tuple[Spot, Mention]] = []
         near: list[tuple[int, Mention]] = []
         for mention in mentions:
@@ -102,8 +103,8 @@ class _Page:
         return tried + self._mark_chain([mention for _, mention in near], options)
 
     def place_in_order(self, mentions: Sequence[Mention]) -> _Tried:
-        """Mark each mention once, in the order of the list as far as the text allows."""
-        # Of equally good places the earlier one is taken.
+        """Mark each mention once, in the order of the list if the text allows it."""
+        # Ties go to the earlier place.
         step = 1e-6 / (len(self.text) + 1)
         options = [[Spot(s.cost + step * s.start, s.start, s.end) for s in self._spots(m)] for m in mentions]
         return self._mark_chain(mentions, options)
@@ -112,7 +113,7 @@ class _Page:
         """Mark every occurrence of each mention, longest first and exact before similar."""
         first: dict[str, Mention] = {}
         scores: dict[str, list[float | None]] = {}
-        for mention in mentions:  # said again, as by an LM in a loop, it means no other places
+        for mention in mentions:  # a repeated mention (an LM in a loop) marks no further places
             if first.setdefault(mention.text.strip(), mention).label == mention.label:
                 scores.setdefault(mention.text.strip(), []).append(mention.score)
         spots = {surface: self._spots(mention) for surface, mention in first.items()}
@@ -120,7 +121,7 @@ class _Page:
             [(spot, first[surface]) for surface, some in spots.items() for spot in some if not spot.cost]
         )
         for surface, some in spots.items():
-            if some and (least := min(some).cost):  # misspelt: it means what is most like it, not all that is like it
+            if some and (least := min(some).cost):  # misspelt: mark only the most similar places, not all similar ones
                 self._mark_longest([(spot, first[surface]) for spot in some if spot.cost == least])
         for surface, listed in scores.items():
             if len(listed) > 1:
@@ -128,22 +129,22 @@ class _Page:
         return [(mention, spots[mention.text.strip()]) for mention in mentions]
 
     def _spots(self, mention: Mention, hint: int | None = None) -> list[Spot]:
-        if self._index is None:  # texts whose mentions all stand at their hints never need it
+        if self._index is None:  # not needed if all mentions are at their hints
             self._index = TextIndex(self.text)
         surface = mention.text.strip()
         spots = self._index.spots(surface)
-        if not spots and hint is not None:  # inside a longer word only where the hint says so
+        if not spots and hint is not None:  # inside a longer word only at the hint
             spots = [s for s in self._index.inside(surface) if abs(s.start - hint) <= len(surface)]
         return spots
 
     def _mark_longest(self, places: list[tuple[Spot, Mention]]) -> None:
-        """Mark the places that are free, longest first; `sorted` keeps the given order among equals."""
+        """Mark the free places, longest first; `sorted` is stable, so ties keep the given order."""
         for spot, mention in sorted(places, key=lambda place: place[0].start - place[0].end):
             if self._is_free(spot):
                 self._mark(spot, mention)
 
     def _mark_chain(self, mentions: Sequence[Mention], options: Sequence[Sequence[Spot]]) -> _Tried:
-        """Mark one place for each mention, left to right; those that break the order then take their best place."""
+        """Mark one place for each mention, left to right. Mentions that break the order then get their best free place."""
         chain = _chain([[spot for spot in spots if self._is_free(spot)] for spots in options])
         for i, spot in chain.items():
             self._mark(spot, mentions[i])
@@ -153,7 +154,7 @@ class _Page:
         return list(zip(mentions, options, strict=True))
 
     def _score_in_turn(self, spots: Sequence[Spot], label: str, scores: Sequence[float | None]) -> None:
-        """Give what was marked at `spots`, in the order of the text, the scores of its listings; the rest get the last."""
+        """Give the entities at `spots`, in the order of the text, the scores of the mentions; the rest get the last score."""
         there = {(spot.start, spot.end) for spot in spots}
         mine = [i for i, e in enumerate(self.entities) if e.label == label and (e.start, e.end) in there]
         for n, i in enumerate(sorted(mine, key=lambda i: self.entities[i].start)):
@@ -169,10 +170,10 @@ class _Page:
 
 
 def _chain(options: Sequence[Sequence[Spot]]) -> dict[int, Spot]:
-    """Choose at most one place for each mention so that places stand left to right at the least total cost.
+    """Choose at most one place for each mention so that places are ordered left to right at the least total cost.
 
-    A dynamic program over the list: `ways` holds, for the mentions so far, the cheapest way to end at each offset; a
-    way that ends later than another and costs no less is dropped, so ends rise and costs fall along the list.
+    This is a dynamic program over the mentions. `ways` has the cheapest way to end at each offset, for the mentions so far. A
+    way that ends later than another without being cheaper is dropped, so ends increase and costs decrease along the list.
     """
     ways: list[_Way] = [(0, 0.0, None)]
     for i, spots in enumerate(options):

@@ -1,4 +1,4 @@
-"""A text with Greek letters and HTML entities spelled out, and where each of its characters stands in the text itself."""
+"""Spells out Greek letters and HTML entities in a text, with a map from each character to the original text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _GREEK = r"\u0370-\u03ff\u1f00-\u1fff\u00b5"
-# HTML entities; a micro sign before a unit; Greek letters, but not words of Greek.
+# HTML entities; a micro sign before a unit; single Greek letters, but no Greek words.
 _ODD = re.compile(
     r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});"
     r"|(?P<micro>[\u00b5\u03bc])(?=(?:g|l|m|mol)\b)"
@@ -20,7 +20,7 @@ _ODD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """The text spelled out; character `i` of it stems from offsets `starts[i]` to `ends[i]`, end exclusive."""
+    """The spelled-out text. Its character `i` comes from the offsets `starts[i]` to `ends[i]` (end exclusive) of the text."""
 
     text: str
     starts: list[int]
@@ -28,7 +28,7 @@ class Spelled:
 
 
 def spelled_out(text: str) -> Spelled | None:
-    """Return `text` with "α" as "alpha", "&amp;" as "&" and "µg" as "ug"; None where there is nothing to spell out."""
+    """Return `text` with "α" as "alpha", "&amp;" as "&" and "µg" as "ug"; None if there is nothing to spell out."""
     if text.isascii() and "&" not in text:
         return None
     parts, starts, ends, at = list[str](), list[int](), list[int](), 0
@@ -49,7 +49,7 @@ def spelled_out(text: str) -> Spelled | None:
 
 
 def _spellings(odd: re.Match[str]) -> list[tuple[int, int, str]]:
-    """Return the pieces of what is odd, offsets and spelling: an entity is one, of letters each."""
+    """Return (start, end, spelling) for a match: one for an HTML entity, one for each Greek letter."""
     if odd[0].startswith("&"):
         return [(*odd.span(), "".join(map(_name, html.unescape(odd[0]))))]
     if odd["micro"]:
@@ -59,7 +59,7 @@ def _spellings(odd: re.Match[str]) -> list[tuple[int, int, str]]:
 
 @lru_cache(maxsize=512)
 def _name(character: str) -> str:
-    """Return the name of a Greek letter; any other character as it is."""
+    """Return the name of a Greek letter; any other character is returned as it is."""
     base = unicodedata.normalize("NFKD", character)[:1]
     name = unicodedata.name(base, "")
     if not name.startswith("GREEK") or "LETTER" not in name:

@@ -1,9 +1,9 @@
-"""The letters and digits of a text, with the offsets they came from: where `alignment` looks for strings.
+"""An index of a text's letters and digits with their offsets, in which `align` searches for strings.
 
-Two strings are the same here when their letters and digits are, in Unicode's compatibility form (full-width letters,
-ligatures, sub- and superscripts are plain ones), case-folded and without accents; blanks, hyphens and other symbols do not
-count. What is not found this way is looked for with Greek letters and HTML entities spelled out ("TNF-alpha" is "TNF-α"), then
-with a few typing errors, but numbers are never guessed: "type 2" is no typing error of "type 1".
+Two strings match if their letters and digits are equal in Unicode's compatibility form (full-width letters, ligatures, sub- and
+superscripts are plain ones), case-folded and without accents. Blanks, hyphens and other symbols do not count. If there is no
+match, Greek letters and HTML entities are spelled out ("TNF-alpha" matches "TNF-α"), then a few typing errors are allowed.
+Numbers must always agree: "type 2" is no typing error of "type 1".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"\d+")
 _RAISED = re.compile(r"[²³¹\u2070-\u2089]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _ROMAN = re.compile(r"\b(?:i{1,3}|iv|vi{0,3}|ix|x)\b")
-# Thai to Khmer, kana and ideographs are written without blanks: there every character may begin or end a word.
+# Thai to Khmer, kana and ideographs are written without blanks: every character may begin or end a word.
 _SOLID = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
@@ -37,7 +37,7 @@ _LONGEST_SHORT_FORM = 5
 
 
 class Spot(NamedTuple):
-    """A place that fits a string: offsets, end exclusive; `cost` is 0 for the same letters, below 1 with errors."""
+    """A place that matches a string: offsets, end exclusive; `cost` is 0 for equal letters, below 1 with typing errors."""
 
     cost: float
     start: int
@@ -45,7 +45,7 @@ class Spot(NamedTuple):
 
 
 class TextIndex:
-    """The letters and digits of a text, case-folded: `letters[i]` stems from `text[origin[i]]`."""
+    """The letters and digits of a text, case-folded: `letters[i]` comes from `text[origin[i]]`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -71,13 +71,13 @@ class TextIndex:
         self.letters = "".join(folded)
 
     def _is_edge(self, at: int) -> bool:
-        """Tell whether a word ends or begins before `letters[at]`."""
+        """Return whether a word ends or begins before `letters[at]`."""
         if at in (0, len(self.origin)):
             return True
         last, first = self.origin[at - 1], self.origin[at]
         if self._plain:
             return first - last > 1
-        if first - last > 1:  # "e", accent, "s": the word goes on
+        if first - last > 1:  # "e", accent, "s": the word continues
             return not all(map(_is_mark, self.text[last + 1 : first]))
         return first > last and bool(_SOLID.match(self.text[last]) or _SOLID.match(self.text[first]))
 
@@ -94,14 +94,14 @@ class TextIndex:
         return self._is_edge(start) and self._is_edge(end)
 
     def _is_beside_number(self, start: int, end: int) -> bool:
-        """Tell whether a hit is a whole word when "81mg" counts as two words."""
+        """Return whether a hit is a whole word if "81mg" counts as two words."""
         return (self._is_edge(start) or self._ends_number(start)) and (self._is_edge(end) or self._ends_number(end))
 
     def _ends_number(self, at: int) -> bool:
         return self.letters[at - 1].isdigit() and self.letters[at].isalpha()
 
     def spots(self, surface: str) -> list[Spot]:
-        """Return the places of whole words that fit `surface`, left to right; similar ones if none has its letters."""
+        """Return the places of whole words that match `surface`, left to right; similar ones if there is no exact match."""
         if surface not in self._known:
             self._known[surface] = self._search(surface)
         return self._known[surface]
@@ -116,7 +116,7 @@ class TextIndex:
         return spots or self._in_spelled(wanted, similar=True)
 
     def _in_spelled(self, wanted: str, similar: bool) -> list[Spot]:
-        """Return the places that fit in the text as it is spelled out, by their offsets in the text itself."""
+        """Return the places that match in the spelled-out text, with their offsets in the original text."""
         if self._spelled is None:
             spelled = spelled_out(self.text)
             if spelled is None:
@@ -139,12 +139,12 @@ class TextIndex:
         return []
 
     def inside(self, surface: str) -> list[Spot]:
-        """Return the places where the letters of `surface` stand, within longer words too."""
+        """Return the places of the letters of `surface`, also inside longer words."""
         key = _letters(surface)
         return self._preferred(surface, key, list(self._hits(key))) if key else []
 
     def _hits(self, key: str) -> Iterator[tuple[int, int]]:
-        """Yield where `key` stands in `letters` without cutting a character that folds to several letters."""
+        """Yield the positions of `key` in `letters` that do not split a character that folds to several letters."""
         origin = self.origin
         for at in _find_all(self.letters, key):
             end = at + len(key)
@@ -152,14 +152,16 @@ class TextIndex:
                 yield at, end
 
     def _preferred(self, surface: str, key: str, hits: list[tuple[int, int]]) -> list[Spot]:
-        """Return the places of `hits`: those that differ in blanks, hyphens and case only, if there are any."""
+        """Return the places of `hits`; if some differ only in blanks, hyphens and case, only these."""
         spots = [self._place(surface, start, end) for start, end in hits]
         texts = [self.text[spot.start : spot.end] for spot in spots]
         fits = list(zip(spots, texts, strict=True))
         verbatim = texts.count(surface)
         if verbatim == len(fits):
             return spots
-        if verbatim and len(key) <= _LONGEST_SHORT_FORM:  # "ALL" or "AS" are not the words all and as
+        if (
+            verbatim and len(key) <= _LONGEST_SHORT_FORM
+        ):  # the abbreviations "ALL" and "AS" are not the words all and as
             fits = [(spot, text) for spot, text in fits if text.isupper() == surface.isupper()]
         if _NUMBER.search(key):
             fits = [(spot, text) for spot, text in fits if _same_numbers(surface, text)]
@@ -167,9 +169,9 @@ class TextIndex:
         return [spot for spot, text in fits if _squeezed(text) == wanted] or [spot for spot, _ in fits]
 
     def _similar(self, surface: str, key: str) -> list[Spot]:
-        """Return the whole words that are `key` with a few typing errors, left to right.
+        """Return the whole words that match `key` with a few typing errors, left to right.
 
-        As many errors as allowed cannot touch every piece of the key, so only places that share a piece are compared.
+        The allowed errors cannot affect every piece of the key, so only places that share a piece are compared.
         """
         size = len(key)
         if size < _SHORTEST_FUZZY:
@@ -195,7 +197,7 @@ class TextIndex:
         return spots
 
     def _place(self, surface: str, start: int, end: int) -> Spot:
-        """Return the span of `letters[start:end]` with the symbols at the edges of `surface` if the text has them."""
+        """Return the span of `letters[start:end]`, with the symbols at the edges of `surface` if the text has them."""
         text = self.text
         first, last = self.origin[start], self.origin[end - 1] + 1
         while not self._plain and last < len(text) and _is_mark(text[last]):
@@ -222,13 +224,13 @@ def _edge(surface: str) -> str:
 
 
 def _symbol(character: str) -> str:
-    """Return a symbol in its compatibility form: a full-width or raised one is a plain one."""
+    """Return a symbol in its compatibility form: full-width and raised symbols become plain ones."""
     return character if character.isascii() else unicodedata.normalize("NFKC", character)
 
 
 @lru_cache(maxsize=4096)
 def _fold(character: str) -> str:
-    """Return the letters and digits a character stands for: "É" and "e" are the same, "ß" is "ss"."""
+    """Return the folded letters and digits of a character: "É" becomes "e", "ß" becomes "ss"."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
     return "".join(c for c in folded if c.isalnum())
 
@@ -239,7 +241,7 @@ def _letters(surface: str) -> str:
 
 
 def _squeezed(surface: str) -> str:
-    """Return `surface` as it compares when blanks, hyphens and case do not count."""
+    """Return `surface` in a form that ignores blanks, hyphens and case."""
     return unicodedata.normalize("NFKD", _LOOSE.sub("", surface).casefold())
 
 
@@ -248,13 +250,13 @@ def _numbers(surface: str) -> list[str]:
 
 
 def _same_numbers(one: str, other: str) -> bool:
-    """Tell whether two strings have the same numbers; a superscript may be set apart or not ("10⁹", "10^9")."""
+    """Return whether two strings have the same numbers. A superscript may be separate or not ("10⁹", "10^9")."""
     some, others = _numbers(one), _numbers(other)
     return some == others or (bool(_RAISED.search(one + other)) and "".join(some) == "".join(others))
 
 
 def _differ(one: str, other: str) -> bool:
-    """Tell whether two strings differ in what is no typing error: a number, or a prefix of the contrary meaning."""
+    """Return whether two strings differ in more than typing errors: in a number, or in a prefix of contrary meaning."""
     one, other = one.casefold(), other.casefold()
     if _numbers(one) != _numbers(other) or _ROMAN.findall(one) != _ROMAN.findall(other):
         return True
@@ -262,7 +264,7 @@ def _differ(one: str, other: str) -> bool:
 
 
 def _is_mark(character: str) -> bool:
-    """Tell whether a character only modifies the one before it (an accent, a vowel sign)."""
+    """Return whether a character only modifies the previous one (an accent, a vowel sign)."""
     return character > "\u02ff" and unicodedata.category(character)[0] == "M"
 
 

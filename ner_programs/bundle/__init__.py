@@ -1,1 +1,1 @@
-"""A compiled program as a folder of plain text: what lies in it, and what that may say."""
+"""Bundles: compiled programs as folders of plain text, with a strict schema."""

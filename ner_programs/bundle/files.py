@@ -1,4 +1,4 @@
-"""The files of a bundle: which there are, and that each is what was written."""
+"""Reads the files of a bundle and checks their digests."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ner_programs.errors import BundleError
 MANIFEST = "manifest.json"
 _MB = 1 << 20
 _MOST = {MANIFEST: _MB, "program.json": 16 * _MB, "state.json": 256 * _MB, "fusion.json": 256 * _MB}
-_MOST_DATA = 2048 * _MB  # of a pool, or of its vectors
+_MOST_DATA = 2048 * _MB  # limit for a pool, or for its vectors
 
 
 class Files:
-    """The files that the manifest of a bundle lists; no other one is read."""
+    """The files in the manifest of a bundle. No other file is read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.digests: Mapping[str, str] = _parsed(Manifest, folder / MANIFEST, read(folder, MANIFEST)).files
 
     def content(self, name: str) -> bytes:
-        """Return a file's content; BundleError where it is not what was written."""
-        said = read(self.folder, name)
-        if hashlib.sha256(said).hexdigest() != self.digests[name]:
+        """Return a file's content. Raises BundleError if its digest is wrong."""
+        content = read(self.folder, name)
+        if hashlib.sha256(content).hexdigest() != self.digests[name]:
             raise self._changed(name)
-        return said
+        return content
 
     def indexes(self) -> list[Path]:
-        """Return the arrays of `index/`; BundleError where one is not what was written."""
+        """Return the arrays of `index/`. Raises BundleError if a digest is wrong."""
         names = sorted(name for name in self.digests if name.startswith("index/"))
         for name in names:
             try:
@@ -48,7 +48,7 @@ class Files:
         return [self.folder / name for name in names]
 
     def knowledge(self) -> Path | None:
-        """Return the folder of the knowledge base, if the bundle has one; what is in it is the folder's own to check."""
+        """Return the folder of the knowledge base, if the bundle has one. `open_kb` checks its content."""
         if "kb/kb.bin" not in self.digests:
             return None
         try:
@@ -67,7 +67,7 @@ class Files:
 
 
 def write_manifest(folder: Path) -> None:
-    """List every file of a new bundle with its digest; that of `kb.bin` stands in the header beside it."""
+    """List every file of a new bundle with its digest. The digest of `kb.bin` comes from its header `kb.json`."""
     files = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -84,16 +84,16 @@ def write(file: Path, content: Any) -> None:
 
 
 def read(folder: Path, name: str) -> bytes:
-    """Return the content of a file of the folder; BundleError where it cannot be had."""
+    """Return the content of a file of the folder. Raises BundleError if it cannot be read."""
     try:
         return content(folder / name, _MOST.get(name, _MOST_DATA))
     except UnfitFile as error:
         raise BundleError(f"{folder / name}: not part of a bundle: {error}") from None
 
 
-def _parsed(model: type[Manifest], file: Path, said: bytes) -> Manifest:
+def _parsed(model: type[Manifest], file: Path, content: bytes) -> Manifest:
     try:
-        return checked(model, plain(said))
+        return checked(model, plain(content))
     except ValueError as error:
         raise BundleError(f"{file}: {problem(error)}") from None
 

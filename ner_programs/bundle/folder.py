@@ -1,10 +1,14 @@
-"""A bundle: a compiled program as a folder of plain text. No pickle, no key, no LM.
+"""Saves and loads bundles: compiled programs as folders of plain text. No pickle, no key, no LM.
 
-`program.json` says what to build and what it was compiled with, `state.json` what an optimizer put into the predictors,
-`pool.jsonl` the labelled texts that its selector shows or its verifier learns from, `fusion.json` what `verify = { name =
-"fuse" }` has learned, `index/` their vectors where a neural encoder made some, `kb/` the knowledge base (or only its
-fingerprint, for licensed sources), `manifest.json` the digest of every file. A bundle may come from anybody: no other file is
-read, and what a file says must fit `schema`.
+- `program.json`: the spec, and the versions and LM that it was compiled with.
+- `state.json`: instructions and demonstrations of the predictors, as an optimizer set them.
+- `pool.jsonl`: the labelled texts for its selector or its verifier.
+- `fusion.json`: the trained model of `verify = { name = "fuse" }`.
+- `index/`: vectors of the pool, if a neural encoder made some.
+- `kb/`: the knowledge base (for licensed sources only its fingerprint, in `program.json`).
+- `manifest.json`: the digest of every file.
+
+A bundle may come from an untrusted origin: no other file is read, and every file must match `schema`.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from ner_programs.types import Mention
 
 LAYOUT = 2
 PARTS = {MANIFEST, "program.json", "state.json", "pool.jsonl", "fusion.json", "index", "kb"}
-ORIGIN = frozenset({"id", "document", "group"})  # of a demonstration, beside the fields of its predictor
+ORIGIN = frozenset({"id", "document", "group"})  # fields of a demonstration besides those of its predictor
 
 
 def save(
@@ -47,13 +51,12 @@ def save(
     kb_folder: Path | None = None,
     private: bool | None = None,
 ) -> Path:
-    """Write `program` as a bundle; an existing bundle in `folder` is replaced in one step.
+    """Write `program` as a bundle. An existing bundle in `folder` is replaced atomically.
 
-    `kb_folder` names a written copy of the program's knowledge base, which is then linked instead of written again;
-    `kb="reference"` leaves the knowledge base out and records its fingerprint only. A `private`
-    bundle can be opened by its owner alone (default: as `program.private` says). Raises BundleError where anything but
-    a bundle is in `folder`, for a verify stage that the spec does not name, since nothing could build it again, and for what
-    could not be loaded again.
+    `kb_folder` is a stored copy of the program's knowledge base, which is linked instead of written again. `kb="reference"`
+    records only the fingerprint of the knowledge base. Only its owner can read a `private` bundle (default:
+    `program.private`). Raises BundleError if `folder` has anything but a bundle, for a verify stage that the spec does not name
+    (it could not be built again), and for anything that could not be loaded again.
     """
     folder = Path(folder).absolute()
     if program.verify is not None and program.spec.verify is None:
@@ -98,19 +101,19 @@ def load(
     folder: Path | str, *, kb: KnowledgeBase | None = None, trust: Sequence[str] = (), lm: Any = None,
     privacy: Privacy | None = None,
 ) -> NERProgram:  # fmt: skip
-    """Load a bundle; `kb` supplies a knowledge base that it does not carry, `trust` allows components of other packages.
+    """Load a bundle. `kb` is a knowledge base that the bundle only refers to; `trust` lists other packages that it may import.
 
-    `lm` is asked whatever DSPy has set (`lm=open_lm("openai/x", api_base=...)`); `privacy` says where a model behind an API
-    encodes demonstrations, and where its text may go. The bundle decides neither.
+    `lm` is the program's LM, instead of DSPy's (`lm=open_lm("openai/x", api_base=...)`). `privacy` has the address of an API
+    model that encodes demonstrations, and the hosts that text may go to. The bundle determines neither.
 
-    Raises BundleError where the folder is no bundle, says more of its LM than which it was, or lacks its knowledge base or
-    has another one, and ComponentError for a component that does not exist here or is not trusted.
+    Raises BundleError if the folder is no valid bundle, names an address of its LM, or lacks its knowledge base or has another
+    one, and ComponentError for a component that does not exist or is not trusted.
     """
     folder = Path(folder)
     trust = (trust,) if isinstance(trust, str) else trust
     about, files, state, pool = _contents(folder)
     try:
-        pool.privacy = privacy or Privacy()  # without one a bundle may be looked at; it encodes nothing
+        pool.privacy = privacy or Privacy()  # building encodes nothing
         program = about.spec.build(_knowledge(files, about.kb, kb), pool, trust=trust)
         pool.privacy = privacy or Privacy(named_only=True)
         set_state(program, state)
@@ -119,20 +122,20 @@ def load(
         raise BundleError(f"{folder}: {error}") from None
     except (ComponentError, LMSetupError):
         raise
-    except ValueError as error:  # what kb has to say
+    except ValueError as error:  # an error of kb
         raise BundleError(f"{folder}: {_line(error)}") from error
     program.wants, program.private, program.lm = about.lm.model_dump(exclude_unset=True), about.private, lm
     return program
 
 
 def lacks(folder: Path) -> str | None:
-    """Return the fingerprint of the knowledge base that a bundle needs and that is not in its folder, if there is one."""
+    """Return the fingerprint of the knowledge base that a bundle needs but does not contain, else None."""
     known = _about(folder).kb
     return None if known is None or (known.carried and (folder / "kb").exists()) else known.fingerprint
 
 
 def state_of(program: dspy.Module) -> dict[str, Any]:
-    """Return what optimizers change: each predictor's instructions and demonstrations, as plain data."""
+    """Return the state that optimizers change: each predictor's instructions and demonstrations, as plain data."""
     return {
         name: {"instructions": p.signature.instructions, "demos": [_plain(d, p) for d in p.demos]}
         for name, p in program.named_predictors()
@@ -140,7 +143,7 @@ def state_of(program: dspy.Module) -> dict[str, Any]:
 
 
 def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
-    """Put back what `state_of` returned; raises BundleError if the predictors, or their fields, are not the same."""
+    """Restore the result of `state_of`. Raises BundleError if the predictors or their fields are not the same."""
     predictors = dict(program.named_predictors())
     if predictors.keys() != state.keys():
         raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
@@ -160,16 +163,16 @@ def _row(d: Demonstration) -> dict[str, Any]:
 
 
 def _learns(verifier: Any) -> bool:
-    """Say whether a verifier, or one that it asks (`first`, `of`), learns from the pool."""
+    """Return whether a verifier, or one inside it (`first`, `of`), learns from the pool."""
     inside = (getattr(verifier, name, None) for name in ("first", "of"))
     return verifier is not None and (hasattr(verifier, "pool") or any(map(_learns, inside)))
 
 
 def _plain(demo: Any, predictor: dspy.Predict) -> dict[str, Any]:
-    """Return a demonstration's fields, but for what only training needs and what can be made again.
+    """Return a demonstration's fields, without those only for training and those that can be recomputed.
 
-    Knowledge lines are made again when a bundle is loaded: they may be strings of a licensed knowledge base. The place of a
-    mention is left out where the text does not have it there, as a model's answer may say.
+    Knowledge lines are recomputed when a bundle is loaded, because they may be strings of a licensed knowledge base. The start
+    of a mention is left out if the text does not have the mention there, which can happen in a model's answer.
     """
     known = ORIGIN.union(predictor.signature.fields) - {"knowledge"}
     fields = {k: v for k, v in dict(demo).items() if k in known}
@@ -186,14 +189,14 @@ def _placed(mention: Any, text: str) -> Any:
 
 
 def _about(folder: Path) -> schema.ProgramFile:
-    """Return what `program.json` says, if it is of this layout."""
+    """Return the content of `program.json`, if it has this layout."""
     file = folder / "program.json"
     try:
-        said = schema.plain(read(folder, "program.json"))
-        layout = said.get("layout") if isinstance(said, dict) else None
+        data = schema.plain(read(folder, "program.json"))
+        layout = data.get("layout") if isinstance(data, dict) else None
         if isinstance(layout, int) and layout != LAYOUT:
-            raise BundleError(f"{folder}: written by nerc {said.get('nerc')!s:.40} in layout {layout}, not {LAYOUT}")
-        return schema.checked(schema.ProgramFile, said)
+            raise BundleError(f"{folder}: written by nerc {data.get('nerc')!s:.40} in layout {layout}, not {LAYOUT}")
+        return schema.checked(schema.ProgramFile, data)
     except BundleError:
         raise
     except ValueError as error:
@@ -201,7 +204,7 @@ def _about(folder: Path) -> schema.ProgramFile:
 
 
 def _contents(folder: Path) -> tuple[schema.ProgramFile, Files, dict[str, Any], Pool]:
-    """Return all that a bundle says but its knowledge base; BundleError names the first file that is not right."""
+    """Return the content of a bundle without its knowledge base. Raises BundleError with the first invalid file."""
     about = _about(folder)
     files, labels = Files(folder), about.spec.labels
     files.content("program.json")
@@ -266,7 +269,7 @@ def _line(error: Exception) -> str:
 
 
 def _refuse_other(folder: Path) -> None:
-    """Raise BundleError where `folder` is or holds anything that is not part of a bundle."""
+    """Raise BundleError if `folder` is or has anything that is not part of a bundle."""
     if not folder.exists():
         return
     held = {file.name for file in folder.iterdir()} if folder.is_dir() else {folder.name}
@@ -275,7 +278,7 @@ def _refuse_other(folder: Path) -> None:
 
 
 def _replace(draft: Path, folder: Path) -> None:
-    """Move `draft` to `folder`, the old bundle out of the way first; anything that is no bundle is left alone."""
+    """Move `draft` to `folder`, in place of an old bundle. Anything that is no bundle is left alone."""
     _refuse_other(folder)
     aside = draft.with_name(f"{draft.name}.old")
     if folder.exists():

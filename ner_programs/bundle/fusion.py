@@ -1,4 +1,4 @@
-"""The part of a bundle that `verify = { name = "fuse" }` has learned: `fusion.json`."""
+"""Reads and writes `fusion.json`, the trained model of `verify = { name = "fuse" }` in a bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE = "fusion.json"
 
 
 def write_fusion(program: NERProgram, folder: Path) -> None:
-    """Write the LM's answers that a program's fusion learned from, and what it has learned, if the program has one."""
+    """Write the training answers and the model of a program's fusion, if it has one."""
     fuse = fuse_of(getattr(program.verify, "verifier", None))
     if fuse is None:
         return
@@ -30,12 +30,12 @@ def write_fusion(program: NERProgram, folder: Path) -> None:
         for id, found in fuse.answers.items()
     }
     fitted = fuse.fitted()
-    said = {"answers": answers, "model": None if fitted is None else fitted.as_dict()}
-    (folder / FILE).write_text(json.dumps(said, ensure_ascii=False), encoding="utf-8")
+    content = {"answers": answers, "model": None if fitted is None else fitted.as_dict()}
+    (folder / FILE).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def read_fusion(program: NERProgram, files: Files) -> None:
-    """Give a program's fusion what it has learned; raises BundleError where the file and the program do not fit."""
+    """Restore a program's fusion. Raises BundleError if the file and the program do not match."""
     fuse = fuse_of(getattr(program.verify, "verifier", None))
     if (fuse is None) != (FILE not in files.digests):
         raise BundleError("program.json says otherwise whether answers are fused")
@@ -44,15 +44,15 @@ def read_fusion(program: NERProgram, files: Files) -> None:
     texts = {d.id: d.text for d in program.pool}
     try:
         plain = schema.plain(files.content(FILE))
-        said = schema.checked(schema.FusionFile, plain, program.spec.labels)
+        content = schema.checked(schema.FusionFile, plain, program.spec.labels)
         answers = {}
-        for id, rows in said.answers.items():
+        for id, rows in content.answers.items():
             text = texts.get(id, "")
             answers[id] = tuple(Entity.of(text, r.start, r.end, r.label, score=r.score) for r in rows)
             if any(e.end > len(text) for e in answers[id]):
                 raise BundleError(f"{FILE}: an answer lies in no text of the pool")
         fuse.answers = answers
-        fuse.fusion = None if said.model is None else Fusion.of(plain["model"])
+        fuse.fusion = None if content.model is None else Fusion.of(plain["model"])
     except BundleError:
         raise
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What the files of a bundle may say. A bundle may come from anybody, so nothing of it is used that does not fit here."""
+"""The schema of a bundle's files. A bundle may come from an untrusted origin, so only content that matches is used."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Manifest(_Strict):
 
 
 class KnowledgeRef(_Strict):
-    """Which knowledge base the program was compiled with, and whether the bundle has it."""
+    """The knowledge base that the program was compiled with, and whether the bundle contains it."""
 
     fingerprint: Digits
     carried: bool
 
 
 class Asked(_Strict):
-    """Which language model was asked, and how it answered: never where it is, and nothing that is written or sent."""
+    """The language model and its call settings, never its address, and nothing that is written or sent."""
 
     model: Annotated[Name, Field(min_length=1)]
     temperature: float | None = None
@@ -55,14 +55,14 @@ class Asked(_Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_address(cls, said: Any) -> Any:
-        odd = [key for key in said if key not in cls.model_fields] if isinstance(said, dict) else []
-        if odd or (isinstance(said, dict) and "://" in str(said.get("model"))):
+    def _no_address(cls, data: Any) -> Any:
+        odd = [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
+        if odd or (isinstance(data, dict) and "://" in str(data.get("model"))):
             raise ValueError(
                 f"{str(odd[0])[:40] if odd else 'model'}: of its LM a bundle says only {', '.join(cls.model_fields)}; whoever "
                 "loads it says where it is"
             )
-        return said
+        return data
 
 
 class Wanted(Asked):
@@ -84,7 +84,7 @@ class ProgramFile(_Strict):
 
 
 class MentionRow(_Strict):
-    """A mention; where it has a `start`, the text has it there."""
+    """A mention; if it has a `start`, the text has it there."""
 
     text: str
     label: str
@@ -97,7 +97,7 @@ class MentionRow(_Strict):
         return known_label(label, info)
 
     def inside(self, text: str) -> bool:
-        """Say whether the mention stands where it says that it does."""
+        """Return whether the text has the mention at its `start`."""
         return self.start is None or text.startswith(self.text, self.start)
 
 
@@ -133,7 +133,7 @@ class PoolRow(_Strict):
 
 
 class Demo(BaseModel):
-    """A demonstration of a predictor: the fields of nerc's own stages, and those of other ones as plain data."""
+    """A demonstration of a predictor: the fields of nerc's own stages, and those of others as plain data."""
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
@@ -155,7 +155,7 @@ class Demo(BaseModel):
 
 
 class PredictorState(_Strict):
-    """What an optimizer put into one predictor."""
+    """The state of one predictor, as an optimizer set it."""
 
     instructions: Annotated[str, Field(max_length=1_000_000)]
     demos: Annotated[list[Demo], Field(max_length=10_000)]
@@ -184,27 +184,27 @@ class ChainPart(_Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _sizes(cls, said: Any) -> Any:
-        """Compare sizes first: a long list costs many times its file."""
+    def _sizes(cls, data: Any) -> Any:
+        """Compare sizes before validation, because validating a long list takes much memory."""
         names = ("features", "weights", "edges", "known")
-        parts = [p for name in names if isinstance(said, dict) and isinstance(p := said.get(name), list)]
+        parts = [p for name in names if isinstance(data, dict) and isinstance(p := data.get(name), list)]
         if len(parts) < len(names):
             raise ValueError("it is no chain")
         features, weights, edges, known = map(len, parts)
         if weights != features * known or edges != known**2 or parts[3][:1] != [True]:
             raise ValueError("its parts do not fit one another")
-        return said
+        return data
 
 
 class Copy(_Strict):
-    """A mention of the pool, as the stems of its words, and how often it has which label."""
+    """A mention of the pool as the stems of its words, with the count of each label."""
 
     stems: Annotated[list[Name], Field(min_length=1, max_length=10_000)]
     labels: Annotated[dict[LabelId, Offset], Field(min_length=1)]
 
 
 class ReaderPart(_Strict):
-    """The second reader."""
+    """The reader of a fusion, a CRF."""
 
     labels: list[Name]
     chain: ChainPart
@@ -212,7 +212,7 @@ class ReaderPart(_Strict):
 
 
 class FusionPart(_Strict):
-    """What a fusion has learned."""
+    """The trained model of a fusion."""
 
     labels: list[Name]
     way: Literal["stack", "product"]
@@ -242,24 +242,24 @@ class AnswerRow(_Strict):
 
 
 class FusionFile(_Strict):
-    """`fusion.json`: the LM's answers to units of the pool (start, end, label, score), and what was learned from them."""
+    """`fusion.json`: the LM's answers to units of the pool (start, end, label, score), and the model trained on them."""
 
     answers: dict[Name, list[AnswerRow]]
     model: FusionPart | None
 
 
 def known_label(label: str, info: ValidationInfo) -> str:
-    """Return a label that the task has; ValueError for another."""
+    """Return a known label. Raises ValueError for an unknown one."""
     if label not in (info.context or {}).get("labels", ()):
         raise ValueError("the task has no such label")
     return label
 
 
 def plain(content: bytes) -> Any:
-    """Return what JSON says; ValueError for what is none, for numbers that are not finite, and for too deep nesting."""
+    """Parse JSON. Raises ValueError for invalid JSON, for numbers that are not finite, and for too deep nesting."""
     return from_json(content, allow_inf_nan=False)
 
 
-def checked(model: type[M], said: Any, labels: Collection[str] = ()) -> M:
-    """Return what `said` is as a `model`; ValidationError where it does not fit."""
-    return model.model_validate(said, strict=True, context={"labels": labels})
+def checked(model: type[M], data: Any, labels: Collection[str] = ()) -> M:
+    """Validate `data` as a `model`. Raises ValidationError."""
+    return model.model_validate(data, strict=True, context={"labels": labels})

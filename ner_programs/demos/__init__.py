@@ -1,4 +1,4 @@
-"""Demonstration selectors: one module a selector, each with `build(*, pool, **options) -> Selector`."""
+"""Demonstration selectors, one in each module: `build(*, pool, **options) -> Selector`."""
 
 from ner_programs.demos.base import Demonstration, Pool, Selector, allowed, permitted, plain
 

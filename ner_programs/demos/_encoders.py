@@ -1,7 +1,7 @@
-"""What turns texts into vectors: a model on this machine, or one behind an API.
+"""Encodes texts as vectors, by a local model or by one behind an API.
 
-Models on this machine need the extra `nerc[encoders]` (sentence-transformers, and with it transformers and PyTorch), which is
-imported when the first text is encoded.
+Local models need the extra `nerc[encoders]` (sentence-transformers, transformers and PyTorch), which is imported when the first
+text is encoded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PRESETS: dict[str, tuple[str, Pooling]] = {
     "mpnet": ("sentence-transformers/all-mpnet-base-v2", "mean"),
     "simcse": ("princeton-nlp/sup-simcse-bert-base-uncased", "pooler"),
 }
-"""The encoders of KATE by short name, with the pooling used there. The fifth, Bio-LM, is on no hub: name its folder."""
+"""The encoders of KATE by short name, with their pooling. The fifth, Bio-LM, is on no hub: it needs a folder."""
 BIO_LM = (
     "biolm is on no model hub: unpack RoBERTa-base-PM-M3-Voc-distill-align (github.com/facebookresearch/bio-lm) and "
     "name its folder: model = 'folder/RoBERTa-base-PM-M3-Voc-distill-align-hf', pooling = 'mean'"
@@ -41,7 +41,7 @@ PROVIDERS = frozenset({
     "litellm_proxy", "lm_studio", "mistral", "nvidia_nim", "ollama", "openai", "openai_like", "openrouter", "sagemaker",
     "snowflake", "together_ai", "vertex_ai", "voyage", "watsonx", "xinference",
 })  # fmt: skip
-"""The part before the "/" that makes a name that of a model behind an API; before other ones stands a user of the hub."""
+"""Prefixes before the "/" of models behind an API. Any other prefix is a user of the Hugging Face hub."""
 MODEL_FILES = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 MAX_TOKENS = 512
 BATCH = 32
@@ -49,16 +49,16 @@ REMEMBERED = 20_000
 
 
 def is_hosted(model: str) -> bool:
-    """Say whether texts leave the process to be encoded."""
+    """Return whether texts are sent to an API to be encoded."""
     provider, slash, _ = model.partition("/")
     return bool(slash and provider in PROVIDERS and not Path(model).is_dir())
 
 
 class Encoder:
-    """Texts to vectors of length 1; opened when first used, one batch of texts at a time.
+    """Encodes texts as vectors of length 1. The model is loaded on first use.
 
-    `identity` changes with everything that decides the vectors. `privacy` says, whenever texts are encoded, where they may go.
-    Raises ComponentError where the model cannot be had.
+    `identity` is a hash of everything that determines the vectors. `privacy` returns the present rules for where texts may go.
+    Raises ComponentError if the model is not available.
     """
 
     def __init__(self, model: str, pooling: Pooling | None, privacy: Callable[[], Privacy]) -> None:
@@ -74,22 +74,24 @@ class Encoder:
         self.identity = _digest(name, self.pooling)
         self._encode: Encode | None = None
         self._lock = Lock()
-        self._one = lru_cache(maxsize=REMEMBERED)(lambda text: self([text])[0])  # every candidate asks for dev again
+        self._one = lru_cache(maxsize=REMEMBERED)(
+            lambda text: self([text])[0]
+        )  # every candidate encodes the dev texts again
 
     def reach(self) -> Reach | None:
-        """Return what may be connected to; raises PrivacyError where the text may not go to the model's API."""
-        said = self._privacy()
-        return said.reach(self.model, said.encoder, "lm.encoder") if self.hosted else None
+        """Return the allowed connections. Raises PrivacyError if the text may not go to the model's API."""
+        privacy = self._privacy()
+        return privacy.reach(self.model, privacy.encoder, "lm.encoder") if self.hosted else None
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
-        """Return an array (len(texts), dimensions)."""
+        """Return an array of shape (len(texts), dimensions)."""
         clean = [text.encode("utf-8", "replace").decode() if text.strip() else "-" for text in texts]
         try:
-            said = self._hosted(clean) if self.hosted else self._here(clean)
-            vectors = np.asarray(said, np.float32).reshape(len(texts), -1)
+            encoded = self._hosted(clean) if self.hosted else self._here(clean)
+            vectors = np.asarray(encoded, np.float32).reshape(len(texts), -1)
         except PrivacyError:
             raise
-        except Exception as error:  # what it says may hold the text
+        except Exception as error:  # its message may quote the text
             raise ComponentError(f"embedding: {self.model} cannot encode: {_reason(error)}") from None
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         normal: Vectors = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
@@ -100,18 +102,18 @@ class Encoder:
             return _behind_api(self.model, self._privacy().encoder)(texts)
 
     def _here(self, texts: list[str]) -> Any:
-        with self._lock:  # tokenizers are not safe in threads
+        with self._lock:  # tokenizers are not thread-safe
             self._encode = self._encode or _on_this_machine(self.model, self.pooling, self._privacy().private)
             return self._encode(texts)
 
     def one(self, text: str) -> Vectors:
-        """Return the vector of one text, shape (dimensions,); texts asked for lately are remembered."""
+        """Return the vector of one text, shape (dimensions,), from a cache of recent texts."""
         vector: Vectors = self._one(text)
         return vector
 
 
 def _digest(name: str, *options: str | None) -> str:
-    """Return a hash of a model's name, or for a folder of the model in it, wherever it lies."""
+    """Return a hash of a model's name; for a folder, of the model's files, independent of its path."""
     folder = Path(name)
     if not folder.is_dir():
         return hashlib.sha256(f"{name} {options}".encode()).hexdigest()[:16]
@@ -123,8 +125,8 @@ def _digest(name: str, *options: str | None) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say why a model does not answer without repeating what it was given."""
-    if isinstance(error, OSError | ImportError):  # raised on opening: no such folder or model, no connection
+    """Return the reason of an error without its input."""
+    if isinstance(error, OSError | ImportError):  # raised on loading: no such folder or model, no connection
         return " ".join(str(error).split())[:300]
     return type(error).__name__
 
@@ -132,7 +134,7 @@ def _reason(error: Exception) -> str:
 def _behind_api(model: str, api_base: str | None) -> Encode:
     import dspy
 
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")  # else a table of prices is fetched
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")  # otherwise a price list is fetched
     options: dict[str, Any] = {"num_retries": 4} | ({"api_base": api_base} if api_base else {})
     encode: Encode = dspy.Embedder(model, batch_size=BATCH, caching=False, **options)
     return encode
@@ -149,7 +151,7 @@ def _on_this_machine(model: str, pooling: Pooling, private: bool) -> Encode:
 
 
 def _pooled(model: str, pooling: Pooling, offline: bool) -> Encode:
-    """Return a transformer whose last layer is pooled: attended tokens averaged, the first one, or BERT's pooler over it."""
+    """Return a transformer with a pooled last layer: mean of the attended tokens, first token, or BERT's pooler."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -161,16 +163,16 @@ def _pooled(model: str, pooling: Pooling, offline: bool) -> Encode:
     def batch(texts: list[str]) -> Any:
         given = tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt").to(device)
         with torch.inference_mode():
-            said = network(**given)
+            output = network(**given)
         if pooling == "pooler":
-            return said.pooler_output.float().cpu().numpy()
+            return output.pooler_output.float().cpu().numpy()
         if pooling == "cls":
-            return said.last_hidden_state[:, 0].float().cpu().numpy()
+            return output.last_hidden_state[:, 0].float().cpu().numpy()
         mask = given["attention_mask"].unsqueeze(-1)
-        return ((said.last_hidden_state * mask).sum(1) / mask.sum(1)).float().cpu().numpy()
+        return ((output.last_hidden_state * mask).sum(1) / mask.sum(1)).float().cpu().numpy()
 
     def encode(texts: Sequence[str]) -> Any:
-        order = sorted(range(len(texts)), key=lambda n: len(texts[n]))  # texts of a length together: little padding
+        order = sorted(range(len(texts)), key=lambda n: len(texts[n]))  # batches of similar length need little padding
         parts = [batch([texts[n] for n in order[at : at + BATCH]]) for at in range(0, len(order), BATCH)]
         return np.concatenate(parts)[np.argsort(order)]
 

@@ -1,4 +1,4 @@
-"""From scores to demonstrations: what every selector that ranks the pool ends with."""
+"""Selects demonstrations by scores; the base of all selectors that rank the pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Scores = NDArray[np.float32]
 
 
 class Nearest:
-    """A selector by scores: the k highest that may be shown, ties in the order of the pool, the highest last."""
+    """A selector of the k highest-scored allowed demonstrations, the highest last. Ties are in the order of the pool."""
 
     def __init__(self, pool: Pool, k: int) -> None:
         self.pool, self.k = pool, k
@@ -31,12 +31,12 @@ class Nearest:
         return [self.pool[row] for row in reversed(rows)]
 
     def scores(self, text: str, exclude: Collection[str]) -> Scores:
-        """Return how near each demonstration of the pool is to `text`; shape (len(pool),)."""
+        """Return the similarity of each demonstration of the pool to `text`; shape (len(pool),)."""
         raise NotImplementedError
 
 
 def nearest(pool: Pool, scores: Scores, k: int, text: str, exclude: Collection[str]) -> list[int]:
-    """Return the rows of the k highest scores that may be shown for `text`, highest first, ties in the order of the pool."""
+    """Return the rows of the k highest-scored demonstrations allowed for `text`, highest first, ties in the pool's order."""
     width = 2 * k + len(exclude) + 64
     while True:
         ranked = _highest(scores, width)
@@ -47,7 +47,7 @@ def nearest(pool: Pool, scores: Scores, k: int, text: str, exclude: Collection[s
 
 
 def _highest(scores: Scores, width: int) -> list[int]:
-    """Return the rows of the `width` highest scores, highest first; of equal scores the first rows."""
+    """Return the rows of the `width` highest scores, highest first, ties by row."""
     if width < len(scores):
         least = np.partition(scores, -width)[-width]
         above = np.flatnonzero(scores > least)

@@ -1,4 +1,4 @@
-"""Sparse vectors over a pool, kept by term: a query touches only the postings of the terms that it has."""
+"""Sparse vectors over a pool as an inverted index: a query visits only the postings of its own terms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Analyzer = Callable[[Any], Sequence[str]]
 
 
 class Postings:
-    """A sparse matrix (demonstrations, terms) by term; `terms` maps each term to its column."""
+    """A sparse matrix of shape (demonstrations, terms), stored by term; `terms` maps each term to its column."""
 
     def __init__(self, matrix: Any, terms: Mapping[str, int]) -> None:
         by_term = matrix.tocsc()
@@ -32,14 +32,14 @@ class Postings:
             column = self.terms.get(term)
             if column is not None:
                 here = slice(self._starts[column], self._starts[column + 1])
-                found[self._rows[here]] += np.float32(weight) * self._weights[here]  # a row stands once in a column
+                found[self._rows[here]] += np.float32(weight) * self._weights[here]  # each row occurs once in a column
         return found
 
 
 class TfidfIndex:
-    """TF-IDF vectors of length 1 (logarithmic term counts, smooth IDF, as scikit-learn has them); scores are cosines.
+    """TF-IDF vectors of length 1 (logarithmic term counts, smooth IDF, as in scikit-learn); scores are cosines.
 
-    `rows` is the matrix itself, one demonstration a row.
+    `rows` is the matrix itself, with one row for each demonstration.
     """
 
     def __init__(self, items: Iterable[Any], analyzer: Analyzer) -> None:
@@ -50,7 +50,7 @@ class TfidfIndex:
 
     @classmethod
     def of(cls, items: Sequence[Any], analyzer: Analyzer) -> TfidfIndex | None:
-        """Build the index; None where no item has a term."""
+        """Build the index; None if no item has a term."""
         return cls(items, analyzer) if any(analyzer(item) for item in items) else None
 
     def scores(self, item: Any) -> Scores:
@@ -63,12 +63,12 @@ class TfidfIndex:
 
 
 def tfidf(pool: Iterable[Any]) -> TfidfIndex | None:
-    """Return the index of a pool's texts over words and word pairs; None where there are no words."""
+    """Return the index of a pool's texts over words and word pairs; None if there are no words."""
     return TfidfIndex.of([d.text for d in pool], words_and_pairs())
 
 
 def words_and_pairs() -> Analyzer:
-    """Return what splits a text into lower-case words of two letters or more, and pairs of such."""
+    """Return a function that splits a text into lower-case words of at least two letters, and pairs of them."""
     split = words(r"(?u)\b\w\w+\b")
 
     def analyzer(text: str) -> list[str]:
@@ -79,6 +79,6 @@ def words_and_pairs() -> Analyzer:
 
 
 def words(pattern: str = r"(?u)\w+") -> Analyzer:
-    """Return what splits a text into lower-case words."""
+    """Return a function that splits a text into lower-case words."""
     analyzer: Analyzer = CountVectorizer(token_pattern=pattern).build_analyzer()
     return analyzer

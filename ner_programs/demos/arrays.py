@@ -1,4 +1,4 @@
-"""Arrays in files, without pickle: what took a neural encoder to make."""
+"""Reads and writes arrays in files without pickle: the vectors of neural encoders."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 1 << 15  # numbers of one vector
+MOST = 1 << 15  # maximum number of dimensions
 
 
 def kept(folder: Path | None, name: str, rows: int, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Return the array of so many rows that lies in `folder`, else make it and leave it there; only its owner can read it."""
+    """Return the array `name` of `rows` rows from `folder`, else make it and store it there, readable only by its owner."""
     if folder is None:
         return make()
     file = folder / f"{name}.npy"
     try:
         return read(file, rows)
     except (OSError, ValueError):
-        pass  # not there, or damaged
+        pass  # missing or damaged
     made = make()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = file.with_name(f"{name}.{os.getpid()}.npy")
@@ -36,12 +36,10 @@ def kept(folder: Path | None, name: str, rows: int, make: Callable[[], NDArray[A
 def read(file: Path, rows: int) -> NDArray[Any]:
     """Read an array of numbers with one row for each of `rows`. Raises ValueError for anything else."""
     try:
-        array = np.lib.format.open_memmap(
-            file, mode="r"
-        )  # which holds the size that the file says against the file's own
+        array = np.lib.format.open_memmap(file, mode="r")  # it checks the size in the header against the file's size
     except OSError:
         raise
-    except Exception as error:  # NumPy reads the head of a file as Python: a damaged one raises whatever that does
+    except Exception as error:  # NumPy parses the header as Python: a damaged one may raise anything
         raise ValueError("no array") from error
     shaped = array.ndim == 2 and len(array) == rows and 0 < array.shape[1] <= MOST and array.dtype == np.float32
     if not shaped or not np.isfinite(array).all():
@@ -50,7 +48,7 @@ def read(file: Path, rows: int) -> NDArray[Any]:
 
 
 def write(arrays: Mapping[str, NDArray[Any]], folder: Path) -> None:
-    """Write arrays to a new folder, one file each."""
+    """Write arrays to a new folder, one file for each."""
     folder.mkdir()
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)

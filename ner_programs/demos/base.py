@@ -1,4 +1,4 @@
-"""What a demonstration is, the pool they come from, and what chooses among them."""
+"""Demonstrations, the pool that they come from, and the protocol of selectors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ner_programs.types import Document, Mention, learnable
 from ner_programs.units import WINDOW, UnitKind, split
 
 Shown = Annotated[int, Interval(ge=0, le=1000)]
-"""How many demonstrations a selector shows: with more, no text is left to be asked about."""
+"""Number of demonstrations that a selector returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """One labelled unit of text; `document` is the id of the document that it was cut from, `group` that one's group."""
+    """One labelled unit of text; `document` is the id of its document, `group` the document's group."""
 
     id: str
     document: str
@@ -34,11 +34,11 @@ class Demonstration:
 
 
 class Pool(Sequence[Demonstration]):
-    """The labelled units a program may show; shared, never copied, never changed.
+    """The labelled units that a program may show. A pool is shared, never copied and never changed.
 
-    `arrays` are indexes that took a neural encoder to make, by name: a bundle stores and brings those of its selector. In the
-    folder `cache`, if there is one, those made here are kept. `privacy` says where text may be sent to be encoded. Whoever
-    opens the pool sets both. `origin` is the pool that this one is a part of, and the rows of it that it has.
+    `arrays` are vectors of neural encoders, by name; a bundle stores those of its selector. They are cached in the folder
+    `cache`, if there is one. `privacy` has the rules for where text may be sent to be encoded. The creator of the pool sets
+    both. `origin` is the pool that this one is a part of, with the rows of the part.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Pool(Sequence[Demonstration]):
         self._lock = Lock()
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return the index `name` over this pool, made at first use and shared by all programs over it."""
+        """Return the index `name` of this pool, built on first use and shared by all its programs."""
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
 
     def array(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """Return the array `name` over this pool, a row for each demonstration: known, kept in `cache`, or made now, once."""
+        """Return the array `name` of this pool, with a row for each demonstration: from memory, from `cache`, or made now."""
         with self._lock:
             if name not in self.arrays:
                 self.arrays[name] = kept_array(self.cache, name, len(self), make)
@@ -67,14 +67,14 @@ class Pool(Sequence[Demonstration]):
 
     @classmethod
     def of(cls, documents: Iterable[Document], unit: UnitKind = "sentence", window: int = WINDOW) -> Pool:
-        """Cut labelled documents into units; an annotated span is never cut, its units are joined instead.
+        """Split labelled documents into units. Units are joined where an annotated span crosses their edge.
 
-        Raises TypeError for a document that is held out.
+        Raises TypeError for a held-out document.
         """
         return cls(d for document in learnable(documents, "a pool") for d in _units(document, unit, window))
 
     def without(self, ids: Collection[str]) -> Pool:
-        """Return the pool less the demonstrations of these ids; vectors that the whole pool has are not made again."""
+        """Return the pool without the demonstrations with these ids. Vectors of the whole pool are reused."""
         rows = [row for row, d in enumerate(self._all) if d.id not in ids]
         part = Pool(self._all[row] for row in rows)
         part.origin, part.cache = (self, rows), self.cache
@@ -82,21 +82,21 @@ class Pool(Sequence[Demonstration]):
 
     @property
     def whole(self) -> Pool:
-        """The pool that this one is a part of; itself, where it is whole."""
+        """The pool that this one is a part of, or itself."""
         return self if self.origin is None else self.origin[0].whole
 
     @property
     def privacy(self) -> Privacy:
-        """Where text may be sent to be encoded: one for all parts of a pool."""
+        """The rules for where text may be sent to be encoded, the same for all parts of a pool."""
         return self.whole._privacy
 
     @privacy.setter
-    def privacy(self, said: Privacy) -> None:
-        self.whole._privacy = said
+    def privacy(self, privacy: Privacy) -> None:
+        self.whole._privacy = privacy
 
     @property
     def fingerprint(self) -> str:
-        """What tells the pool from others: a hash of all that it holds."""
+        """A hash of the pool's content."""
         made: str = self.once("fingerprint", lambda: sha256(ascii(self._all).encode()).hexdigest())
         return made
 
@@ -114,7 +114,7 @@ class Pool(Sequence[Demonstration]):
 
 
 class Selector(Protocol):
-    """A way to choose demonstrations for a text."""
+    """Chooses demonstrations for a text."""
 
     def __call__(self, text: str, exclude: Collection[str] = ()) -> list[Demonstration]:
         """Return demonstrations for `text`, best last: none with the same text, none from a document or group in `exclude`."""
@@ -122,18 +122,18 @@ class Selector(Protocol):
 
 @lru_cache(maxsize=1 << 16)
 def plain(text: str) -> str:
-    """Return `text` as it is compared where the same text must not be met twice: without case, blanks as one."""
+    """Return `text` in the form that detects equal texts: case-folded, white space collapsed."""
     return " ".join(text.casefold().split())
 
 
 def allowed(demonstration: Demonstration, text: str, exclude: Collection[str]) -> bool:
-    """Say whether a demonstration may be shown for `text`."""
+    """Return whether a demonstration may be shown for `text`."""
     kin = demonstration.document in exclude or demonstration.group in exclude
     return not kin and plain(demonstration.text) != plain(text)
 
 
 def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list[Any]:
-    """Return those of a predictor's own demonstrations that may be shown for `text`."""
+    """Return the predictor's own demonstrations that may be shown for `text`."""
     kin = set(exclude)
     same = plain(text)
     return [
@@ -144,7 +144,7 @@ def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list
 def _units(document: Document, unit: UnitKind, window: int) -> Iterator[Demonstration]:
     text, spans = document.text, [(e.start, e.end) for e in document.entities]
     for n, piece in enumerate(split(text, unit, size=window, keep=spans)):
-        # of a span that crosses the edge of its unit, only blanks lie outside
+        # if a span crosses the edge of its unit, only blanks are outside
         inside = [e for e in document.entities if e.start < piece.end and piece.start < e.end]
         clipped = [(e.label, max(e.start, piece.start), min(e.end, piece.end)) for e in inside]
         mentions = tuple(Mention(text[start:end], label, start - piece.start) for label, start, end in clipped)

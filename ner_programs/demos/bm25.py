@@ -1,4 +1,4 @@
-"""The k nearest demonstrations by Okapi BM25 over words (Robertson and Zaragoza 2009, with an IDF that is never negative)."""
+"""The k nearest demonstrations by Okapi BM25 over words (Robertson and Zaragoza 2009, with a non-negative IDF)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Bm25(Nearest):
         self._index: Postings = pool.once(f"bm25 {k1} {b}", lambda: postings([d.text for d in pool], k1, b))
 
     def scores(self, text: str, exclude: Collection[str]) -> Scores:
-        """Return BM25 scores; a word that the text has twice counts twice."""
+        """Return BM25 scores. A word that occurs twice in the text counts twice."""
         return self._index.scores(Counter(self._words(text)))
 
 
 def postings(texts: list[str], k1: float, b: float) -> Postings:
-    """Return what each word is worth in each text."""
+    """Return the BM25 weight of each word in each text."""
     counter = CountVectorizer(analyzer=words(), dtype=np.float32)
-    counts: Any = counter.fit_transform([*texts, "x"])[:-1].tocsr()  # there must be one word
+    counts: Any = counter.fit_transform([*texts, "x"])[:-1].tocsr()  # scikit-learn needs at least one word
     lengths = np.asarray(counts.sum(axis=1)).ravel()
     mean = lengths.mean() or 1.0 if len(texts) else 1.0
     holding = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -48,5 +48,5 @@ def build(
     k1: Annotated[float, Field(ge=0, le=100)] = 1.5,
     b: Annotated[float, Field(ge=0, le=1)] = 0.75,
 ) -> Bm25:
-    """Build the index over `pool`; `k1` says how much a repeated word adds, `b` how much a long text is held back."""
+    """Build the index over `pool`; `k1` is the saturation of word counts, `b` the normalisation by text length."""
     return Bm25(pool, k, k1, b)

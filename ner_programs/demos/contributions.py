@@ -1,5 +1,8 @@
-"""Which concepts only certain documents speak for: where mentions of train are knowledge (decision 0010), a train text is not
-told what nobody but its own document says."""
+"""Finds the concepts that come only from certain documents.
+
+If mentions of train are knowledge (decision 0010), the prompt for a train text must not have knowledge that comes only from its
+own document.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from ner_programs.demos import Demonstration
 
 
 class Contributions:
-    """The concepts of a knowledge base that are mentions of a pool's texts, and the documents that they come from."""
+    """The concepts of a knowledge base that come from mentions of a pool, with their documents."""
 
     def __init__(self, pool: Iterable[Demonstration], kb: KnowledgeBase | None) -> None:
         self._sources: dict[str, set[tuple[str, str]]] = {}
@@ -25,7 +28,7 @@ class Contributions:
                 self._ids.setdefault(kin, set()).add(id)
 
     def only(self, exclude: Collection[str]) -> frozenset[str]:
-        """Return the ids of the concepts that no document speaks for but those whose id or group is in `exclude`."""
+        """Return the ids of the concepts that come only from documents whose id or group is in `exclude`."""
         if not self._ids:
             return frozenset()
         out = frozenset(exclude)

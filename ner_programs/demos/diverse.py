@@ -1,4 +1,4 @@
-"""The nearest demonstrations that are not like one another: maximal marginal relevance (Carbonell and Goldstein 1998)."""
+"""Near but diverse demonstrations, by maximal marginal relevance (Carbonell and Goldstein 1998)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ner_programs.demos._ranking import nearest
 from ner_programs.demos._sparse import TfidfIndex, tfidf
 from ner_programs.demos.base import Demonstration, Pool, Shown
 
-WIDER = 4  # so many times k are looked at
+WIDER = 4  # candidates for each wanted demonstration
 
 
 class Diverse:
-    """Chooses one by one, of the nearest 4 k by TF-IDF, what is near to the text and far from what has been chosen.
+    """Chooses one by one, of the nearest 4 k by TF-IDF, demonstrations near to the text and far from those already chosen.
 
-    `relevance` is the weight of the first against the second (the lambda of the paper): 1 is `tfidf`.
+    `relevance` is the weight of nearness against diversity (the lambda of the paper): 1 is the same as `tfidf`.
     """
 
     def __init__(self, pool: Pool, k: int, relevance: float) -> None:
@@ -44,7 +44,7 @@ class Diverse:
 
 
 def _marginal(relevance: Any, alike: Any, k: int, weight: float) -> list[int]:
-    """Return the k that are chosen, in the order in which they are; of equal ones the first."""
+    """Return the k chosen rows in the order of choice, ties by row."""
     chosen: list[int] = []
     gain, cost = weight * relevance, (1 - weight) * alike
     dearest = np.zeros(len(relevance), np.float32)
@@ -61,5 +61,5 @@ def build(
     k: Shown = 8,
     relevance: Annotated[float, Field(ge=0, le=1)] = 0.7,
 ) -> Diverse:
-    """Build the index over `pool`; `relevance` weighs nearness to the text against difference from what is shown."""
+    """Build the index over `pool`; `relevance` weighs nearness to the text against diversity."""
     return Diverse(pool, k, relevance)

@@ -1,4 +1,4 @@
-"""The k nearest demonstrations by the vectors of a neural encoder: KATE (Liu et al. 2022)."""
+"""The k nearest demonstrations by vectors of a neural encoder: KATE (Liu et al. 2022)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ner_programs.demos.base import Pool, Shown
 class Embedding(Nearest):
     """Cosine of vectors; the nearest comes last.
 
-    The pool is encoded when the first text is asked for, once for all programs over it; the vectors lie in the pool's cache
-    and in bundles, under the name `index`.
+    The pool is encoded at the first query, once for all its programs. The vectors are stored in the pool's cache and in
+    bundles, under the name `index`.
     """
 
     def __init__(self, pool: Pool, k: int, encoder: Encoder) -> None:
         super().__init__(pool, k)
         self.encoder = encoder
         self.index = self._name(pool)
-        encoder.reach()  # text that may not go there is refused now, before anything is spent
+        encoder.reach()  # raises a PrivacyError now, before anything is spent
 
     def scores(self, text: str, exclude: Collection[str]) -> Scores:
         """Return cosines."""
@@ -32,7 +32,7 @@ class Embedding(Nearest):
         return scores
 
     def _vectors(self, pool: Pool) -> Any:
-        """Return a row for each demonstration: of the pool that this one is a part of, or encoded."""
+        """Return a row for each demonstration, from the whole pool or newly encoded."""
         if pool.origin is None:
             return pool.array(self._name(pool), lambda: self.encoder([d.text for d in pool]))
         whole, rows = pool.origin
@@ -59,9 +59,9 @@ def build(
     """Build the selector over `pool`.
 
     `model`: `bioclinicalbert`, `sapbert`, `mpnet` or `simcse` (encoders of KATE), a folder or a name on the Hugging Face hub
-    (both need `nerc[encoders]`), or a model behind an API as DSPy's Embedder names it (`openai/text-embedding-3-small`; the
-    pool's `privacy` says at which address). `pooling`: how token vectors become one; `own` is what the model's
-    sentence-transformers configuration says. Raises ComponentError where the extra is not installed.
+    (these need `nerc[encoders]`), or an API model in the form of DSPy's Embedder (`openai/text-embedding-3-small`; its address
+    is in the pool's `privacy`). `pooling`: how token vectors are combined; `own` is the pooling of the model's
+    sentence-transformers configuration. Raises ComponentError if the extra is not installed.
     """
     whole = pool.whole
     encoder: Any = whole.once(f"encoder {model} {pooling}", lambda: Encoder(model, pooling, lambda: whole.privacy))

@@ -1,7 +1,7 @@
-"""The k nearest demonstrations by what they mention, after the entity-level kNN of GPT-NER (Wang et al. 2023).
+"""The k nearest demonstrations by their mentions, after the entity-level kNN of GPT-NER (Wang et al. 2023).
 
-The first pass that finds the mentions of a text is no LM call: it looks up, longest first, the mentions of the pool itself
-(those that are right in at least half of the places where the pool has them) and, with a knowledge base, its names.
+The first pass, which finds the mentions of a text, is not an LM call: it looks up, longest first, the mentions of the pool
+(those that are labelled in at least half of their occurrences) and, with a knowledge base, its names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ MIN_PRECISION = 0.5
 class ByMentions(Nearest):
     """Cosine of the mentions plus cosine of the texts, both by TF-IDF; the nearest comes last.
 
-    A mention counts by its words, as a whole, and by the concepts that it names. A text without any is compared as a text.
+    The features of a mention are its words, the whole mention, and its concepts. A text without mentions is compared only as
+    text.
     """
 
     def __init__(self, pool: Pool, kb: KnowledgeBase | None, k: int) -> None:
@@ -36,7 +37,7 @@ class ByMentions(Nearest):
         self._contributions: Contributions = pool.once(f"contributions {known}", lambda: Contributions(pool, kb))
 
     def scores(self, text: str, exclude: Collection[str]) -> Scores:
-        """Return sums of two cosines; mentions that only excluded demonstrations have are not looked for."""
+        """Return sums of two cosines. Mentions that occur only in excluded demonstrations are not searched for."""
         found = np.zeros(len(self.pool), np.float32)
         if self._texts is not None:
             found += self._texts.scores(text)
@@ -45,7 +46,7 @@ class ByMentions(Nearest):
         return found
 
     def named(self, text: str, exclude: Collection[str] = ()) -> list[str]:
-        """Return the normal forms that the first pass finds in `text`, none that only an excluded document speaks for."""
+        """Return the normal forms that the first pass finds in `text`, without those that come only from excluded documents."""
         own = self._surfaces.find(text, exclude)
         if self._kb is None:
             return own
@@ -66,7 +67,7 @@ class ByMentions(Nearest):
 
 
 class Surfaces:
-    """The mentions of a pool as strings to look for, made without the demonstrations that are excluded."""
+    """The mentions of a pool as searchable strings; each search leaves out the excluded demonstrations."""
 
     def __init__(self, pool: Pool) -> None:
         self._rows: dict[str, set[int]] = {}
@@ -83,7 +84,7 @@ class Surfaces:
         self._everywhere = _total(self._there)
 
     def find(self, text: str, exclude: Collection[str] = ()) -> list[str]:
-        """Return the normal forms found in `text`, left to right, the longest at each place, none overlapping."""
+        """Return the normal forms found in `text`, left to right, the longest at each position, without overlaps."""
         keys = [f"text {plain(text)}", *(f"{kind} {id}" for id in exclude for kind in ("document", "group"))]
         out = set[int]().union(*(self._rows.get(key, ()) for key in keys))
         found: list[str] = []
@@ -100,7 +101,7 @@ class Surfaces:
         return marked > 0 and marked >= MIN_PRECISION * there
 
     def _windows(self, words: list[str]) -> Iterator[tuple[int, str]]:
-        """Yield where known names stand, left to right and at each place longest first."""
+        """Yield the positions of known names, left to right, the longest first at each position."""
         for at, word in enumerate(words):
             for size in self._sizes.get(word, ()):
                 name = " ".join(words[at : at + size])
@@ -120,5 +121,5 @@ def _names(demonstration: Demonstration) -> Counter[str]:
 
 
 def build(*, pool: Pool, kb: KnowledgeBase | None = None, k: Shown = 8) -> ByMentions:
-    """Build the index over `pool`; names of `kb`, where there is one, are looked for too."""
+    """Build the index over `pool`; names of `kb`, if there is one, are searched for, too."""
     return ByMentions(pool, kb, k)

@@ -1,4 +1,4 @@
-"""The same k demonstrations for every text, drawn once by seed."""
+"""The same k demonstrations for every text, a seeded sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ner_programs.demos.base import Demonstration, Pool, Shown, allowed
 
 
 class Random:
-    """A seeded order of the pool; the first k that may be shown are."""
+    """A seeded order of the pool. The first k allowed demonstrations are shown."""
 
     def __init__(self, pool: Pool, k: int, seed: int) -> None:
         self.k = k
