@@ -1,4 +1,4 @@
-"""How a program does on documents: its answers, what is right and wrong in them, and how many calls that takes.
+"""Runs a program on documents, scores its answers, and counts the calls that this takes.
 
 >>> scored = score(program, documents)                 # doctest: +SKIP
 >>> scored.total.f1, scored.rankable                   # doctest: +SKIP
@@ -30,8 +30,8 @@ OUTAGE = 0.02
 class Scored:
     """A program's answers to documents, in their order; `counts` has one row for each document.
 
-    `lost` are, for each document, the mentions that the program said and that became no entity (none where it does not say);
-    `answers` how the LM's answers about each document ended.
+    `lost` has, for each document, the predicted mentions that could not be aligned. `answers` has the outcomes of the LM's
+    answers about each document.
     """
 
     counts: tuple[Counts, ...]
@@ -48,17 +48,17 @@ class Scored:
 
     @property
     def rankable(self) -> bool:
-        """Whether so few calls went unanswered (2 % of the units of text) that the score says something about the program."""
+        """Whether at most 2 % of the units of text went unanswered."""
         return self.total.unanswered <= OUTAGE * max(self.units, 1)
 
 
 def score(
     program: dspy.Module, documents: Sequence[AnnotatedText], tick: Tick | None = None, *, cross_fit: bool = True
 ) -> Scored:
-    """Run a program over documents, as many at a time as the LM's `concurrency` says, and count right and wrong.
+    """Run a program on documents, with the LM's `concurrency`, and score the answers.
 
-    Demonstrations from a document itself, or from one related to it, are not shown (design D8), unless `cross_fit` is off:
-    new documents have none, and may by chance bear the id of one that does.
+    Demonstrations from a document itself, or from a related one, are not shown for it (cross-fitting, design D8). `cross_fit`
+    is off for new documents, whose ids may equal ids of the pool by chance.
     """
 
     def answer(document: AnnotatedText) -> dspy.Prediction:
@@ -78,12 +78,12 @@ def score(
 
 
 def ends_of(predictions: Iterable[dspy.Prediction]) -> tuple[Answers, ...]:
-    """Return how the answers behind each prediction ended; nothing of a program that does not say."""
+    """Return the outcomes of the answers behind each prediction, as far as the program reports them."""
     return tuple(p.get("answers") or Answers(unanswered=p.get("unanswered") or 0) for p in predictions)
 
 
 def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
-    """Map `work` over `pieces`, as many at a time as the LM's `concurrency` says; the first failure stops the rest."""
+    """Map `work` over `pieces` in threads, with the LM's `concurrency`. The first error stops the rest."""
     threads = getattr(dspy.settings.lm, "concurrency", 1)
     if threads <= 1:
         return [work(p) for p in pieces]
@@ -97,17 +97,17 @@ def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
 
 
 def calls_for(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:
-    """Return how many calls one pass over `documents` makes at most."""
+    """Return the maximum number of calls of one pass over `documents`."""
     return calls_a_unit(program) * units_of(program, documents)
 
 
 def calls_a_unit(program: dspy.Module) -> int:
-    """Return how many calls a unit of text takes at most; a strong LM asks with the extractor's own predictor."""
+    """Return the maximum number of calls for a unit of text. A strong LM adds a call with the extractor's predictor."""
     return len(program.predictors()) + len(list(program.named_sub_modules(Strong)))
 
 
 def units_of(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:
-    """Return how many units of text a program asks about in `documents`: at least so many calls are made."""
+    """Return the number of units of text in `documents`, the minimum number of calls."""
     if not isinstance(program, NERProgram):
         return sum(len(split(d.text, "document")) for d in documents)
     return sum(len(split(d.text, program.spec.unit, size=program.spec.window)) for d in documents)

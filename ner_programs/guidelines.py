@@ -1,7 +1,6 @@
-"""Rules of annotation as data: what an annotation guideline says in a line, and the English sentence that says it.
+"""Annotation rules as data, and their English sentences.
 
-An LM is told the sentence (`render`); the verifier `rules` does what the rule says without one. Nothing reads a rule from
-prose.
+An LM gets the sentence (`render`); the verifier `rules` applies the rule without an LM. No code parses a rule from prose.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ CLASSES = MappingProxyType[str, tuple[str, ...]]({
         "to", "under", "with", "within", "without",
     ),
 })  # fmt: skip
-"""What a rule may name instead of single words, and the words that it then means; "0-9" is any number in digits."""
+"""Word classes that a rule may name instead of single words; "0-9" is any number in digits."""
 
 _AFTER = ("drop_after", "keep_after")
 _BOUNDARY = ("drop_start", "drop_end", "keep_start", "keep_end", *_AFTER)
@@ -65,11 +64,11 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One convention. `words` are strings of the text, `classes` names of `CLASSES`, `label` the one it is about ("": all).
+    """One convention. `words` are strings of the text, `classes` are keys of `CLASSES`, `label` is its label ("": all labels).
 
-    Words and classes are kept sorted, each once, and no word that a class holds; blanks in a word count as one. Raises
-    ValueError for what cannot be said: an unknown kind or class, an empty word, no words where the kind needs some or words
-    where it takes none, "always" without a label.
+    Words and classes are sorted and unique, without words that a class already has; white space in a word is collapsed. Raises
+    ValueError for an invalid rule: an unknown kind or class, an empty word, missing or superfluous words for its kind, "always"
+    without a label.
     """
 
     kind: Kind
@@ -98,22 +97,22 @@ class Rule:
 
     @property
     def meant(self) -> frozenset[str]:
-        """The words that it is about, those of its classes among them, without case."""
+        """Its words and those of its classes, case-folded."""
         return meaning(self.words, self.classes)
 
 
 def meaning(words: Sequence[str], classes: Sequence[str]) -> frozenset[str]:
-    """Return words and those of classes, without case."""
+    """Return `words` and the words of `classes`, case-folded."""
     return frozenset(w.casefold() for w in (*words, *(w for name in classes for w in CLASSES.get(name, ()))))
 
 
 def plain(rule: Rule) -> dict[str, Any]:
-    """Return a rule as a spec writes it: plain data, without what it leaves open."""
+    """Return a rule as plain data for a spec, without empty fields."""
     return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(rule).items() if v}
 
 
 def render(rule: Rule) -> str:
-    """Write a rule as a sentence, without a line break at the end."""
+    """Return a rule as a sentence, without a line break at the end."""
     one = rule.label or "mention"
     items = [*rule.classes, *(json.dumps(word, ensure_ascii=False) for word in rule.words)]
     joined = "or" if rule.kind in ("never", "join", "split", *_AFTER) else "and"

@@ -1,8 +1,8 @@
-"""A text with its entities marked, as HTML: the one look of notebooks, of annotated documents and of the errors of a run.
+"""Renders a text with its entities as HTML, for notebooks, annotated documents and the errors of a run.
 
-Nested entities are nested marks; of two that cross, the later is cut in two at the edge of the earlier. The pieces of a
-discontinuous entity are marked, and what lies between them is underlined with dots. What is known of an entity (concept, score)
-is its title, which browsers show where the pointer rests. Nothing is loaded from anywhere, and everything is escaped.
+Nested entities are nested marks. If two cross, the later one is cut at the edge of the earlier. The pieces of a discontinuous
+entity are marked, and the gaps between them have a dotted underline. Details of an entity (concept, score) are its title, which
+browsers show as a tooltip. Nothing is loaded from elsewhere, and everything is escaped.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ STYLE = """
 .nerc .labels { margin: .2rem 0 .4rem; font-size: .85em; }
 .nerc .labels mark { margin-right: .9em; white-space: nowrap; }
 """
-"""What the marks look like, in a light page and in a dark one."""
+"""The style of the marks, for light and dark pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Pieces `(start, end)` of a text (characters, end exclusive) that are one entity.
+    """The pieces `(start, end)` of one entity in a text (characters, end exclusive).
 
-    `label` is written after it, `title` appears over it. Its colour is `colour`, or that of the CSS class `kind` (its `--c`).
+    `label` is written after it, `title` is its tooltip. Its colour is `colour`, or that of the CSS class `kind` (its `--c`).
     """
 
     fragments: tuple[tuple[int, int], ...]
@@ -51,15 +51,15 @@ class Mark:
 
     @property
     def opening(self) -> str:
-        """The HTML tag that begins it."""
-        said = {"class": self.kind, "style": f"--c: {self.colour}" if self.colour else "", "title": self.title}
-        given = [f'{name}="{escape(value)}"' for name, value in said.items() if value]
+        """The opening HTML tag."""
+        attributes = {"class": self.kind, "style": f"--c: {self.colour}" if self.colour else "", "title": self.title}
+        given = [f'{name}="{escape(value)}"' for name, value in attributes.items() if value]
         return f"<{' '.join(['mark', *given])}>"
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What is opened and closed: a fragment, or a gap between two; the last fragment of a mark bears its `label`."""
+    """An HTML element: a fragment, or a gap between two. The last fragment of a mark has its `label`."""
 
     start: int
     end: int
@@ -68,7 +68,7 @@ class _Piece:
 
 
 def highlighted(text: str, marks: Iterable[Mark]) -> str:
-    """Return `text` as HTML with its marks; one that does not lie in the text is left out."""
+    """Return `text` as HTML with its marks. Marks outside the text are left out."""
     pieces = sorted((p for m in marks for p in _pieces(m, len(text))), key=lambda p: (p.start, -p.end))
     cuts = sorted({0, len(text), *(p.start for p in pieces), *(p.end for p in pieces)})
     html: list[str] = []
@@ -91,13 +91,13 @@ def highlighted(text: str, marks: Iterable[Mark]) -> str:
 def entity_marks(
     entities: Sequence[Entity], names: Mapping[str, str] | None = None, colours: Mapping[str, str] | None = None
 ) -> list[Mark]:
-    """Return the marks of entities; `names` are those of concepts, by id, `colours` those of labels (else their own)."""
+    """Return the marks of entities; `names` maps concept ids to names, `colours` maps labels to colours."""
     colours = colours or label_colours(e.label for e in entities)
     return [Mark(e.fragments, e.label, about(e, names), colour=colours[e.label]) for e in entities]
 
 
 def about(entity: Entity, names: Mapping[str, str] | None = None) -> str:
-    """Return in one line what is known of an entity: label, concept (with its name), score, attributes, where it lies."""
+    """Describe an entity in one line: label, concept (with its name), score, attributes, offsets."""
     concept = entity.concept or ""
     named = f"{concept} {(names or {}).get(concept, '')}".strip()
     score = "" if entity.score is None else f"score {entity.score:.2f}"
@@ -107,7 +107,7 @@ def about(entity: Entity, names: Mapping[str, str] | None = None) -> str:
 
 
 def label_colours(labels: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each label: the same one wherever it stands alone, and no two alike while there are enough."""
+    """Return a colour for each label: by a hash of the label, and without duplicates while there are enough colours."""
     taken: dict[str, int] = {}
     for label in sorted(set(labels)):
         first = crc32(label.encode())
@@ -117,7 +117,7 @@ def label_colours(labels: Iterable[str]) -> dict[str, str]:
 
 
 def legend(entities: Iterable[Entity]) -> str:
-    """Return the labels in their colours, with how many entities each has, as HTML."""
+    """Return the labels in their colours with their numbers of entities, as HTML."""
     counts = Counter(e.label for e in entities)
     colours = label_colours(counts)
     marks = [f'<mark style="--c: {colours[label]}">{escape(label)} {n:,}</mark>' for label, n in sorted(counts.items())]
@@ -125,21 +125,21 @@ def legend(entities: Iterable[Entity]) -> str:
 
 
 def notebook_html(text: str, entities: Sequence[Entity], remark: str = "") -> str:
-    """Return a text with its entities, its labels above and a remark below, to stand in a page of somebody else."""
+    """Return a text with its entities, a legend above and a remark below, as HTML to embed in another page."""
     below = f"<p>{escape(remark)}</p>" if remark else ""
     marked = highlighted(text, entity_marks(entities))
     return f'<div class="nerc"><style>{STYLE}</style>{legend(entities)}<div class="text">{marked}</div>{below}</div>'
 
 
 def entity_html(entity: Entity) -> str:
-    """Return one entity without its document: its surface, marked, and what is known of it."""
+    """Return one entity as HTML without its document: its marked surface and its details."""
     (mark,) = entity_marks([entity])
     surface = f"{mark.opening}{escape(entity.text)}<sub>{escape(entity.label)}</sub></mark>"
     return f'<span class="nerc"><style>{STYLE}</style>{surface} <small>{escape(mark.title)}</small></span>'
 
 
 def _pieces(mark: Mark, length: int) -> Iterator[_Piece]:
-    """Yield the fragments of a mark and the gaps between them, in order; nothing where it does not lie in the text."""
+    """Yield the fragments of a mark and the gaps between them, in order; nothing if the mark is not inside the text."""
     ends = [0, *(place for fragment in mark.fragments for place in fragment), length]
     if not mark.fragments or ends != sorted(ends) or any(start == end for start, end in mark.fragments):
         return
@@ -153,6 +153,6 @@ def _pieces(mark: Mark, length: int) -> Iterator[_Piece]:
 
 
 def _closing(piece: _Piece, here: int) -> str:
-    """Return what closes a piece at an offset: its label, where it ends there, and the tag."""
+    """Return the closing HTML of a piece at an offset: its label if it ends there, and the tag."""
     label = f"<sub>{escape(piece.label)}</sub>" if piece.label and piece.end == here else ""
     return f"{label}</mark>"

@@ -1,4 +1,4 @@
-"""Answer formats: one module a format, each with `build(*, labels) -> Format`."""
+"""Answer formats, one in each module: `build(*, labels) -> Format`."""
 
 from ner_programs.formats.base import Format, Reading
 

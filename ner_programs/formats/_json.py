@@ -1,4 +1,4 @@
-"""JSON as models write it: fenced, echoed, cut off, with comments, trailing commas or stray quotes, in one shape or another."""
+"""Reads JSON as models write it: fenced, echoed, truncated, with comments, trailing commas or stray quotes, in any shape."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ner_programs.formats.labels import Labels
 from ner_programs.prompts.likelihood import Place
 
 _DECODER = json.JSONDecoder(strict=False)
-_LONGEST = 2000  # characters that are repaired at once: the repair's time grows with their square
+_LONGEST = 2000  # maximum characters of one repair: its time grows with their square
 _COMMENT = r"(?:\s|//[^\n]*\n|\#[^\n]*\n|/\*.*?\*/)*"
-_STEP = 300  # openings that are passed over at once where they are too many to decode
-_DEEPEST = 20  # what is nested deeper is no answer to repair
+_STEP = 300  # openings that are skipped at once if they nest too deep to decode
+_DEEPEST = 20  # deeper nesting is not repaired
 _BEGIN = re.compile(r"\{|\[(?=\s*[\[(]?\s*[\"'“‘\]])")
 _REPAIRABLE = re.compile(rf"\{{{_COMMENT}[\"'“”‘’`]?\w[^:{{}}\[\]\n]{{0,60}}:|\[\s*[\[(]?\s*[\"'“‘]", re.DOTALL)
 _COMPLETE = re.compile(r"[\"'”’]\s*(?=[,\]}]|\Z)")
@@ -35,9 +35,9 @@ _NOTHING = ("", "none", "null", "na", "nil", "empty")
 
 
 class Piece(NamedTuple):
-    """What one object, string or pair of an answer says; `surface` and `label` are None where it cannot be understood.
+    """One object, string or pair of an answer; `surface` and `label` are None if it cannot be understood.
 
-    `item` is the object itself where the answer has it in sound JSON, and `place` is around it.
+    `item` is the object itself if it is valid JSON in the answer; `place` is a span of the answer around it.
     """
 
     surface: str | None
@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 
 def pieces(answer: str, labels: Labels) -> list[Piece] | None:
-    """Return all that an answer says, in its order; None where there is no JSON in it. Never raises."""
+    """Return all pieces of an answer, in order; None if there is no JSON in it. Never raises."""
     for text in _spellings(answer):
         values = list(_values(text))
         if values:
@@ -60,7 +60,7 @@ def pieces(answer: str, labels: Labels) -> list[Piece] | None:
 
 
 def _spellings(answer: str) -> Iterator[str]:
-    """Yield an answer, then what it may stand for if there is no JSON in it."""
+    """Yield an answer, then variants of it in which JSON may be found."""
     yield answer
     if "｛" in answer or "［" in answer:
         yield answer.translate(_WIDE)
@@ -71,7 +71,7 @@ def _spellings(answer: str) -> Iterator[str]:
 
 
 def unescaped(text: str) -> str:
-    """Return text with HTML entities as what they stand for."""
+    """Return text with HTML entities replaced by their characters."""
     try:
         return html.unescape(text)
     except ValueError:  # a character number of thousands of digits
@@ -79,7 +79,7 @@ def unescaped(text: str) -> str:
 
 
 def decoded(answer: str, at: int) -> tuple[Any, int] | None:
-    """Return the sound JSON value that begins at `at`, and where it ends; None where there is none."""
+    """Return the valid JSON value that begins at `at`, and its end; None if there is none."""
     try:
         value, end = _DECODER.raw_decode(answer, at)
     except (ValueError, RecursionError):
@@ -88,9 +88,9 @@ def decoded(answer: str, at: int) -> tuple[Any, int] | None:
 
 
 def _values(answer: str) -> Iterator[tuple[Any, Place, bool]]:
-    """Yield the outermost objects and lists, where each stands, and whether it is sound JSON.
+    """Yield the outermost objects and lists, their places, and whether they are valid JSON.
 
-    A list of objects that is not sound is read object by object, so that one that was cut off loses only its last.
+    An invalid list of objects is read object by object, so that a truncated list loses only its last object.
     """
     at = 0
     while begin := _BEGIN.search(answer, at):
@@ -99,7 +99,7 @@ def _values(answer: str) -> Iterator[tuple[Any, Place, bool]]:
             value, at = _DECODER.raw_decode(answer, start)
             yield value, (start, at), True
             continue
-        except RecursionError:  # what is less deep begins further in
+        except RecursionError:  # less deep values begin further in
             at = max(b.end() for b in islice(_BEGIN.finditer(answer, start), _STEP))
         except ValueError:
             at = start + 1
@@ -111,7 +111,7 @@ def _values(answer: str) -> Iterator[tuple[Any, Place, bool]]:
 
 
 def _end(answer: str, start: int) -> int | None:
-    """Return where the object or list that begins at `start` ends: at its last complete string if it was cut off."""
+    """Return the end of the object or list that begins at `start`; if it is truncated, the end of its last complete string."""
     opening, closing = ("{", "}") if answer[start] == "{" else ("[", "]")
     depth = 0
     for bracket in re.finditer(rf"[{re.escape(opening + closing)}]", answer[start : start + _LONGEST]):
@@ -126,7 +126,7 @@ def _end(answer: str, start: int) -> int | None:
 def _repaired(piece: str) -> Any:
     try:
         return json_repair.repair_json(piece, return_objects=True, skip_json_loads=True)
-    except Exception:  # whatever a library makes of nonsense, it is an answer that cannot be read
+    except Exception:  # the library may raise anything on nonsense: the answer is then unreadable
         return None
 
 
@@ -134,9 +134,9 @@ _Said = tuple[str | None, str | None, Mapping[str, Any] | None]
 
 
 def _said(value: Any, labels: Labels) -> Iterator[_Said]:
-    """Yield the mentions in a value: objects, pairs of strings, or strings that stand under a label."""
+    """Yield the mentions in a value: objects, pairs of strings, or strings under a label."""
     waiting: list[tuple[Any, str | None]] = [(value, labels.names[0] if len(labels.names) == 1 else None)]
-    while waiting:  # no recursion: a model may nest as deep as it likes
+    while waiting:  # no recursion: a model may nest arbitrarily deep
         value, label = waiting.pop()
         if isinstance(value, str):
             if _key(value) not in _NOTHING:
@@ -159,7 +159,7 @@ def _said(value: Any, labels: Labels) -> Iterator[_Said]:
 
 
 def _mention(value: Mapping[str, Any], labels: Labels, above: str | None) -> tuple[str, str] | None:
-    """Return surface and label of an object that has both, or has a surface and stands under a label (`above`)."""
+    """Return surface and label of an object that has both, or that has a surface and is under a label (`above`)."""
     fields = {_key(key): v for key, v in value.items()}
     known = next(((key, la) for key in _LABELS if (la := _label(fields.get(key), labels))), None)
     by, label = known or (None, above if not any(key in fields for key in _LABELS[:-2]) else None)
@@ -179,7 +179,7 @@ def _label(said: Any, labels: Labels) -> str | None:
 
 
 def _pair(value: list[Any], labels: Labels) -> tuple[str, str] | None:
-    """Return surface and label of a list of these two."""
+    """Return surface and label if a list has exactly these two."""
     if len(value) != 2 or not all(isinstance(v, str) and v.strip() for v in value):
         return None
     label = None if labels.recognise(value[0]) else labels.recognise(value[1])
@@ -187,7 +187,7 @@ def _pair(value: list[Any], labels: Labels) -> tuple[str, str] | None:
 
 
 def _inner(value: Mapping[str, Any], labels: Labels, above: str | None) -> Iterator[tuple[Any, str | None]]:
-    """Yield what to look into of an object that is no mention: lists, objects, strings under a label, labels of strings."""
+    """Yield the values inside an object that is no mention: lists, objects, strings under a label, strings with a label."""
     for key, v in value.items():
         named = _key(key) in _TEXTS or _key(key) in _LABELS
         label = None if named else labels.recognise(key)

@@ -1,4 +1,4 @@
-"""What a format is: a way to write the mentions of a text as an answer, and to read an answer back."""
+"""The protocol of formats: a format writes the mentions of a text as an answer, and reads an answer back."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Found = tuple[Mention, Place]
 
 
 class Reading(list[Said], Generic[Said]):
-    """What could be read from an answer (mentions, or verdicts); `unreadable` counts the pieces that could not.
+    """The items read from an answer (mentions or verdicts); `unreadable` counts the pieces that could not be read.
 
-    `places` says for each where it is written: offsets into the answer, surface and label between them where the form has
-    both in one place. A form that does not say has none, and its entities no score. `echo` is the text that the answer
-    repeats; None of a form that repeats none.
+    `places` are the spans of the items in the answer: character offsets, around surface and label if the format has both
+    together. A format without places gives no scores. `echo` is the text repeated in the answer; None if the format repeats
+    none.
     """
 
     def __init__(
@@ -32,31 +32,31 @@ class Reading(list[Said], Generic[Said]):
 
     @classmethod
     def of(cls, found: Sequence[tuple[Said, Place]], unreadable: int, echo: str | None = None) -> Reading[Said]:
-        """Build a reading from pairs of what was read and where it is written."""
+        """Build a reading from pairs of an item and its place."""
         return cls((said for said, _ in found), unreadable, (place for _, place in found), echo)
 
     def items(self, as_fields: Callable[[Said], dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return what was read as plain data, with the `place` of each where it is known."""
+        """Return the items as plain data, with the `place` of each if it is known."""
         places = [{"place": place} for place in self.places] or [{} for _ in self]
         return [as_fields(said) | place for said, place in zip(self, places, strict=True)]
 
 
 @runtime_checkable
 class Format(Protocol):
-    """How mentions are written: pure text in, pure text out.
+    """Writes and reads mentions; pure functions of text.
 
-    The law: `align(text, read(write(text, mentions)))` are the entities that `mentions` came from; list formats keep it
-    only up to which occurrence of a surface was meant. `read` never raises: what it cannot read it counts.
+    The law of formats: `align(text, read(write(text, mentions)))` are the entities of `mentions`. For list formats this holds
+    up to the choice of the occurrence of a surface. `read` never raises; it counts what it cannot read.
     """
 
     def describe(self) -> str:
-        """Return the part of the prompt that says how to answer."""
+        """Return the part of the prompt that describes the answer."""
 
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
         """Write the answer for `text`; inline formats need `Mention.start` and keep only non-overlapping mentions."""
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read an answer, tolerantly; labels are returned as the spec spells them."""
+        """Read an answer tolerantly. Labels are returned in the spelling of the spec."""
 
     def schema(self) -> dict[str, Any] | None:
         """Return a JSON schema of the answer for providers that can enforce one, else None."""
@@ -64,13 +64,13 @@ class Format(Protocol):
     def grammar(self, text: str) -> str | None:
         """Return a GBNF grammar of the answers about `text` for backends that can enforce one, else None.
 
-        It accepts `write(text, mentions)` for flat mentions whose edges are edges of words, and every answer that it
-        accepts can be read and aligned.
+        It accepts `write(text, mentions)` for all flat mentions whose edges are edges of words. Every accepted answer can be
+        read and aligned.
         """
 
 
 def without_fence(answer: str) -> tuple[str, int]:
-    """Return the content of a Markdown code fence around the whole answer, or the answer itself, and where it begins."""
+    """Return the content of a Markdown code fence around the whole answer, else the answer itself, and its offset."""
     stripped, at = answer.strip(), len(answer) - len(answer.lstrip())
     if not stripped.startswith("```"):
         return answer, 0
@@ -82,19 +82,19 @@ def without_fence(answer: str) -> tuple[str, int]:
 
 
 def fence(text: str) -> tuple[str, str]:
-    """Return what stands around an echo of `text`, so that `without_fence` gives it back: a fence if it begins like one."""
+    """Return the strings around an echo of `text`: a fence if the text begins like one, so that `without_fence` restores it."""
     return ("```\n", "\n```") if text.lstrip().startswith("```") else ("", "")
 
 
 def in_order(mentions: Sequence[Mention]) -> list[Mention]:
-    """Return mentions in the order of the text; as they are where one does not know its place (a list that was answered)."""
+    """Return mentions in the order of the text; in the given order if one has no position."""
     if any(m.start is None for m in mentions):
         return list(mentions)
     return sorted(mentions, key=lambda m: (m.start, len(m.text)))
 
 
 def inline_spans(text: str, mentions: Sequence[Mention]) -> list[tuple[int, int, str]]:
-    """Return the spans (start, end, label) of `mentions` in `text`, sorted, overlaps dropped, longest first kept."""
+    """Return the spans (start, end, label) of `mentions` in `text`, sorted; of overlapping ones the longest stays."""
     spans: list[tuple[int, int, str]] = []
     taken: set[int] = set()
     for m in sorted(mentions, key=lambda m: -len(m.text)):
@@ -107,6 +107,6 @@ def inline_spans(text: str, mentions: Sequence[Mention]) -> list[tuple[int, int,
 
 
 def mention_in(surface: str, label: str, start: int, place: Place) -> list[Found]:
-    """Return the mention that a marked `surface` at offset `start` is, without blanks at its edges; none if it is blank."""
+    """Return the mention of a marked `surface` at offset `start`, without blanks at its edges; [] if it is blank."""
     bare = surface.strip()
     return [(Mention(bare, label, start + surface.index(bare)), place)] if bare else []

@@ -1,7 +1,7 @@
 """DICE: one clause for each label, with its definition and the mentions (paper, section on DICE prompts).
 
 `Entity type is problem. <definition> Entity is knee pain [SEP] fever. Entity type is test. ... Entity is <entity>. `
-In a mention, a backslash keeps apart what would read as part of a clause, so that reading is exact on any text.
+In a mention, a backslash escapes strings that would read as part of a clause, so that reading is exact on any text.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _SEPARATOR = re.compile(r"\s*(?<!\\)\[SEP\]\s*", re.IGNORECASE)
 _SPECIAL = re.compile(r"\\|\n|Entity(?= )|\[SEP\]|<entity>", re.IGNORECASE)
 _EDGES = re.compile(r"^(?=\s)|(?<=\s)\Z")
 _WORD = re.compile(rf"\[SEP\]|<entity>|{grammar.WORD.pattern}", re.IGNORECASE)
-# The beginning of a clause that was cut off.
+# The beginning of a truncated clause.
 _CUT = re.compile(
     r"(?<=\.)\s+E(?:n(?:t(?:i(?:t(?:y(?: (?:t(?:y(?:p(?:e(?: (?:is?)?)?)?)?)?)?)?)?)?)?)?)?\Z", re.IGNORECASE
 )
-# What models write where they find nothing; a mention that reads so is written with a backslash behind it.
+# What models write if they find nothing. A mention that reads so is written with a backslash after it.
 _NONES = re.compile(
     r"\W*(?:none|n/?a|nil|null|nothing|not applicable|no (?:mentions?|entit(?:y|ies)))\W*", re.IGNORECASE
 )
@@ -33,7 +33,7 @@ _ESCAPE = re.compile(r"\\(n|.|\Z)", re.DOTALL)
 
 
 class Dice:
-    """One clause a label; mentions are listed once for each occurrence, in the order of the text."""
+    """One clause for each label. Mentions are listed once for each occurrence, in the order of the text."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = Labels(labels)
@@ -47,14 +47,14 @@ class Dice:
         )
 
     def write(self, text: str, mentions: Sequence[Mention]) -> str:
-        """Write a clause for every label, `<entity>` where it has no mention."""
+        """Write a clause for every label, with `<entity>` if it has no mention."""
         rows = in_order(mentions)
         return "".join(
             self._clause(la, [_escape(m.text) for m in rows if m.label == la.name]) for la in self.labels.labels
         )
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read clauses in any order; text without a clause, and clauses with an unknown label, are counted."""
+        """Read clauses in any order. Text without a clause, and clauses with an unknown label, count as unreadable."""
         body, shift = without_fence(answer)
         begins = [clause.end() for clause in _CLAUSE.finditer(body)]
         ends = [clause.start() for clause in _CLAUSE.finditer(body)][1:]
@@ -67,7 +67,7 @@ class Dice:
             if label is None or entity_is is None:
                 unreadable += 1
                 continue
-            line = clause[entity_is.end() :].partition("\n")[0]  # behind it is chatter
+            line = clause[entity_is.end() :].partition("\n")[0]  # further lines are chatter
             listed, first = _CUT.sub("", line.strip()).removesuffix("."), len(line) - len(line.lstrip())
             for written, at in _listed(listed, shift + begin + entity_is.end() + first):
                 if written.strip() != _NONE and not _is_none(written) and _unescape(written).strip():
@@ -88,7 +88,7 @@ class Dice:
         return exact or next((la for la in by_name if la.name == said), None)
 
     def grammar(self, text: str) -> str:
-        """Return the grammar of answers about `text`: a clause for every label, its mentions runs of words, in their order."""
+        """Return the grammar of answers about `text`: a clause for every label, whose mentions are word sequences in order."""
         rules = grammar.listed(text, _piece, '""', " [SEP] ", word=_WORD, also=_like_none(text))
         clauses = [f'{grammar.literal(self._opening(la))} mentions ". "' for la in self.labels.labels]
         mentions = f"mentions ::= {grammar.literal(_NONE)}{' | b0' if rules else ''}"
@@ -96,7 +96,7 @@ class Dice:
 
     @staticmethod
     def _skip_definition(clause: str, label: Label | None) -> int:
-        """Return where to look for "Entity is": behind the label's definition if the answer repeats it."""
+        """Return where to search for "Entity is": after the label's definition if the answer repeats it."""
         name, definition = (label.name, _definition(label)) if label else ("", "")
         named = len(name) if clause.startswith(name) else 0
         at = clause.find(definition, named) if definition else -1
@@ -107,7 +107,7 @@ class Dice:
 
 
 def _listed(line: str, start: int) -> Iterator[tuple[str, int]]:
-    """Yield what stands between the separators of a line that begins at offset `start`, and where."""
+    """Yield the items between the separators of a line that begins at offset `start`, with their offsets."""
     at = 0
     for separator in _SEPARATOR.finditer(line):
         yield line[at : separator.start()], start + at
@@ -125,7 +125,7 @@ def _is_none(written: str) -> bool:
 
 
 def _like_none(text: str) -> list[tuple[int, int, str]]:
-    """Return the short runs of words in a text that a model writes where it finds nothing, and how a mention of them is."""
+    """Return short word sequences of a text that read as "nothing found", with their escaped form."""
     words = [word.span() for word in _WORD.finditer(text)]
     runs = [
         (i, j, text[start : words[j - 1][1]])

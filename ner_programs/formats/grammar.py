@@ -1,8 +1,8 @@
-"""Grammars that an answer about one text must obey: it can copy the text and mark mentions in it, and nothing else.
+"""Builds grammars for the answers about one text: an answer can only copy the text and mark mentions in it.
 
-The idea is input-dependent grammar-constrained decoding (Geng et al. 2023, "Grammar-Constrained Decoding for Structured NLP
-Tasks without Finetuning"). Grammars are written in GBNF, which llama.cpp, vLLM and others take. A mention begins and ends at
-the edge of a word, number or sign.
+This is input-dependent grammar-constrained decoding (Geng et al. 2023, "Grammar-Constrained Decoding for Structured NLP Tasks
+without Finetuning"). Grammars are in GBNF, which llama.cpp, vLLM and others accept. A mention begins and ends at the edge of a
+word, number or sign.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ def one_of(choices: Iterable[str]) -> str:
 
 
 def marked(text: str, fence: tuple[str, str], opening: Sequence[str], closing: Sequence[str], write: Writer) -> str:
-    """Return the grammar of `text` with non-overlapping mentions marked: one of `opening` before, one of `closing` behind each.
+    """Return the grammar of `text` with non-overlapping mentions, each between one of `opening` and one of `closing`.
 
-    The whole stands between the two strings of `fence`.
-
-    `write` must treat every character alike, wherever it stands. Rules `o<i>` and `m<i>` are what may follow outside and
-    inside a mention once i words were copied, so the grammar has two rules a word.
+    The whole answer is between the two strings of `fence`. `write` must treat every character alike at every position. Rules
+    `o<i>` and `m<i>` are the continuations outside and inside a mention after i copied words, so the grammar has two rules for
+    each word.
     """
     gaps, words = _cut(text, WORD, write)
     root = f"root ::= {literal(fence[0] + gaps[0])} o0 {literal(fence[1])}"
@@ -57,12 +56,12 @@ def listed(
     text: str, write: Writer, close: str, between: str, *, word: re.Pattern[str] = WORD,
     also: Iterable[tuple[int, int, str]] = (),
 ) -> list[str]:  # fmt: skip
-    """Return rules of which `b0` is a list of runs of words of `text`, in its order, none overlapping another.
+    """Return rules in which `b0` is a list of non-overlapping word sequences of `text`, in order.
 
-    Behind each stands `close` (GBNF), between two `between`; `also` are runs that may be written another way: first word, word
-    behind the last, and how. There is no `b0` where `text` has no words. Rules `b<i>`, `s<i>` and `e<i>` are what may follow
-    before a mention, inside it and behind it once i words were passed, so a list ends, and there are three rules a word.
-    `write` may look at the blanks behind a word, but no farther.
+    Each sequence is followed by `close` (GBNF), and two are separated by `between`. `also` are sequences with another written
+    form: first word, word after the last, and the form. There is no `b0` if `text` has no words. Rules `b<i>`, `s<i>` and
+    `e<i>` are the continuations before, inside and after a mention once i words have passed, so a list ends, and there are
+    three rules for each word. `write` may depend on the blanks after a word, but on nothing further.
     """
     gaps, words = _cut(text, word, str)
     others = list(also)
@@ -78,7 +77,7 @@ def listed(
 
 
 def _cut(text: str, word: re.Pattern[str], write: Writer) -> tuple[list[str], list[str]]:
-    """Return what lies between the words of `text`, one more than there are words, and the words."""
+    """Return the gaps around the words of `text` (one more than words), and the words."""
     return [write(gap) for gap in _gaps(text, word)], [write(w) for w in word.findall(text)]
 
 

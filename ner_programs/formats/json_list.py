@@ -1,4 +1,4 @@
-"""A JSON list, one object a mention, in the order of the text: `[{"text": "...", "label": "..."}]`."""
+"""A JSON list with one object for each mention, in the order of the text: `[{"text": "...", "label": "..."}]`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOTHING = re.compile(
 
 
 class JsonList:
-    """One object for each mention; read object by object, so that a truncated list loses only its last one."""
+    """One object for each mention. It is read object by object, so that a truncated list loses only its last object."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = Labels(labels)
@@ -39,7 +39,7 @@ class JsonList:
         return json.dumps([{"text": m.text, "label": m.label} for m in in_order(mentions)], ensure_ascii=False)
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read every object that names a text and a known label, wherever it stands and however it is wrapped or keyed."""
+        """Read every object with a text and a known label, at any position, in any wrapping and with any keys."""
         found: list[Found] = []
         unreadable = seen = 0
         said = pieces(answer, self.labels)
@@ -55,7 +55,7 @@ class JsonList:
         return Reading.of(found, unreadable)
 
     def grammar(self, text: str) -> str:
-        """Return the grammar of answers about `text`: a list of runs of its words, in its order."""
+        """Return the grammar of answers about `text`: a list of its word sequences, in order."""
         label = grammar.one_of(json.dumps(name, ensure_ascii=False) for name in self.labels.names)
         begin, then = '{"text": "', grammar.literal('", "label": ')
         close = f'{then} {label} "}}"'
@@ -80,7 +80,7 @@ class JsonList:
 
 
 def _place(answer: str, piece: Piece, seen: int) -> Place:
-    """Return where in `answer` a piece is written, not before `seen`: its object, else its surface, else what is around it."""
+    """Return the place of a piece in `answer`, not before `seen`: its object, else its surface, else the span around it."""
     start, end = piece.place
     at = max(start, seen) - 1
     while piece.item is not None and (at := answer.find("{", at + 1, end)) >= 0:

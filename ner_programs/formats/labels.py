@@ -1,4 +1,4 @@
-"""Which label of the spec a model means, however it spells it."""
+"""Recognises the spec's labels in a model's spelling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BEFORE = re.compile(r"\s*(?:(?:entity\s*)?(?:label|type|class|category)\s*[:=]|
 
 
 class Labels:
-    """Recognises a label in other case, blanks, signs or number, or as the first one of a list that is known."""
+    """Recognises a label with another case, blanks, signs or grammatical number, or as the first known one of a list."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self.labels = tuple(labels)
@@ -25,7 +25,7 @@ class Labels:
                 self._numbered.setdefault(form, set()).add(name)
 
     def recognise(self, said: str) -> str | None:
-        """Return the spec's spelling of the label that `said` means, or None."""
+        """Return the spec's spelling of the label in the answer's `said`, or None."""
         if said in self.names:
             return said
         if len(said) > 200:
@@ -46,7 +46,7 @@ def _plain(label: str) -> str:
 
 
 def _forms(word: str) -> Iterator[str]:
-    """Yield a word and what it may be the plural of."""
+    """Yield a word and its possible singulars."""
     yield word
     if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
         return

@@ -1,6 +1,6 @@
-"""The text again as HTML, with `<span class="label">` around each mention (the form of Chen et al. 2023).
+"""The text repeated as HTML, with `<span class="label">` around each mention (the format of Chen et al. 2023).
 
-`&`, `<` and `>` of the text are written as HTML entities, which models know well; reading undoes it.
+`&`, `<` and `>` of the text are written as HTML entities, which models know well. Reading decodes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TAG = re.compile(r"""<(/?)([A-Za-z_][\w .+/&()-]{0,60}?)(?:\s+class\s*=\s*["']?
 
 
 class Tagged:
-    """The text with HTML spans; the offset in the echoed text is the hint for alignment."""
+    """The text with HTML spans. The offset in the echoed text is the position hint for alignment."""
 
     marks = Marks(
         (" <", "<"), ("</",), re.compile(r'<span class="(?P<label>[^"<>]+)">(?P<surface>[^<>]+)</span>')
@@ -45,16 +45,16 @@ class Tagged:
         return "".join([*parts, _escape(text[at:]), behind])
 
     def grammar(self, text: str) -> str:
-        """Return the grammar of answers about `text`: copy it, open a span before a word, close it behind one."""
+        """Return the grammar of answers about `text`: a copy, with spans that open before and close after words."""
         opening = [f'<span class="{_escape(name)}">' for name in self.labels.names]
         return grammar.marked(text, fence(text), opening, ["</span>"], _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read the spans (`<label>...</label>` too); an unknown class is counted, other angle brackets are text."""
+        """Read the spans (also `<label>...</label>`). An unknown class counts as unreadable; other angle brackets are text."""
         answer, shift = without_fence(answer)
         echo: list[str] = []
         length, unreadable, at = 0, 0, 0
-        opened: list[tuple[int, int, int, str | None]] = []  # place in `echo`, offsets in echoed text and answer, label
+        opened: list[tuple[int, int, int, str | None]] = []  # index in `echo`, offsets in echoed text and answer, label
         found: list[Found] = []
         for tag in _TAG.finditer(answer):
             closing, name, said = tag[1], tag[2], tag[3]
@@ -85,7 +85,7 @@ def _escape(text: str) -> str:
 def _unescape(text: str) -> str:
     try:
         return html.unescape(text)
-    except ValueError:  # a character number of thousands of digits
+    except ValueError:  # a character reference with thousands of digits
         return text
 
 

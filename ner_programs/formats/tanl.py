@@ -1,7 +1,7 @@
-"""TANL: the text again, with `[ mention | label ]` around each mention (paper, section on TANL prompts).
+"""TANL: the text repeated with `[ mention | label ]` around each mention (paper, section on TANL prompts).
 
-The paper's code pads the brackets with blanks and lets the surrounding blanks drift; here the text between the brackets
-is the text itself, and a literal bracket, bar or backslash is written with a backslash, so that reading is exact.
+The paper's code pads the brackets with blanks and does not restore the surrounding blanks. Here the text is copied exactly, and
+a backslash escapes a literal bracket, bar or backslash, so that reading is exact.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"\\([\\\[\]|])|(\[ ?)|( ?\| ?[^\[\]|\\\n]{1,80}?\s?\])|(.)"
 
 
 class Tanl:
-    """The text with marked mentions; the offset in the echoed text is the hint for alignment."""
+    """The text with marked mentions. The offset in the echoed text is the position hint for alignment."""
 
     marks = Marks(
         (" [", "["), (" |", "|"), re.compile(r"\[ (?P<surface>(?:\\.|[^\\\[\]|])+) \| (?P<label>[^\\\[\]|]+) \]", re.DOTALL)
@@ -47,15 +47,15 @@ class Tanl:
         return "".join([*parts, _escape(text[at:]), behind])
 
     def grammar(self, text: str) -> str:
-        """Return the grammar of answers about `text`: copy it, open a mark before a word, close it behind one."""
+        """Return the grammar of answers about `text`: a copy, with marks that open before and close after words."""
         closing = [f" | {name} ]" for name in self.labels.names]
         return grammar.marked(text, fence(text), ["[ "], closing, _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read the marks; a bracket that is no mark is taken as text, a mark with an unknown label is counted."""
+        """Read the marks. A bracket that is no mark is text; a mark with an unknown label counts as unreadable."""
         echo: list[str] = []
         length, unreadable = 0, 0
-        opened: list[tuple[int, int, int]] = []  # of each open bracket: its place in `echo`, offsets in text and answer
+        opened: list[tuple[int, int, int]] = []  # each open bracket: index in `echo`, offsets in text and answer
         found: list[Found] = []
         body, read = without_fence(answer)
         for escaped, bracket, close, other in _TOKEN.findall(body):
@@ -68,7 +68,7 @@ class Tanl:
                 surface = "".join(echo[at + 1 :])
                 label = self.labels.recognise(close.strip().strip("|]").strip())
                 unreadable += label is None
-                if label or (echo[at] == "[ " and close.startswith(" |")):  # surely a mark, so its signs are no text
+                if label or (echo[at] == "[ " and close.startswith(" |")):  # certainly a mark, so its signs are no text
                     del echo[at:]
                     found += mention_in(surface, label, start, (first, read)) if label else []
                     echo.append(surface)

@@ -1,1 +1,1 @@
-"""Several readers of a text put together: language models, and a CRF fitted once on the labelled texts."""
+"""Fusion of several readers of a text: language models, and a CRF fitted once on the labelled texts."""

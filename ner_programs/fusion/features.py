@@ -1,4 +1,4 @@
-"""What the stack of a fusion sees of each token: the experts' tags, the reader's probabilities, hints and words."""
+"""The features of a fusion's stack for each token: the experts' tags, the reader's probabilities, hints and words."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ from ner_programs.types import Entity
 
 Row = dict[str, float]
 RELIANCE = 3.0
-"""What a certain tag of the reader is worth as a feature. The penalty is on weights, so the more it is worth the fewer lessons
-it takes to rely on the reader. Chosen among 1, 3, 6, 9.3 with a small LM's answers and perturbed oracles on NCBI-disease dev
-and wardnotes, 20 to 100 lessons, pools of 50, 200 and all: with 1, twenty lessons made of a reader's .83 a .69; with 3, .82.
-CRFsuite drops features whose sum is negative: worths must not be.
+"""The feature value of a certain tag of the reader. The penalty is on weights, so a higher value needs fewer lessons to rely on
+the reader. Chosen among 1, 3, 6, 9.3 with a small LM's answers and perturbed oracles on NCBI-disease dev and wardnotes, 20 to
+100 lessons, pools of 50, 200 and all: with 20 lessons, a reader's F1 of .83 becomes .69 with value 1, and .82 with value 3.
+Trap: CRFsuite drops features whose sum is negative, so values must not be negative.
 """
 _LEAST = 1e-4
 
 
 def experts(
-    tokens: Encoded, each: Sequence[Sequence[str]], said: Sequence[Sequence[Entity]], likely: Floats, *, whole: bool
+    tokens: Encoded,
+    each: Sequence[Sequence[str]],
+    predicted: Sequence[Sequence[Entity]],
+    likely: Floats,
+    *,
+    whole: bool,
 ) -> list[Row]:
-    """Return the features of each token, given the tags of `each` expert, their entities with scores, and the reader's
-    probabilities; without `whole` only those of the readers themselves."""
-    scores = [_scores(tokens, one) for one in said]
+    """Return the features of each token.
+
+    They come from the tags of `each` expert, the experts' scored entities (`predicted`), and the reader's probabilities
+    (`likely`). Without `whole`, words, hints and neighbours are left out.
+    """
+    scores = [_scores(tokens, one) for one in predicted]
     tags = vote(each)
     rows = _features(tokens, tags, _mean_scores(tags, each, scores), likely, whole)
     if len(each) > 1:
@@ -35,7 +43,7 @@ def experts(
 
 
 def add_moved(rows: Sequence[Row], each: Sequence[Sequence[str]]) -> None:
-    """Add the tags of the same entities with edges as the corpus has them."""
+    """Add the tags of the same entities with corrected boundaries."""
     best = vote(each)
     for row, here, before, after in zip(rows, best, ["", *best], [*best[1:], ""], strict=False):
         row |= {f"b={here}": 1.0, f"b-={before}{here}": 1.0, f"b+={here}{after}": 1.0}
@@ -50,7 +58,7 @@ def _scores(tokens: Encoded, entities: Iterable[Entity]) -> list[float | None]:
 
 
 def vote(each: Sequence[Sequence[str]]) -> list[str]:
-    """Return the tag that most experts give each token; of equals one that is no O, then the first."""
+    """Return the majority tag of each token; ties go to a tag other than O, then to the first."""
     if len(each) == 1:
         return list(each[0])
     return [max(tags, key=lambda tag: (tags.count(tag), tag != "O")) for tags in zip(*each, strict=True)]
@@ -59,7 +67,7 @@ def vote(each: Sequence[Sequence[str]]) -> list[str]:
 def _mean_scores(
     tags: Sequence[str], each: Sequence[Sequence[str]], scores: Sequence[Sequence[float | None]]
 ) -> list[float | None]:
-    """Return for each token the mean score of those who give it its tag."""
+    """Return for each token the mean score of the experts that give it its tag."""
     if len(each) == 1:
         return list(scores[0])
     found: list[float | None] = []
@@ -70,7 +78,7 @@ def _mean_scores(
 
 
 def _add_experts(rows: Sequence[Row], each: Sequence[Sequence[str]], scores: Sequence[Sequence[float | None]]) -> None:
-    """Add to what is seen of each token the tags of each of several experts, and how many agree."""
+    """Add to the features of each token the tags of each of several experts, and their votes."""
     for i, row in enumerate(rows):
         for n, (tags, own) in enumerate(zip(each, scores, strict=True)):
             row |= {f"{n}lm={tags[i]}": 1.0, f"{n}lm-={tags[i - 1] if i else ''}{tags[i]}": 1.0}
@@ -83,7 +91,7 @@ def _add_experts(rows: Sequence[Row], each: Sequence[Sequence[str]], scores: Seq
 def _features(
     tokens: Encoded, tags: Sequence[str], scores: Sequence[float | None], likely: Floats, whole: bool
 ) -> list[Row]:
-    """Return what the stack sees of each token: the tag given with its score, the reader's probabilities, hints, and words."""
+    """Return the features of each token: the given tag with its score, the reader's probabilities, hints and words."""
     names = ["O", *(f"{part}{n}" for n in range(likely.shape[1] // 2) for part in "BI")]
     best = ["", *(names[k] for k in likely.argmax(axis=1)), ""]
     probable = [f"p={name}" for name in names]

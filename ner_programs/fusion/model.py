@@ -1,16 +1,15 @@
-"""Readers of a text, put together: one or several language models, and a CRF fitted once on the labelled pool.
+"""Fusion of experts (one or several language models) with a reader (a CRF fitted once on the labelled pool), by stacking.
 
-They err differently: the one knows the language, the other the conventions of the corpus. A second CRF is fitted on texts that
-both have read without having seen them, and learns whom to believe where (stacking, Wolpert 1992; of sequences, Cohen and
-Carvalho 2005, "Stacked sequential learning"). It sees the LM's tags with their scores, the same with the edges that the corpus
-would give them (`verifiers/boundary`), the probabilities of the reader's tags, what the knowledge base names, and the words. So
-it keeps, drops, moves, relabels and adds, and its span probabilities are the fused scores. With `way = "product"` it sees the
-two readers only: a product of experts (Hinton 2002), its exponents fitted by maximum likelihood.
+Their errors differ: an LM knows the language, the CRF knows the conventions of the corpus. A second CRF, the stack, is trained
+on their cross-fitted answers and learns which one to trust where (stacking, Wolpert 1992; for sequences, Cohen and Carvalho
+2005, "Stacked sequential learning"). Its features are the LM's tags with their scores, the same with corrected boundaries
+(`verifiers/boundary`), the probabilities of the reader's tags, the names of the knowledge base, and the words. So it can keep,
+drop, move, relabel and add spans, and its span probabilities are the fused scores. With `way = "product"` its features are only
+those of the two readers: a product of experts (Hinton 2002), with exponents fitted by maximum likelihood.
 
-Of several experts (LMs, prompts, samples) it sees each one's tags, the tag that most give a token, and how many do; one expert
-is the special case.
+For several experts (LMs, prompts, samples) the features are each expert's tags, the majority tag, and its votes.
 
-No text is read by what was fitted on it or on its group. All offsets are character offsets, end exclusive.
+No text is read by a model that was fitted on it or on its group. All offsets are character offsets, end exclusive.
 """
 
 from __future__ import annotations
@@ -34,35 +33,35 @@ from ner_programs.tagger.linear_chain import Floats, LinearChain
 from ner_programs.types import Entity
 
 Hints = Callable[[str, Collection[str]], tuple[Hint, ...]]
-"""What the knowledge base names in a text, without what only some documents say."""
+"""Returns the names of the knowledge base in a text, without knowledge that comes only from the given documents."""
 Answer = Sequence[Sequence[Entity]]
-"""What each of the experts found in a text, in an order that is the same for all texts."""
+"""The entities of each expert in a text, with the same order of experts for all texts."""
 Moved = Callable[[Demonstration], Answer]
-"""The experts' entities in an answered text, with edges as other labelled texts have them."""
+"""Returns the experts' entities in an answered text, with boundaries corrected by other labelled texts."""
 Way = Literal["stack", "product"]
 Decides = Literal["stack", "reader"]
 
 FEWEST = 20
-"""Labelled texts with an answer; below that the LM's answers stand as they are."""
+"""Minimum number of labelled texts with an answer. With fewer, the LM's answers stay as they are."""
 BLOCKS = 5
 LARGE = 5
-"""Where the pool has so many times as many texts as are answered, one fit leaves these out, and not one for each block."""
+"""If the pool has this many times the answered texts or more, one reader leaves out all of them; else there is one a block."""
 MOST = 0.9
-"""A reader of so large a share of the pool reads new texts, too."""
+"""A reader fitted on at least this share of the pool is also used for new texts."""
 FEW = 150
-"""With no more lessons than these the stack decides only where it does better than the reader alone on some left out."""
+"""With at most this many lessons, the stack decides only if it beats the reader alone in cross-validation."""
 ITERATIONS = 60
 C2: dict[Way, float] = {"stack": 1.0, "product": 0.03}
 """Penalties, chosen with perturbed oracles on NCBI-disease and wardnotes dev, pools of 50 and 200 (benchmarks/fusion.py)."""
 THRESHOLD = 0.4
-"""A span is answered above this probability: below one half, for F1 asks for a span as soon as it is likelier than F1 / 2."""
+"""Minimum probability of a span. It is below one half, because F1 gains from a span if its probability exceeds F1 / 2."""
 _LEAST = 0.05
 _SURE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A span with its label, how likely it is, and by whom: "extract" (of several "extract1" ...), "crf", "knowledge"."""
+    """A span with its label, its probability, and its sources: "extract" (or "extract1" ...), "crf", "knowledge"."""
 
     start: int
     end: int
@@ -72,21 +71,21 @@ class Fused:
 
 
 class Reader:
-    """The second reader: a CRF fitted on labelled texts, with the features and the mentions of the in-context CRF."""
+    """The reader: a CRF fitted on labelled texts, with the features of the in-context CRF."""
 
     def __init__(self, labels: Sequence[str], chain: LinearChain, copies: Copies) -> None:
         self.labels, self.chain, self.copies = list(labels), chain, copies
 
     @classmethod
     def fit(cls, texts: Iterable[Demonstration], hints: Hints) -> Reader | None:
-        """Fit it; None where no text has a mention."""
+        """Fit a reader; None if no text has a mention."""
         tagger = fit_tagger([_sample(d, hints) for d in texts], iterations=ITERATIONS)
         if isinstance(tagger, HintTagger):
             return None
         return cls(tagger.labels, LinearChain.read(tagger.model, len(tagger.labels)), tagger.copies)
 
     def marginals(self, text: Encoded, labels: Sequence[str]) -> Floats:
-        """Return the probability of each tag of each token, tags numbered by `labels`."""
+        """Return the probability of each tag (columns, numbered by `labels`) of each token (rows)."""
         mine = self.chain.marginals(self.copies.features(text))
         found = np.zeros((len(mine), 1 + 2 * len(labels)))
         found[:, 0] = mine[:, 0]
@@ -97,7 +96,7 @@ class Reader:
         return found
 
     def spans(self, text: str, hints: tuple[Hint, ...] = ()) -> list[Entity]:
-        """Return what it finds alone."""
+        """Return the entities that the reader finds alone."""
         tokens = encoded(text, hints)
         chain = self.chain.chain(self.copies.features(tokens))
         probable = consistent(text, tokens.offsets, probable_spans(chain, _LEAST))
@@ -112,43 +111,46 @@ Read = Callable[[Sequence[Demonstration], Hints], Reader | None]
 
 
 class Fusion:
-    """What reads a text a second time, and what decides between the readers: the stack, or the reader alone."""
+    """A trained fusion: the reader, and the model that decides: the stack, or the reader alone."""
 
     def __init__(
         self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack", decides: Decides = "stack"
     ) -> None:
         self.labels, self.reader, self.stack, self.way, self.decides = list(labels), reader, stack, way, decides
 
-    def __call__(self, text: str, said: Answer, moved: Answer, hints: tuple[Hint, ...] = ()) -> list[Fused]:
-        """Return the spans that stand, given what the experts `said`, the same with edges `moved` as the corpus has them, and
-        what knowledge names; in the order of the text."""
+    def __call__(self, text: str, predicted: Answer, moved: Answer, hints: tuple[Hint, ...] = ()) -> list[Fused]:
+        """Return the fused spans, in the order of the text.
+
+        `predicted` are the experts' entities. `moved` are the same with corrected boundaries. `hints` are names from the
+        knowledge base.
+        """
         if self.decides == "reader":
             spans = [(e.start, e.end, e.label, e.score or 0.0) for e in self.reader.spans(text, hints)]
-            return [self._fused(span, said, hints, read=True) for span in spans]
-        tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (said, moved), hints)
+            return [self._fused(span, predicted, hints, read=True) for span in spans]
+        tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (predicted, moved), hints)
         made = []
         for first, last, n, score in best_spans(probable_spans(self.stack.chain(rows), _LEAST), len(rows), THRESHOLD):
             span = (tokens.offsets[first][0], tokens.offsets[last][1], self.labels[n], score)
-            made.append(self._fused(span, said, hints, read=bool(likely[first, 1 + 2 * n] > _SURE)))
+            made.append(self._fused(span, predicted, hints, read=bool(likely[first, 1 + 2 * n] > _SURE)))
         return made
 
     @staticmethod
     def _fused(
-        span: tuple[int, int, str, float], said: Answer, hints: tuple[Hint, ...], *, read: bool
+        span: tuple[int, int, str, float], predicted: Answer, hints: tuple[Hint, ...], *, read: bool
     ) -> Fused:  # fmt: skip
-        """Return a span with those who found it: experts that have one of its label in its place, and who has it exactly."""
+        """Return a span with its sources: experts with an overlapping span of its label, the reader, and exact hints."""
         start, end, label, score = span
-        names = ["extract"] if len(said) == 1 else [f"extract{n}" for n in range(1, len(said) + 1)]
+        names = ["extract"] if len(predicted) == 1 else [f"extract{n}" for n in range(1, len(predicted) + 1)]
         by = [
             name
-            for name, entities in zip(names, said, strict=True)
+            for name, entities in zip(names, predicted, strict=True)
             if any(e.start < end and start < e.end and e.label == label for e in entities)
         ]
         named = any((h.start, h.end, h.label) == (start, end, label) for h in hints)
         return Fused(start, end, label, score, (*by, *["crf"] * read, *["knowledge"] * named))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return the fusion as plain data."""
         reader = {
             "labels": self.reader.labels,
             "chain": self.reader.chain.as_dict(),
@@ -158,22 +160,22 @@ class Fusion:
         return own | {"reader": reader, "stack": self.stack.as_dict()}
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Fusion:
-        """Return what `as_dict` was made from; ValueError where its parts do not fit one another."""
-        of = said["reader"]
+    def of(cls, data: Mapping[str, Any]) -> Fusion:
+        """Build a fusion from its `as_dict`. Raises ValueError for inconsistent parts."""
+        of = data["reader"]
         reader = Reader(of["labels"], LinearChain.of(of["chain"]), Copies.of_rows(of["copies"]))
-        stack = LinearChain.of(said["stack"])
-        for chain, labels in ((reader.chain, reader.labels), (stack, said["labels"])):
+        stack = LinearChain.of(data["stack"])
+        for chain, labels in ((reader.chain, reader.labels), (stack, data["labels"])):
             if len(chain.known) != 1 + 2 * len(labels):
                 raise ValueError("there are not two tags for each label")
-        return cls(said["labels"], reader, stack, said["way"], said["decides"])
+        return cls(data["labels"], reader, stack, data["way"], data["decides"])
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a stack learns from one answered text: what it sees of each token, their tags, and those the reader thinks likely.
+    """A training example of a stack, from one answered text: the features of each token, and the gold tags.
 
-    `worth` is the log-probability that the reader alone gives the tags.
+    `worth` is the log-probability of the gold tags by the reader alone.
     """
 
     at: Demonstration
@@ -186,9 +188,9 @@ def fit(
     texts: Sequence[Demonstration], answers: Mapping[str, Answer], hints: Hints, moved: Moved, labels: Sequence[str],
     way: Way = "stack", read: Read = Reader.fit,
 ) -> Fusion | None:  # fmt: skip
-    """Fit a fusion to labelled texts, some of which the experts have answered (by id; none was shown them, nor their groups).
+    """Fit a fusion to labelled texts; `answers` are the experts' cross-fitted answers to some of them, by id.
 
-    None where fewer than FEWEST are answered, or nothing is labelled: there is nothing to learn from. `read` fits readers.
+    Returns None if fewer than FEWEST texts are answered, or if no answered text has a mention. `read` fits readers.
     """
     answered = [d for d in texts if d.id in answers]
     if len(answered) < FEWEST or not any(d.mentions for d in answered):
@@ -199,27 +201,27 @@ def fit(
     lessons = []
     for d in answered:
         if (one := of(d)) is not None:
-            said = answers[d.id], moved(d)
-            lessons.append(lesson(one, labels, d, said, hints(d.text, (d.document, d.group)), way))
+            predicted = answers[d.id], moved(d)
+            lessons.append(lesson(one, labels, d, predicted, hints(d.text, (d.document, d.group)), way))
     return learned(reader, lessons, labels, way)
 
 
 def lesson(
-    reader: Reader, labels: Sequence[str], d: Demonstration, said: tuple[Answer, Answer], hints: tuple[Hint, ...],
+    reader: Reader, labels: Sequence[str], d: Demonstration, predicted: tuple[Answer, Answer], hints: tuple[Hint, ...],
     way: Way = "stack",
 ) -> Lesson:  # fmt: skip
-    """Return what a stack learns from one answered text, which `reader` has not seen."""
+    """Return the training example of one answered text, which `reader` has not seen."""
     gold = flat(((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions), len(d.text))
-    tokens, rows, likely = _seen(reader, labels, way, d.text, said, hints, [x for a, b, _ in gold for x in (a, b)])
+    tokens, rows, likely = _seen(reader, labels, way, d.text, predicted, hints, [x for a, b, _ in gold for x in (a, b)])
     tags = tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})
     return Lesson(d, rows, tags, _worth(likely, tags))
 
 
 def learned(reader: Reader, lessons: Sequence[Lesson], labels: Sequence[str], way: Way = "stack") -> Fusion | None:
-    """Return the fusion that learns from lessons; None where fewer than FEWEST are given, or none has a mention.
+    """Fit a fusion to lessons; None if there are fewer than FEWEST, or if none has a mention.
 
-    Where they are FEW, the stack is fitted without each block of them in turn: it decides only if it makes the tags of what
-    was left out more probable than the reader alone does.
+    With at most FEW lessons, the stack is cross-validated over blocks. It decides only if it gives the held-out tags a higher
+    probability than the reader alone does.
     """
     if len(lessons) < FEWEST or not any(tag != "O" for one in lessons for tag in one.tags):
         return None
@@ -236,7 +238,7 @@ def learned(reader: Reader, lessons: Sequence[Lesson], labels: Sequence[str], wa
 
 
 def _worth(likely: Floats, tags: Sequence[str]) -> float:
-    """Return the log-probability of tags; one that was thought impossible counts as one in a hundred."""
+    """Return the log-probability of tags. Each probability is at least 0.01."""
     columns = [0 if tag == "O" else 1 + 2 * int(tag[2:]) + (tag[0] == "I") for tag in tags]
     return float(np.log(np.maximum(likely[np.arange(len(tags)), columns], 0.01)).sum())
 
@@ -244,7 +246,7 @@ def _worth(likely: Floats, tags: Sequence[str]) -> float:
 def _readers(
     texts: Sequence[Demonstration], answered: Sequence[Demonstration], hints: Hints, read: Read
 ) -> tuple[Reader | None, Callable[[Demonstration], Reader | None]]:
-    """Return the reader of new texts, and for each answered text a reader that has not seen its group."""
+    """Return the reader for new texts, and a function from an answered text to a reader that has not seen its group."""
     groups = {d.group for d in answered}
     others = [d for d in texts if d.group not in groups]
     if len(others) >= LARGE * len(answered):
@@ -255,7 +257,7 @@ def _readers(
 
 
 def block(group: str) -> int:
-    """Return which of the BLOCKS a group belongs to, in which texts are left out together."""
+    """Return the block (0 to BLOCKS - 1) of a group, by a hash. The texts of a block are left out together."""
     return int.from_bytes(hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[:4], "big") % BLOCKS
 
 
@@ -265,19 +267,20 @@ def _sample(d: Demonstration, hints: Hints) -> Sample:
 
 
 def _seen(
-    reader: Reader, labels: Sequence[str], way: Way, text: str, said: tuple[Answer, Answer], hints: tuple[Hint, ...],
+    reader: Reader, labels: Sequence[str], way: Way, text: str, predicted: tuple[Answer, Answer], hints: tuple[Hint, ...],
     edges: Sequence[int] = (),
 ) -> tuple[Encoded, list[dict[str, float]], Floats]:  # fmt: skip
-    """Return the tokens of a text, what the stack sees of each, and the reader's probabilities; tokens end where spans do."""
+    """Return the tokens of a text, their features, and the reader's probabilities. Tokens are cut at the edges of spans."""
     ids = {label: n for n, label in enumerate(labels)}
     spans = [
-        [flat(((e.start, e.end, e.label) for e in one if e.label in ids), len(text)) for one in some] for some in said
+        [flat(((e.start, e.end, e.label) for e in one if e.label in ids), len(text)) for one in some]
+        for some in predicted
     ]
     cuts = {x for some in spans for one in some for a, b, _ in one for x in (a, b)}
     tokens = encoded(text, hints, tuple(sorted({*edges, *cuts})))
     likely = reader.marginals(tokens, labels)
     each, moved = ([tags_of(tokens.offsets, one, dict(ids)) for one in some] for some in spans)
-    rows = experts(tokens, each, said[0], likely, whole=way == "stack")
+    rows = experts(tokens, each, predicted[0], likely, whole=way == "stack")
     if way == "stack":
         add_moved(rows, moved)
     return tokens, rows, likely
