@@ -1,8 +1,8 @@
-"""Where text, and the keys that go with it, may be sent: every client asks here before it connects.
+"""Decides where text and API keys may be sent. Every client asks this module before it connects.
 
-Allowed are loopback, the provider's own address (not for private text), and what the user names: `api_base` says where a
-model is, `allow_hosts` where private text may go beside loopback. A bundle names neither. While a client is asked, another
-name is not even looked up: no redirect and no proxy takes text or key elsewhere.
+Allowed addresses are loopback, the provider's own address (not for private text), and those that the user names: `api_base` is
+the address of a model, `allow_hosts` are the hosts beyond loopback that may receive private text. A bundle cannot name either.
+During a call, no other host name is even resolved, so no redirect or proxy can take text or keys elsewhere.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _ADDRESS = re.compile(
 
 
 class PrivacyError(LMSetupError):
-    """Text or a key would go where it may not; nothing was sent there."""
+    """Text or a key would go to an address that is not allowed. Nothing was sent there."""
 
 
 class Address(NamedTuple):
-    """What a client connects to."""
+    """The host and port that a client connects to."""
 
     host: str
     port: int
 
 
 def address_of(api_base: str, option: str = "lm.api_base") -> Address:
-    """Return what an `api_base` connects to; PrivacyError for one that two programs could read in two ways.
+    """Return the host and port of an `api_base`; PrivacyError if two programs could parse it differently.
 
-    A user name, a query, and a number that is not an IP address in its usual form are none that a server needs.
+    So a user name, a query, and a number that is not an IP address in its usual form are refused. No server needs them.
     """
     found = _ADDRESS.fullmatch(api_base)
     if found is None:
@@ -54,7 +54,7 @@ def address_of(api_base: str, option: str = "lm.api_base") -> Address:
 
 
 def normal(host: str) -> str | None:
-    """Return the one form of a host: lower case, without a final dot; None for a number that is no IP address as usual."""
+    """Return the normal form of a host: lower case, without a final dot; None for a number in an unusual IP form."""
     plain = host.strip("[]").lower().removesuffix(".")
     try:
         ip = ip_address(plain)
@@ -65,7 +65,7 @@ def normal(host: str) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine."""
+    """Return whether a host is this machine."""
     plain = normal(host)
     if plain is None or plain == "localhost":
         return plain is not None
@@ -77,14 +77,14 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What may be connected to: one address, some hosts at any port, this machine at any port."""
+    """The allowed connections: one address, some hosts at any port, and this machine at any port."""
 
     address: Address | None = None
     hosts: frozenset[str] = frozenset()
     loopback: bool = False
 
     def allows(self, host: str, port: Any) -> bool:
-        """Say whether a name may be looked up to connect to a port of it."""
+        """Return whether a host name may be resolved to connect to this port."""
         plain = normal(host)
         if plain in self.hosts or (self.loopback and is_loopback(host)):
             return True
@@ -93,10 +93,10 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What the user says of some text: whether it is private, and where it may go.
+    """The user's privacy settings for a text: whether it is private, and where it may be sent.
 
-    `encoder` is the `api_base` of a model behind an API that encodes demonstrations. With `named_only` a model is asked only
-    where the user says, not even at its provider's own address: for what a bundle brings.
+    `encoder` is the `api_base` of an API model that encodes demonstrations. With `named_only`, used for the models of a
+    bundle, a model is called only at an address that the user gives, not even at its provider's own.
     """
 
     private: bool = False
@@ -105,10 +105,10 @@ class Privacy:
     named_only: bool = False
 
     def reach(self, model: str, api_base: str | None, table: str = "lm") -> Reach | None:
-        """Return what a client of `model` may connect to, None for whatever is the provider's own.
+        """Return the allowed connections of a client of `model`; None means the provider's own address.
 
-        Without an `api_base` the environment's is meant (OPENAI_API_BASE and the like). `table` is where a spec describes the
-        client. Raises PrivacyError where the text may not go there.
+        Without `api_base`, the environment's is used (OPENAI_API_BASE and the like). `table` is the table of the spec that
+        describes the client. Raises PrivacyError if the text may not be sent to that address.
         """
         if "://" in model:
             raise PrivacyError(f"{table}: the name of a model holds no address; give {table}.api_base")
@@ -137,13 +137,13 @@ class Privacy:
 
 
 def base_from_environment(model: str) -> str | None:
-    """Return the address that the environment gives the provider of a model; PrivacyError where it gives two."""
+    """Return the address that the environment sets for the provider of a model; PrivacyError if it sets two."""
     provider = re.sub(r"\W", "_", model.partition("/")[0]).upper()
     names = [f"{provider}_API_BASE", f"{provider}_BASE_URL"]
-    said = {os.environ[name] for name in names if os.environ.get(name)}
-    if len(said) > 1:
+    bases = {os.environ[name] for name in names if os.environ.get(name)}
+    if len(bases) > 1:
         raise PrivacyError(f"{' and '.join(names)} name two addresses: unset one of them")
-    return said.pop() if said else None
+    return bases.pop() if bases else None
 
 
 _AWAY = (
@@ -157,9 +157,9 @@ _confined: list[Reach] = []
 
 @contextmanager
 def connecting(reach: Reach | None) -> Iterator[None]:
-    """Let the client that is asked in the block connect to `reach` alone; None limits nothing.
+    """Let a client that is called in the block connect only to `reach`; None means no limit.
 
-    What was refused is raised, whatever the client made of it.
+    A refused connection is raised as PrivacyError, even if the client turns it into another exception.
     """
     _watch()
     refused: list[PrivacyError] = []
@@ -176,9 +176,9 @@ def connecting(reach: Reach | None) -> Iterator[None]:
 
 @contextmanager
 def confined(hosts: Iterable[str]) -> Iterator[None]:
-    """Keep the whole process to this machine and `hosts` while the block runs, and off the model hub (design D16).
+    """Limit the whole process to this machine and `hosts` while the block runs, and keep it off the model hub (design D16).
 
-    A proxy of the environment is passed by, unless its own host is in `hosts`. All is afterwards as it was before.
+    A proxy from the environment is bypassed unless its own host is in `hosts`. The former state is restored afterwards.
     """
     _watch()
     reach = Reach(hosts=frozenset(filter(None, map(normal, hosts))), loopback=True)
@@ -206,7 +206,7 @@ def _proxies() -> frozenset[str]:
 
 
 def _watch() -> None:
-    """Put the check in front of the look-up of names, which every connection by name or number begins with."""
+    """Wrap `socket.getaddrinfo` with the check. Every connection, by name or by number, starts with it."""
     real = socket.getaddrinfo
     if hasattr(real, "asks_privacy"):
         return

@@ -1,8 +1,8 @@
-"""Counts of right and wrong entities, and micro-F1 as views of them: the one count type of nerc.
+"""Counts of gold, predicted and correct entities, with precision, recall and micro-F1 computed from them.
 
-Strict: an entity is right when span, fragments and label are those of a gold entity (`Entity.__eq__`). Relaxed: same
-label and overlapping outer spans, each entity matched at most once. What has nothing to find and finds nothing scores
-1.0, a document as well as a whole corpus (so 0/0 is 1.0); in a pooled micro-F1 such a document simply adds nothing.
+Strict: an entity is correct if its span, fragments and label equal those of a gold entity (`Entity.__eq__`). Relaxed: the
+labels are equal and the outer spans overlap; each entity is matched at most once. A document or corpus without gold and
+without predicted entities scores 1.0 (0/0 is 1). In a pooled micro-F1 such a document adds nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ner_programs.types import Entity
 
 
 def ratio(part: float, whole: int, other: int) -> float:
-    """Return `part / whole`; nothing of nothing is 1.0 if the `other` side has nothing either, else 0.0."""
+    """Return `part / whole`. 0/0 is 1.0 if the `other` side is empty too, else 0.0."""
     if whole:
         return part / whole
     return 0.0 if other else 1.0
@@ -23,11 +23,10 @@ def ratio(part: float, whole: int, other: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many entities were right, predicted and there to find; counts of several documents add up with `+`.
+    """The number of correct, predicted and gold entities. Add the counts of documents with `+`.
 
-    `relaxed` counts pairs of a gold and a predicted entity that match relaxedly (exact pairs among them, so
-    `relaxed >= correct`). `unanswered` counts language-model calls that failed: what they missed is in `gold` and so
-    lowers recall.
+    `relaxed` counts the relaxed matches, which include the strict ones (`relaxed >= correct`). `unanswered` counts failed
+    LM calls. Their gold entities are in `gold`, so they lower recall.
     """
 
     correct: int = 0
@@ -38,11 +37,11 @@ class Counts:
 
     @classmethod
     def of(cls, gold: Iterable[Entity], predicted: Iterable[Entity], unanswered: int = 0) -> Counts:
-        """Count one text; an entity given twice on one side counts once."""
-        wanted, said = set(gold), set(predicted)
-        correct = wanted & said
-        relaxed = len(correct) + _overlapping_pairs(wanted - correct, said - correct)
-        return cls(len(correct), len(said), len(wanted), relaxed, unanswered)
+        """Count one text. Duplicates on one side count once."""
+        wanted, found = set(gold), set(predicted)
+        correct = wanted & found
+        relaxed = len(correct) + _overlapping_pairs(wanted - correct, found - correct)
+        return cls(len(correct), len(found), len(wanted), relaxed, unanswered)
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -55,7 +54,7 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """Share of the predicted entities that are right."""
+        """Share of the predicted entities that are correct."""
         return ratio(self.correct, self.predicted, self.gold)
 
     @property
@@ -70,12 +69,12 @@ class Counts:
 
     @property
     def relaxed_precision(self) -> float:
-        """Share of the predicted entities that overlap a gold one of their label."""
+        """Share of the predicted entities that overlap a gold entity of the same label."""
         return ratio(self.relaxed, self.predicted, self.gold)
 
     @property
     def relaxed_recall(self) -> float:
-        """Share of the gold entities that a predicted one of their label overlaps."""
+        """Share of the gold entities that overlap a predicted entity of the same label."""
         return ratio(self.relaxed, self.gold, self.predicted)
 
     @property
@@ -85,19 +84,19 @@ class Counts:
 
     @property
     def perfect(self) -> bool:
-        """Whether every entity was found, nothing else was said, and no call failed."""
+        """Whether the predicted entities equal the gold ones and no call failed."""
         return self.correct == self.predicted == self.gold and not self.unanswered
 
 
 def _overlapping_pairs(gold: Iterable[Entity], predicted: Iterable[Entity]) -> int:
-    """Count one-to-one pairs of one label whose outer spans overlap, taken greedily from left to right."""
+    """Count one-to-one pairs of the same label with overlapping outer spans, matched greedily from left to right."""
     pairs = 0
     waiting = sorted(predicted)
     for wanted in sorted(gold):
-        for i, said in enumerate(waiting):
-            if said.start >= wanted.end:
+        for i, found in enumerate(waiting):
+            if found.start >= wanted.end:
                 break
-            if said.label == wanted.label and said.end > wanted.start:
+            if found.label == wanted.label and found.end > wanted.start:
                 del waiting[i]
                 pairs += 1
                 break
@@ -105,11 +104,11 @@ def _overlapping_pairs(gold: Iterable[Entity], predicted: Iterable[Entity]) -> i
 
 
 class PooledF1(float):
-    """`n` times the micro-F1 of pooled counts: for these floats `sum(scores) / len(scores)` is the corpus micro-F1.
+    """`n` times the micro-F1 of pooled counts, so that `sum(scores) / len(scores)` is the corpus micro-F1.
 
-    DSPy adds up what the metric returns and divides by the number of examples. A single score is a plain per-document
-    F1 between 0 and 1. Adding a number that is not zero leaves the pool and gives a plain float; adding zero (the start
-    of a sum, or DSPy's score of an example that raised) changes nothing.
+    DSPy sums the scores of the metric and divides by the number of examples. A single score is the F1 of one document, between
+    0 and 1. Adding another `PooledF1` pools the counts. Adding zero (the start of a sum, or DSPy's score of an example that
+    raised) changes nothing. Adding any other number gives a plain float.
     """
 
     counts: Counts
@@ -149,8 +148,8 @@ def metric(example: Any, prediction: Any, trace: object) -> PooledF1 | bool: ...
 def metric(example: Any, prediction: Any, trace: object = None) -> PooledF1 | bool:
     """Score `prediction.entities` against `example.entities`; the metric for every DSPy optimizer.
 
-    `prediction.unanswered`, where there is one, is the number of calls that failed. With a trace DSPy asks whether this
-    prediction may become a demonstration: then the answer is a bool, True when every entity is right.
+    `prediction.unanswered`, if present, is the number of failed calls. With a trace, DSPy asks whether this prediction may
+    become a demonstration. The result is then a bool: True if the prediction is perfect.
     """
     unanswered = int(getattr(prediction, "unanswered", 0) or 0)
     counts = Counts.of(example.entities, prediction.entities, unanswered)

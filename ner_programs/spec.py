@@ -1,4 +1,4 @@
-"""Everything that builds an uncompiled program, given a knowledge base and a pool of demonstrations."""
+"""`ProgramSpec`: plain data that builds an uncompiled program, given a knowledge base and a pool of demonstrations."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from ner_programs.program import NERProgram
 
 NARROWEST = 16
-"""So many characters a window must be able to have: below that, there is no context to speak of."""
+"""Minimum `window`, in characters. A smaller window has too little context."""
 DEEPEST = 8
 
 
 def plain_data(value: Any, depth: int = 0) -> Any:
-    """Return plain data as it is; ValueError where it nests too deep or has a number that is not finite or too large."""
+    """Return plain data unchanged; ValueError if it is nested too deeply or has a number that is not finite or too large."""
     if depth > DEEPEST:
         raise ValueError(f"it nests deeper than {DEEPEST}")
     if isinstance(value, Mapping):
@@ -53,7 +53,7 @@ def plain_data(value: Any, depth: int = 0) -> Any:
 
 
 Component = Annotated[dict[str, Any], AfterValidator(plain_data)]
-"""`{"name": "walk", "hops": 1}`: the module that builds it, and its options."""
+"""For instance `{"name": "walk", "hops": 1}`: the module that builds the component, and its options."""
 Text = Annotated[str, Field(max_length=1_000_000)]
 _RULE = TypeAdapter(Rule)
 
@@ -61,15 +61,15 @@ _LABEL = re.compile(r"[^\W_](?:[\w .+/&()-]{0,58}[\w+)])?")
 
 
 class ProgramSpec(BaseModel):
-    """What a program is built from; plain data, the same in a TOML spec and in a bundle.
+    """The options of a program, as plain data; the same in a TOML spec and in a bundle.
 
-    `labels` maps each label to its definition. `window` is how many characters a unit of that kind has at most. `types` maps
-    semantic types of the knowledge base to labels, or to "" where they have none. `seeds` says who finds the names to look up:
-    the dictionary, or the LM too. With `link` every entity gets the concept that it most likely means.
-    A `constrained` answer is held to the format's grammar where the LM can be; `opening` and `closing` then favour the tokens
-    that open and close a mark, in nats (a small LM copies the text and never opens one).
-    `occurrences` says what a mention without a position marks: all occurrences of its surface, or the next one.
-    `rules` are what an optimizer has added to the instruction, as data.
+    `labels` maps each label to its definition. `window` is the maximum size of a window, in characters. `types` maps semantic
+    types of the knowledge base to labels, or to "" for none. `seeds` chooses what finds the names to look up: the dictionary
+    ("text"), or the LM as well ("lm"). With `link`, every entity gets its most probable concept.
+    If `constrained`, decoding follows the grammar of the format, if the LM supports it. `opening` and `closing` are then added
+    to the log-odds of the tokens that open and close a mark, in nats (a small LM copies the text and never opens one).
+    `occurrences` decides which occurrences of its surface a mention without an offset marks: all of them, or the next one.
+    `rules` are rules that an optimizer has added to the instruction, as data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,9 +116,9 @@ class ProgramSpec(BaseModel):
     def build(
         self, kb: KnowledgeBase | None = None, pool: Pool | None = None, *, trust: Sequence[str] | None = None
     ) -> NERProgram:
-        """Build the program; `trust` lists the foreign packages whose components may be imported (None: all).
+        """Build the program. `trust` lists the foreign packages from which components may be imported (None: all).
 
-        Raises ComponentError where a component or an option of it does not exist.
+        Raises ComponentError if a component or one of its options does not exist.
         """
         from ner_programs.demos import Pool
         from ner_programs.demos.contributions import Contributions
@@ -137,7 +137,9 @@ class ProgramSpec(BaseModel):
             "guidelines": self.guidelines,
         }
         retriever = resolve("kb.retrievers", self.retriever, **context)
-        all_of = pool.whole  # what was taken out of the pool still speaks for its own mentions
+        all_of = (
+            pool.whole
+        )  # also documents left out of the pool: knowledge that they contribute must be known as theirs
         own = all_of.once(f"contributions {kb.fingerprint if kb else ''}", lambda: Contributions(all_of, kb))
         lines = KnowledgeLines(retriever, labels, self.types, self.knowledge_size, own.only)
         asks = self.seeds == "lm" and self.retriever["name"] != "none"
@@ -157,7 +159,7 @@ class ProgramSpec(BaseModel):
         return NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
 
     def changed(self, changes: Mapping[str, Any]) -> ProgramSpec:
-        """Return the spec with `changes`; a component's options are merged unless `changes` names another component."""
+        """Return the spec with `changes`. A component's options are merged unless `changes` names another component."""
         ours = self.model_dump()
         for key, value in changes.items():
             old = ours.get(key)

@@ -1,11 +1,12 @@
-"""What a program got wrong, entity by entity: the error taxonomy.
+"""The error taxonomy: classifies each error of a program, entity by entity.
 
-Gold and predicted entities that are equal are right and no error. Of the others, pairs of a gold and a predicted one whose
-outer spans overlap are made, each entity in one pair at most: those of the same boundaries first, then those of the same label,
-then the rest; among these the nearest boundaries first, then the leftmost. What is left is alone.
+Equal gold and predicted entities are correct. The others are matched in pairs of one gold and one predicted entity with
+overlapping outer spans, each entity in at most one pair. Pairs with the same boundaries come first, then pairs with the same
+label, then the rest; within each group the nearest boundaries first, then the leftmost. The remaining entities are unpaired.
 
-An `alignment_lost` mention takes the first gold entity without a partner that has its label and its text (case and blanks
-aside): that one is then not `missed`. So every gold and every predicted entity is right, or in exactly one error.
+A mention that could not be aligned (`alignment_lost`) is matched to the first unpaired gold entity with its label and its text
+(ignoring case and blanks). That entity then does not count as `missed`. So every gold and every predicted entity is correct or
+in exactly one error.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ KINDS = {
     "alignment_lost": "a mention that was said and is in the text, but that could not be placed there",
     "invented": "a mention that was said and that is nowhere in the text",
 }
-"""Every kind of error and what it means, in the order in which they are shown."""
+"""Every kind of error and its definition, in the order of reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """One error: its kind, and the entities (offsets into the document) or the mention it is about."""
+    """One error: its kind, and its entities (offsets into the document) or its mention."""
 
     kind: str
     gold: Entity | None = None
@@ -41,12 +42,12 @@ class Error:
 
 
 def errors(text: str, gold: Iterable[Entity], predicted: Iterable[Entity], lost: Sequence[Mention] = ()) -> list[Error]:
-    """Return the errors in one document, in the order of the text, last those about `lost` mentions that no gold has.
+    """Return the errors in one document, in the order of the text. Errors of `lost` mentions without a gold entity come last.
 
-    An entity given twice on one side counts once. `lost` are the mentions that became no entity (`prediction.lost`).
+    Duplicates on one side count once. `lost` are the mentions that did not become entities (`prediction.lost`).
     """
-    wanted, said = set(gold), set(predicted)
-    left, rest = wanted - said, said - wanted
+    wanted, answered = set(gold), set(predicted)
+    left, rest = wanted - answered, answered - wanted
     found = []
     touching = [(*_nearness(g, p), g, p) for g in left for p in rest if g.start < p.end and p.start < g.end]
     for _, _, g, p in sorted(touching):
@@ -67,7 +68,7 @@ def errors(text: str, gold: Iterable[Entity], predicted: Iterable[Entity], lost:
 
 
 def _nearness(gold: Entity, predicted: Entity) -> tuple[int, int]:
-    """Return what decides which of several overlapping entities are a pair; the least first."""
+    """Return the sort key of a possible pair; the lowest is matched first."""
     rank = 0 if gold.fragments == predicted.fragments else 1 if gold.label == predicted.label else 2
     return rank, abs(gold.start - predicted.start) + abs(gold.end - predicted.end)
 

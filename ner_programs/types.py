@@ -1,4 +1,4 @@
-"""The words of the field: documents, labels, mentions (what a model says), entities (what lies in the text)."""
+"""The data types of nerc: documents, labels, mentions (strings in a model's answer), entities (spans of the text)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINTS = {
 
 
 def checked_text(text: Any, what: str = "a text") -> str:
-    """Return `text` if it is a str; TypeError in one line, which never quotes it, for anything else."""
+    """Return `text` if it is a str; else raise a TypeError of one line, which never quotes it."""
     if not isinstance(text, str):
         kind = "None" if text is None else type(text).__name__
         raise TypeError(f"{what} is a str, not {kind}{_HINTS.get(kind, '')}")
@@ -25,7 +25,7 @@ def checked_text(text: Any, what: str = "a text") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label and the definition that a prompt gives of it."""
+    """A label and its definition, which the prompt shows."""
 
     name: str
     definition: str = ""
@@ -33,9 +33,9 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """What a model said: a surface string and a label; `start` is a hint of its offset, `score` its confidence (0..1).
+    """A mention in a model's answer: a surface string and a label, not yet aligned to the text.
 
-    `provenance` says who found it, where that is known.
+    `start` is a hint of its offset, `score` its confidence (0..1). `provenance` names its sources, if known.
     """
 
     text: str
@@ -49,9 +49,9 @@ class Mention:
 class Entity:
     """A labelled span of a document.
 
-    `start` and `end` are character offsets, end exclusive, and `text == document.text[start:end]`. `fragments` holds the
-    pieces of a discontinuous entity (one piece, the span itself, for all others). Two entities are equal when span,
-    fragments and label are; `concept` (a KB id), `score` (0..1), `attributes` and `provenance` are carried along.
+    `start` and `end` are character offsets, end exclusive, and `text == document.text[start:end]`. `fragments` are the pieces
+    of a discontinuous entity; for all others, one piece: the span itself. Two entities are equal if span, fragments and label
+    are equal. `concept` (a KB id), `score` (0..1), `attributes` and `provenance` are not compared.
     """
 
     start: int
@@ -72,17 +72,17 @@ class Entity:
 
     @classmethod
     def of(cls, text: str, start: int, end: int, label: str, **rest: Any) -> Entity:
-        """Build the entity `text[start:end]`, filling in its surface string."""
+        """Build the entity `text[start:end]` with its surface string."""
         return cls(start, end, label, text[start:end], **rest)
 
     def _repr_html_(self) -> str:
-        """Return the entity as a notebook shows it: its surface, marked, with where it lies and what is known of it."""
+        """Return the HTML for a notebook: the marked surface, the offsets and the attributes."""
         from ner_programs.highlight import entity_html
 
         return entity_html(self)
 
     def shifted(self, by: int) -> Entity:
-        """Return the same entity in a text that begins `by` characters earlier."""
+        """Return the entity with all offsets increased by `by`, as in a text that begins `by` characters earlier."""
         fragments = tuple((s + by, e + by) for s, e in self.fragments)
         return Entity(
             self.start + by, self.end + by, self.label, self.text, fragments, self.concept, self.score, self.attributes,
@@ -91,18 +91,18 @@ class Entity:
 
 
 class Entities(tuple[Entity, ...]):
-    """The entities of one `text`, in its order: a tuple that a notebook shows as the text with its entities marked."""
+    """The entities of one `text`, in its order. A notebook shows this tuple as the text with its entities marked."""
 
     text: str
 
     def __new__(cls, entities: Iterable[Entity] = (), text: str = "") -> Entities:
-        """Make the tuple; `text` is the document that the offsets count in."""
+        """Make the tuple. The offsets of the entities are offsets into `text`."""
         made = super().__new__(cls, entities)
         made.text = text
         return made
 
     def _repr_html_(self) -> str:
-        """Return the text with its entities, as a notebook shows it."""
+        """Return the HTML for a notebook: the text with its entities marked."""
         from ner_programs.highlight import notebook_html
 
         return notebook_html(self.text, self)
@@ -110,9 +110,10 @@ class Entities(tuple[Entity, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier decided about candidate `number` (from 1), or an addition (`number` 0).
+    """A verifier's decision about candidate `number` (from 1), or an addition (`number` 0).
 
-    `label` is the new label of "label" and "add"; `text` the new surface of "span" and "add"; `score` how sure it is (0..1).
+    `label` is the new label for "label" and "add". `text` is the new surface for "span" and "add". `score` is its confidence
+    (0..1).
     """
 
     kind: Decision
@@ -124,11 +125,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedText:
-    """What a `Document` and a `HeldOut` have in common: all that answering and scoring needs.
+    """The base class of `Document` and `HeldOut`: the data that annotating and scoring need.
 
-    `group` names what must stay together in a split (a patient; by default the document itself). `related` lists ids of
-    other documents that must not be shown as demonstrations for this one (neighbouring lines of the same abstract where
-    the corpus does not say where an abstract ends).
+    Documents of one `group` must be in the same part of a split (for instance those of one patient; by default the document
+    alone). `related` are ids of other documents that must not be demonstrations for this one (for instance the neighbouring
+    lines, if the corpus does not mark where an abstract ends).
     """
 
     id: str
@@ -144,25 +145,25 @@ class AnnotatedText:
 
     @property
     def kin(self) -> tuple[str, ...]:
-        """Return the ids and groups that may not be shown as demonstrations for this document."""
+        """Return the ids and groups that must not be demonstrations for this document."""
         return (self.id, self.group, *self.related)
 
 
 @dataclass(frozen=True, slots=True)
 class Document(AnnotatedText):
-    """What was annotated: a note, an abstract, or a sentence where the corpus has no more. Programs may learn from it."""
+    """An annotated document: a note, an abstract, or a sentence (if the corpus has only those). Programs may learn from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut(AnnotatedText):
-    """A document of the test part: it may be answered and scored, and nothing may learn from it.
+    """A test document: a program may annotate it and be scored on it, but nothing may learn from it.
 
-    It is no `Document`, so mypy refuses it where something is compiled, fitted or shown, and `learnable` does at run time.
+    It is not a `Document`. So mypy rejects it as training data or as a demonstration, and `learnable` rejects it at run time.
     """
 
 
 def learnable(given: Iterable[Document], what: str) -> tuple[Document, ...]:
-    """Return `given` as a tuple; TypeError where one of them is no `Document`, above all where it is held out."""
+    """Return `given` as a tuple; TypeError if one of them is not a `Document`, above all if it is held out."""
     known = tuple(given)
     for document in known:
         if not isinstance(document, Document):

@@ -1,4 +1,4 @@
-"""Documents are cut into units: what one prompt covers (a sentence, a window of sentences, or the whole document)."""
+"""Splits documents into units. A unit is the text of one prompt: a sentence, a window of sentences, or the whole document."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from syntok import segmenter
 
 UnitKind = Literal["sentence", "document", "window"]
 WINDOW = 2000
-"""So many characters a window has at most, where nothing else is said."""
+"""The default maximum size of a window, in characters."""
 
 _LINE = re.compile(r"[^\n\r\v\f\u2028\u2029]+")
-# Where a sentence may end inside a line. syntok decides; a line without any such place need not be shown to it.
+# Where a sentence may end inside a line. syntok decides; a line without such a place is not given to it.
 _MAYBE_END = re.compile(r"[.!?…。！？][^\w\s]{0,3}\s++\S")
-# "1." or "(a)" before a list item is no sentence of its own.
+# "1." or "(a)" before a list item is not a sentence.
 _ENUMERATOR = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)\]]+\s*")
 
 
@@ -34,13 +34,13 @@ class Unit:
 def split(
     text: str, unit: UnitKind = "sentence", *, size: int = WINDOW, keep: Iterable[tuple[int, int]] = ()
 ) -> list[Unit]:
-    """Cut `text` into units, in order, without overlap, none with blanks at its edges.
+    """Split `text` into units: in order, without overlap, without blanks at the edges.
 
-    Every character that is not blank lies in a unit. `sentence` cuts at line ends, then inside lines; `window` packs
-    consecutive sentences into units of at most `size` characters (a longer one stays whole); `document` is one unit.
-    `keep` are spans, for instance annotated entities, that must not be cut: units that such a span crosses are merged.
-    Text whose sentences the corpus has cut already should be asked for as `document`: no splitter knows better.
-    Raises ValueError for another `unit` and for a `size` below 1.
+    Every character that is not blank is in a unit. `sentence` splits at line ends, then inside lines. `window` packs
+    consecutive sentences into units of at most `size` characters (a longer sentence is one unit). `document` is one unit.
+    `keep` are spans, for instance gold entities, that must not be split: units that such a span crosses are merged. Use
+    `document` for a corpus that is already split into sentences. Raises ValueError for another `unit` and for a `size` below
+    1.
     """
     if unit not in ("sentence", "document", "window"):
         raise ValueError(f"a unit is 'sentence', 'document' or 'window', not {unit!r}")
@@ -54,7 +54,7 @@ def split(
 
 @lru_cache(maxsize=4096)
 def _sentences(text: str) -> tuple[tuple[int, int], ...]:
-    """Return the sentences of `text`; remembered, since an optimizer shows a program the same documents many times."""
+    """Return the sentences of `text`. Cached, because an optimizer runs a program on the same documents many times."""
     found: list[tuple[int, int]] = []
     for line in _LINE.finditer(text):
         edges = [0, *_cuts(line.group()), line.end() - line.start()]
@@ -66,8 +66,8 @@ def _sentences(text: str) -> tuple[tuple[int, int], ...]:
 def _cuts(line: str) -> list[int]:
     """Return the offsets inside `line` at which a sentence begins, without the first.
 
-    syntok only proposes: a cut counts where a blank stands before it. So the units are exact whatever syntok does to
-    characters it does not like, and strings such as "3.5mg.It" are left alone.
+    A boundary that syntok proposes counts only after a blank. So the units are exact whatever syntok does with unusual
+    characters, and strings such as "3.5mg.It" are not split.
     """
     if not _MAYBE_END.search(line):
         return []
@@ -83,7 +83,7 @@ def _cuts(line: str) -> list[int]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[Unit]:
-    """Yield `text[start:end]` without the blanks at its edges; nothing when it is all blank."""
+    """Yield `text[start:end]` without the blanks at its edges; nothing if it is all blank."""
     while start < end and text[start].isspace():
         start += 1
     while start < end and text[end - 1].isspace():
@@ -99,7 +99,7 @@ def _merged(units: list[Unit], text: str, keep: Iterable[tuple[int, int]]) -> li
         return units
     starts = [unit.start for unit in units]
     ends = [unit.end for unit in units]
-    reach = list(range(len(units)))  # unit i goes on at least to the end of unit reach[i]
+    reach = list(range(len(units)))  # unit i extends at least to the end of unit reach[i]
     for span in kept:
         first, last = bisect_right(ends, span.start), bisect_left(starts, span.end) - 1
         reach[first] = max(reach[first], last)

@@ -1,1 +1,1 @@
-"""What is asked of a language model, and how its answer is read."""
+"""Prompts for language models, and the parsing of their answers."""

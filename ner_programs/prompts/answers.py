@@ -1,7 +1,8 @@
-"""What an LM's reply says, without its reasoning and marks, and how it ends: read, truncated, unreadable, refused, unanswered.
+"""Extracts the answer from an LM's reply: removes reasoning and special tokens, and determines the reply's status.
 
-Every reply goes through `cleaned`, whichever role its LM has, so that reasoning becomes no answer, instruction or
-demonstration. A mark that stands in what was asked is text: a note may say "<think>".
+The status is read, truncated, unreadable, refused or unanswered. Every reply goes through `cleaned`, whatever the role of its
+LM, so that reasoning never becomes an answer, an instruction or a demonstration. A mark that also occurs in the prompt is
+text: a note may contain "<think>".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dspy.lm15 import RefusalPart, Request, Response, TextPart
 
 Status = Literal["read", "truncated", "unreadable", "refused", "unanswered"]
 
-# Between a pair stands reasoning wherever it is, or (`_FIRST`) only at the beginning: these words are also names of labels.
+# Text between a pair is reasoning, anywhere or (`_FIRST`) only at the beginning, because these words are also names of labels.
 _ANYWHERE = r"(?:seed:)?think(?:ing)?|antthinking|inner_monologue|internal_monologue"
 _FIRST = r"thoughts?|reasoning|reflection|analysis|scratchpad|rationale|cot"
 _PAIRS = [
@@ -41,7 +42,7 @@ _CHANNEL = re.compile(
     r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(\w+)[^<>]*(?:<\|[a-z_]+\|>[^<>]*?)??<\|message\|>"
 )
 _SPECIAL = r"<[|｜][^<>|｜\s]{1,40}[|｜]>"
-# What a template writes before an answer, with the role's name, and what ends it.
+# Tokens that a chat template writes before an answer, with the role's name, and tokens that end the answer.
 _START = re.compile(
     rf"\s*(?:(?:(?!{_PAIRS[3][0]}){_SPECIAL}|<s>|<bos>|<(?:start_of_turn|begin_of_solution)>|\[/INST\])\s*)+"
     rf"(?:(?:assistant|model)\s*(?:\n|{_SPECIAL}))?\s*",
@@ -67,11 +68,11 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How many answers ended in each way; every call of a stage ends in one.
+    """The number of answers by status. Every call of a stage has one status.
 
-    `read`: understood, also where it found nothing. `truncated`: cut off, by a limit or within its reasoning; what is
-    complete was read. `unreadable`: nothing in it has the form asked for. `refused`: the LM would not answer. `unanswered`:
-    the call failed, or its reply was empty.
+    `read`: parsed, even if no mention was found. `truncated`: cut off, by a limit or within its reasoning; the complete part
+    was parsed. `unreadable`: no part of it has the requested form. `refused`: the LM declined to answer. `unanswered`: the
+    call failed, or its reply was empty.
     """
 
     read: int = 0
@@ -94,15 +95,15 @@ class Answers:
         return sum(counts, cls())
 
     def as_dict(self) -> dict[str, int]:
-        """Return the counts by their names, in the order of the ways."""
+        """Return the counts by status, in the order of the fields."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def summary(self) -> str:
-        """Return every count that is not 0, and what was read even if it is: "98 read, 2 truncated"."""
+        """Return every count that is not 0, and always the count of `read`: "98 read, 2 truncated"."""
         return ", ".join(filter(None, [f"{self.read} read", self.troubles()]))
 
     def troubles(self) -> str:
-        """Return what to tell people of the answers that were not simply read: "2 truncated, 1 refused"; "" without any."""
+        """Return the counts of all answers except `read` ones, for messages: "2 truncated, 1 refused"; "" if there are none."""
         return ", ".join(f"{n} {name}" for name, n in self.as_dict().items() if n and name != "read")
 
 
@@ -110,9 +111,10 @@ NO_ANSWERS = Answers()
 
 
 def said(answer: str, asked: str = "") -> tuple[str, bool]:
-    """Return the answer proper, and whether it was cut off within reasoning that never ends.
+    """Return the answer proper, and whether it was cut off within its reasoning.
 
-    Reasoning, the marks of channels and turns, and what a model goes on with behind the end of its turn are left out.
+    `asked` is the prompt's last message. Removed are reasoning, the marks of channels and turns, and any text after the end of
+    the model's turn.
     """
     answer, cut = _without_reasoning(answer, asked)
     answer = _begun(answer, asked)
@@ -143,13 +145,13 @@ def _without_reasoning(answer: str, asked: str) -> tuple[str, bool]:
             last = closing.search(answer, first.end())
             if last:
                 answer, more = _begun(answer[last.end() :], asked), True
-            elif not opening.pattern.startswith("analysis"):  # which is a word, not a mark
+            elif not opening.pattern.startswith("analysis"):  # "analysis" is a word, not a mark
                 return "", True
     return _without_blocks(answer, asked)
 
 
 def _without_blocks(answer: str, asked: str) -> tuple[str, bool]:
-    """Leave out reasoning within an answer, and before an end of reasoning that was begun in the prompt."""
+    """Remove reasoning within an answer, and reasoning at its beginning if the prompt already opened it."""
     for opening, closing in _OPENING:
         kept, at = list[str](), 0
         while last := next((m for m in closing.finditer(answer, at) if m[0] not in asked), None):
@@ -173,7 +175,7 @@ def _begins_line(mark: str, asked: str) -> bool:
 
 
 def cleaned(request: Request, response: Response) -> Response:
-    """Return the response with the answer proper as its text; one that was cut off ends because of its length."""
+    """Return the response with the answer proper as its text; its finish reason is "length" if its reasoning was cut off."""
     asked = (request.messages[-1].text or "") if request.messages else ""
     parts, cut = [], False
     for part in response.message.parts:
@@ -190,9 +192,9 @@ def cleaned(request: Request, response: Response) -> Response:
 
 @dataclass(slots=True)
 class Hearing:
-    """What one question of a stage heard: `asked` is its last message, `answer` what the adapter read.
+    """The replies to one call of a stage: `asked` is the last message, `answer` the text that the adapter parses.
 
-    DSPy hands an adapter the text of a reply and nothing of how it ended, so the meter says that here.
+    DSPy gives an adapter the text of a reply but not its finish reason, so the meter records it here.
     """
 
     asked: str = ""
@@ -203,13 +205,13 @@ class Hearing:
     refused: bool = False
 
     def hear(self, response: Response) -> None:
-        """Take note of how a reply ended."""
+        """Record how a reply ended."""
         self.truncated |= response.finish_reason == "length"
         self.refused |= any(isinstance(part, RefusalPart) for part in response.message.parts)
 
     @property
     def status(self) -> Status:
-        """How the answer ended."""
+        """The status of the answer."""
         if self.truncated:
             return "truncated"
         if self.found or (self.answer.strip() and not self.unreadable):
@@ -224,7 +226,7 @@ _hearing: ContextVar[Hearing | None] = ContextVar("nerc_hearing", default=None)
 
 @contextmanager
 def hearing() -> Iterator[Hearing]:
-    """Take note of what is heard while a stage asks; adapter and meter find it through `heard`."""
+    """Record the replies of one call of a stage. The adapter and the meter get the record with `heard`."""
     mine = Hearing()
     token = _hearing.set(mine)
     try:
@@ -234,5 +236,5 @@ def hearing() -> Iterator[Hearing]:
 
 
 def heard() -> Hearing:
-    """Return what takes note; outside a stage nobody reads it."""
+    """Return the current record; outside a stage, a new one that nobody reads."""
     return _hearing.get() or Hearing()

@@ -1,8 +1,8 @@
-"""The decisions of an answer that copies its text and marks mentions in it: to open a mark, to close it, which label.
+"""Reads the decisions of an inline-marked answer from its log-probabilities: opening a mark, closing it, choosing its label.
 
-Everything else in such an answer is forced. What an LM reports of each token and its alternatives says how likely it is to open
-a mark at a word rather than go on, and to close one behind a word rather than go on. Input-dependent grammars: Geng et al.
-(2023), see `formats/grammar.py`.
+Such an answer copies the text, so all its other tokens are forced. The log-probabilities of a token and its alternatives give
+the odds that the LM opens a mark at a word, or closes one after a word, instead of continuing. Input-dependent grammars: Geng
+et al. (2023), see `formats/grammar.py`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _LEAST = -50.0
 class Marks(NamedTuple):
     """How an inline format marks a mention.
 
-    `opens` and `closes` are what the tokens that open and close a mark may begin with; `mention` matches a whole mark, with
-    groups `surface` and `label`.
+    `opens` and `closes` are the possible beginnings of tokens that open and close a mark. `mention` matches a whole mark, with
+    the groups `surface` and `label`.
     """
 
     opens: tuple[str, ...]
@@ -30,9 +30,9 @@ class Marks(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A token of an answer (bytes of UTF-8, for it may hold a part of a character), its natural log-probability, and others.
+    """A token of an answer (UTF-8 bytes, because it may be part of a character) with its natural log-probability.
 
-    `others` are alternatives in its place with theirs.
+    `others` are the alternative tokens at its place, with their log-probabilities.
     """
 
     piece: bytes
@@ -41,7 +41,7 @@ class Token(NamedTuple):
 
 
 def tokens_in(logprobs: Any) -> list[Token]:
-    """Return the tokens that an API reports; none where they are not what they should be."""
+    """Return the tokens that an API reports; an empty list if they are malformed."""
     try:
         return [
             Token(
@@ -56,15 +56,15 @@ def tokens_in(logprobs: Any) -> list[Token]:
 
 
 def _bytes(token: Any) -> bytes:
-    """Return what a token writes: some servers name it as their vocabulary does."""
+    """Return the bytes of a token. Some servers report only its string in their vocabulary."""
     return bytes(token.bytes) if token.bytes is not None else token.token.encode("utf-8", "surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A choice at offset `at` of the answer; `odds` are the log-odds of a mark against going on (of a label: against others).
+    """A decision at offset `at` of the answer. `odds` are the log-odds of a mark (of a label: of this label against others).
 
-    `marked` says whether the answer opens or closes a mark there.
+    `marked` is whether the answer opens or closes a mark there.
     """
 
     at: int
@@ -73,23 +73,23 @@ class Decision:
     odds: float
 
     def likelihood(self, opening: float, closing: float) -> float:
-        """Return the probability of what was decided, with marks favoured by so many nats."""
+        """Return the probability of the decision made, with `opening` and `closing` (nats) added to the log-odds of marks."""
         odds = self.odds + {"open": opening, "close": closing, "label": 0.0}[self.kind]
         return 1 / (1 + exp(min(-odds if self.marked else odds, 700)))
 
 
 def decisions(answer: str, tokens: Sequence[Token], marks: Marks, labels: Sequence[str]) -> list[Decision]:
-    """Return the decisions of an answer in its order; none where the tokens do not make it up, or have no alternatives.
+    """Return the decisions of an answer, in order; an empty list if the tokens do not spell it or have no alternatives.
 
-    A choice that the tokens leave no alternative to (a mark that must end with the text) is none. Where an alternative is not
-    among those reported, the least likely that is bounds it.
+    A forced token (a mark that must end with the text) is no decision. If the alternative is not reported, the least probable
+    reported one is its bound.
     """
     found = [*marks.mention.finditer(answer)]
     made: dict[int, Decision] = {}
     for at, token in _placed(answer, tokens):
         mark = next((m for m in found if m.start() <= at < m.end()), None)
         for decision in _decided(answer, at, token, mark, marks, labels):
-            if decision.marked or at not in made:  # a blank may be a token of its own, before a word or a mark
+            if decision.marked or at not in made:  # a blank before a word or a mark may be its own token
                 made[at] = decision
     return list(made.values())
 
@@ -97,7 +97,7 @@ def decisions(answer: str, tokens: Sequence[Token], marks: Marks, labels: Sequen
 def _decided(
     answer: str, at: int, token: Token, mark: re.Match[str] | None, marks: Marks, labels: Sequence[str]
 ) -> Iterator[Decision]:
-    """Yield the decision that one token makes, if it makes one; `at` is where it begins, its blanks apart."""
+    """Yield the decision of one token, if it is one. `at` is the offset of its first character that is not blank."""
     if mark is None:
         if _edge(answer, at):
             yield Decision(at, "open", False, _beginning(token, marks.opens) - token.logprob)
@@ -118,7 +118,7 @@ def _decided(
 
 
 def _placed(answer: str, tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]:
-    """Yield tokens that have alternatives, with the offset (characters) of the first thing in each that is no blank."""
+    """Yield tokens that have alternatives, each with the offset of its first character that is not blank."""
     whole = answer.encode("utf-8", "surrogatepass")
     first = b"".join(t.piece for t in tokens).rfind(whole)
     if first < 0:
@@ -133,12 +133,12 @@ def _placed(answer: str, tokens: Sequence[Token]) -> Iterator[tuple[int, Token]]
 
 
 def _edge(answer: str, at: int) -> bool:
-    """Tell whether a word may begin or end before offset `at`."""
+    """Return whether offset `at` can be the beginning or the end of a word."""
     return at == 0 or not (answer[at - 1].isalnum() and answer[at].isalnum())
 
 
 def _plain(rest: str, marks: Marks) -> str:
-    """Return how what follows a mark would go on inside it: its first words without marks."""
+    """Return the text after a mark as it would continue inside the mark: without the marks of its first mention."""
     rest = rest.lstrip()
     following = marks.mention.match(rest)
     return following["surface"] if following else rest

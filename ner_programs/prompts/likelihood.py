@@ -1,7 +1,7 @@
-"""How likely the parts of an answer are: what the log-probabilities of its tokens say of a place in it, and the inverse.
+"""Probabilities of parts of an answer, from the log-probabilities of its tokens; and the inverse.
 
-A place is a pair of offsets into the answer (characters, end exclusive). This is the one path to `Entity.score`: an LM that
-reports log-probabilities and the in-context CRF, which writes its own, go the same way.
+A place is a pair of offsets into the answer (characters, end exclusive). Every `Entity.score` is computed here, for LMs that
+report log-probabilities and for the in-context CRF, which writes its own.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ _LEAST = 1e-300
 
 
 def likelihoods(answer: str, tokens: Iterable[tuple[bytes, float]], places: Sequence[Place]) -> list[float | None]:
-    """Return for each place the probability of all tokens that write it (0..1), those at its edges too.
+    """Return for each place the probability (0..1) of all tokens that overlap it.
 
-    Tokens are bytes of UTF-8, for one may hold a part of a character; what stands before (a model's thoughts) or behind
-    the answer among them is passed over. None for all places where the tokens do not make up the answer, and for an empty
-    place.
+    Tokens are UTF-8 bytes, because a token may be part of a character. Tokens before the answer (reasoning) and after it are
+    ignored. The result is None for an empty place, and for all places if the tokens do not spell the answer.
     """
     pieces = list(tokens)
     whole = _bytes(answer)
@@ -39,9 +38,9 @@ def likelihoods(answer: str, tokens: Iterable[tuple[bytes, float]], places: Sequ
 
 
 def tokens_of(answer: str, scored: Iterable[tuple[Place, float]]) -> tuple[Token, ...]:
-    """Return `answer` as tokens of which `likelihoods` makes the probability of each scored place again.
+    """Return `answer` as tokens from which `likelihoods` recovers the probability of each scored place.
 
-    A place that overlaps one before it is passed over.
+    A place that overlaps an earlier one is skipped.
     """
     tokens: list[Token] = []
     at = 0

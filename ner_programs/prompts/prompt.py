@@ -1,8 +1,8 @@
-"""The one prompt layout of nerc, and its inverse.
+"""The prompt layout of nerc, and its parser.
 
-A message is a list of named sections, each a header line `### name` and then the content. The first section may be
-unnamed. A content line that looks like a header is written with a backslash before it, so that no text of a note can
-forge a section; `parse` takes the backslash away. The law: `parse(render(sections)) == sections`.
+A message is a list of named sections: a header line `### name`, then the content. The first section may be unnamed. A content
+line that looks like a header is escaped with a backslash, so that no note can forge a section; `parse` removes the backslash.
+Invariant: `parse(render(sections)) == sections`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 Section = tuple[str, str]
 
 _HEADER = re.compile(r"### ([a-z_]+)\Z")
-_LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # whatever a model may take for the end of a line
+_LINE_ENDS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # all characters that a model may treat as a line end
 _LOOKALIKE = re.compile(rf"(?:^|(?<=[{_LINE_ENDS}]))(\\*### )")
 _ESCAPED = re.compile(rf"(?:^|(?<=[{_LINE_ENDS}]))\\(\\*### )")
 _STRING = r'"(?:[^"\\]|\\.)*"'
-# A surface, then perhaps a type or label, then perhaps other parts.
+# A surface, then optionally a type or label, then optionally other parts.
 _LINE = re.compile(rf"- (?:({_STRING})(?=: |;|\Z)|(.*?)(?=: |;|\Z))(?:: ({_STRING})?([^;]*))?(;.*)?")
 _PART = re.compile(rf"(= )?({_STRING}(?=;|\Z)|[^;]+)(?:; ?|\Z)")
 _DENIAL = re.compile(r", (?:not an? \S.*|none of the labels)\Z")
@@ -39,7 +39,7 @@ def render(sections: Iterable[Section]) -> str:
 
 
 def parse(message: str) -> list[Section]:
-    """Read a message back into its sections; text before the first header is a section named ""."""
+    """Parse a message into its sections. Text before the first header is a section named ""."""
     sections: list[tuple[str, list[str]]] = []
     for line in message.split("\n"):
         if header := _HEADER.match(line):
@@ -57,16 +57,16 @@ def render_labels(labels: Sequence[Label]) -> str:
 
 
 def parse_labels(content: str) -> tuple[Label, ...]:
-    """Read the lines that `render_labels` wrote; lines of another form are passed over."""
+    """Parse the lines of `render_labels`; lines of another form are ignored."""
     lines = [line[2:].partition(": ") for line in content.split("\n") if line.startswith("- ")]
     return tuple(Label(name.strip(), definition.strip()) for name, _, definition in lines if name.strip())
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeLine:
-    """What a knowledge line says of `surface`: its label ("" where it says none), or that it has none (`denied`).
+    """The content of a knowledge line: `surface`, its `label` ("" if not given), or that it has no label (`denied`).
 
-    `name` is the concept's own name where the text calls it otherwise, `facts` is everything else.
+    `name` is the preferred name of the concept, if it differs from the surface. `facts` are all other parts.
     """
 
     surface: str
@@ -77,11 +77,11 @@ class KnowledgeLine:
 
 
 def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size: int = 1500) -> str:
-    """Write one line an item, the label first: `- asa: treatment; = aspirin; is an analgesic`.
+    """Write one line per item, with the label first: `- asa: treatment; = aspirin; is an analgesic`.
 
-    `types` maps a casefolded semantic type to a label. A type that it does not hold is written as it is; one that it maps
-    to "" has none of the labels, and the line says so ("- oak: tree, not a bird" where there is one label, else "- oak:
-    tree, none of the labels"). Stops before the lines exceed `size` characters. What could be misread is quoted.
+    `types` maps casefolded semantic types to labels. A type that is not in it is written unchanged. A type that is mapped to
+    "" has none of the labels, and its line states that ("- oak: tree, not a bird" if there is one label, else "- oak: tree,
+    none of the labels"). Stops before the lines exceed `size` characters. Parts that would be ambiguous are quoted.
     """
     lines: list[str] = []
     labels = set(types.values()) - {""}
@@ -104,15 +104,15 @@ def render_knowledge(items: Sequence[Knowledge], types: Mapping[str, str], size:
 
 
 def parse_knowledge(lines: str, labels: Sequence[str]) -> list[KnowledgeLine]:
-    """Read the lines that `render_knowledge` wrote; a type that is none of `labels` says no label.
+    """Parse the lines of `render_knowledge`. A type that is not one of `labels` gives no label.
 
-    Blanks count as one: a line break is a blank here. Lines of another form are passed over.
+    Consecutive blanks count as one, and a line break is a blank. Lines of another form are ignored.
     """
     return [_line(match, labels) for line in lines.split("\n") if (match := _LINE.fullmatch(line))]
 
 
 def _line(match: re.Match[str], labels: Sequence[str]) -> KnowledgeLine:
-    quoted, plain, odd, said, rest = match.groups()  # an odd type is quoted, and no label
+    quoted, plain, odd, said, rest = match.groups()  # a quoted type (`odd`) is not a label
     label = said if odd is None and said in labels else ""
     name, facts = "", list[str]()
     for part in _PART.finditer((rest or "").removeprefix(";").lstrip(" ")):
