@@ -1,8 +1,8 @@
-"""Language models: one module a backend (`build(**options) -> Backend`), all used through one metered `dspy.LM`.
+"""Language models: one module per backend (`build(**options) -> Backend`), all used through one metered `dspy.LM`.
 
-A model name that begins with `local/` means weights in this process (`local`), any other with a "/" an API model (`api`). A
-name without one is a backend here, or a module of your own by its dotted name. A backend says of itself what it can
-(`metered.Backend`).
+A model name that begins with `local/` is a model in this process (`local`). Any other name with a "/" is an API model (`api`).
+A name without a "/" is a backend in this package, or a module of your own by its dotted name. A backend declares its
+capabilities (`metered.Backend`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STAND_IN = "crf"
 
 
 def component(model: str) -> dict[str, Any]:
-    """Return the backend that a model's name means, as a component with its options."""
+    """Return the backend of a model name, as a component with its options."""
     name, slash, of = model.partition("/")
     if name == "local" and slash:
         return {"name": name, "model": of}
@@ -31,12 +31,12 @@ def component(model: str) -> dict[str, Any]:
 
 
 def is_api(model: str) -> bool:
-    """Say whether a model's name means one that is reached over a network."""
+    """Return whether a model name is one of an API, reached over a network."""
     return bool(component(model)["name"] == "api")
 
 
 def is_carried(model: str) -> bool:
-    """Say whether a model's name means weights that a Python package carries: it answers in this process, from nowhere else."""
+    """Return whether a model's weights come with a Python package, so that it runs in this process without any download."""
     from ner_programs.lms.local import WEIGHTS
 
     of = component(model)
@@ -44,15 +44,15 @@ def is_carried(model: str) -> bool:
 
 
 def title(model: str) -> str:
-    """Return who answers as tables say it: the stand-in is no language model."""
+    """Return the name of a model for tables. The stand-in is not a language model, so it is called an in-context CRF."""
     return "in-context CRF" if model == STAND_IN else model
 
 
 def open_backend(options: Mapping[str, Any], privacy: Privacy | None = None, *, processes: int = 0) -> Backend:
-    """Build the backend that `options["model"]` means, which asks `privacy` before it connects.
+    """Build the backend of `options["model"]`. It asks `privacy` before it connects.
 
-    One that takes `processes`, and of which no option says how many, has so many. Raises ComponentError for an unknown backend
-    or a wrong option, PrivacyError for an address that is none or not allowed.
+    `processes` is the default of a backend that has an option of this name. Raises ComponentError for an unknown backend or a
+    wrong option, PrivacyError for an address that is malformed or not allowed.
     """
     from ner_programs.components import module, resolve
     from ner_programs.privacy import Privacy
@@ -66,10 +66,11 @@ def open_backend(options: Mapping[str, Any], privacy: Privacy | None = None, *, 
 
 
 def open_lm(model: str = STAND_IN, **options: Any) -> MeteredLM:
-    """Return an LM to use with `dspy.context(lm=...)`; API keys come from the environment.
+    """Return an LM for `dspy.context(lm=...)`. API keys come from the environment.
 
     `open_lm("openai/gpt-4.1-mini")`, `open_lm("hosted_vllm/m", api_base="http://localhost:8000/v1")`, `open_lm()`.
-    `strong` and `prompt` name the LM of a role, `open_lm("openai/a", strong="openai/b")`, or are its options with a `model`.
+    `strong` and `prompt` are the LMs of these roles: a model name, `open_lm("openai/a", strong="openai/b")`, or options with a
+    `model`.
     """
     from ner_programs.lms.metered import ROLES, Account, Meter, MeteredLM
 
@@ -88,7 +89,7 @@ def open_lm(model: str = STAND_IN, **options: Any) -> MeteredLM:
 
 @cache
 def _stand_in() -> MeteredLM:
-    """Return the stand-in for the whole process; it remembers the last answers only."""
+    """Return the stand-in, one for the whole process. It keeps only its last answers."""
     from ner_programs.lms.metered import Account, Meter, MeteredLM
     from ner_programs.lms.store import LastAnswers
 
@@ -97,9 +98,9 @@ def _stand_in() -> MeteredLM:
 
 
 def default_lm(wants: Mapping[str, Any]) -> Any:
-    """Return the LM that is set in DSPy; without one, the stand-in if the program was compiled with it.
+    """Return the LM that is set in DSPy; if none is set, the stand-in if the program was compiled with it.
 
-    Raises LMSetupError when a program that wants another LM is run without any.
+    Raises LMSetupError if no LM is set and the program was compiled with another one.
     """
     import dspy
 

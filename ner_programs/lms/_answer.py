@@ -1,4 +1,4 @@
-"""What the stand-in answers: a text and, as an LM's API would report them, the log-probabilities of its tokens."""
+"""The answers of the stand-in: a text with the log-probabilities of its tokens, as an LM's API reports them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ner_programs.types import Mention
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; `logprobs` are the tokens that make it up, without any where nothing is known of its parts."""
+    """An answer. `logprobs` are the tokens that spell it with their log-probabilities; empty if no part has a probability."""
 
     text: str
     logprobs: tuple[Token, ...] = ()
@@ -21,16 +21,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a prompt gets no answer, in a line for people."""
+    """The reason why a prompt gets no answer, as one line for the user."""
 
     reason: str
 
 
 def mentioning(form: Format, text: str, mentions: Sequence[Mention]) -> Answer:
-    """Write the scored `mentions` of `text`; the probability of each stands on the token that writes it."""
+    """Write the scored `mentions` of `text`. The token that writes a mention has its probability."""
     said = form.write(text, mentions)
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for m in sorted(mentions, key=lambda m: m.start or 0):  # what reads alike is written in the order of the text
+    for m in sorted(mentions, key=lambda m: m.start or 0):  # mentions with the same string and label are in text order
         if m.score is not None:
             scores[m.text.strip(), m.label].append(m.score)
     reading = form.read(said)

@@ -1,4 +1,4 @@
-"""A function from request to response as DSPy's engine."""
+"""Wraps a function from request to response as a DSPy engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dspy.lm15 import Request, Response, response_to_events
 
 
 class Engine:
-    """The function as it is."""
+    """An engine that calls the function."""
 
     def __init__(self, complete: Callable[[Request], Response]) -> None:
         self._complete = complete
@@ -22,8 +22,8 @@ class Engine:
         return self._complete(request)
 
     def stream(self, request: Request) -> Iterator[Any]:
-        """Answer as events, all at once."""
+        """Answer a request as a stream of events, all at once."""
         yield from response_to_events(self.complete(request))
 
     def close(self) -> None:
-        """Do nothing: what answers is closed by whoever opened it."""
+        """Do nothing. The caller closes the backend that it opened."""

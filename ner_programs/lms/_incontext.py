@@ -1,7 +1,7 @@
-"""Answers extraction prompts with the in-context CRF. Sees a rendered prompt and nothing else: no corpus, no gold, no KB.
+"""Answers extraction prompts with the in-context CRF. Its only input is the rendered prompt: no corpus, no gold, no KB.
 
-Of the system message it reads the labels and the form of the answer; the instruction it passes over. Runs in
-worker processes, so it imports neither DSPy nor numpy.
+It parses the labels and the answer format of the system message and ignores the instruction. It runs in worker processes, so it
+imports neither DSPy nor numpy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ner_programs.types import Label, Mention
 
 
 def answer(system: str, turns: Sequence[str]) -> Answer | Refused:
-    """Answer a prompt: `turns` are the messages after the system message, user first, the open one last."""
+    """Answer a prompt. `turns` are the messages after the system message, user first; the last one is the query."""
     said = dict(prompt.parse(system))
     asked = dict(prompt.parse(turns[-1])) if turns else {}
     if "labels" not in said or "text" not in asked:
@@ -43,7 +43,7 @@ def answer(system: str, turns: Sequence[str]) -> Answer | Refused:
 
 @lru_cache(maxsize=64)
 def _format(labels: tuple[Label, ...], described: str) -> Format | None:
-    """Return the format whose description the prompt gives."""
+    """Return the format with the description in the prompt, or None."""
     for name in names("ner_programs.formats"):
         form: Format = import_module(f"ner_programs.formats.{name}").build(labels=labels)
         if form.describe() == described:
@@ -53,7 +53,7 @@ def _format(labels: tuple[Label, ...], described: str) -> Format | None:
 
 @lru_cache(maxsize=20_000)
 def _sample(labels: tuple[Label, ...], described: str, user: str, done: str | None) -> Sample:
-    """Decode one turn: its text, what its knowledge lines name in it, and the answer if it is a demonstration."""
+    """Parse one turn: its text, the hints of its knowledge lines, and the gold spans if it is a demonstration."""
     form = _format(labels, described)
     fields = dict(prompt.parse(user))
     text = fields.get("text", "")

@@ -1,7 +1,7 @@
-"""What a run may spend and has spent, over all the LMs that it asks: limits, reservations, ledger and kept answers.
+"""The account of a run: what it may spend and has spent on all its LMs, with limits, reservations, ledger and cached answers.
 
-A *call* is one distinct request of a run, whether a provider or an earlier run answers it. A call is reserved before it is
-sent, so that a budget is never overrun, whichever LM is asked.
+A *call* is one distinct request of a run, whether the provider or the cache of an earlier run answers it. A call is reserved
+before it is sent, so that a budget is never exceeded, whichever LM is called.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ner_programs.lms.price import Price, read_from_cache, size, usage
 from ner_programs.lms.store import AnswerStore, LastAnswers
 
 Cost = tuple[int, float]
-"""Tokens in and out, and US dollars."""
+"""Tokens (input and output together), and US dollars."""
 Sample = tuple[Any, int]
-"""Which answer to a request is asked for: its rollout, and its number among several."""
+"""Identifies one of several answers to a request: its rollout, and its number among the answers."""
 PLAIN: Sample = (None, 0)
 _UNBOUNDED = "a limit in tokens or US dollars needs {}.max_tokens, the most that an answer may be"
 
@@ -46,16 +46,16 @@ def _in_tokens(budget: Budget) -> bool:
     return budget.tokens is not None or budget.cost is not None
 
 
-class BudgetSpent(BaseException):  # no Exception: DSPy turns those into a score
-    """The next call would exceed the budget; nothing was sent for it."""
+class BudgetSpent(BaseException):  # not an Exception: DSPy turns those into a score
+    """The next call would exceed the budget. It was not sent."""
 
 
 class RunStopped(BaseException):
-    """The next call would exceed what the whole run may spend: not a search ends but the run. Nothing was sent for it."""
+    """The next call would exceed the budget of the whole run. It was not sent, and the run ends, not only a search."""
 
 
 class Priced(Protocol):
-    """A model of which the price may be known."""
+    """A model whose price may be known."""
 
     model: str
     price: Price | None
@@ -63,26 +63,26 @@ class Priced(Protocol):
 
 @dataclass(slots=True)
 class Tariff:
-    """What the answers of one backend cost, and how many calls it had; `table` is where a spec describes it."""
+    """The cost of one backend's answers, and its number of calls. `table` is the table of the spec that describes it."""
 
     backend: Priced
     table: str = "lm"
-    bounded: bool = True  # False where its requests do not say how long an answer may be
+    bounded: bool = True  # False if its requests do not limit the length of an answer
     calls: int = 0
-    longest: int = 1024  # tokens of an answer
-    unseen: int = 0  # tokens of a prompt beyond what its text explains: a provider's template
+    longest: int = 1024  # tokens of the longest answer
+    unseen: int = 0  # tokens of a prompt beyond those of its text: a provider's template
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
-        """Return US dollars; 0 where the price is not known."""
+        """Return the cost in US dollars; 0 if the price is not known."""
         return self.backend.price.cost(tokens_in, tokens_out) if self.backend.price else 0.0
 
     @property
     def costs(self) -> bool:
-        """Whether there is a price above 0."""
+        """Whether the price is above 0."""
         return self.cost(1_000_000, 1_000_000) > 0
 
     def at_most(self, request: Request) -> Cost:
-        """Return a careful estimate of what a request costs, from its text and from what surprised so far."""
+        """Return an upper estimate of a request's cost, from its text and from the longest answers and templates so far."""
         last = len((request.messages[-1].text or "").encode())
         tokens_in = size(request) // 3 + 8 + self.unseen
         tokens_out = request.config.max_tokens or max(last // 2 + 1024, self.longest)
@@ -90,38 +90,38 @@ class Tariff:
 
 
 class Account:
-    """Counts and limits what several LMs spend together. Whoever calls `reserve` or `count` holds its `lock`."""
+    """Counts and limits what several LMs spend together. The caller of `reserve` or `count` must hold `lock`."""
 
     def __init__(self, *, store: AnswerStore | LastAnswers | None = None, ledger: Ledger | None = None) -> None:
-        self.store: AnswerStore | LastAnswers = store if store is not None else AnswerStore()  # an empty one is false
+        self.store: AnswerStore | LastAnswers = store if store is not None else AnswerStore()  # an empty store is falsy
         self.ledger = ledger or Ledger()
         self.spent = Spent()
         self.last_failure = ""
         self.tariffs: list[Tariff] = []
         self.under_way: dict[str, Future[Response]] = {}
         self.lock = threading.RLock()
-        self._sent_before = self.ledger.sent()  # by this run, before it was killed: paid for, and counted again
+        self._sent_before = self.ledger.sent()  # by this run before it was killed: paid for, so counted again
         self._seen: set[str] = set()
-        if isinstance(self.store, LastAnswers):  # a request whose answer is forgotten is a new one
+        if isinstance(self.store, LastAnswers):  # a request whose answer was dropped counts as new
             self.store.dropped = self._seen.discard
         self._limits: list[tuple[Budget, Spent, type[BaseException]]] = []
-        self._reserved = [0, 0.0]  # tokens and cost of requests that are under way
+        self._reserved = [0, 0.0]  # tokens and cost of the requests in progress
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Account:
         return self
 
     @property
     def answered(self) -> int:
-        """How many calls are no longer under way."""
+        """The number of finished calls."""
         with self.lock:
             return max(self.spent.calls - len(self.under_way), 0)
 
     @contextmanager
     def limited(self, budget: Budget, stop: type[BaseException] = BudgetSpent) -> Iterator[None]:
-        """Limit what may be spent from here on; the call that would exceed it raises `stop` instead of being sent.
+        """Limit what may be spent from now on. A call that would exceed the limit raises `stop` and is not sent.
 
-        Raises LMSetupError for a limit in money where the price of an LM is not known, and for one in tokens or money where
-        a role's LM does not say how long its answers may be.
+        Raises LMSetupError for a limit in money if the price of an LM is not known, and for a limit in tokens or money if a
+        role's LM does not limit the length of its answers.
         """
         for tariff in self.tariffs:
             if not tariff.bounded and _in_tokens(budget) and tariff.costs:
@@ -141,18 +141,18 @@ class Account:
                 self._limits = [other for other in self._limits if other is not limit]
 
     def must_end(self, tariff: Tariff, budget: Budget) -> None:
-        """Raise LMSetupError where a limit in tokens or money stands, or `budget` is one, and answers cost something."""
+        """Raise LMSetupError if a limit in tokens or money is active, or `budget` is one, and the LM has a price."""
         if tariff.costs and any(map(_in_tokens, (budget, *(limit for limit, _, _ in self._limits)))):
             raise LMSetupError(_UNBOUNDED.format(tariff.table))
 
     def reserve(
         self, key: str, tariff: Tariff, request: Request, kept: Response | None, which: Sample = PLAIN
     ) -> Cost:  # fmt: skip
-        """Count a call that was not seen in this run before, if every limit allows it; `kept` is its answer, if there is one.
+        """Count a call if it is new in this run and every limit allows it. `kept` is its cached answer, if there is one.
 
-        Returns what it reserves, to be given to `release`; the ledger says where it is another sample of a request. An answer
-        that this run sent for before it was killed costs what it cost then: so a budget ends where it would have. Raises
-        LMConfigurationError where a limit in tokens or money stands and nothing bounds what an answer may cost.
+        Returns the reservation, which must be given to `release`. The ledger records `which` sample of a request it is. If this
+        run paid for the answer before it was killed, that cost is counted again, so that a budget ends at the same call. Raises
+        LMConfigurationError if a limit in tokens or money is active and nothing limits the cost of an answer.
         """
         new, ours = key not in self._seen, key in self._sent_before
         if kept is not None and not new:
@@ -180,12 +180,12 @@ class Account:
         return 0, 0.0
 
     def release(self, reserved: Cost) -> None:
-        """Take back a reservation: its request is settled."""
+        """Cancel a reservation, because its request is finished."""
         self._reserved[0] -= reserved[0]
         self._reserved[1] -= reserved[1]
 
     def count(self, tariff: Tariff, request: Request, response: Response) -> dict[str, float]:
-        """Add what an answer cost, and return it; where the provider does not say, what it must have cost about."""
+        """Add the tokens and cost of an answer, and return them. They are estimated if the usage is missing."""
         tokens_in, tokens_out = usage(request, response)
         cost, cached = tariff.cost(tokens_in, tokens_out), read_from_cache(response)
         self.spent.tokens_in += tokens_in

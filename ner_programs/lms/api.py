@@ -1,7 +1,7 @@
-"""Any model behind an API that DSPy can reach: `openai/...`, `hosted_vllm/...`, `azure/<deployment>` and others.
+"""The backend for API models that DSPy can call: `openai/...`, `hosted_vllm/...`, `azure/<deployment>` and others.
 
-Keys come from the environment only, and go to `api_base` or, without one, to the provider.
-Ollama wants an `api_base` that ends in /v1 and the prefix openai/.
+Keys come only from the environment. They are sent to `api_base` or, without one, to the provider.
+Ollama needs the prefix openai/ and an `api_base` that ends in /v1.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ Seconds = Annotated[float, Interval(gt=0, le=86_400)]
 
 
 Can = Literal["logprobs", "grammar", "structured_outputs", "logit_bias"]
-"""What a server may understand beyond what DSPy's table says of it, by the names of its fields in a request.
+"""Capabilities of a server that DSPy's table does not list, by the names of their request fields.
 
-llama.cpp takes a `grammar`, and a `logit_bias` of strings; vLLM takes a grammar among its `structured_outputs`.
+llama.cpp accepts `grammar`, and `logit_bias` with strings as keys. vLLM accepts a grammar in `structured_outputs`.
 """
 
 _FLAGGED = ("anthropic", "azure", "deepseek", "gemini", "mistral", "openai")
-"""Providers of whose own models DSPy's table says which ones reason; of models that others serve it often does not."""
+"""Providers for which DSPy's table lists the models that reason. For models on other servers it often does not."""
 
 
 class Api:
-    """One attempt at a time through DSPy's own client; it connects to where `privacy` lets it, and to nothing else."""
+    """Sends requests through DSPy's own client, without retries. It connects only where `privacy` allows."""
 
     local = False
     writes = True
@@ -62,23 +62,23 @@ class Api:
 
     @cached_property
     def supports_schema(self) -> bool:
-        """Whether DSPy's table says that the model takes a JSON schema."""
+        """Whether the model accepts a JSON schema, according to DSPy's table."""
         return bool(self._lm.supports_response_schema)
 
     @cached_property
     def max_answer(self) -> int:
-        """Up to how many tokens an answer may be limited to; 0 where it is not known that the model does not reason.
+        """The maximum limit, in tokens, for an answer; 0 (set no limit) unless the model is known not to reason.
 
-        What a model thinks counts as its answer.
+        A model's reasoning counts as part of its answer.
         """
         if self.model.partition("/")[0] not in _FLAGGED or not (most := longest_answer(self.model)):
             return 0
         return 0 if self._lm.supports_reasoning else most
 
     def complete(self, request: Request) -> Response:
-        """Send one request; an answer that a filter withheld, or that is none, is raised as the failure that it is."""
+        """Send one request. An answer that a content filter withheld, or that is not a completion, is raised as an LMError."""
         try:
-            # The metered LM in front reports to history, usage and callbacks; this one would report everything twice.
+            # The metered LM that calls this backend reports to history, usage and callbacks. This one must not report again.
             with dspy.context(disable_history=True, usage_tracker=None, callbacks=[]), connecting(self._reach):
                 response: Response = self._lm(self._worded(request))
         except PrivacyError as error:
@@ -95,21 +95,21 @@ class Api:
         return response
 
     def _worded(self, request: Request) -> Request:
-        """Return a request whose grammar stands where the server looks for it."""
-        said = request.config.extensions or {}
-        if "structured_outputs" not in self.can or "grammar" not in said:
+        """Return the request with its grammar in the field that the server expects."""
+        given = request.config.extensions or {}
+        if "structured_outputs" not in self.can or "grammar" not in given:
             return request
-        others = {k: v for k, v in said.items() if k != "grammar"}
-        asked = {**others, "structured_outputs": {"grammar": said["grammar"]}}
-        return replace(request, config=replace(request.config, extensions=asked))
+        others = {k: v for k, v in given.items() if k != "grammar"}
+        moved = {**others, "structured_outputs": {"grammar": given["grammar"]}}
+        return replace(request, config=replace(request.config, extensions=moved))
 
 
 def _classified(error: LMError) -> LMError:
-    """Return what an error means where DSPy's class does not say it: whether to mend, to wait, or to try again."""
+    """Return a more specific error if DSPy's class does not show whether to correct the setup, to wait, or to retry."""
     details = {"model": error.model, "status": error.status, "provider": error.provider}
     chain = list(_causes(error))
     codes = [body.get("code") for e in chain if isinstance(body := getattr(e, "body", None), dict)]
-    if "exceeds the available context size" in error.message:  # llama.cpp, which has no code for it
+    if "exceeds the available context size" in error.message:  # llama.cpp has no error code for this
         return ContextWindowExceededError(message=error.message, **details)
     if "insufficient_quota" in codes:
         return LMBillingError(error.message, provider_code="insufficient_quota", **details)
@@ -120,7 +120,7 @@ def _classified(error: LMError) -> LMError:
         return LMUnsupportedModelError(f"no provider is known for {error.model}", **details)
     if (
         type(error) is LMProviderError and (error.status or 200) < 400
-    ):  # a reply that is no JSON; its text is not repeated
+    ):  # the reply is not JSON; its text is not repeated
         return LMServerError("the reply is not JSON", **details)
     if error.retry_after is None:
         headers = [h for e in chain if (h := getattr(e, "litellm_response_headers", None))]
@@ -140,9 +140,9 @@ def build(
     price: dict[str, float] | None = None, can: tuple[Can, ...] = (),
     privacy: Privacy = Privacy(),  # noqa: B008  # frozen
 ) -> Api:  # fmt: skip
-    """Build the client; `price` gives US dollars for a million tokens: {"input": 0.4, "output": 1.6}.
+    """Build the client. `price` is in US dollars per million tokens: {"input": 0.4, "output": 1.6}.
 
-    With `logprobs` in `can` stages ask for the log-probabilities of the answer's tokens, of which `Entity.score` is made.
+    With `logprobs` in `can`, stages request the log-probabilities of the answer's tokens. `Entity.score` is computed from them.
     """
     if model.startswith("vllm/"):
         raise LMSetupError("vllm/ runs a model inside this process; a vLLM server is hosted_vllm/<model> with api_base")

@@ -1,8 +1,8 @@
-"""The stand-in: an in-context CRF behind DSPy's engine interface. It is not a language model.
+"""The stand-in: an in-context CRF as a backend. It is not a language model.
 
-It answers extraction from the demonstrations and knowledge lines of a prompt, in every format, and refuses all else: it reads
-no instruction and writes none. It runs inside the process, or in `processes` of its own: the CRF library holds the
-interpreter lock, threads gain nothing.
+It answers extraction prompts in every format, from their demonstrations and knowledge lines. It refuses all other prompts: it
+cannot read or write an instruction. It runs in this process or in `processes` worker processes. Threads do not make it faster,
+because the CRF library holds the interpreter lock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Crf:
-    """Answers from the prompt alone; its model name carries a hash of the code that answers."""
+    """Answers from the prompt alone. Its model name contains a hash of the answering code."""
 
     supports_schema = False
     logprobs = True
@@ -36,7 +36,7 @@ class Crf:
     writes = False
     form = frozenset[str]()
     pace = (0.003, 1.2e-5)
-    """Seconds that a call, and a token of its prompt, take on two cores."""
+    """Seconds per call, and per token of its prompt, on two cores."""
 
     def __init__(self, processes: int) -> None:
         self.model, self.identity = f"crf/in-context-crf-{code_hash()}", ""
@@ -45,20 +45,20 @@ class Crf:
         self._workers = Workers(processes) if processes else None
 
     def complete(self, request: Request) -> Response:
-        """Answer one request; raises LMUnsupportedFeatureError where it asks for something else than mentions."""
+        """Answer one request; LMUnsupportedFeatureError if it is not an extraction prompt."""
         system, turns = _text(request.system), [m.text or "" for m in request.messages]
-        said = (self._workers.answer if self._workers else answer)(system, turns)
-        if isinstance(said, Refused):
-            raise LMUnsupportedFeatureError(said.reason, model=self.model)
-        tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(said.text) // 4
+        reply = (self._workers.answer if self._workers else answer)(system, turns)
+        if isinstance(reply, Refused):
+            raise LMUnsupportedFeatureError(reply.reason, model=self.model)
+        tokens_in, tokens_out = (len(system) + sum(map(len, turns))) // 4, len(reply.text) // 4
         return Response(
-            id=None, model=request.model, message=Message.assistant([TextPart(said.text)]), finish_reason="stop",
+            id=None, model=request.model, message=Message.assistant([TextPart(reply.text)]), finish_reason="stop",
             usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, total_tokens=tokens_in + tokens_out),
-            logprobs=tuple(TokenLogprob(token, logprob) for token, logprob in said.logprobs) or None,
+            logprobs=tuple(TokenLogprob(token, logprob) for token, logprob in reply.logprobs) or None,
         )  # fmt: skip
 
     def close(self) -> None:
-        """End the processes, if there are any."""
+        """End the worker processes, if there are any."""
         if self._workers:
             self._workers.close()
 
@@ -68,7 +68,7 @@ def _text(system: str | Sequence[Any] | None) -> str:
 
 
 def code_files() -> list[Path]:
-    """Return every file of nerc that an answer depends on."""
+    """Return every file of nerc on which an answer depends."""
     package = Path(__file__).parent.parent
     parts = {
         ".": ("__init__", "components", "errors", "types"),
@@ -83,16 +83,16 @@ def code_files() -> list[Path]:
 
 @cache
 def code_hash() -> str:
-    """Return a hash of the code that answers, the CRF library's version with it: no answer is taken from another's cache.
+    """Return a hash of the answering code and the CRF library's version, so that other code's cached answers are not used.
 
-    Comments, docstrings and layout are no part of it.
+    Comments, docstrings and layout do not change it.
     """
     code = [version("python-crfsuite"), *(instructions(file.read_text(encoding="utf-8")) for file in code_files())]
     return hashlib.sha256("\0".join(code).encode()).hexdigest()[:8]
 
 
 def instructions(source: str) -> str:
-    """Return what a file does, without what it only says: its syntax tree, without docstrings."""
+    """Return the syntax tree of a file without docstrings, as text."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
@@ -101,5 +101,5 @@ def instructions(source: str) -> str:
 
 
 def build(*, processes: Annotated[int, Interval(ge=0, le=1000)] = 0) -> Crf:
-    """Build the stand-in; 0 processes answers inside this one."""
+    """Build the stand-in. With 0 processes, it answers in this one."""
     return Crf(processes)

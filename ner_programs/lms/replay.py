@@ -1,6 +1,6 @@
-"""Recorded answers: a cassette is a file of JSON lines, one answer for each request, made with `lm.record`.
+"""Replays recorded answers. A cassette is a file of JSON lines, one answer per request, recorded with `lm.record`.
 
-A cassette holds the answers of one model. Requests are known by a hash; their text is not in the file, the answers are.
+A cassette has the answers of one model. A request is identified by a hash: the file contains the answers, not the prompts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ner_programs.lms.price import Price
 
 
 class Replay:
-    """Answers from a cassette; a request that is not in it is an error, not a guess."""
+    """Answers from a cassette. A request that is not in it raises an error."""
 
     local = True
 
@@ -37,7 +37,7 @@ class Replay:
         self.price = Price(**head["price"]) if head.get("price") else None
 
     def complete(self, request: Request) -> Response:
-        """Return the recorded answer."""
+        """Return the recorded answer; LMConfigurationError if there is none."""
         answer = self._answers.get(_key(request, sample.get()))
         if answer is None:
             raise LMConfigurationError(
@@ -47,7 +47,7 @@ class Replay:
 
 
 class Recorder:
-    """Writes every answer of a backend that a run uses to a cassette; one that was begun is gone on with."""
+    """Appends the answers of a backend to a cassette, new or existing."""
 
     def __init__(self, backend: Backend, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -68,7 +68,7 @@ class Recorder:
             path.write_text(json.dumps(head) + "\n", encoding="utf-8")
 
     def keep(self, request: Request, which: Sample, response: Response) -> None:
-        """Record an answer, once."""
+        """Record an answer, if its request is not in the cassette yet."""
         key = _key(request, which)
         with self._lock:
             if key not in self._known:
@@ -78,26 +78,26 @@ class Recorder:
 
 
 def _key(request: Request, which: Sample) -> str:
-    """Return a hash of everything in a request but the model's name, and of which answer to it is meant."""
+    """Return a hash of a request without the model's name, and of which of its answers is meant."""
     parts = [{k: v for k, v in request_to_dict(request).items() if k != "model"}, list(which)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
 def _begun(path: Path) -> bool:
-    """Return whether there is a cassette, without the line that was cut off when its recording was killed."""
+    """Return whether the file exists and has content. An incomplete last line, left by a killed recording, is removed first."""
     whole = path.read_bytes() if path.exists() else b""
     kept = whole[: whole.rfind(b"\n") + 1]
     if kept == whole or (kept or whole)[:11] == b'{"cassette"'[: len(kept or whole)]:
         if kept != whole:
             os.truncate(path, len(kept))
         return bool(kept)
-    return True  # not written by us: left as it is, for _read to refuse
+    return True  # not a cassette: left unchanged, and _read raises the error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        # What follows the last line end was cut off when the recording was killed.
+        # A killed recording may have left an incomplete line after the last line end.
         head, *rows = [json.loads(line) for line in lines[:-1]]
         return {**head, "model": str(head["model"])}, {row["key"]: row["answer"] for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:

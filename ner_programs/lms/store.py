@@ -1,4 +1,4 @@
-"""Answers that were paid for, kept by request: what lets a killed run go on without paying twice."""
+"""Caches the answers to requests, so that a killed run can be resumed without paying twice."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 
 class AnswerStore:
-    """A sqlite file of answers by key, safe for threads and processes; in memory without a path."""
+    """A sqlite file of answers by key, safe for threads and processes. Without a path it is in memory."""
 
     def __init__(self, path: Path | None = None) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # sqlite gives its side files the same mode
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # sqlite's side files get the same mode
             path.chmod(0o600)
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path or ":memory:", timeout=60, check_same_thread=False, isolation_level=None)
-        # WAL survives a killed process; only a power cut could lose the last answers.
+        # WAL survives a killed process. Only a power failure could lose the last answers.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute(
@@ -38,7 +38,7 @@ class AnswerStore:
     def put(self, key: str, answer: dict[str, Any]) -> None:
         """Keep an answer; the first one for a key stays."""
         with self._lock:
-            # ASCII, for a model can answer half a surrogate pair, which sqlite does not take.
+            # ASCII, because an answer can contain a lone surrogate, which sqlite rejects.
             self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer)))
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class AnswerStore:
 
 
 class LastAnswers:
-    """The `most` answers that were asked for last, in memory; `dropped` hears of the others' keys as they go."""
+    """The `most` recently used answers, in memory. `dropped` is called with the key of each answer that is removed."""
 
     def __init__(self, most: int = 1024) -> None:
         self.most = most
@@ -80,5 +80,5 @@ class LastAnswers:
         return len(self._answers)
 
     def close(self) -> None:
-        """Forget all."""
+        """Remove all answers."""
         self._answers.clear()

@@ -1,1 +1,1 @@
-"""A linear-chain CRF over labelled texts: the stand-in for a language model, fusion and a baseline are made of it."""
+"""A linear-chain CRF for labelled texts. The stand-in for a language model, fusion and a baseline use it."""

@@ -1,7 +1,7 @@
-"""One text, one meaning: what a text says several times is judged by all of its places.
+"""Label consistency: averages the probabilities of all occurrences of a string in a text.
 
-Mentions that share a string within a document nearly always share a label (Finkel, Grenager and Manning 2005, "Incorporating
-non-local information into information extraction systems by Gibbs sampling", section 3); here that is an average.
+Mentions with the same string in a document nearly always have the same label (Finkel, Grenager and Manning 2005, "Incorporating
+non-local information into information extraction systems by Gibbs sampling", section 3).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from math import sqrt
 from ner_programs.tagger.features import Offsets
 
 Found = tuple[int, int, int, float]  # first token, last token, label id, probability
-WEIGHT = 0.5  # of one other place against a span's own; the others count by the root of their number
-_SHORT = 4  # so short a string, in another case, is another string
+WEIGHT = 0.5  # weight of one other occurrence (a span's own is 1); n others together weigh WEIGHT * sqrt(n)
+_SHORT = 4  # characters; strings up to this length are compared with case
 
 
 def consistent(text: str, offsets: Sequence[Offsets], spans: Iterable[Found]) -> list[Found]:
-    """Return the spans, each probability averaged with those of the same string at its other places in the text.
+    """Return the spans, each probability averaged with those of the other occurrences of its string in the text.
 
-    A place that no span of `spans` has counts as probability 0.
+    An occurrence that is not in `spans` has probability 0.
     """
     same: dict[tuple[str, int], list[Found]] = {}
     for span in spans:
@@ -40,7 +40,7 @@ def _key(string: str) -> str:
 
 
 def _times(text: str, string: str) -> int:
-    """How often a string stands in a text as whole words."""
+    """Return how often a string occurs in a text as whole words."""
     if text.count(string) < 2:
         return 1
     return len(re.findall(rf"(?<!\w){re.escape(string)}(?!\w)", text))

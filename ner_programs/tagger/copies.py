@@ -1,7 +1,7 @@
-"""What demonstrations mention, found again in other texts: features that a CRF can learn to trust, or not to.
+"""Features for mentions of the demonstrations that occur in other texts; the CRF learns how much to trust them.
 
-A demonstration is told what the other demonstrations mention, never what it mentions itself; else a copy would always be
-right while the CRF is fitted, and be trusted too much in the text that is asked for.
+The features of a demonstration come from the other demonstrations, never from its own mentions. Otherwise a copy would always
+be right during training, and the CRF would trust copies too much in the query.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from ner_programs.tagger.features import Encoded
 
 Stems = tuple[str, ...]
-_LONGEST = 30  # tokens; a longer mention is not looked for again, which would take time by its length squared
+_LONGEST = 30  # tokens; longer mentions are not searched for, because the time grows with the square of the length
 
 
 class Copies:
-    """The mentions of demonstrations, as stems of their tokens, with how often each has which label id."""
+    """The mentions of demonstrations, as token stems, with the count of each label id."""
 
     def __init__(self, demonstrations: Sequence[tuple[Encoded, Sequence[str]]]) -> None:
-        """`demonstrations` are texts with a tag for every token: O, B or I with the id of a label ("B-0")."""
+        """`demonstrations` are texts with one tag per token: O, or B or I with a label id ("B-0")."""
         self._all: dict[Stems, dict[str, int]] = {}
         self._own: list[dict[Stems, dict[str, int]]] = []
         for text, tags in demonstrations:
@@ -31,21 +31,21 @@ class Copies:
         self._longest = min(max(map(len, self._all), default=0), _LONGEST)
 
     def as_rows(self) -> list[dict[str, Any]]:
-        """Return the mentions as plain data: the stems of each, and how often it has which label id."""
+        """Return the mentions as plain data: the stems of each, and the count of each label id."""
         return [{"stems": list(stems), "labels": counts} for stems, counts in self._all.items()]
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Copies:
-        """Return what `as_rows` was made from; of no text is then known what it says itself."""
+        """Rebuild the object from `as_rows`. The mentions of single demonstrations are not stored."""
         made = cls([])
         made._all = {tuple(row["stems"]): dict(row["labels"]) for row in rows}
         made._longest = min(max(map(len, made._all), default=0), _LONGEST)
         return made
 
     def features(self, text: Encoded, demonstration: int | None = None) -> list[list[str]]:
-        """Return a text's features with those of the copies in it; the longest copy counts, from the left.
+        """Return a text's features with those of the copies in it. Copies are matched from the left, the longest first.
 
-        `demonstration` is the number of the text, if it is one: its own mentions are then not counted.
+        `demonstration` is the number of the text if it is a demonstration. Its own mentions are then not counted.
         """
         own = {} if demonstration is None else self._own[demonstration]
         rows = text.rows
@@ -66,7 +66,7 @@ class Copies:
             if counts := self._all.get(mention):
                 mine = own.get(mention, {})
                 left = {label: n - mine.get(label, 0) for label, n in counts.items()}
-                label = max(left, key=lambda label: left[label])  # of equals the one that came first
+                label = max(left, key=lambda label: left[label])  # on a tie, the first
                 if left[label] > 0:
                     return length, label
         return 0, ""

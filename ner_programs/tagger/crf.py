@@ -1,10 +1,10 @@
-"""The learner of the stand-in: a linear-chain CRF fitted on the demonstrations of one prompt, and on nothing else.
+"""The learner of the stand-in: a linear-chain CRF trained only on the demonstrations of one prompt.
 
-A sample is one text of the prompt; all offsets are character offsets, end exclusive. Labels are opaque: they become ids in
-order of appearance, so renaming them consistently renames the answers and changes nothing else.
+A sample is one text of the prompt. All offsets are character offsets, end exclusive. Labels are opaque: they become ids in
+order of appearance, so renaming labels only renames the answers.
 
-Decoding is minimum-risk, not Viterbi: a CRF fitted on few sentences is precise and shy, so a span is answered when its
-exact marginal probability exceeds a threshold below one half.
+Decoding is minimum-risk, not Viterbi. A CRF trained on few sentences has high precision and low recall, so a span is predicted
+if its exact marginal probability exceeds a threshold below one half.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from ner_programs.tagger.features import Encoded, Hint, Sample, encoded, flat, s
 __all__ = ["Hint", "Sample", "Span", "Tagger", "fit", "tag_in_context", "tokens"]
 
 THRESHOLD = 0.33  # tuned on NCBI dev; .30-.40 differ by less than .01 F1
-ENOUGH = 20  # tuned on dev: with 9,999 BC2GM loses .018 F1 at k = 64, with 0 NCBI-disease .020 at k = 16 and more at 4
-_LEAST = 0.05  # probability of a span that other places of its string may yet lift above the threshold
-_TINY = 1e-300  # an impossible row stays impossible, without a division by zero
+ENOUGH = (
+    20  # tuned on dev: with 9,999 BC2GM loses .018 F1 at k = 64; with 0 NCBI-disease loses .020 at k = 16, more at 4
+)
+_LEAST = 0.05  # minimum probability of a span that other occurrences of its string may lift above the threshold
+_TINY = 1e-300  # keeps an impossible row impossible, without a division by zero
 _ZERO_SHOT_SCORE = 0.5
 
 Row = list[float]
@@ -38,8 +40,8 @@ Row = list[float]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An answer; `score` (0..1) is the marginal probability of exactly this span with this label, averaged over the places
-    of its string in the text."""
+    """A predicted span. `score` (0..1) is the marginal probability of exactly this span with this label, averaged over the
+    occurrences of its string in the text."""
 
     start: int
     end: int
@@ -51,14 +53,14 @@ class Span:
 class Chain:
     """Potentials, non-negative and unnormalised: `nodes[token][tag]` (at least one token) and `edges[tag][next tag]`.
 
-    Tags are numbered O = 0, B of label id n = 1 + 2n, I of it = 2 + 2n. An I stands only after B or I of its label.
+    The tag numbers are O = 0, B of label id n = 1 + 2n, I of label id n = 2 + 2n. An I only follows B or I of its label.
     """
 
     nodes: Sequence[Row]
     edges: Sequence[Row]
 
     def forward(self) -> tuple[list[Row], Row]:
-        """Return the forward rows, each scaled to sum 1, and the scales."""
+        """Return the forward rows, each scaled to a sum of 1, and the scales."""
         tags = range(len(self.edges))
         before = [[b - 1, b] if b and b % 2 == 0 else list(tags) for b in tags]
         first = [0.0 if b and b % 2 == 0 else self.nodes[0][b] for b in tags]
@@ -72,7 +74,7 @@ class Chain:
         return rows, scales
 
     def backward(self, scales: Row) -> tuple[list[Row], list[Row]]:
-        """Return the backward rows, and the same for the case that no I follows (that a span closes here)."""
+        """Return the backward rows, and the backward rows if no I follows (if a span ends here)."""
         tags, edges = range(len(self.edges)), self.edges
         openers = [b for b in tags if b == 0 or b % 2]
         rows = [[1.0 for _ in tags]]
@@ -80,14 +82,14 @@ class Chain:
         for node, scale in zip(self.nodes[:0:-1], scales[:0:-1], strict=True):
             weight = [node[b] * rows[-1][b] / scale for b in tags]
             shut = [sum([edges[a][b] * weight[b] for b in openers]) for a in tags]
-            going = [edges[a][a + a % 2] * weight[a + a % 2] if a else 0.0 for a in tags]  # to I: from B the next tag
+            going = [edges[a][a + a % 2] * weight[a + a % 2] if a else 0.0 for a in tags]  # to I, which is tag B + 1
             closing.append(shut)
             rows.append([x + y for x, y in zip(shut, going, strict=True)])
         return rows[::-1], closing[::-1]
 
 
 def probable_spans(chain: Chain, above: float) -> list[Found]:
-    """Return every span whose marginal probability is greater than `above`, by forward-backward."""
+    """Return every span with a marginal probability greater than `above`, by forward-backward."""
     if not chain.nodes:
         return []
     forward, scales = chain.forward()
@@ -96,7 +98,7 @@ def probable_spans(chain: Chain, above: float) -> list[Found]:
     for first, row in enumerate(forward):
         for opener in range(1, len(row), 2):
             weight, last, tag = row[opener], first, opener
-            while weight * backward[last][tag] > above:  # the probability that a span starts there and reaches here
+            while weight * backward[last][tag] > above:  # probability of a span from `first` to `last` or longer
                 probability = weight * closing[last][tag]
                 if probability > above:
                     found.append((first, last, opener // 2, min(probability, 1.0)))
@@ -109,13 +111,13 @@ def probable_spans(chain: Chain, above: float) -> list[Found]:
 
 
 def best_spans(spans: Iterable[Found], length: int, threshold: float) -> list[Found]:
-    """Choose disjoint spans of the greatest sum of (probability - threshold), from a text of `length` tokens."""
+    """Choose disjoint spans with the greatest sum of (probability - threshold), in a text of `length` tokens."""
     ending: dict[int, list[Found]] = {}
     for span in spans:
         ending.setdefault(span[1], []).append(span)
     best: list[tuple[float, Found | None, int]] = [
         (0.0, None, 0)
-    ]  # value so far, span that ends here, where to go back
+    ]  # value so far, the span that ends here, the token to go back to
     for last in range(length):
         choice: tuple[float, Found | None, int] = (best[-1][0], None, last)
         for span in ending.get(last, ()):
@@ -133,21 +135,21 @@ def best_spans(spans: Iterable[Found], length: int, threshold: float) -> list[Fo
 
 
 class Tagger:
-    """A fitted CRF over the tags O, B and I of each label id; it may be shared between threads."""
+    """A trained CRF over the tags O, and B and I of each label id. It is safe for threads."""
 
     def __init__(self, labels: Iterable[str], model: bytes, copies: Copies, threshold: float = THRESHOLD) -> None:
         self.labels, self.copies, self._threshold = list(labels), copies, threshold
-        self.model = model  # the library reads from this very buffer: keep it alive
+        self.model = model  # the library reads from this buffer: keep it alive
         self._crf: Any = pycrfsuite.Tagger()
         self._crf.open_inmemory(model)
-        self._lock = threading.Lock()  # the library keeps the text that it was last given as state
+        self._lock = threading.Lock()  # the library keeps the last text as state
         names = ["O", *(f"{part}-{n}" for n in range(len(self.labels)) for part in "BI")]
         known = set(self._crf.labels())
         self._names = [name if name in known else None for name in names]
         self._edges = self._transitions()
 
     def tag(self, sample: Sample) -> list[Span]:
-        """Return the spans of a text in order of their offsets; they do not overlap."""
+        """Return the predicted spans of a text, in order of their offsets, without overlap."""
         text = encoded(sample.text, sample.hints)
         rows = self.copies.features(text)
         with self._lock:
@@ -157,32 +159,32 @@ class Tagger:
         return [Span(text.offsets[a][0], text.offsets[b][1], self.labels[n], score) for a, b, n, score in found]
 
     def _node(self, row: Sequence[str]) -> list[float]:
-        """Potentials of one token: the marginals of the sequence that consists of it alone."""
+        """Return the potentials of one token: the marginals of a sequence of only this token."""
         self._crf.set([row])
         return [self._crf.marginal(name, 0) if name else 0.0 for name in self._names]
 
     def _transitions(self) -> list[list[float]]:
-        """Potentials of two neighbours: the probabilities of the sequence of two tokens without features."""
+        """Return the potentials of adjacent tags: the probabilities of a sequence of two tokens without features."""
         self._crf.set([[], []])
         return [[self._crf.probability([a, b]) if a and b else 0.0 for b in self._names] for a in self._names]
 
 
 class HintTagger(Tagger):
-    """Zero-shot: there is nothing to learn from, so the labelled hints are the answer, except labels seen refuted."""
+    """Zero-shot tagger: there is no training data, so it predicts the labelled hints, except those with a refuted label."""
 
     def __init__(self, refuted: Iterable[str] = ()) -> None:
         self._refuted = frozenset(refuted)
 
     def tag(self, sample: Sample) -> list[Span]:
-        """Return the longest of the labelled hints."""
+        """Return the labelled hints; the longest win where they overlap."""
         hints = [(h.start, h.end, h.label) for h in sample.hints if h.label and h.label not in self._refuted]
         return [Span(*hint, _ZERO_SHOT_SCORE) for hint in flat(hints, len(sample.text))]
 
 
 def fit(samples: Sequence[Sample], *, iterations: int = 30, c2: float = 0.05, threshold: float = THRESHOLD) -> Tagger:
-    """Fit a CRF on annotated samples, and on a few made up of nothing but hints that tell the truth (`believed`).
+    """Train a CRF on annotated samples, and on a few artificial ones that have only correct hints (`believed`).
 
-    Where none is annotated the hints are believed outright, unless the samples refute them: hints, and yet no annotation.
+    If no sample has a span, return a `HintTagger`. Its refuted labels are those of the samples' hints, which have no gold span.
     """
     ids: dict[str, int] = {}
     data: list[tuple[Encoded, list[str]]] = []
@@ -205,10 +207,11 @@ def fit(samples: Sequence[Sample], *, iterations: int = 30, c2: float = 0.05, th
 
 
 def believed(label: str, id: int) -> list[tuple[list[list[str]], list[str]]]:
-    """Return what a CRF is shown before any demonstration: rows and tags of texts that hold one hint, and it is right.
+    """Return artificial training texts for a label: feature rows and tags of two texts with one correct hint each.
 
-    A few demonstrations, most without a mention, would otherwise teach that nothing is ever a mention. Where the demonstrations
-    have `ENOUGH` hints of a label they are left to speak for themselves: hints of a poor dictionary are not to be believed.
+    Without them, a few demonstrations, most without a mention, would teach the CRF that nothing is a mention. They are not used
+    for a label with `ENOUGH` hints in the demonstrations: these show whether the hints are reliable, and a poor dictionary's
+    are not.
     """
     edge, begin, inside = ["1"], ["1", f"h=B{safe(label)}"], ["1", f"h=I{safe(label)}"]
     one, two = [edge, begin, edge], [edge, begin, inside, edge]
@@ -216,9 +219,9 @@ def believed(label: str, id: int) -> list[tuple[list[list[str]], list[str]]]:
 
 
 def tag_in_context(demonstrations: Sequence[Sample], query: Sample) -> list[Span]:
-    """Fit on the demonstrations of a prompt and tag its query.
+    """Train on the demonstrations of a prompt and tag its query.
 
-    Their order means nothing: prompts that have the same demonstrations share one fit.
+    The order of the demonstrations does not matter: prompts with the same demonstrations share one trained CRF.
     """
     return _fitted(tuple(sorted(demonstrations, key=lambda d: (d.text, [span[:2] for span in d.spans])))).tag(query)
 
@@ -229,18 +232,18 @@ def _fitted(demonstrations: tuple[Sample, ...]) -> Tagger:
 
 
 class Trainer(pycrfsuite.Trainer):
-    """L-BFGS with an L2 penalty. Even when it prints nothing, the library reads every line of its own log: half of the time."""
+    """L-BFGS with an L2 penalty. It skips the library's parsing of its own log, which takes half of the training time."""
 
     def __init__(self, iterations: int, c2: float) -> None:
         super().__init__(algorithm="lbfgs", verbose=False)
         self.set_params({"c1": 0.0, "c2": c2, "max_iterations": iterations})
 
     def message(self, message: str) -> None:
-        """Read nothing."""
+        """Ignore a line of the log."""
 
 
 def trained(trainer: Trainer) -> bytes:
-    """Train through a file, the library's only way."""
+    """Train, and return the model. The library can only write it to a file."""
     with own_file() as path:
         trainer.train(path)
         with open(path, "rb") as file:
@@ -249,8 +252,10 @@ def trained(trainer: Trainer) -> bytes:
 
 @contextmanager
 def own_file() -> Iterator[str]:
-    """Give a path to write to: in memory where the system has such files, so that no word of a text is left on a disk by a
-    process that is killed; else in a folder that only we can read and that is gone afterwards.
+    """Yield the path of a temporary file for the model.
+
+    The file is in memory if the system supports that, so that a killed process leaves no words of a text on a disk. Otherwise
+    it is in a private folder, which is deleted afterwards.
     """
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("nerc-crf"), "rb") as file:

@@ -1,6 +1,6 @@
-"""Samples, their tokens and features: what the in-context CRF sees of a text and of the spans that knowledge names in it.
+"""Samples, tokens and features of the in-context CRF: its input from a text and from the knowledge lines that match it.
 
-Nothing here knows a label name or a corpus. All offsets are character offsets, end exclusive.
+No feature depends on a label's name or on a corpus. All offsets are character offsets, end exclusive.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d+|\S")
 _LONG_RUN = re.compile(r"(.)\1{2,}", re.DOTALL)
 _RUN = re.compile(r"(.)\1+", re.DOTALL)
 _AFFIXES = (1, 2, 3, 4, 5)
-_SENTENCE = 800  # characters; the features of a longer text take megabytes, and fewer of them are kept
+_SENTENCE = 800  # characters; the features of a longer text take megabytes, so the cache keeps fewer of them
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A span of the text that a knowledge line names, and what that line says of it (see `prompt.KnowledgeLine`)."""
+    """A span of the text that a knowledge line names, with the content of that line (see `prompt.KnowledgeLine`)."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One text of the prompt: `spans` are the gold of a demonstration, `hints` what the prompt's knowledge names in it."""
+    """One text of the prompt: `spans` are the gold spans of a demonstration, `hints` the spans that knowledge lines name."""
 
     text: str
     spans: tuple[tuple[int, int, str], ...] = ()
@@ -45,12 +45,12 @@ class Sample:
 
 
 def tokens(text: str) -> list[Offsets]:
-    """Cut a text into runs of letters, runs of digits and single other non-blank characters."""
+    """Split a text into runs of letters, runs of digits, and single other non-blank characters."""
     return [match.span() for match in _TOKEN.finditer(text)]
 
 
 def cut(offsets: Iterable[Offsets], edges: Iterable[int]) -> list[Offsets]:
-    """Cut tokens also where `edges` fall inside them, so that annotated spans end where tokens end."""
+    """Split tokens at the `edges` inside them, so that gold spans begin and end at token boundaries."""
     inner = set(edges)
     pieces: list[Offsets] = []
     for start, end in offsets:
@@ -63,12 +63,12 @@ def cut(offsets: Iterable[Offsets], edges: Iterable[int]) -> list[Offsets]:
 
 
 def covered(offsets: Sequence[Offsets], start: int, end: int) -> range:
-    """Return the numbers of the tokens that `start..end` overlaps."""
+    """Return the range of token numbers that overlap `start..end`."""
     return range(bisect_right(offsets, start, key=lambda t: t[1]), bisect_left(offsets, end, key=lambda t: t[0]))
 
 
 def named(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[tuple[str, Hint] | None]:
-    """Give every token that a hint overlaps its place in it, "B" or "I", and the hint. The longest hint wins."""
+    """Return for each token "B" or "I" and the hint that overlaps it, or None. The longest hint wins."""
     places: list[tuple[str, Hint] | None] = [None] * len(offsets)
     for hint in sorted(hints, key=lambda h: (h.start - h.end, h.start)):
         inside = covered(offsets, hint.start, hint.end)
@@ -79,23 +79,23 @@ def named(offsets: Sequence[Offsets], hints: Iterable[Hint]) -> list[tuple[str, 
 
 
 def hint_tags(places: Iterable[tuple[str, Hint] | None]) -> list[str]:
-    """Tag tokens with "B" or "I" and the label of their hint, "!" where it is said to have none; "" without a hint.
+    """Tag each token with "B" or "I" and the label of its hint, or "!" if the line denies a label; "" without a hint.
 
-    Labels are quoted: whatever they contain, different labels stay different and no feature is cut short. What else a
-    line says was tried as evidence and left out: docs/results/knowledge.md.
+    Labels are quoted, so that different labels stay different and no feature is truncated. The other parts of a line were tried
+    as features and left out: docs/results/knowledge.md.
     """
     return ["" if p is None else p[0] + ("!" if p[1].denied else safe(p[1].label)) for p in places]
 
 
 @lru_cache(maxsize=50_000)
 def safe(said: str) -> str:
-    """Quote what a prompt says, for use in a feature."""
+    """Quote a string of the prompt, for use in a feature."""
     return quote(said, safe="", errors="surrogatepass")
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a token is by itself: its lower-cased form, its stem, its kind (a shape without repetitions) and its features."""
+    """The properties of a token alone: its lower-cased form, its stem, its kind (a shape without repetitions), its features."""
 
     low: str
     stem: str
@@ -117,10 +117,11 @@ def _word(word: str) -> Word:
 
 
 def features(words: Sequence[Word], places: Sequence[tuple[str, Hint] | None]) -> list[list[str]]:
-    """Return the features of every token: its own, its neighbours', and what the hints say here and beside it.
+    """Return the features of each token: its own, its neighbours', and those of the hints at it and beside it.
 
-    Left out since they did not pay on dev: word pairs, concept types and paths, how a hint relates to its concept's name,
-    how often its name was right in train, how often names of the knowledge base have a word (docs/in-context-crf.md).
+    These features did not improve dev F1 and were left out: word pairs, concept types and paths, the relation of a hint to its
+    concept's name, how often its name was correct in train, how often a word occurs in names of the knowledge base
+    (docs/in-context-crf.md).
     """
     low = ["", "", *(word.low for word in words), "", ""]
     hint = ["", *hint_tags(places), ""]
@@ -132,7 +133,7 @@ def features(words: Sequence[Word], places: Sequence[tuple[str, Hint] | None]) -
             row += ["h=" + hint[i + 1], f"-h={hint[i]}|{hint[i + 1]}", f"+h={hint[i + 1]}|{hint[i + 2]}"]
         if here := places[i]:
             row += _inside(hint[i + 1], here, places[i + 1 : i + 2], _length(places, i), (before, word.kind, after))
-        if i > 1 and before == "(" and after == ")":  # a short form in parentheses, and whether a hint ends before them
+        if i > 1 and before == "(" and after == ")":  # a short form in parentheses; does a hint end before them?
             row += ["ab=" + hint[i - 1], f"ab={bool(hint[i - 1]):d}|{word.kind}"]
         rows.append([*word.features, *map(intern, row)])  # interned: a cached text then costs a third of the memory
     return rows
@@ -141,7 +142,7 @@ def features(words: Sequence[Word], places: Sequence[tuple[str, Hint] | None]) -
 def _inside(
     tag: str, here: tuple[str, Hint], following: Sequence[tuple[str, Hint] | None], length: int, around: tuple[str, str, str]
 ) -> list[str]:  # fmt: skip
-    """Features of a token inside a hint of `length` tokens: whether it ends there, and what stands at its edges."""
+    """Return the features of a token inside a hint of `length` tokens: whether the hint ends there, and the words around it."""
     before, kind, after = around
     last = not (following and following[0] and following[0][1] is here[1])
     row = [f"hl={tag}{last:d}{min(length, 3)}", f"hs={tag}{last:d}{kind}"]
@@ -159,7 +160,7 @@ def _length(places: Sequence[tuple[str, Hint] | None], at: int) -> int:
 
 
 def flat(spans: Iterable[tuple[int, int, str]], length: int) -> list[tuple[int, int, str]]:
-    """Drop what does not lie in the text and what overlaps a longer span (of equals: the first); sort by offset."""
+    """Drop spans outside the text and spans that overlap a longer one (on a tie, the first is kept); sort by offset."""
     kept: list[tuple[int, int, str]] = []
     for start, end, label in sorted(spans, key=lambda s: (s[0] - s[1], s[0])):
         if 0 <= start < end <= length and all(end <= a or start >= b for a, b, _ in kept):
@@ -168,7 +169,7 @@ def flat(spans: Iterable[tuple[int, int, str]], length: int) -> list[tuple[int, 
 
 
 def tags_of(offsets: Sequence[Offsets], spans: Iterable[tuple[int, int, str]], ids: dict[str, int]) -> list[str]:
-    """Tag the tokens of a text; a label not seen before gets the next id."""
+    """Return the tag of each token of a text. A new label gets the next id."""
     tags = ["O"] * len(offsets)
     for start, end, label in spans:
         part = "B"
@@ -180,7 +181,7 @@ def tags_of(offsets: Sequence[Offsets], spans: Iterable[tuple[int, int, str]], i
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The tokens of a text as the CRF sees them: character offsets, stems, and the features of each."""
+    """The tokens of a text as input of the CRF: character offsets, stems, and features."""
 
     offsets: list[Offsets]
     stems: list[str]
@@ -188,7 +189,7 @@ class Encoded:
 
 
 def encoded(text: str, hints: tuple[Hint, ...], edges: tuple[int, ...] = ()) -> Encoded:
-    """Return tokens and features of a text, cached by content: demonstrations come back in prompt after prompt."""
+    """Return the tokens and features of a text. Cached, because the same demonstrations occur in many prompts."""
     return (_sentence if len(text) < _SENTENCE else _document)(text, hints, edges)
 
 
@@ -203,16 +204,16 @@ _sentence, _document = lru_cache(maxsize=4096)(_encoded), lru_cache(maxsize=512)
 
 
 def _plain(text: str) -> str:
-    """Replace lone surrogates, which the library cannot encode, one character by one."""
+    """Replace each lone surrogate, which the library cannot encode, by one character."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def hints(text: str, knowledge: str, labels: Sequence[Label]) -> tuple[Hint, ...]:
-    """Find in `text` what the knowledge lines name, longest first; in the order of the text."""
+    """Return the occurrences in `text` of the surfaces of the knowledge lines, in order of offset. The longest surface wins."""
     lines = prompt.parse_knowledge(knowledge, [label.name for label in labels])
     taken: set[int] = set()
     found: list[Hint] = []
-    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface)):  # then as said: no label decides
+    for line in sorted(lines, key=lambda line: (-len(line.surface), line.surface)):  # labels must not decide the order
         words = r"\s+".join(map(re.escape, line.surface.split()))
         for hit in re.finditer(rf"(?<!\w){words}(?!\w)", text) if words else ():
             if taken.isdisjoint(range(hit.start(), hit.end())):

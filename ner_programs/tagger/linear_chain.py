@@ -1,4 +1,4 @@
-"""A linear-chain CRF as plain arrays: fitted by CRFsuite, then kept as what it has learned. No library reads a file of it."""
+"""A linear-chain CRF as plain arrays: trained by CRFsuite, then stored as its weights. No library reads a model file."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ner_programs.tagger.crf import Chain, Trainer, own_file, trained
 
 Floats = NDArray[np.float64]
 Row = Sequence[str] | dict[str, float]
-"""The features of a token: those that it has, or what each of them is worth; of a text all are of one kind."""
+"""The features of a token: their names, or a map from names to values. All rows of a text have the same form."""
 _SMALL = 5e-4
-"""A weight nearer to 0 is none."""
+"""Weights with a smaller absolute value are dropped."""
 
 
 class LinearChain:
-    """The weights of a CRF over `tags`, numbered as in `Chain`: O, then B and I of each label.
+    """The weights of a CRF. Tags are numbered as in `Chain`: O, then B and I of each label.
 
-    `weights` has a row for each feature and a column for each tag, `edges` the weights of one tag after another; `known` says
-    which tags were ever seen, all others are impossible.
+    `weights` has the shape (features, tags). `edges` has the shape (tags, tags): the weights of a tag (row) before another
+    (column). `known` marks the tags that occurred in training; all others are impossible.
     """
 
     def __init__(self, features: Sequence[str], weights: Floats, edges: Floats, known: Sequence[bool]) -> None:
         self.features, self.edges, self.known = list(features), edges, list(known)
-        self._padded = np.vstack([weights, np.zeros((1, len(self.known)))])  # what is not known weighs nothing
+        self._padded = np.vstack([weights, np.zeros((1, len(self.known)))])  # the last row is for unknown features
         self.weights: Floats = self._padded[:-1]
         self._number = {feature: n for n, feature in enumerate(self.features)}
         self._possible = np.where(np.array(self.known), 1.0, 0.0)
@@ -39,7 +39,7 @@ class LinearChain:
     def fit(
         cls, texts: Iterable[tuple[Sequence[Row], Sequence[str]]], labels: int, *, c2: float, iterations: int
     ) -> LinearChain:
-        """Fit it to texts of which every token has features and a tag: "O", or "B-" or "I-" and the number of a label."""
+        """Train a CRF on texts. Each token has features and a tag: "O", or "B-" or "I-" with the number of a label."""
         trainer = Trainer(iterations, c2)
         for rows, tags in texts:
             if tags:
@@ -48,7 +48,7 @@ class LinearChain:
 
     @classmethod
     def read(cls, model: bytes, labels: int) -> LinearChain:
-        """Return what a model of CRFsuite, made in this process, has learned."""
+        """Return the weights of a CRFsuite model that was trained in this process."""
         tags = ["O", *(f"{part}-{n}" for n in range(labels) for part in "BI")]
         number = {tag: n for n, tag in enumerate(tags)}
         tagger: Any = pycrfsuite.Tagger()
@@ -80,12 +80,12 @@ class LinearChain:
         backward, _ = chain.backward(scales)
         with np.errstate(invalid="ignore", over="ignore"):
             both = np.nan_to_num(np.array(forward) * np.array(backward), posinf=0.0)
-        both[both.sum(axis=1) <= 0, 0] = 1.0  # weights so large that nothing can be told
+        both[both.sum(axis=1) <= 0, 0] = 1.0  # the weights are too large to compute a probability: O
         found: Floats = both / both.sum(axis=1, keepdims=True)
         return found
 
     def _scores(self, rows: Sequence[Row]) -> Floats:
-        """Return the score of each tag (columns) of each token (rows), all in one sum over the features of the text."""
+        """Return the score of each tag (columns) of each token (rows), computed in one sum over all features of the text."""
         nothing = len(self.features)
         numbers: list[int] = []
         worths: list[float] = []
@@ -93,7 +93,7 @@ class LinearChain:
         for row in rows:
             starts.append(len(numbers))
             numbers += map(self._number.get, row, repeat(nothing))
-            numbers.append(nothing)  # no row is empty
+            numbers.append(nothing)  # so that no row is empty
             if isinstance(row, dict):
                 worths += row.values()
                 worths.append(0.0)
@@ -104,30 +104,30 @@ class LinearChain:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return the CRF as plain data."""
         return {
             "features": self.features, "weights": np.round(self.weights, 4).ravel().tolist(),
             "edges": np.round(self.edges, 4).ravel().tolist(), "known": self.known,
         }  # fmt: skip
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> LinearChain:
-        """Return what `as_dict` was made from; ValueError where its parts do not fit one another."""
-        size = len(said["known"])
-        weights, edges = np.array(said["weights"], dtype=float), np.array(said["edges"], dtype=float)
+    def of(cls, data: Mapping[str, Any]) -> LinearChain:
+        """Rebuild a CRF from `as_dict`; ValueError if the sizes of its parts do not match."""
+        size = len(data["known"])
+        weights, edges = np.array(data["weights"], dtype=float), np.array(data["edges"], dtype=float)
         return cls(
-            said["features"], weights.reshape(len(said["features"]), size), edges.reshape(size, size), said["known"]
+            data["features"], weights.reshape(len(data["features"]), size), edges.reshape(size, size), data["known"]
         )
 
 
 def _dumped(tagger: Any) -> Iterator[tuple[str, str, str, float]]:
-    """Yield the weights of a model: what it is of, the feature or the tag before, the tag, the weight."""
+    """Yield the weights of a model: kind ("edge" or "state"), the previous tag or the feature, the tag, the weight."""
     with own_file() as path:
         tagger.dump(path)
         with open(path, encoding="utf-8", newline="\n") as file:
-            said = file.read()
+            dump = file.read()
     kind = ""
-    for line in said.split("\n"):
+    for line in dump.split("\n"):
         if line in ("TRANSITIONS = {", "STATE_FEATURES = {"):
             kind = {"T": "edge", "S": "state"}[line[0]]
         elif kind and line.startswith("  ("):
