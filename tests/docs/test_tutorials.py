@@ -25,7 +25,9 @@ TUTORIALS = [README, *(ROOT / "docs" / f"{name}.md" for name in (
 ))]  # fmt: skip
 SMALLER = {
     "calls = 500": "calls = 40",
-    'name = "wardnotes"': 'name = "wardnotes"\nsample = { train = 4, dev = 2, test = 2 }',
+    'name = "wardnotes"': 'name = "wardnotes"\nsample = { train = 3, dev = 2, test = 1 }',
+    "k = 16": "k = 2",
+    "[32, 64]": "[4]",
 }
 """What makes the runs of the pages short here."""
 
