@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import dspy
 
 from ner_programs.alignment.align import Alignment, align_report
+from ner_programs.batch import OnError, collected, run, stream
 from ner_programs.demos import Pool
 from ner_programs.errors import ComponentError
+from ner_programs.found import Found
 from ner_programs.lms import STAND_IN, default_lm, title
 from ner_programs.prompts.answers import Answers
 from ner_programs.stages.extract import ExtractEntities, Extraction
@@ -31,21 +33,6 @@ if TYPE_CHECKING:
 WIDTH = 110
 LABELS = 20  # so many are named
 LONGEST = 40  # characters of an option
-
-
-class Found(dspy.Prediction):
-    """What a program says of one text: `entities`, and how many of its calls failed; a notebook shows the marked text."""
-
-    def _repr_html_(self) -> str:
-        from ner_programs.highlight import notebook_html
-
-        went_wrong = {
-            "said, but not placed": len(self.lost),
-            "unreadable": self.unreadable,
-            "unanswered": self.unanswered,
-        }
-        remarks = [f"{count} {what}" for what, count in went_wrong.items() if count]
-        return notebook_html(self.entities.text, self.entities, ", ".join(remarks))
 
 
 class NERProgram(Module):
@@ -106,16 +93,24 @@ class NERProgram(Module):
             found.append(align_report(piece, mentions, policy=self.spec.occurrences))
         return found, retrieval, extraction, verification
 
-    def batch(self, examples: Sequence[dspy.Example], *args: Any, **options: Any) -> Any:
-        """Do what `dspy.Module.batch` does; TypeError, before anything is asked, where an example has no text."""
-        for number, example in enumerate(examples, 1):
-            if not isinstance(example, dspy.Example):
-                raise TypeError(
-                    f"example {number} is a dspy.Example, not {type(example).__name__}: "
-                    'dspy.Example(text=text).with_inputs("text")'
-                )
-            checked_text(example.get("text"), f"the text of example {number}")
-        return super().batch(list(examples), *args, **options)
+    def batch(
+        self, texts: Iterable[str], *, concurrency: int | None = None, progress: Callable[[], None] | None = None,
+        on_error: OnError = "return",
+    ) -> list[Found]:  # fmt: skip
+        """Return what is found in each of many texts, in their order.
+
+        At most `concurrency` calls are under way, over all texts and the units of each; by default as many as the LM says. A
+        text that fails says why in its `error`, and the others go on; with `on_error="raise"` the first failure is raised.
+        `progress` is called after each text.
+        """
+        return run(collected(self.abatch(texts, concurrency=concurrency, progress=progress, on_error=on_error)))
+
+    def abatch(
+        self, texts: Iterable[str], *, concurrency: int | None = None, progress: Callable[[], None] | None = None,
+        on_error: OnError = "return",
+    ) -> AsyncIterator[Found]:  # fmt: skip
+        """Yield what `batch` returns, each as soon as it and all before it are done; texts are read as they are needed."""
+        return stream(self, texts, concurrency, progress, on_error)
 
     def __repr__(self) -> str:
         return described(self)
@@ -190,6 +185,7 @@ class _Said:
         self.entities: list[Entity] = []
         self.lost: list[Mention] = []
         self.unreadable = self.unanswered = 0
+        self.reasons: dict[str, None] = {}
         self.answers = Answers()
 
     def add(
@@ -201,7 +197,9 @@ class _Said:
         lost = [m for alignment in found for m in (*alignment.lost, *alignment.crowded)]
         self.lost += [m if m.start is None else replace(m, start=m.start + start) for m in lost]
         self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable
-        self.unanswered += retrieval.unanswered or extraction.unanswered or verification.unanswered
+        why = [one.unanswered for one in (retrieval, extraction, verification) if one.unanswered]
+        self.unanswered += bool(why)
+        self.reasons |= dict.fromkeys(why)
         self.answers += retrieval.answers + extraction.answers + verification.answers
 
     def prediction(self, kb: KnowledgeBase | None) -> Found:
@@ -211,7 +209,7 @@ class _Said:
             entities = linked(self.text, entities, kb)
         return Found(
             entities=Entities(entities, self.text), lost=tuple(self.lost), unreadable=self.unreadable,
-            unanswered=self.unanswered, answers=self.answers,
+            unanswered=self.unanswered, answers=self.answers, reasons=tuple(self.reasons), error=None,
         )  # fmt: skip
 
 

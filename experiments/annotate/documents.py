@@ -11,13 +11,13 @@ from typing import IO, Literal
 
 from experiments.corpora import jsonl
 from experiments.errors import ReadError
-from ner_programs.evaluate import score
+from ner_programs.batch import run, stream
+from ner_programs.evaluate import ends_of
 from ner_programs.program import NERProgram
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.types import AnnotatedText, Document
 
 InputFormat = Literal["auto", "text", "jsonl"]
-BATCH = 64
 
 
 def read(inputs: Sequence[Path], form: InputFormat = "auto") -> list[Document]:
@@ -76,7 +76,7 @@ def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
 def annotate(
     program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
 ) -> list[Annotated]:
-    """Annotate documents, and write one JSON line for each to `out` as soon as its batch is done.
+    """Annotate documents, and write one JSON line for each to `out` as soon as it and all before it are done.
 
     The line of a document with a failed or unreadable answer has counts of these: `"answers": {"truncated": 1}`.
 
@@ -85,15 +85,18 @@ def annotate(
     for document in documents:
         if not isinstance(document, AnnotatedText):
             raise TypeError(f"annotate takes Documents, not {type(document).__name__}: Document(id, text)")
+    return run(_annotated(program, documents, out, tick))
+
+
+async def _annotated(
+    program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
+) -> list[Annotated]:
     done: list[Annotated] = []
-    for first in range(0, len(documents), BATCH):
-        batch = documents[first : first + BATCH]
-        scored = score(program, batch, tick, cross_fit=False)
-        for document, entities, ended in zip(batch, scored.entities, scored.answers, strict=True):
-            done.append(Annotated(replace(document, entities=entities), ended))
-            if out is not None:
-                missing = {"answers": {k: n for k, n in ended.as_dict().items() if n}} if ended.troubles() else {}
-                out.write(json.dumps(jsonl.dump(done[-1].document) | missing, ensure_ascii=False) + "\n")
+    async for found in stream(program, (d.text for d in documents), progress=tick, on_error="raise"):
+        (ended,) = ends_of([found])
+        done.append(Annotated(replace(documents[len(done)], entities=found.entities), ended))
         if out is not None:
+            missing = {"answers": {k: n for k, n in ended.as_dict().items() if n}} if ended.troubles() else {}
+            out.write(json.dumps(jsonl.dump(done[-1].document) | missing, ensure_ascii=False) + "\n")
             out.flush()
     return done

@@ -36,6 +36,7 @@ _TALK = 1024
 """Tokens of an answer under none, beside four for each byte of its text: room for talk around the answer."""
 _ALTERNATIVES = 20
 """Tokens reported in the place of each; no provider gives more."""
+EMPTY = "the reply was empty"
 _SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
 
@@ -215,9 +216,9 @@ async def ask(wait: Wait, predict: dspy.Predict, adapter: StageAdapter, **fields
     """Run a stage's predictor under its own adapter, and never fail because of one answer.
 
     The prediction carries `answers` (how the answer ended), `unreadable` (pieces of it that could not be read) and
-    `unanswered` (the call failed for good, after retries, or its reply was empty); where nothing could be read its output
-    fields are None. Raises LMSetupError when no call could succeed: no key, an unknown model, an option that the provider
-    refuses.
+    `unanswered` (why there was no answer: the call failed for good, after retries, or its reply was empty); where nothing
+    could be read its output fields are None. Raises LMSetupError when no call could succeed: no key, an unknown model, an
+    option that the provider refuses.
     """
     with hearing() as mine, dspy.context(adapter=adapter):
         try:
@@ -228,22 +229,26 @@ async def ask(wait: Wait, predict: dspy.Predict, adapter: StageAdapter, **fields
             return _failed(error)
 
 
-def ended(prediction: dspy.Prediction) -> tuple[int, bool, Answers]:
-    """Return what a prediction of `ask` says of its answer: unreadable pieces, whether there was none, how it ended."""
-    return prediction.get("unreadable") or 0, bool(prediction.get("unanswered")), prediction.get("answers") or Answers()
+def ended(prediction: dspy.Prediction) -> tuple[int, str, Answers]:
+    """Return what a prediction of `ask` says of its answer: unreadable pieces, why there was none, how it ended."""
+    return prediction.get("unreadable") or 0, prediction.get("unanswered") or "", prediction.get("answers") or Answers()
 
 
 def _read(mine: Hearing, found: Mapping[str, Any]) -> dspy.Prediction:
     status = mine.status
     unreadable = mine.unreadable if status in ("read", "truncated", "unreadable") else 0
-    ended = {"answers": Answers.of(status), "unreadable": unreadable, "unanswered": status == "unanswered"}
+    ended = {
+        "answers": Answers.of(status),
+        "unreadable": unreadable,
+        "unanswered": EMPTY if status == "unanswered" else "",
+    }
     return dspy.Prediction(**dict(found.items()), **ended)
 
 
 def _failed(error: LMError) -> dspy.Prediction:
     if refused := refusal(error):
         raise refused from None
-    return dspy.Prediction(unanswered=True, answers=Answers.of("unanswered"))
+    return dspy.Prediction(unanswered=_named(error), answers=Answers.of("unanswered"))
 
 
 def refusal(error: LMError) -> LMSetupError | None:
@@ -252,6 +257,10 @@ def refusal(error: LMError) -> LMSetupError | None:
         return None
     if isinstance(error, LMNotConfiguredError) or error.status is None:
         return LMSetupError(str(error))  # said on this side
-    # What a provider says may quote the prompt, and the prompt a patient.
+    return LMSetupError(f"[{error.model}] the provider refused the call: {_named(error)}")
+
+
+def _named(error: LMError) -> str:
+    """Return what kind of error it is, without what the provider says: that may quote the prompt, and the prompt a patient."""
     said = [type(error).__name__, f"HTTP {error.status}" if error.status else "", code_of(error)]
-    return LMSetupError(f"[{error.model}] the provider refused the call: {', '.join(filter(None, said))}")
+    return ", ".join(filter(None, said))

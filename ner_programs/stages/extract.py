@@ -28,11 +28,11 @@ class FindMentions(dspy.Signature):
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What one call said; `unreadable` pieces of its answer, `unanswered` when there was none, `answers` how it ended."""
+    """What one call said; `unreadable` pieces of its answer, `unanswered` why there was none, `answers` how it ended."""
 
     mentions: tuple[Mention, ...] = ()
     unreadable: int = 0
-    unanswered: bool = False
+    unanswered: str = ""
     answers: Answers = NO_ANSWERS
 
 

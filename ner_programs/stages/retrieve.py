@@ -34,7 +34,7 @@ class Retrieval:
 
     lines: str
     unreadable: int = 0
-    unanswered: bool = False
+    unanswered: str = ""
     answers: Answers = NO_ANSWERS
 
 

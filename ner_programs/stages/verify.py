@@ -28,7 +28,7 @@ class Verification:
 
     verdicts: tuple[Verdict, ...] = ()
     unreadable: int = 0
-    unanswered: bool = False
+    unanswered: str = ""
     answers: Answers = NO_ANSWERS
 
 

@@ -31,7 +31,7 @@ class Answering:
 
     spec = None
 
-    def __call__(self, text: str, exclude: Any) -> Any:
+    def __call__(self, text: str, exclude: Any = ()) -> Any:
         import dspy
 
         return dspy.Prediction(entities=(Entity.of(text, 0, 1, "x"),), unanswered=1)
@@ -92,7 +92,7 @@ def test_what_was_annotated_can_be_read_again(place: Place, public: Any, note: P
 
 
 def test_many_documents_come_in_their_order(place: Place, public: Any) -> None:
-    count = 2 * annotate.BATCH + 3
+    count = 131
     texts = [f"Note {n}: Wenda took zorvexan before the ferry left." for n in range(count)]
     (place.root / "many.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     said = place.nerc("annotate", public["bundle"], "many.jsonl")
@@ -155,7 +155,7 @@ def test_a_new_document_is_not_taken_for_one_of_train() -> None:
     class Watched(Answering):
         excluded: list[Any] = []  # noqa: RUF012
 
-        def __call__(self, text: str, exclude: Any) -> Any:
+        def __call__(self, text: str, exclude: Any = ()) -> Any:
             self.excluded.append(exclude)
             return super().__call__(text, exclude)
 

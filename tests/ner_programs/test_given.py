@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import dspy
 import pytest
 
 from ner_programs import Document, align
@@ -24,12 +23,11 @@ SECRET = "zorvexan"
 @pytest.mark.parametrize(("given", "kind"), NO_TEXTS, ids=[kind for _, kind in NO_TEXTS])
 def test_what_is_no_text_is_one_clear_error(given: Any, kind: str) -> None:
     program = tiny.program(unit="sentence")
-    example = dspy.Example(text=given).with_inputs("text")
     for ask in (
         lambda: program(given),
         lambda: program(text=given),
         lambda: asyncio.run(program.acall(given)),
-        lambda: program.batch([dspy.Example(text="a").with_inputs("text"), example]),
+        lambda: program.batch(["a", given], on_error="raise"),
         lambda: align(given, []),
         lambda: Document("d1", given),
         lambda: HeldOut("d1", given),
@@ -38,20 +36,11 @@ def test_what_is_no_text_is_one_clear_error(given: Any, kind: str) -> None:
             ask()
         said = str(error.value)
         assert f"is a str, not {kind}" in said and "\n" not in said and "secret" not in said
-    with pytest.raises(TypeError, match=r"example 2 is a dspy\.Example, not "):
-        program.batch([dspy.Example(text="a").with_inputs("text"), given])
 
 
 def test_a_document_without_text_is_named() -> None:
     with pytest.raises(TypeError, match=r"^the text of document 'd1' is a str, not bytes; decode it first"):
         Document("d1", b"x")  # type: ignore[arg-type]
-
-
-def test_a_batch_of_texts_is_answered() -> None:
-    program = tiny.program()
-    texts = [d.text for d in tiny.DEV[:2]]
-    said = program.batch([dspy.Example(text=t).with_inputs("text") for t in texts], disable_progress_bar=True)
-    assert [one.entities.text for one in said] == texts
 
 
 def test_a_program_says_what_it_is_in_one_screen() -> None:

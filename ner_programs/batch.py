@@ -1,0 +1,106 @@
+"""A program over many texts at once: order kept, one limit over documents and their units, a failure told where it happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Literal, TypeVar
+
+import dspy
+
+from ner_programs.found import Found
+from ner_programs.prompts.answers import NO_ANSWERS
+from ner_programs.types import Entities
+from ner_programs.waiting import AWAITING, limit
+
+CONCURRENCY = 8
+"""How many calls are under way at once, where neither the caller nor the LM says it."""
+AHEAD = 2
+"""So many times as many documents are begun as calls may be under way: a slow one holds up few of those behind it."""
+
+OnError = Literal["return", "raise"]
+T = TypeVar("T")
+
+
+async def stream(
+    program: dspy.Module, texts: Iterable[str], concurrency: int | None = None,
+    progress: Callable[[], None] | None = None, on_error: OnError = "return",
+) -> AsyncIterator[Found]:  # fmt: skip
+    """Yield what a program finds in each text, in their order; of an iterator only so much is read as is worked on.
+
+    See `NERProgram.batch`.
+    """
+    if concurrency is None:
+        concurrency = getattr(getattr(program, "lm", None) or dspy.settings.lm, "concurrency", CONCURRENCY)
+    width = _checked(texts, concurrency, on_error)
+    room, begun = asyncio.Semaphore(width), deque[asyncio.Task[Any]]()
+
+    async def one(text: str) -> Found:
+        limit.set(room)  # in the task of this text
+        try:
+            found: Found = await AWAITING.call(program, text)
+        except Exception as error:
+            if on_error == "raise":
+                raise
+            found = failed(text, error)
+        if progress is not None:
+            progress()
+        return found
+
+    try:
+        for text in texts:
+            begun.append(asyncio.ensure_future(one(text)))
+            while len(begun) >= AHEAD * width or (begun and begun[0].done()):
+                yield await begun.popleft()
+        while begun:
+            yield await begun.popleft()
+    finally:
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)
+
+
+def failed(text: Any, error: Exception) -> Found:
+    """Return what is found where the program failed: nothing, and why."""
+    nothing = Entities((), text if isinstance(text, str) else "")
+    return Found(
+        entities=nothing,
+        lost=(),
+        unreadable=0,
+        unanswered=0,
+        answers=NO_ANSWERS,
+        reasons=(_reason(error),),
+        error=error,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _checked(texts: Any, concurrency: Any, on_error: str) -> int:
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"batch takes many texts, a list for instance, not one {type(texts).__name__}: program(text)")
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise ValueError(f"concurrency is a number of calls, at least 1, not {concurrency!r}")
+    if on_error not in ("return", "raise"):
+        raise ValueError(f"on_error is 'return' or 'raise', not {on_error!r}")
+    return concurrency
+
+
+async def collected(found: AsyncIterator[T]) -> list[T]:
+    """Return all that is yielded."""
+    return [one async for one in found]
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in an event loop of its own: in a thread where this one has a loop already (Jupyter)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, work).result()
