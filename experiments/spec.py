@@ -87,7 +87,7 @@ class Answering(_Table):
 
 
 class Role(Answering):
-    """A language model besides that of the task. `allow_hosts` defaults to that of [lm]."""
+    """Another language model than that of the task. `allow_hosts` defaults to that of [lm]."""
 
 
 class Encoder(_Table):
@@ -120,7 +120,7 @@ class Model(Answering):
 
     @property
     def name(self) -> str:
-        """The name of the LM in tables and tags, which says that the stand-in is no language model."""
+        """The name of the LM in tables and tags. The stand-in is called an in-context CRF, because it is not an LM."""
         own, *others = (title(one.model) for one in (self, *self.roles.values()))
         roles = ", ".join(f"{role}: {other}" for role, other in zip(self.roles, others, strict=True))
         return f"{own} ({roles})" if roles else own

@@ -1,4 +1,4 @@
-"""One definition for sync and async: a step is written once, as a coroutine that is told how to wait.
+"""One definition for sync and async: a step is written once, as a coroutine with an argument that decides how it waits.
 
 >>> class Shout(Module):
 ...     def __init__(self, inner: Any) -> None:
@@ -11,8 +11,8 @@
 >>> asyncio.run(Shout(str.strip).acall(" a text "))
 'A TEXT'
 
-`BLOCKING` calls a module as it is. The coroutine then never suspends, so `finished` runs it to its end without an event loop:
-it costs microseconds, and works inside a loop that runs already (Jupyter).
+`BLOCKING` calls a module directly. The coroutine then never suspends, so `finished` runs it to its end without an event loop.
+This takes microseconds, and works inside a running loop (Jupyter).
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ Work = Callable[[P], Coroutine[Any, Any, T]]
 
 
 class Wait(Protocol):
-    """How a step waits for what it calls."""
+    """How a step waits for the modules that it calls."""
 
     async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return what a module answers."""
+        """Return the result of a module."""
 
     async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
-        """Return what `work` makes of each piece, in their order."""
+        """Return the result of `work` for each piece, in the order of the pieces."""
 
 
 class Blocking:
     """Calls modules one after another."""
 
     async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
+        """Call the module."""
         return module(*args, **kwargs)
 
     async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
@@ -56,20 +56,20 @@ class Awaiting:
     """Awaits modules; a callable that has no `acall` runs in a thread."""
 
     async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
-        """Await it."""
+        """Await the module."""
         if hasattr(module, "acall"):
             return await module.acall(*args, **kwargs)
         return await asyncio.to_thread(module, *args, **kwargs)
 
     async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
-        """Work on all pieces at once, as many as the limit in force leaves room for; without a limit one after another."""
+        """Work on the pieces concurrently, as many at once as `limit` allows; without a limit, one after another."""
         room = limit.get()
         if room is None:
             return await BLOCKING.each(work, pieces)
 
         async def one(piece: P) -> T:
             async with room:
-                limit.set(None)  # in this task: what it works on in pieces has this one place
+                limit.set(None)  # only in this task: nested pieces share its one place, one after another
                 return await work(piece)
 
         return await together(map(one, pieces))
@@ -77,11 +77,11 @@ class Awaiting:
 
 BLOCKING, AWAITING = Blocking(), Awaiting()
 limit: ContextVar[asyncio.Semaphore | None] = ContextVar("nerc_limit", default=None)
-"""How many pieces of all documents are worked on at once; whoever works on several documents sets it."""
+"""Limits the number of pieces, of all documents, that are processed at once. A caller with several documents sets it."""
 
 
 async def together(started: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return the results in their order; the first failure ends the rest and is raised as it is, in no group."""
+    """Return the results in order. The first failure cancels the rest and is raised unchanged, not in an exception group."""
     tasks = [asyncio.ensure_future(one) for one in started]
     try:
         return await asyncio.gather(*tasks)
@@ -93,7 +93,7 @@ async def together(started: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def finished(steps: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that was told to wait `BLOCKING`: it suspends nowhere. Raises RuntimeError where it does."""
+    """Run a coroutine that waits with `BLOCKING` and so never suspends. Raises RuntimeError if it does."""
     try:
         steps.send(None)
     except StopIteration as end:
@@ -107,7 +107,7 @@ class Module(dspy.Module):
     """A DSPy module that is written once: `steps` is both its `forward` and its `aforward`."""
 
     steps: Callable[..., Coroutine[Any, Any, Any]]
-    """`async def steps(self, wait: Wait, ...)`: calls other modules through `wait`, and awaits nothing else."""
+    """`async def steps(self, wait: Wait, ...)`: calls other modules through `wait` and must not await anything else."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the steps, one call after another."""

@@ -1,1 +1,1 @@
-"""Baselines without a language model, which stand beside every result, and the cost of fine-tuning."""
+"""Baselines without a language model, which are reported with every result, and the cost of fine-tuning."""

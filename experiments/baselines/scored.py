@@ -1,4 +1,4 @@
-"""The baselines that stand beside every result. They need no language model and no prompt.
+"""The baselines that are reported with every result. They need no language model and no prompt.
 
 All are built only from the labelled pool and the knowledge base of the run:
 

@@ -1,9 +1,9 @@
 """Reads INCEpTION and WebAnno exports, "WebAnno TSV 3": one .tsv for each document, with its sentences and their tokens.
 
 `#Text=` lines have the text of a sentence. Rows have its tokens with offsets, and one or more columns for each layer of the
-header. `_` is no annotation, `*` one without a value, `a|b` are stacked, and cells with the same `[2]` are one annotation.
-Offsets count UTF-16 units, as in Java, and are converted to characters. The file does not have the text between sentences:
-gaps are filled with a line end and blanks.
+header. In a cell, `_` means no annotation, `*` an annotation without a value, and `a|b` stacked annotations. Cells with the
+same `[2]` are one annotation. Offsets count UTF-16 units, as in Java, and are converted to characters. The file does not have
+the text between sentences: gaps are filled with a line end and blanks.
 
 Format: INCEpTION user guide, appendix "WebAnno TSV 3.x".
 """

@@ -168,7 +168,7 @@ def _all(*says: Say) -> Say:
 
 
 def _over_baseline(table: Table) -> list[str]:
-    """Report the best row against the best baseline. Neither is chosen beforehand, so this is no test."""
+    """Report the best row against the best baseline. Neither is chosen beforehand, so this is not a significance test."""
     each = []
     for corpus in table.corpora:
         rows = [e for e in table.entries if e.corpus == corpus and e.column == ""]

@@ -77,7 +77,7 @@ def paper_grid(name: str, changes: Sequence[str] = (), lm: str | None = None, *,
 
 
 def possible(spec: RunSpec) -> bool:
-    """Return whether the LM of a spec can run it: some cells need a language model, and the CRF stand-in is none."""
+    """Return whether the LM of a spec can run it. Some cells need a language model, not the CRF stand-in."""
     task, writer = backend_of(spec.lm), backend_of(spec.lm.prompt or spec.lm)
     optimizer, _ = optimizers.opened(spec.optimizer)
     return (task.writes or spec.program.seeds == "text") and (

@@ -153,7 +153,7 @@ def _matched(
 ) -> list[Document | None]:
     """Return the file's document for each document, or None. Documents with the same text are matched in order.
 
-    Unless `strict`, a different text under an id, and no match at all, are no errors.
+    Only if `strict`, a different text with the same id, or no match at all, is an error.
     """
     named = {d.id: d for d in predicted} if by_id else {}
     if by_id and len(named) < len(predicted):

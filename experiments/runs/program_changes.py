@@ -1,6 +1,7 @@
 """The changes of a program by compiling: settings, instructions, demonstrations added and removed, the pool.
 
-For a private corpus (design D12) only settings that are no texts, the number of changed instruction lines, and ids.
+For a private corpus (design D12), they contain only settings that are not texts, the number of changed instruction lines, and
+ids.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Progress:
             yield lambda: None
             return
         began = self._clock()
-        if not self.console.is_terminal or not self.details:  # a log wants lines, not bars
+        if not self.console.is_terminal or not self.details:  # lines for a log, bars for a terminal
             with _forwarded(self.remark), self._reporting(calls, EVERY, lambda line: self._line(f"{name}: {line}")):
                 yield lambda: None
         else:
@@ -97,14 +97,14 @@ class Progress:
             self._line(f"{name}: {self._clock() - began:.1f} s")
 
     def remark(self, text: str) -> None:
-        """Print a line besides the steps."""
+        """Print a line that is not part of a step."""
         if self.console is not None and self.details:
             self.console.print(text, markup=False, soft_wrap=True)
 
     def trial(self, trial: Trial, *, private: bool) -> None:
         """Show a finished trial in one line; for a private corpus, without changes that are texts.
 
-        The calls so far are shown only if they grew since the last trial: repeated requests are no new calls.
+        The calls so far are shown only if they grew since the last trial (repeated requests are not new calls).
         """
         if self.console is None or not self.details:
             return

@@ -94,7 +94,7 @@ class Forms:
         return self._initials.get(letters, ())[:_MOST_ALIKE]
 
     def named(self, normal: str) -> Places:
-        """Return the place of the name itself, else those of `alike`."""
+        """Return the place of the name itself; if it is not in the index, the places of similar names (`alike`)."""
         place = self.place.get(normal)
         return self.alike(normal) if place is None else (place,)
 

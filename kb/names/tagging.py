@@ -12,7 +12,7 @@ def tag(index: NameIndex, text: str, known: Mapping[str, str] | None = None) -> 
     """Return the matches of `index.find`, left to right, with the document's short forms read as their long forms.
 
     `known` maps short forms to long forms (`kb.names.abbreviations`). A short form whose long form is a name is a match
-    wherever it is a whole word. One whose long form is not a name is no match, even if it is a name itself. Offsets are
+    wherever it is a whole word. If its long form is not a name, it is not a match, even if it is a name itself. Offsets are
     characters of `text`, end exclusive; matches do not overlap.
     """
     found = index.find(text)

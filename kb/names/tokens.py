@@ -18,7 +18,7 @@ _TOKEN = re.compile(
     rf"|(?P<token>[{_WORD}]+|[^\s{_DASHES}{_APOSTROPHES}/,.;:()\[\]\"\u201c\u201d])"
 )
 _PLAIN = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
-_SHORTEST_PLURAL = 4  # the final s of shorter words ("gas") and of three-letter abbreviations is no plural
+_SHORTEST_PLURAL = 4  # the final s of shorter words ("gas") and of three-letter abbreviations is not a plural
 
 
 @dataclass(frozen=True, slots=True)

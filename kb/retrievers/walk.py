@@ -39,7 +39,7 @@ def build(
     """
     kb = required(kb, "walk")
     unknown = [name for name in relations if name not in kb.relation_names]
-    if unknown and kb.relation_names:  # a plain lexicon has no relations: that is no error
+    if unknown and kb.relation_names:  # a plain lexicon has no relations: that is not an error
         known = ", ".join(kb.relation_names)
         raise KnowledgeError(f"retriever 'walk': no relation {unknown[0]!r} in the knowledge base; it has {known}")
     return Walk(kb, hops, relations if kb.relation_names else (), direction, facts, limit, _wordings(kb))

@@ -3,7 +3,7 @@
 Two strings match if their letters and digits are equal in Unicode's compatibility form (full-width letters, ligatures, sub- and
 superscripts are plain ones), case-folded and without accents. Blanks, hyphens and other symbols do not count. If there is no
 match, Greek letters and HTML entities are spelled out ("TNF-alpha" matches "TNF-α"), then a few typing errors are allowed.
-Numbers must always agree: "type 2" is no typing error of "type 1".
+Numbers must always be equal: "type 2" is not a typing error of "type 1".
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def load(
     `lm` is the program's LM, instead of DSPy's (`lm=open_lm("openai/x", api_base=...)`). `privacy` has the address of an API
     model that encodes demonstrations, and the hosts that text may go to. The bundle determines neither.
 
-    Raises BundleError if the folder is no valid bundle, names an address of its LM, or lacks its knowledge base or has another
-    one, and ComponentError for a component that does not exist or is not trusted.
+    Raises BundleError if the folder is not a valid bundle, names an address of its LM, lacks its knowledge base or has another
+    one. Raises ComponentError for a component that does not exist or is not trusted.
     """
     folder = Path(folder)
     trust = (trust,) if isinstance(trust, str) else trust
@@ -264,7 +264,7 @@ def _pool(files: Files, labels: Collection[str]) -> Pool:
 
 
 def _line(error: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an error, as one line."""
     return " ".join(str(error).split())
 
 
@@ -278,7 +278,7 @@ def _refuse_other(folder: Path) -> None:
 
 
 def _replace(draft: Path, folder: Path) -> None:
-    """Move `draft` to `folder`, in place of an old bundle. Anything that is no bundle is left alone."""
+    """Move `draft` to `folder`, replacing an old bundle. A folder that is not a bundle is not changed."""
     _refuse_other(folder)
     aside = draft.with_name(f"{draft.name}.old")
     if folder.exists():

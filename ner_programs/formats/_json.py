@@ -187,7 +187,7 @@ def _pair(value: list[Any], labels: Labels) -> tuple[str, str] | None:
 
 
 def _inner(value: Mapping[str, Any], labels: Labels, above: str | None) -> Iterator[tuple[Any, str | None]]:
-    """Yield the values inside an object that is no mention: lists, objects, strings under a label, strings with a label."""
+    """Yield the values inside an object that is not a mention: lists, objects, strings under a label, strings with a label."""
     for key, v in value.items():
         named = _key(key) in _TEXTS or _key(key) in _LABELS
         label = None if named else labels.recognise(key)

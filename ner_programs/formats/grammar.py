@@ -34,9 +34,9 @@ def one_of(choices: Iterable[str]) -> str:
 def marked(text: str, fence: tuple[str, str], opening: Sequence[str], closing: Sequence[str], write: Writer) -> str:
     """Return the grammar of `text` with non-overlapping mentions, each between one of `opening` and one of `closing`.
 
-    The whole answer is between the two strings of `fence`. `write` must treat every character alike at every position. Rules
-    `o<i>` and `m<i>` are the continuations outside and inside a mention after i copied words, so the grammar has two rules for
-    each word.
+    The whole answer is between the two strings of `fence`. `write` must encode a character the same way at every position.
+    Rules `o<i>` and `m<i>` are the continuations outside and inside a mention after i copied words, so the grammar has two
+    rules for each word.
     """
     gaps, words = _cut(text, WORD, write)
     root = f"root ::= {literal(fence[0] + gaps[0])} o0 {literal(fence[1])}"

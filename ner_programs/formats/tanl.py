@@ -52,7 +52,7 @@ class Tanl:
         return grammar.marked(text, fence(text), ["[ "], closing, _escape)
 
     def read(self, answer: str) -> Reading[Mention]:
-        """Read the marks. A bracket that is no mark is text; a mark with an unknown label counts as unreadable."""
+        """Read the marks. A bracket that is not a mark is text. A mark with an unknown label counts as unreadable."""
         echo: list[str] = []
         length, unreadable = 0, 0
         opened: list[tuple[int, int, int]] = []  # each open bracket: index in `echo`, offsets in text and answer
@@ -68,7 +68,9 @@ class Tanl:
                 surface = "".join(echo[at + 1 :])
                 label = self.labels.recognise(close.strip().strip("|]").strip())
                 unreadable += label is None
-                if label or (echo[at] == "[ " and close.startswith(" |")):  # certainly a mark, so its signs are no text
+                if label or (
+                    echo[at] == "[ " and close.startswith(" |")
+                ):  # certainly a mark, so its signs are not text
                     del echo[at:]
                     found += mention_in(surface, label, start, (first, read)) if label else []
                     echo.append(surface)

@@ -81,8 +81,8 @@ class Decision:
 def decisions(answer: str, tokens: Sequence[Token], marks: Marks, labels: Sequence[str]) -> list[Decision]:
     """Return the decisions of an answer, in order; an empty list if the tokens do not spell it or have no alternatives.
 
-    A forced token (a mark that must end with the text) is no decision. If the alternative is not reported, the least probable
-    reported one is its bound.
+    A forced token (a mark that must end with the text) is not a decision. If the alternative is not reported, the least
+    probable reported one is its bound.
     """
     found = [*marks.mention.finditer(answer)]
     made: dict[int, Decision] = {}

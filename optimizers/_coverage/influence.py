@@ -77,7 +77,7 @@ class Marks:
         return total
 
     def says(self, row: int, entity: Entity) -> int:
-        """Return 1 if the demonstration labels the entity's string alike, -1 if the string is unlabelled there, else 0."""
+        """Return 1 if the demonstration gives the entity's string the same label, -1 if it leaves it unlabelled, else 0."""
         name = _name(entity.text)
         if self.marked[row][name, entity.label]:
             return 1

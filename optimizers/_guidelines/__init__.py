@@ -1,1 +1,1 @@
-"""Guideline lines that train speaks for."""
+"""Guideline lines that are supported by train."""

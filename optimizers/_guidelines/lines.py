@@ -31,7 +31,7 @@ LISTED = 100
 _CLEAR, _GROUPS = (
     0.95,
     4,
-)  # an edge word: minimum share of mentions that treat it alike, and minimum number of documents
+)  # an edge word: minimum share of mentions that treat it the same way, and minimum number of documents
 _SHORT = 5  # a listed string this short and in capitals is matched with its case (docs/rules.md)
 _LONGEST = 60  # characters of a listed string, at most
 _NEAR = 60  # distance from a predicted mention, in characters, within which a rule that is not a list can apply
@@ -123,7 +123,7 @@ def uses(documents: Sequence[Document], more: Iterable[str] = ()) -> dict[str, U
                 use.marked[d.group] += 1
                 use.labels[label] += 1
                 use.forms[" ".join(d.text[start:end].split())] += 1
-            elif not any(s <= start and end <= e for s, e in gold):  # inside a longer mention it is no counterexample
+            elif not any(s <= start and end <= e for s, e in gold):  # not a counterexample inside a longer mention
                 use.otherwise[d.group] += 1
     return dict(found)
 
@@ -162,7 +162,7 @@ def _always(found: Mapping[str, Uses], most: int) -> Iterator[Line]:
 
 
 def _never(found: Mapping[str, Uses], wrong: Iterable[str]) -> Iterator[Line]:
-    """Yield lists of strings that the program predicts and train never labels, apart by whether several documents have them."""
+    """Yield lists of strings that the program predicts and train never labels. Strings of one document have their own lists."""
     families: defaultdict[str, list[str]] = defaultdict(list)
     for string in sorted(wrong):
         use = found.get(string)

@@ -6,10 +6,10 @@ Feedback has these parts:
 - two lines that a program can read, too: `Missed: [["aspirin", "drug"]]` and `Wrong: [...]`. A string that occurs more than
   once in the text has its character offset as a third item;
 - problems of the answer as a whole;
-- a line for each error of the taxonomy: the correction, what the gold of train does elsewhere, what the knowledge shown says.
-  Errors with the clearest evidence in train come first, as far as there is room.
+- a line for each error of the taxonomy: the correction, the gold labels of the string elsewhere in train, and the knowledge
+  line of the prompt. Errors with the clearest evidence in train come first, as many as fit.
 
-Feedback quotes the corpus: it goes into prompts and nowhere else (design D12).
+Feedback quotes the corpus, so it is used only in prompts (design D12).
 """
 
 from __future__ import annotations
