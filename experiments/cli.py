@@ -152,25 +152,24 @@ def report(
 @app.command()
 def annotate(
     bundle: Annotated[str, typer.Argument(help="A bundle folder, runs:/<id> or models:/<name>@<alias>.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Text files (one document each) or JSON lines.")],
-    format: Annotated[str, typer.Option(help="auto, text or jsonl.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Where to write JSON lines; default: stdout.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write a page with the entities in the texts, instead or too.")
-    ] = None,
-    review: Annotated[
-        Path | None, typer.Option(help="Write a page of the texts that a person should look at, most useful first.")
-    ] = None,
+    inputs: Annotated[list[Path], typer.Argument(help="Files, folders or globs: text, JSON lines, tables, corpora.")],
+    format: Annotated[str, typer.Option(help="What the inputs are: text, csv, brat ...; auto: by suffix.")] = "auto",
+    column: Annotated[str | None, typer.Option(help="The column of a table that holds the texts.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A file of any form, by suffix, or a new BRAT folder.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the entities in their texts.")] = None,
+    review: Annotated[Path | None, typer.Option(help="Write a page of what to look at, most useful first.")] = None,
     lm: BundleLm = None,
     set: SetLm = [],  # noqa: B006
     public: Annotated[bool, typer.Option("--public", help="The text may go to any host; else it is private.")] = False,
     trust: Trust = [],  # noqa: B006
     home: Home = None,
 ) -> None:
-    """Annotate documents with a compiled program; entities carry character offsets."""
-    from experiments.commands import verbs
+    """Annotate documents with a compiled program; entities carry character offsets. With --out a killed one goes on."""
+    from experiments.annotate.inputs import Inputs
+    from experiments.commands import annotate as verb
 
-    verbs.annotate(bundle, inputs, format, out, lm, set, home, html=html, review=review, public=public, trust=trust)
+    found, to = Inputs.of(inputs, format, column), verb.Outputs(out, html, review)
+    verb.annotate(bundle, found, to, lm, set, home, public=public, trust=trust)
 
 
 @app.command()

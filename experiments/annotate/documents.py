@@ -1,69 +1,36 @@
-"""Annotates new documents with a program: text in, entities with character offsets out, as JSON lines."""
+"""A bundle over new documents: text in, entities with offsets out, one document at a time."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import Any
 
 from experiments.corpora import jsonl
-from experiments.errors import ReadError
-from ner_programs.batch import run, stream
-from ner_programs.evaluate import ends_of
+from ner_programs.batch import run
+from ner_programs.errors import NercError
 from ner_programs.program import NERProgram
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
-from ner_programs.types import AnnotatedText, Document
-
-InputFormat = Literal["auto", "text", "jsonl"]
-
-
-def read(inputs: Sequence[Path], form: InputFormat = "auto") -> list[Document]:
-    """Return the documents of files: a text file is one document, a line of a JSON-lines file is one (its `text`).
-
-    Ids that are not unique across files get the file's path as a prefix. Raises ReadError if an id is still not unique.
-    """
-    found = [(path, document) for path in inputs for document in _documents(path, form)]
-    often = Counter(document.id for _, document in found)
-    documents = [_qualified(path, d) if often[d.id] > 1 else d for path, d in found]
-    for name, times in Counter(d.id for d in documents).items():
-        if times > 1:
-            raise ReadError(f"{times} documents have the id {name!r}: their annotations could not be told apart")
-    return documents
-
-
-def _documents(path: Path, form: InputFormat) -> Iterator[Document]:
-    if not path.is_file():
-        raise ReadError(f"{path}: there is no such file")
-    if form == "jsonl" or (form == "auto" and path.suffix in (".jsonl", ".ndjson")):
-        yield from jsonl.read(path)
-    else:
-        try:
-            yield Document(path.stem, path.read_bytes().decode("utf-8"))
-        except UnicodeDecodeError:
-            raise ReadError(f"{path}: not UTF-8") from None
-
-
-def _qualified(path: Path, document: Document) -> Document:
-    name = str(path) if document.id == path.stem else f"{path}:{document.id}"
-    return replace(document, id=name, group=name if document.group == document.id else document.group)
+from ner_programs.types import Document
 
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A document with its predicted entities, and the outcomes of the LM's answers."""
+    """A document with the entities that were found, how the LM's answers about it ended, and why some failed."""
 
     document: Document = field(repr=False)
     answers: Answers = NO_ANSWERS
+    reasons: tuple[str, ...] = ()
 
 
 def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
-    """Return the documents with doubtful annotations, those with the most expected errors first.
+    """Return the documents in which something is doubtful, the most useful to look at first.
 
-    The expected number of errors is the sum of (1 - score) over the entities, 0.5 for an entity without score, and 1 for each
-    unreadable answer. The scores of `fuse` are low where the LM and the CRF disagree.
+    That is by how many entities are expected to be wrong: one less its score for each, one half where it has none; and one for
+    each answer that could not be read. A score of `fuse` is low where its two readers disagree.
     """
 
     def doubt(one: Annotated) -> float:
@@ -74,29 +41,48 @@ def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
 
 
 def annotate(
-    program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
-) -> list[Annotated]:
-    """Annotate documents, and write one JSON line for each to `out` as soon as it and all before it are done.
+    program: NERProgram, documents: Iterable[Document], take: Callable[[Annotated], None], tick: Callable[[], None]
+) -> None:
+    """Annotate documents one after another, as they are read; `take` is given each, in their order.
 
-    The line of a document with a failed or unreadable answer has counts of these: `"answers": {"truncated": 1}`.
-
-    Raises TypeError, before any call, if an item is not a Document.
+    A document that fails is given without entities, and the others go on. Raises the NercError of one that none can escape: no
+    key, a host that may not be asked.
     """
-    for document in documents:
-        if not isinstance(document, AnnotatedText):
-            raise TypeError(f"annotate takes Documents, not {type(document).__name__}: Document(id, text)")
-    return run(_annotated(program, documents, out, tick))
+    run(_annotate(program, documents, take, tick))
 
 
-async def _annotated(
-    program: NERProgram, documents: Sequence[Document], out: IO[str] | None, tick: Callable[[], None]
-) -> list[Annotated]:
-    done: list[Annotated] = []
-    async for found in stream(program, (d.text for d in documents), progress=tick, on_error="raise"):
-        (ended,) = ends_of([found])
-        done.append(Annotated(replace(documents[len(done)], entities=found.entities), ended))
-        if out is not None:
-            missing = {"answers": {k: n for k, n in ended.as_dict().items() if n}} if ended.troubles() else {}
-            out.write(json.dumps(jsonl.dump(done[-1].document) | missing, ensure_ascii=False) + "\n")
-            out.flush()
-    return done
+async def _annotate(
+    program: NERProgram, documents: Iterable[Document], take: Callable[[Annotated], None], tick: Callable[[], None]
+) -> None:
+    begun: deque[Document] = deque()
+
+    def texts() -> Iterator[str]:
+        for document in documents:
+            begun.append(document)
+            yield document.text
+
+    async for found in program.abatch(texts(), progress=tick):
+        if isinstance(found.error, NercError):
+            raise found.error
+        ended = found.answers if found.error is None else Answers.of("unanswered")
+        take(Annotated(replace(begun.popleft(), entities=tuple(found.entities)), ended, found.reasons))
+
+
+def line(one: Annotated) -> str:
+    """Return an annotated document as a JSON line.
+
+    Where an answer was not simply read it says so, and why: `"answers": {"unanswered": 1}, "reasons": ["Timeout"]`.
+    """
+    ended: dict[str, Any] = {}
+    if one.answers.troubles():
+        ended["answers"] = {how: n for how, n in one.answers.as_dict().items() if n}
+    if one.reasons:
+        ended["reasons"] = list(one.reasons)
+    return json.dumps(jsonl.dump(one.document) | ended, ensure_ascii=False) + "\n"
+
+
+def finished(file: Path) -> Iterator[Annotated]:
+    """Read annotated documents again from a file of such lines."""
+    with file.open(encoding="utf-8") as stream:
+        for document, row in zip(jsonl.read(file), map(json.loads, stream), strict=True):
+            yield Annotated(document, Answers(**row.get("answers", {})), tuple(row.get("reasons", ())))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from experiments import places
-from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
 from experiments.errors import ReadError, SpecError
 from experiments.grids.cells import load_grid
@@ -104,54 +103,6 @@ def report(
     err.print(f"{page}{WITH_TEXTS if texts else ''}", soft_wrap=True, markup=False)
     if json:
         print_json({"page": str(page)})
-
-
-def annotate(
-    bundle: str, inputs: Sequence[Path], format: str, out: Path | None, lm: str | None, changes: Sequence[str],
-    home: Path | None, *, html: Path | None = None, review: Path | None = None, public: bool = False,
-    trust: Sequence[str] = (),
-) -> None:  # fmt: skip
-    """Annotate documents to a file (atomically), to a page, to a page for review, or to stdout as they come."""
-    if format not in ("auto", "text", "jsonl"):
-        raise SpecError(f"--format {format}: it is auto, text or jsonl")
-    from experiments import load as load_program
-    from experiments.annotate.documents import annotate as write
-    from experiments.annotate.documents import by_doubt, read
-    from experiments.runs.progress import Calls, Progress
-    from experiments.session import encoding, session
-    from kb.files import draft_of
-    from ner_programs.evaluate import calls_for
-    from ner_programs.prompts.answers import Answers
-
-    for option, path in (("--out", out), ("--html", html), ("--review", review)):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise SpecError(f"{option} {path}: it is a folder, or lies in one that is not there; name a file")
-    documents = read(inputs, format)  # type: ignore[arg-type]
-    where = encoding(bundle_options(lm, changes), private=not public, bundle=True)
-    program = load_program(bundle, home=places.home(home), trust=trust, privacy=where)
-    model = bundle_model(lm, changes, program.wants, trust)
-    planned = calls_for(program, documents)
-    with (
-        session(model, private=not public) as asked,
-        Progress(err).step("annotating", len(documents), Calls(asked.answered, planned)) as tick,
-    ):
-        if out is None:
-            done = write(program, documents, sys.stdout if html is None and review is None else None, tick)
-        else:
-            with draft_of(out, 0o666 if public else 0o600) as draft, draft.open("w", encoding="utf-8") as file:
-                done = write(program, documents, file, tick)
-    by = f"{Path(bundle).name}, {model.name}"
-    for page, shown in ((html, done), (review, by_doubt(done))):
-        if page is not None:
-            from experiments.annotate import page as annotation
-
-            annotation.write(shown, page, by=by, kb=program.kb, private=not public)
-            err.print(f"page: {page}", soft_wrap=True, markup=False)
-    ended = Answers.total(one.answers for one in done)
-    if troubles := ended.troubles():
-        err.print(f"the LM's answers: {troubles}; what they would have found is missing (see `answers`)")
-    if ended.unanswered or ended.refused:
-        raise SystemExit(1)
 
 
 def list_kind(kind: str, home: Path | None, *, json: bool) -> None:

@@ -9,6 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from experiments.corpora.corpus import PARTS
+from experiments.corpora.packed import unpacked
 from experiments.errors import ReadError
 
 _CALLED = {
@@ -167,7 +168,7 @@ def _without_rest(parts: Mapping[str, list[Path]], remarks: Counter[str]) -> dic
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a UTF-8 file, numbered from 1, without line ends (LF or CRLF) and without a BOM."""
-    with path.open("rb") as stream:
+    with unpacked(path) as stream:
         for number, raw in enumerate(stream, 1):
             try:
                 line = raw.decode("utf-8")
@@ -179,7 +180,8 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 def text_of(path: Path) -> str:
     """Return a UTF-8 file unchanged, with line ends and BOM. Raises ReadError with the line of an invalid byte."""
     try:
-        return path.read_bytes().decode("utf-8")
+        with unpacked(path) as stream:
+            return stream.read().decode("utf-8")
     except UnicodeDecodeError as error:  # not chained: it carries the text
         line = error.object[: error.start].count(b"\n") + 1
         raise ReadError.at(path, line, "not UTF-8") from None

@@ -30,10 +30,10 @@ WINDOW = 6
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The LM calls of a step: `answered` counts those of the whole run, `planned` is the step's own maximum."""
+    """The LM calls of a step: `answered` counts those of the whole run, `planned` is the step's own maximum, if known."""
 
     answered: Callable[[], int]
-    planned: int
+    planned: int | None
 
 
 class Pace:
@@ -49,8 +49,10 @@ class Pace:
         self.seen.append((now, answered))
         rate = (answered - then) / max(now - since, 1e-9)
         done, planned = answered - self.before, self.calls.planned
-        left = f"at most {_duration((planned - done) / rate)} left" if rate else "time left not known yet"
         fast = f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
+        if planned is None:
+            return f"{done:,} calls, {fast} a second"
+        left = f"at most {_duration((planned - done) / rate)} left" if rate else "time left not known yet"
         return f"{done:,} of at most {planned:,} calls, {fast} a second, {left}"
 
 

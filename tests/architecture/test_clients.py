@@ -26,6 +26,7 @@ ASK = {
 OTHERS = {
     "ner_programs.lms.metered": "an engine of its own, no connection: what answers is a backend",
     "experiments.corpora.fetch": "takes pinned public files, sends no text and no key",
+    "experiments.annotate.inputs": "opens a folder of this machine that datasets saved",
     "experiments.corpora._hf": "takes a dataset that is said to be public",
     "experiments.tracking": "a file of sqlite, whatever address the environment names",
     "experiments.runs.registry": "the same file",

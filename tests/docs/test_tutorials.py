@@ -21,7 +21,7 @@ from tests.docs.pages import README, ROOT, Block, blocks, command
 from tests.experiments.conftest import Place
 
 TUTORIALS = [README, *(ROOT / "docs" / f"{name}.md" for name in (
-    "quickstart", "corpora", "knowledge-bases", "reports", "reuse", "extending"
+    "quickstart", "corpora", "knowledge-bases", "reports", "annotating", "reuse", "extending"
 ))]  # fmt: skip
 SMALLER = {
     "calls = 500": "calls = 40",

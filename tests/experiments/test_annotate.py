@@ -1,43 +1,29 @@
 """Programs over new documents, from wherever they are loaded."""
 
-import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import dspy
 import pytest
 
 import experiments
 from experiments.annotate import documents as annotate
 from experiments.annotate.documents import Annotated, by_doubt
+from experiments.annotate.work import Work
 from experiments.corpora import jsonl
-from experiments.errors import ReadError
-from ner_programs import Document, Entity
+from ner_programs import Document, Entity, NERProgram, open_lm
 from ner_programs.prompts.answers import Answers
+from tests import tiny
 from tests.experiments.conftest import LABELS, Place
 
 TEXT = "Wenda took zorvexan before the ferry left.\nBy nightfall a pale hum had crept in again. Ünïcode 𝔘 zorvexan."
-
-
-class Answering:
-    """A program that finds the first character of every text, with one call that failed."""
-
-    spec = None
-
-    def __call__(self, text: str, exclude: Any = ()) -> Any:
-        import dspy
-
-        return dspy.Prediction(entities=(Entity.of(text, 0, 1, "x"),), unanswered=1)
-
-    def predictors(self) -> list[Any]:
-        return []
 
 
 @pytest.fixture(scope="module")
@@ -107,60 +93,45 @@ def test_what_is_not_said_to_be_public_is_for_its_owner(place: Place, public: An
         assert ((place.root / "mode.jsonl").stat().st_mode & 0o077 == 0) == closed
 
 
-def test_out_is_written_whole_or_not_at_all(place: Place, public: Any, note: Path) -> None:
+def test_out_is_replaced_when_all_is_done(place: Place, public: Any, note: Path) -> None:
     out = place.root / "whole.jsonl"
     said = place.nerc("annotate", public["bundle"], note, "--out", "whole.jsonl")
     assert (said.code, said.out) == (0, "")
     before, files = out.read_text(), place.files()
     assert rows(before)
+    add = Work.add
 
-    def fails(program: Any, documents: Any, file: Any, tick: Any) -> int:
-        file.write("half a line")
+    def fails(work: Work, line: str) -> None:
+        add(work, line[:9])
         raise RuntimeError("power cut")
 
-    with patch("experiments.annotate.documents.annotate", fails):
+    with patch.object(Work, "add", fails):
         cut = place.nerc("annotate", public["bundle"], note, "--out", "whole.jsonl")
     assert cut.code == 1 and "RuntimeError" in cut.err
-    assert out.read_text() == before
-    assert place.files() == files
+    assert out.read_text() == before and (place.root / "whole.jsonl.work").is_dir()
+    assert place.nerc("annotate", public["bundle"], note, "--out", "whole.jsonl").code == 0
+    assert out.read_text() == before and place.files() == files
 
 
 def test_reading_stops_before_anything_is_sent(place: Place, public: Any, note: Path) -> None:
     said = place.nerc("annotate", public["bundle"], note, "nowhere.txt", "--out", "never.jsonl")
     assert said.error == "nowhere.txt: there is no such file"
-    assert not (place.root / "never.jsonl").exists()
-    with pytest.raises(ReadError, match="nowhere"):
-        list(annotate.read([Path("nowhere")]))
-
-
-def test_equal_names_are_told_apart_by_their_path(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "note.txt").write_text(TEXT, encoding="utf-8")
-        rows = [{"text": "x"}, {"id": folder, "text": "y", "group": "p"}]
-        (tmp_path / folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    paths = [tmp_path / folder / name for folder in ("a", "b") for name in ("note.txt", "more.jsonl")]
-    found = annotate.read(paths)
-    names = [f"{tmp_path}/a/note.txt", f"{tmp_path}/a/more.jsonl:more:1", "a"]
-    assert [d.id for d in found] == [*names, f"{tmp_path}/b/note.txt", f"{tmp_path}/b/more.jsonl:more:1", "b"]
-    assert [d.group for d in found] == [*(d.id for d in found[:2]), "p", *(d.id for d in found[3:5]), "p"]
-    with pytest.raises(ReadError, match=r"2 documents have the id .*note\.txt'"):
-        annotate.read([paths[0], paths[0]])
-    (tmp_path / "twice.jsonl").write_text('{"id": "n", "text": "x"}\n{"id": "n", "text": "y"}\n')
-    with pytest.raises(ReadError, match=r"2 documents have the id .*twice\.jsonl:n'"):
-        annotate.read([tmp_path / "twice.jsonl"])
+    assert not list(place.root.glob("never.jsonl*"))
 
 
 def test_a_new_document_is_not_taken_for_one_of_train() -> None:
-    class Watched(Answering):
+    class Watched(NERProgram):
         excluded: list[Any] = []  # noqa: RUF012
 
-        def __call__(self, text: str, exclude: Any = ()) -> Any:
+        async def steps(self, wait: Any, text: str, exclude: Any = ()) -> Any:
             self.excluded.append(exclude)
-            return super().__call__(text, exclude)
+            return await super().steps(wait, text, exclude)
 
-    annotate.annotate(Watched(), [Document("train:1", "abc", group="p1")], io.StringIO(), lambda: None)  # type: ignore[arg-type]
-    assert Watched.excluded == [()]
+    program, done = tiny.program(), list[Annotated]()
+    program.__class__ = Watched
+    with dspy.context(lm=open_lm("crf")):
+        annotate.annotate(program, [Document("train:1", "abc", group="p1")], done.append, lambda: None)
+    assert Watched.excluded == [()] and [one.document.id for one in done] == ["train:1"]
 
 
 def test_a_program_is_loaded_from_its_run(place: Place, public: Any, expected: list[tuple[int, int, str]]) -> None:
@@ -226,20 +197,6 @@ def test_a_bundle_is_evaluated_as_its_run_was(place: Place, public: Any) -> None
         }
 
 
-def test_unanswered_calls_are_counted() -> None:
-    out = io.StringIO()
-    documents = [Document("a", "abc"), replace(Document("b", "bcd"), group="g")]
-    ticks: list[int] = []
-    done = annotate.annotate(Answering(), documents, out, lambda: ticks.append(1))  # type: ignore[arg-type]
-    assert [one.answers for one in done] == [Answers(unanswered=1)] * 2
-    assert [row["answers"] for row in rows(out.getvalue())] == [{"unanswered": 1}] * 2
-    assert [(row["id"], row["entities"]) for row in rows(out.getvalue())] == [
-        ("a", [{"start": 0, "end": 1, "label": "x", "text": "a"}]),
-        ("b", [{"start": 0, "end": 1, "label": "x", "text": "b"}]),
-    ]
-    assert len(ticks) == 2
-
-
 def test_a_page_shows_the_entities_in_their_texts(place: Place, public: Any, note: Path) -> None:
     said = place.nerc("annotate", public["bundle"], note, "--html", "page.html")
     assert (said.code, said.out) == (0, "") and "page: page.html" in said.err
@@ -279,12 +236,6 @@ def test_a_page_escapes_and_names_concepts_and_failures() -> None:
     assert "the LM&#39;s answers: 2 refused" in page or "the LM's answers: 2 refused" in page
 
 
-@pytest.mark.parametrize("bad", ["text", None, b"x"])
-def test_what_is_no_document_is_refused_before_anything_is_asked(bad: Any) -> None:
-    with pytest.raises(TypeError, match="annotate takes Documents, not "):
-        annotate.annotate(Answering(), [Document("a", "b"), bad], io.StringIO(), lambda: None)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     "name, text, line",
     [
@@ -304,7 +255,7 @@ def test_a_damaged_bundle_is_one_line_that_names_its_file(
 ) -> None:
     folder = shutil.copytree(public["bundle"], tmp_path / "bundle")
     (folder / name).write_text(text)
-    assert line in place.nerc("annotate", str(folder), str(folder / "program.json")).error
+    assert line in place.nerc("annotate", str(folder), str(folder / "program.json"), "--format", "text").error
 
 
 def test_a_damaged_knowledge_base_is_one_line_too(place: Place, tmp_path: Path) -> None:

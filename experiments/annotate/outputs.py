@@ -1,0 +1,92 @@
+"""Annotations in the form that an output's name asks for: as documents, or as a table with one row for each entity."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from experiments.corpora import jsonl
+from experiments.errors import SpecError
+from kb.files import draft_of
+from ner_programs.components import module
+from ner_programs.types import Document
+
+FORMS = {
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pubtator": "pubtator",
+    ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob2": "conll", "": "brat",
+}  # fmt: skip
+COLUMNS = ("document", "start", "end", "label", "text", "score", "concept", "provenance")
+_ROWS = 10_000
+
+
+def form_of(out: Path) -> str:
+    """Return the form that the name of an output asks for. Raises SpecError for no form, or a place that is taken."""
+    form = FORMS.get(out.suffix.lower())
+    if form is None:
+        raise SpecError(
+            f"--out {out}: its suffix is one of {', '.join(filter(None, FORMS))}, or none for a BRAT folder"
+        )
+    if not out.absolute().parent.is_dir() or (out.is_dir() and (form != "brat" or any(out.iterdir()))):
+        raise SpecError(
+            f"--out {out}: it is a folder, or lies in one that is not there; name a file, or a new folder for BRAT"
+        )
+    return form
+
+
+def write(finished: Path, out: Path, form: str, *, private: bool) -> tuple[str, ...]:
+    """Write the documents of a file of JSON lines to `out`; return what the form does not carry.
+
+    A table has character offsets, end exclusive, and no row for a document without entities. What is `private` can be read by
+    its owner only. Raises WriteError where a form cannot carry a text or a span.
+    """
+    mode = 0o600 if private else 0o666
+    if form in ("jsonl", *_TABLES):
+        with draft_of(out, mode) as draft:
+            if form == "jsonl":
+                shutil.copyfile(finished, draft)
+            else:
+                _TABLES[form](_rows(finished), draft)
+        return ()
+    lost: tuple[str, ...] = module("experiments.corpora", form).write(_documents(finished), out)
+    if private:
+        out.chmod(0o700 if out.is_dir() else 0o600)
+    return lost
+
+
+def _documents(finished: Path) -> Iterator[Document]:
+    return jsonl.read(finished)
+
+
+def _rows(finished: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for each entity."""
+    for document in _documents(finished):
+        for e in document.entities:
+            cells = (document.id, e.start, e.end, e.label, e.text, e.score, e.concept, " ".join(e.provenance))
+            yield dict(zip(COLUMNS, cells, strict=True))
+
+
+def _to_csv(rows: Iterator[dict[str, Any]], to: Path, delimiter: str) -> None:
+    with to.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _to_parquet(rows: Iterator[dict[str, Any]], to: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    kinds = {"start": pa.int64(), "end": pa.int64(), "score": pa.float64()}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    with ParquetWriter(to, schema) as writer:
+        while some := list(islice(rows, _ROWS)):
+            writer.write_table(pa.Table.from_pylist(some, schema))
+
+
+_TABLES: dict[str, Callable[[Iterator[dict[str, Any]], Path], None]] = {
+    "csv": lambda rows, to: _to_csv(rows, to, ","), "tsv": lambda rows, to: _to_csv(rows, to, "\t"), "parquet": _to_parquet,
+}  # fmt: skip

@@ -1,0 +1,107 @@
+"""Annotations in the form that an output's name asks for, and the work folder that they are made from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from experiments.annotate import outputs
+from experiments.annotate.documents import Annotated, finished, line
+from experiments.annotate.work import Work
+from experiments.corpora import bioc, brat, conll, jsonl, pubtator
+from experiments.errors import SpecError
+from ner_programs import Document, Entity
+from ner_programs.prompts.answers import Answers
+
+TEXT = "Fever , cough and 𝔘 rash ."
+FOUND = (
+    Entity.of(TEXT, 0, 5, "problem", score=0.75, concept="C:1", provenance=("extract", "crf")),
+    Entity.of(TEXT, 20, 24, "problem"),
+)
+DOCUMENTS = (Document("a", TEXT, FOUND), Document("b", "Nothing ."))
+JOB = {"inputs": "1", "program": "2", "LM": "3"}
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Path:
+    (tmp_path / "done.jsonl").write_text("".join(line(Annotated(d)) for d in DOCUMENTS), encoding="utf-8")
+    return tmp_path / "done.jsonl"
+
+
+@pytest.mark.parametrize("name", ["o.jsonl", "o.pubtator", "o.xml", "o.conll", "o"])
+def test_documents_can_be_read_again(done: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    outputs.write(done, out, outputs.form_of(out), private=True)
+    reader = {"jsonl": jsonl, "pubtator": pubtator, "bioc": bioc, "conll": conll, "brat": brat}[
+        outputs.form_of(Path(name))
+    ]
+    again = list(reader.read(out))
+    assert [d.text for d in again] == [d.text for d in DOCUMENTS]
+    assert [[(e.start, e.end, e.label) for e in d.entities] for d in again] == [
+        [(0, 5, "problem"), (20, 24, "problem")],
+        [],
+    ]
+    assert out.stat().st_mode & 0o077 == 0
+
+
+def test_tables_have_a_row_for_each_entity(done: Path, tmp_path: Path) -> None:
+    first = ("a", 0, 5, "problem", "Fever", 0.75, "C:1", "extract crf")
+    outputs.write(done, tmp_path / "o.csv", "csv", private=False)
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as stream:
+        header, *rows = csv.reader(stream)
+    assert tuple(header) == outputs.COLUMNS and rows == [
+        [str(x) for x in first],
+        ["a", "20", "24", "problem", "rash", "", "", ""],
+    ]
+    outputs.write(done, tmp_path / "o.parquet", "parquet", private=False)
+    table = pq.read_table(tmp_path / "o.parquet")
+    assert tuple(table.to_pylist()[0].values()) == first and table.column("score").to_pylist() == [0.75, None]
+    assert (tmp_path / "o.csv").stat().st_mode & 0o044
+
+
+def test_names_of_no_form_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    for name, message in (
+        ("o.docx", "its suffix is one of .jsonl"),
+        ("full", "it is a folder"),
+        ("no/o.csv", "not there"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            outputs.form_of(tmp_path / name)
+
+
+def test_a_line_says_what_failed_and_is_read_again(tmp_path: Path) -> None:
+    one = Annotated(DOCUMENTS[0], Answers(read=1, unanswered=2), ("Timeout, HTTP 504",))
+    row = json.loads(line(one))
+    assert (row["answers"], row["reasons"]) == ({"read": 1, "unanswered": 2}, ["Timeout, HTTP 504"])
+    (tmp_path / "x.jsonl").write_text(line(one), encoding="utf-8")
+    assert list(finished(tmp_path / "x.jsonl")) == [one]
+
+
+def test_work_goes_on_behind_what_is_whole(tmp_path: Path) -> None:
+    good, bad = line(Annotated(DOCUMENTS[1])), line(Annotated(DOCUMENTS[0], Answers(refused=1)))
+    for left, kept in ((good, 1), (good + bad + good, 1), (good + good + good[:9], 2), (good[:-1], 0), ("", 0)):
+        work = Work.open(tmp_path / "o.jsonl", JOB)
+        work.finished.write_text(left)
+        work.close()
+        work = Work.open(tmp_path / "o.jsonl", JOB)
+        assert work.done == kept
+        work.add(good)
+        assert work.finished.read_text() == good * (kept + 1)
+        assert all(f.stat().st_mode & 0o077 == 0 for f in (work.folder, *work.folder.iterdir()))
+        work.remove()
+        assert not work.folder.exists()
+
+
+def test_a_work_folder_is_of_one_job(tmp_path: Path) -> None:
+    Work.open(tmp_path / "o", JOB).close()
+    with pytest.raises(SpecError, match="another program, another LM"):
+        Work.open(tmp_path / "o", JOB | {"program": "x", "LM": "y"})
+    (tmp_path / "o.work" / "manifest.json").write_text("{")
+    with pytest.raises(SpecError, match="a damaged manifest"):
+        Work.open(tmp_path / "o", JOB)

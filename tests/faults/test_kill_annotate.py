@@ -1,0 +1,109 @@
+"""`nerc annotate` killed with -9 and run again: the same output, and only calls in flight are repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+from tests.lab import CORPUS, Lab
+from tests.loopback import SERVER_ERROR, Loopback
+
+KILLS = int(os.environ.get("NERC_KILLS", "3"))
+CONCURRENCY, NOTES = 4, 40
+SPEC = f'name = "tiny"\n{CORPUS}[task]\nunit = "sentence"\n[optimizer]\nname = "none"\n'
+
+
+class Annotating(Lab):
+    """A lab with a bundle, and notes of several sentences for it."""
+
+    def __init__(self, folder: Path, server: Loopback) -> None:
+        super().__init__(folder, SPEC)
+        self.server = server
+        ran = self.nerc("run", "my.toml", "--json")
+        assert ran.code == 0, ran.stderr
+        rows = [{"id": f"n{n}", "text": f"Note {n} of aspirin. Then came fever {n}."} for n in range(NOTES)]
+        (folder / "notes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.bundle = str(ran.json["bundle"])
+
+    def words(self, out: str) -> list[str]:
+        where = (
+            "--set",
+            f"lm.api_base={self.server.base}",
+            "--set",
+            f"lm.concurrency={CONCURRENCY}",
+            "--set",
+            "lm.retries=0",
+        )
+        return ["annotate", self.bundle, "notes.jsonl", "--lm", "hosted_vllm/tiny", "--out", out, *where]
+
+    def killed_at(self, number: int, out: str) -> warm.Ran:
+        """Annotate, and kill when the server has got so many requests more."""
+        already, process = len(self.server.requests), [0]
+
+        def on_request(count: int) -> None:
+            if count == already + number:
+                while not process[0]:
+                    time.sleep(0.001)
+                os.kill(process[0], signal.SIGKILL)
+
+        self.server.on_request = on_request
+        process[0] = self.begin(*self.words(out))
+        ran = warm.shared().end()
+        self.server.on_request = lambda count: None
+        return ran
+
+    def read(self, out: str) -> bytes:
+        return (self.folder / out).read_bytes()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Annotating:
+    with Loopback(latency=0.003) as server:
+        yield Annotating(tmp_path / "lab", server)  # type: ignore[misc]
+
+
+def test_killed_and_run_again(lab: Annotating) -> None:
+    whole = lab.nerc(*lab.words("whole.jsonl"))
+    assert whole.code == 0, whole.stderr
+    calls = len(lab.server.requests)
+    assert calls == 2 * NOTES == sum(lab.server.counts.values())
+    chance = random.Random(7)
+    for _ in range(KILLS):
+        assert lab.killed_at(chance.randint(2, NOTES // KILLS), "out.jsonl").code == -signal.SIGKILL
+        assert not (lab.folder / "out.jsonl").exists()
+    again = lab.nerc(*lab.words("out.jsonl"))
+    assert again.code == 0 and "documents are finished already" in again.stderr, again.stderr
+    assert lab.read("out.jsonl") == lab.read("whole.jsonl")
+    assert len(lab.server.requests) - 2 * calls <= KILLS * CONCURRENCY
+    assert not list(lab.folder.glob("*.work"))
+
+
+def test_what_failed_is_listed_and_asked_for_again(lab: Annotating) -> None:
+    lab.server.fault = lambda body: SERVER_ERROR if any(f"fever {n}." in str(body) for n in (3, 20)) else None
+    failed = lab.nerc(*lab.words("out.jsonl"))
+    assert failed.code == 1 and "2 unanswered" in failed.stderr, failed.stderr
+    rows = [json.loads(line) for line in lab.read("out.jsonl").splitlines()]
+    assert [row["id"] for row in rows] == [f"n{n}" for n in range(NOTES)]
+    assert [row["id"] for row in rows if row.get("answers", {}).get("unanswered")] == ["n3", "n20"]
+    assert all("HTTP 500" in row["reasons"][0] for row in rows if "reasons" in row)
+    before = len(lab.server.requests)
+    lab.server.fault = lambda body: None
+    again = lab.nerc(*lab.words("out.jsonl"))
+    assert again.code == 0, again.stderr
+    assert len(lab.server.requests) == before + 2
+    assert lab.nerc(*lab.words("whole.jsonl")).code == 0
+    assert lab.read("out.jsonl") == lab.read("whole.jsonl")
+
+
+def test_another_job_does_not_go_on_in_the_folder_of_one(lab: Annotating) -> None:
+    assert lab.killed_at(5, "out.jsonl").code == -signal.SIGKILL
+    (lab.folder / "notes.jsonl").write_text('{"text": "other"}\n')
+    other = lab.nerc(*lab.words("out.jsonl"))
+    assert other.code == 2 and "out.jsonl.work: an unfinished annotation with another inputs" in other.stderr
