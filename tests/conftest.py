@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, configuration, settings
 from pytest_socket import socket_allow_hosts
 
+from tests.effort import often
+
 LOOPBACK = ["localhost", "127.0.0.1", "::1"]
 HOME = Path(tempfile.mkdtemp(prefix="nerc-tests-"))
 _ADDRESSES: dict[str, set[str]] = {}
@@ -27,13 +29,9 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 configuration.set_hypothesis_home_dir(HOME / "hypothesis")
 settings.register_profile(
-    "nerc",
-    derandomize=True,
-    deadline=None,
-    max_examples=int(os.environ.get("NERC_EXAMPLES", "30")),
-    database=None,
+    "nerc", derandomize=True, deadline=None, max_examples=often(10, 200), database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+)  # fmt: skip
 settings.load_profile("nerc")
 
 

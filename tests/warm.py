@@ -56,13 +56,9 @@ class Warm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(folder),
-            cwd=ROOT,
-        )
+            [sys.executable, "-m", "tests.warm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment(folder), cwd=ROOT,
+        )  # fmt: skip
         self.out = self.err = Path()
         self.number = 0
 

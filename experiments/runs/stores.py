@@ -10,6 +10,8 @@ from pathlib import Path
 
 import typer
 
+from experiments.errors import TrackingError
+
 SIDES = ("", "-journal", "-wal", "-shm")
 """Suffixes of the files that sqlite keeps with a database."""
 
@@ -32,7 +34,7 @@ def ready(file: Path) -> None:
 def is_whole(file: Path) -> bool:
     """Return whether a store is complete: MLflow's last step writes its first experiment.
 
-    A file that sqlite cannot read counts as complete: MLflow then reports the error.
+    Raises TrackingError for what sqlite cannot read: MLflow would retry for most of a minute.
     """
     try:
         db = sqlite3.connect(file, timeout=60)
@@ -41,8 +43,8 @@ def is_whole(file: Path) -> bool:
             return "experiments" in tables and bool(db.execute("SELECT 1 FROM experiments").fetchone())
         finally:
             db.close()
-    except sqlite3.Error:
-        return True
+    except sqlite3.Error as error:
+        raise TrackingError(f"{file} is no store of runs: {error}") from error
 
 
 def _make(file: Path) -> None:

@@ -68,10 +68,8 @@ def test_no_module_knows_those_above_it_or_the_tests() -> None:
 
 def test_mlflow_is_known_by_three_modules_only() -> None:
     assert {dotted(file) for file in MODULES if "mlflow" in imported(file)} == {
-        "experiments.tracking",
-        "experiments.runs.registry",
-        "experiments.runs.stores",
-    }
+        "experiments.tracking", "experiments.runs.registry", "experiments.runs.stores",
+    }  # fmt: skip
 
 
 def test_what_a_package_offers_is_there_and_in_order() -> None:

@@ -137,16 +137,10 @@ def test_nothing_is_left_lying_about() -> None:
     top = {file.relative_to(ROOT).parts[0] for file in tracked()}
     expected = {*PACKAGES, "tests", "mlruns", "docs", "benchmarks", ".ci", ".gitignore", ".github", "pyproject.toml"}
     expected |= {
-        "requirements.lock",
-        "requirements-local.lock",
-        "requirements-docs.lock",
-        "mkdocs.yml",
-        "Makefile",
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
+        "requirements.lock", "requirements-local.lock", "requirements-docs.lock", "mkdocs.yml", "Makefile", "README.md",
+        "CHANGELOG.md", "CONTRIBUTING.md",
         "LICENSE",
-    }
+    }  # fmt: skip
     assert top <= expected
 
 

@@ -89,10 +89,8 @@ class Place:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "NERC_HOME": str(self.home),
-            "NERC_CACHE": str(self.root / "cache"),
-            "NERC_DATA": str(self.root / "data"),
-        }
+            "NERC_HOME": str(self.home), "NERC_CACHE": str(self.root / "cache"), "NERC_DATA": str(self.root / "data"),
+        }  # fmt: skip
 
     def nerc(self, *words: str | Path) -> Said:
         """Run a command line as `nerc` does, here; what is no error for people comes out as it is."""

@@ -69,14 +69,8 @@ def doccano() -> Files:
 
 def jsonl() -> Files:
     owl = {
-        "start": 9,
-        "end": 12,
-        "label": "Bird",
-        "text": "owl",
-        "id": "MESH:D1",
-        "score": 0.5,
-        "attributes": {"a": "b"},
-    }
+        "start": 9, "end": 12, "label": "Bird", "text": "owl", "id": "MESH:D1", "score": 0.5, "attributes": {"a": "b"},
+    }  # fmt: skip
     both = {"start": 9, "end": 24, "label": "Both", "fragments": [OWL, OAKS]}
     row = {"text": TEXT, "entities": [owl, both], "group": "p"}
     return {
@@ -185,19 +179,7 @@ def hf_parquet() -> Files:
 SAMPLES: dict[str, Callable[[], Files]] = {
     f.__name__: f
     for f in (
-        bioc,
-        brat,
-        conll,
-        doccano,
-        hf,
-        hf_bigbio,
-        hf_csv,
-        hf_parquet,
-        i2b2,
-        jsonl,
-        label_studio,
-        prodigy,
-        pubtator,
+        bioc, brat, conll, doccano, hf, hf_bigbio, hf_csv, hf_parquet, i2b2, jsonl, label_studio, prodigy, pubtator,
         webanno,
     )
-}
+}  # fmt: skip

@@ -88,23 +88,12 @@ seed = [1, 2]
 """,
     )
     assert [cell.name for cell in found.cells] == [
-        "no demos",
-        "random k=1 seed=1",
-        "random k=1 seed=2",
-        "random k=4 seed=1",
-        "random k=4 seed=2",
-        "k=4",
-        "k=16",
-    ]
+        "no demos", "random k=1 seed=1", "random k=1 seed=2", "random k=4 seed=1", "random k=4 seed=2", "k=4", "k=16",
+    ]  # fmt: skip
     assert [cell.spec.program.demos for cell in found.cells] == [
-        None,
-        {"name": "random", "k": 1},
-        {"name": "random", "k": 1},
-        {"name": "random", "k": 4},
-        {"name": "random", "k": 4},
-        {"name": "tfidf", "k": 4},
-        {"name": "tfidf", "k": 16},
-    ]
+        None, {"name": "random", "k": 1}, {"name": "random", "k": 1}, {"name": "random", "k": 4},
+        {"name": "random", "k": 4}, {"name": "tfidf", "k": 4}, {"name": "tfidf", "k": 16},
+    ]  # fmt: skip
     assert [cell.spec.seed for cell in found.cells] == [1, 1, 2, 1, 2, 1, 1]
     assert {cell.spec.name for cell in found.cells} == {"own"}
 

@@ -9,15 +9,11 @@ import pytest
 from tests.experiments.conftest import Place
 
 KINDS = {
-    "corpora": {"brat", "jsonl", "wardnotes", "ncbi_disease"},
-    "formats": {"json_list", "tanl", "dice", "tagged"},
-    "demos": {"random", "tfidf"},
-    "retrievers": {"none", "flat", "walk"},
-    "sources": {"obo", "tsv"},
-    "verifiers": {"llm"},
-    "optimizers": {"none", "labeled", "bootstrap", "random_search"},
+    "corpora": {"brat", "jsonl", "wardnotes", "ncbi_disease"}, "formats": {"json_list", "tanl", "dice", "tagged"},
+    "demos": {"random", "tfidf"}, "retrievers": {"none", "flat", "walk"}, "sources": {"obo", "tsv"},
+    "verifiers": {"llm"}, "optimizers": {"none", "labeled", "bootstrap", "random_search"},
     "lms": {"api", "crf", "replay"},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,11 +55,9 @@ def test_the_doctor_prints_no_secret(bare: Place) -> None:
     assert checks["OPENAI_API_KEY"]["found"] == "set"
     assert checks["dspy"]["ok"]
     assert checks["data directory"] == {
-        "what": "data directory",
-        "found": f"{bare.root / 'data'} (not there; only the sample runs)",
-        "ok": False,
+        "what": "data directory", "found": f"{bare.root / 'data'} (not there; only the sample runs)", "ok": False,
         "needed": False,
-    }
+    }  # fmt: skip
     assert "sk-very-secret" not in said.out + said.err
 
 

@@ -250,15 +250,10 @@ def really(place: Place, *words: str, **more: str) -> subprocess.CompletedProces
 def test_the_real_entry_point(bare: Place) -> None:
     (bare.root / "x.toml").write_text('[corpus]\nname = "zz"\n')
     before = bare.files()
-    for words, message in (
-        (("run", "zz.toml"), "nerc: zz.toml: cannot be read: No such file or directory\n"),
-        (("run", "x.toml"), "nerc: experiments.corpora has no 'zz'; it has: anatem, "),
-        (("compare", "abc"), f"nerc: there are no runs in {bare.home}; make some with `nerc run`\n"),
-    ):
-        done = really(bare, *words)
-        assert (done.returncode, done.stdout) == (2, ""), done.stderr
-        assert done.stderr.startswith(message)
-        assert done.stderr.count("\n") == 1
+    done = really(bare, "run", "x.toml")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith("nerc: experiments.corpora has no 'zz'; it has: anatem, ")
+    assert done.stderr.count("\n") == 1
     assert bare.files() - before <= {bare.root / "cache"}
 
 

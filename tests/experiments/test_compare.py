@@ -45,13 +45,10 @@ def test_figures(place: Place, public: Any, weaker: Any, part: str) -> None:
     expected = paired(a, b)
     assert first["difference"] is None
     assert second["difference"] == {
-        "delta": round(expected.delta, 4),
-        "ci95": [round(expected.lo, 4), round(expected.hi, 4)],
-        "p": round(expected.p, 4),
-        "p_randomization": round(randomization(a, b), 4),
-        "p_holm": second["difference"]["p_holm"],
-        "verdict": verdict(expected, second["difference"]["p_holm"], len(a)),
-    }
+        "delta": round(expected.delta, 4), "ci95": [round(expected.lo, 4), round(expected.hi, 4)],
+        "p": round(expected.p, 4), "p_randomization": round(randomization(a, b), 4),
+        "p_holm": second["difference"]["p_holm"], "verdict": verdict(expected, second["difference"]["p_holm"], len(a)),
+    }  # fmt: skip
     assert second["difference"]["delta"] == pytest.approx(second["micro_f1"] - first["micro_f1"], abs=1e-4) != 0
 
 

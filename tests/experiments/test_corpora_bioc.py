@@ -50,10 +50,8 @@ def test_passages_are_one_text_and_offsets_count_from_its_start(tmp_path: Path) 
     (found,), _ = read(tmp_path, document(passage(0, "A owl", owl), passage(9, "- oak &amp; elm", oak, oak_only)))
     assert found.text == "A owl    - oak & elm"
     assert spans(found) == [
-        ("Bird", "owl", ((2, 5),)),
-        ("Tree", "oak & elm", ((11, 14), (15, 20))),
-        ("Tree", "oak", ((11, 14),)),
-    ]
+        ("Bird", "owl", ((2, 5),)), ("Tree", "oak & elm", ((11, 14), (15, 20))), ("Tree", "oak", ((11, 14),)),
+    ]  # fmt: skip
     assert [(e.concept, dict(e.attributes)) for e in found.entities] == [
         ("MESH:D1", {"sure": "no"}), (None, {}), ("MESH:D2", {}),
     ]  # fmt: skip

@@ -52,19 +52,14 @@ def test_order_overlap_and_discontinuous_entities(tmp_path: Path) -> None:
     document, corpus = one(tmp_path, TEXT, annotation)
     assert document.id == "n1" and document.text == TEXT
     assert [(e.label, e.fragments) for e in document.entities] == [
-        ("Disease", ((9, 22),)),
-        ("Disease", ((0, 4), (16, 22))),
-        ("Anatomy", ((9, 15),)),
-        ("Other", ((9, 15),)),
-    ]
+        ("Disease", ((9, 22),)), ("Disease", ((0, 4), (16, 22))), ("Anatomy", ((9, 15),)), ("Other", ((9, 15),)),
+    ]  # fmt: skip
     assert [e.concept for e in document.entities] == ["MESH:D001943|OMIM:114480", None, None, None]
     assert [dict(e.attributes) for e in document.entities] == [{"Negated": "true", "Certainty": "low"}, {}, {}, {}]
     assert corpus.remarks == (
-        "events, ignored: 1",
-        "relations, ignored: 2",
-        "notes, ignored: 1",
+        "events, ignored: 1", "relations, ignored: 2", "notes, ignored: 1",
         "attributes of something else, or with another value before, ignored: 2",
-    )
+    )  # fmt: skip
     flat, lost = flatten(document)
     assert ([e.text for e in flat.entities], lost) == (["breast cancer"], 3)
 
@@ -129,18 +124,13 @@ def test_sub_folders_are_the_split(tmp_path: Path) -> None:
         ("T1\tDisease 0 4\tbreast secret", "the text of T1 is not what lies"),
         ("T1\tDisease 0 5\tLung", "the text of T1 is not what lies"),
         ("T1\tDisease 0 999\tLung", "the text of T1 is not what lies"),
-        ("T1\tDisease 9 15;0 4\tbreast Lung", "no span after 15"),
-        ("T1\tDisease 0 4", "expected `T<n>`"),
-        ("T1\tDisease 0\tLung", "expected `T<n>`"),
-        ("T1\tDisease 0 4,5 6\tLung", "expected `T<n>`"),
-        ("T1 Disease 0 4 secret", "expected `T<n>`"),
-        ("N1\tReference secret", "expected `N<n>`"),
-        ("A1\tsecret", "expected `A<n>`"),
-        ("M1\tNegated T9 secret secret", "expected `A<n>`"),
-        ("T9\tAnatomy 9 15\tbreast", "there is another T9"),
-        ("secret", "the line begins with none of"),
+        ("T1\tDisease 9 15;0 4\tbreast Lung", "no span after 15"), ("T1\tDisease 0 4", "expected `T<n>`"),
+        ("T1\tDisease 0\tLung", "expected `T<n>`"), ("T1\tDisease 0 4,5 6\tLung", "expected `T<n>`"),
+        ("T1 Disease 0 4 secret", "expected `T<n>`"), ("N1\tReference secret", "expected `N<n>`"),
+        ("A1\tsecret", "expected `A<n>`"), ("M1\tNegated T9 secret secret", "expected `A<n>`"),
+        ("T9\tAnatomy 9 15\tbreast", "there is another T9"), ("secret", "the line begins with none of"),
     ],
-)
+)  # fmt: skip
 def test_errors_name_file_and_line_and_never_the_text(tmp_path: Path, annotation: str, message: str) -> None:
     with pytest.raises(ReadError, match=message) as caught:
         one(tmp_path, TEXT, "T9\tAnatomy 0 4\tLung\n" + annotation + "\n")

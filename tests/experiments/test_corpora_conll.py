@@ -70,26 +70,19 @@ def test_conll_keeps_docstart_documents_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("c B-D\n\na\tO\nb\tI-D\n", 4, "I-D continues no D"),
-        ("a\tB-D\nb\tI-E\n", 2, "I-E continues no E"),
-        ("a\tB-D\n\nb\tI-D\n", 3, "I-D continues no D"),
-        ("a\tO\nsecret\n", 2, "found 1 columns"),
+        ("c B-D\n\na\tO\nb\tI-D\n", 4, "I-D continues no D"), ("a\tB-D\nb\tI-E\n", 2, "I-E continues no E"),
+        ("a\tB-D\n\nb\tI-D\n", 3, "I-D continues no D"), ("a\tO\nsecret\n", 2, "found 1 columns"),
         ("a O\nsecret NN B-NP O\n", 2, "found 4 columns, but 2 in the lines before"),
-        ("a O\nsecret \tNN O\tO\n", 2, "found 3 columns, but 2"),
-        ("\tO\n", 1, "expected a token"),
-        ("secret\tX-D\n", 1, "the tag is none of"),
-        ("secret\tS\n", 1, "the tag is none of"),
-        ("a\tS-D\nb\tI-D\n", 2, "I-D continues no D"),
-        ("a\tS-D\nb\tE-D\n", 2, "E-D continues no D"),
-        ("a\tB-D\nb\tE-D\nc\tE-D\n", 3, "E-D continues no D"),
-        ("a\tB-D\nb\tE-E\n", 2, "the D before has no E-D"),
+        ("a O\nsecret \tNN O\tO\n", 2, "found 3 columns, but 2"), ("\tO\n", 1, "expected a token"),
+        ("secret\tX-D\n", 1, "the tag is none of"), ("secret\tS\n", 1, "the tag is none of"),
+        ("a\tS-D\nb\tI-D\n", 2, "I-D continues no D"), ("a\tS-D\nb\tE-D\n", 2, "E-D continues no D"),
+        ("a\tB-D\nb\tE-D\nc\tE-D\n", 3, "E-D continues no D"), ("a\tB-D\nb\tE-E\n", 2, "the D before has no E-D"),
         ("a\tB-D\nb\tO\nc\tS-D\n", 2, "the D before has no E-D"),
         ("a\tB-D\nb\tI-D\n\nc\tS-D\n", 2, "the D has no E-D where the sentence ends"),
-        ("secret\tB\n", 1, "the tag is none of"),
-        ("a\tO\n\nb\tB-\n", 3, "the tag is none of"),
+        ("secret\tB\n", 1, "the tag is none of"), ("a\tO\n\nb\tB-\n", 3, "the tag is none of"),
         (b"a\tO\nsecr\xe9t\tO\n", 2, "byte 5 of the line is not UTF-8"),
     ],
-)
+)  # fmt: skip
 def test_conll_names_the_line_and_never_the_text(tmp_path: Path, text: str | bytes, line: int, message: str) -> None:
     with pytest.raises(ReadError, match=message) as caught:
         conll.build(path=write(tmp_path, train_tsv=text), data=tmp_path)
@@ -219,17 +212,12 @@ def test_whatever_a_document_holds_it_comes_back_or_is_named(written: list[Docum
 @pytest.mark.parametrize(
     ("text", "spans", "message"),
     [
-        ("a  b", [], "not made of tokens"),
-        ("a\tb", [], "not made of tokens"),
-        ("a\nb", [], "not made of tokens"),
-        ("", [], "not made of tokens"),
-        ("-DOCSTART- b", [], "not made of tokens"),
-        ("rash, itch", [(0, 4)], "cannot carry"),
-        ("a rash", [(3, 6)], "do not begin at a token"),
-        ("a b c", [(0, 5), (2, 3)], "overlap"),
-        ("a b c", [(0, 1), (0, 1)], "overlap"),
+        ("a  b", [], "not made of tokens"), ("a\tb", [], "not made of tokens"), ("a\nb", [], "not made of tokens"),
+        ("", [], "not made of tokens"), ("-DOCSTART- b", [], "not made of tokens"),
+        ("rash, itch", [(0, 4)], "cannot carry"), ("a rash", [(3, 6)], "do not begin at a token"),
+        ("a b c", [(0, 5), (2, 3)], "overlap"), ("a b c", [(0, 1), (0, 1)], "overlap"),
     ],
-)
+)  # fmt: skip
 def test_what_a_file_cannot_hold_is_refused_and_nothing_is_left(
     tmp_path: Path, text: str, spans: list[tuple[int, int]], message: str
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from experiments.corpora import bc5cdr, bioc, brat, conll, fetch, maccrobat, pubtator
+from experiments.corpora import bioc, brat, conll, fetch, pubtator
 from experiments.corpora.corpus import PARTS, Corpus, flatten
 from experiments.corpora.statistics import leakage, statistics
 from experiments.errors import ReadError
@@ -60,23 +60,16 @@ def all_of(documents: Iterable[Document]) -> list[object]:
 
 # Section 1a of the notes: sentences (or documents), mentions.
 COUNTS = {
-    "ncbi_disease": [(5424, 5134), (923, 787), (940, 960)],
-    "bc5cdr": [(4560, 9385), (4581, 9593), (4797, 9809)],
-    "bc2gm": [(12574, 15197), (2519, 3061), (5038, 6325)],
-    "anatem": [(5861, 6946), (2118, 2139), (3830, 4616)],
-    "linnaeus": [(11935, 2119), (4078, 711), (7142, 1433)],
-    "bionlp13cg": [(3033, 10826), (1003, 3616), (1906, 6881)],
+    "ncbi_disease": [(5424, 5134), (923, 787), (940, 960)], "bc5cdr": [(4560, 9385), (4581, 9593), (4797, 9809)],
+    "bc2gm": [(12574, 15197), (2519, 3061), (5038, 6325)], "anatem": [(5861, 6946), (2118, 2139), (3830, 4616)],
+    "linnaeus": [(11935, 2119), (4078, 711), (7142, 1433)], "bionlp13cg": [(3033, 10826), (1003, 3616), (1906, 6881)],
     "wnut17": [(3394, 1975), (1009, 836), (1287, 1079)],
-}
-FILTERED = {
-    "bc5cdr_disease": [(4560, 4182), (4581, 4246), (4797, 4424)],
-    "bc5cdr_chemical": [(4560, 5203), (4581, 5347), (4797, 5385)],
-}
+}  # fmt: skip
+FILTERED = {"bc5cdr_disease": [(4560, 4182), (4581, 4246), (4797, 4424)]}
 # The notes count 593 documents and 5,145 mentions in NCBI's train: one document stands there twice.
 DOCUMENTS = {
     "ncbi_disease": [(592, 5134), (100, 787), (100, 960)],
     "bc5cdr": [(500, 9385), (500, 9591), (500, 9809)],
-    "bc5cdr_chemical": [(500, 5203), (500, 5347), (500, 5385)],
     "bc5cdr_disease": [(500, 4182), (500, 4244), (500, 4424)],
 }
 
@@ -106,11 +99,9 @@ def test_documents_are_as_the_notes_count_them(name: str) -> None:
 # Identical test sentences in train, those of eight tokens or more, duplicates inside train, conflicting ones there, and the
 # share of test mentions whose surface is in train.
 OVERLAPS = {
-    "ncbi_disease": (1, 1, 24, 1, 62.3),
-    "bc5cdr": (16, 0, 7, 0, 62.2),
-    "bc2gm": (53, 12, 76, 2, 40.5),
+    "ncbi_disease": (1, 1, 24, 1, 62.3), "bc5cdr": (16, 0, 7, 0, 62.2), "bc2gm": (53, 12, 76, 2, 40.5),
     "wnut17": (0, 0, 103, 11, 2.2),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OVERLAPS)
@@ -130,10 +121,8 @@ def test_bc5cdr_by_label_and_token() -> None:
     """Hyphens and punctuation are tokens of their own; the other tokenisation of BC5CDR dev has 94,437."""
     splits = counted("bc5cdr")["splits"]
     assert [part["labels"] for part in splits.values()] == [
-        {"Chemical": 5203, "Disease": 4182},
-        {"Chemical": 5347, "Disease": 4246},
-        {"Chemical": 5385, "Disease": 4424},
-    ]
+        {"Chemical": 5203, "Disease": 4182}, {"Chemical": 5347, "Disease": 4246}, {"Chemical": 5385, "Disease": 4424},
+    ]  # fmt: skip
     assert splits["dev"]["tokens"] == 117453
 
 
@@ -199,19 +188,6 @@ def test_bc5cdr_pubtator() -> None:
     assert [sum(e.concept is None for d in corpus.part(part) for e in d.entities) for part in PARTS] == [76, 59, 91]
 
 
-def test_the_glued_bc5cdr_file_is_refused(tmp_path: Path) -> None:
-    """At later commits of a mirror the train file holds dev too: 1,000 documents."""
-    parts = {part: (CORPORA / "bc5cdr/pubtator" / f"{part}.PubTator.txt").read_bytes() for part in PARTS}
-    for part, content in {**parts, "train": parts["train"] + parts["dev"]}.items():
-        (tmp_path / f"{part}.txt").write_bytes(content)
-    with pytest.raises(ReadError, match="is in train and again in dev"):
-        bc5cdr.ABOUT.read(tmp_path, tmp_path, "documents")
-    (tmp_path / "dev.txt").unlink()
-    said = "holds 1000 documents and 18976 mentions in train; the corpus has 500 documents"
-    with pytest.raises(ReadError, match=said):
-        bc5cdr.ABOUT.read(tmp_path, tmp_path, "documents")
-
-
 def test_bioc_says_the_same_as_pubtator(tmp_path: Path) -> None:
     """Ids, texts, entities and concepts are equal, but for what BioC adds: the single mentions of 89 composite ones.
 
@@ -270,15 +246,6 @@ def test_maccrobat_is_split_by_a_hash_and_keeps_what_is_not_flat() -> None:
     assert "relations, ignored: 18330" in corpus.remarks
 
 
-def test_maccrobat_with_other_labels() -> None:
-    problem = {"Disease_disorder": "problem", "Sign_symptom": "problem", "Medication": "Medication"}
-    corpus = maccrobat.build(data=DATA, types=problem)
-    assert [label.name for label in corpus.labels] == ["problem", "Medication"]
-    assert sum(len(d.entities) for _, d in corpus.parts()) == 3382 + 1362 + 1080
-    with pytest.raises(ReadError, match="types: nothing is annotated as zz; there are Activity, "):
-        maccrobat.build(data=DATA, types=["zz"])
-
-
 def test_single_tokens_marked_i_are_read_by_the_rule_of_their_file() -> None:
     """SciBERT's four columns: by conlleval 9,455 of 9,593 entities, for neighbours merge; a strict IOB2 reader has 2,317."""
     file, remarks = CORPORA / "bc5cdr" / "conll4" / "dev.txt", Counter[str]()
@@ -311,7 +278,7 @@ def test_pubtator_comes_back_as_it_was(file: str, tmp_path: Path) -> None:
     assert all_of(pubtator.read(tmp_path / "again.txt")) == all_of(abstracts(file))
 
 
-@pytest.mark.parametrize("file", ["bc5cdr/iobes/dev.tsv", "bc5cdr/conll4/dev.txt", "wnut17/dev.conll"])
+@pytest.mark.parametrize("file", ["bc5cdr/conll4/dev.txt", "wnut17/dev.conll"])
 def test_columns_come_back_as_they_were(file: str, tmp_path: Path) -> None:
     found, again = columns(file), tmp_path / Path(file).name
     assert conll.write(list(found), again) == ()  # type: ignore[arg-type]

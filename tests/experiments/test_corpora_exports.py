@@ -28,11 +28,9 @@ def spans(corpus: Corpus) -> list[tuple[str, list[tuple[int, int, str, str]]]]:
 def region(start: int, end: int, *labels: str, text: str | None = None) -> Row:
     said = {} if text is None else {"text": text}
     return {
-        "id": "r",
-        "type": "labels",
-        "to_name": "text",
+        "id": "r", "type": "labels", "to_name": "text",
         "value": {"start": start, "end": end, "labels": [*labels], **said},
-    }
+    }  # fmt: skip
 
 
 def task(number: int, text: str, *annotations: Row, **data: Any) -> Row:
@@ -60,13 +58,10 @@ def test_label_studio(tmp_path: Path) -> None:
     assert spans(corpus) == [("7", [(3, 6, "Bird", "owl"), (3, 6, "Animal", "owl")]), ("8", [])]
     assert [d.group for d in corpus.train] == ["p1", "8"] and corpus.private
     assert set(corpus.remarks) == {
-        "cancelled annotations, ignored: 1",
-        "annotations of a task after the one taken, ignored: 1",
-        "predictions, ignored: 1",
-        "regions without a label, ignored: 1",
-        "results of the type 'relation', ignored: 1",
+        "cancelled annotations, ignored: 1", "annotations of a task after the one taken, ignored: 1",
+        "predictions, ignored: 1", "regions without a label, ignored: 1", "results of the type 'relation', ignored: 1",
         "tasks without an annotation, ignored: 1",
-    }
+    }  # fmt: skip
     renamed = label_studio.build(path=tmp_path, data=tmp_path, types={"Bird": "B"})
     assert spans(renamed)[0] == ("7", [(3, 6, "B", "owl")])
 
@@ -132,12 +127,9 @@ def test_prodigy(tmp_path: Path) -> None:
     assert spans(corpus) == [("-5", [(3, 6, "Bird", "owl")]), ("6", []), ("note 2", []), ("train:5", [])]
     assert [d.group for d in corpus.train] == ["note 1", "p", "note 2", "train:5"]
     assert set(corpus.remarks) == {
-        "further answers to a text, ignored: 1",
-        "relations, ignored: 1",
-        "answers about one suggestion, ignored: 1",
-        "lines with the answer reject, ignored: 1",
-        "lines with the answer ignore, ignored: 1",
-    }
+        "further answers to a text, ignored: 1", "relations, ignored: 1", "answers about one suggestion, ignored: 1",
+        "lines with the answer reject, ignored: 1", "lines with the answer ignore, ignored: 1",
+    }  # fmt: skip
     json_lines(file, {"text": "An owl", "_input_hash": 1}, {"text": "secret", "_input_hash": 1})
     with pytest.raises(ReadError, match=r"train\.jsonl:2: another text had the same _input_hash"):
         prodigy.build(path=tmp_path, data=tmp_path)
@@ -167,15 +159,13 @@ def test_doccano(tmp_path: Path) -> None:
         (doccano, {"text": "secret", "label": ["X"]}, r"label\.0: "),
         (doccano, {"text": "secret"}, "expected one of `label`, `labels` and `entities`"),
         (doccano, {"text": "secret", "label": [], "entities": []}, "expected one of"),
-        (doccano, {"label": []}, "text: Field required"),
-        (doccano, '{"text": "secret', "Invalid JSON"),
+        (doccano, {"label": []}, "text: Field required"), (doccano, '{"text": "secret', "Invalid JSON"),
         (prodigy, {"text": "secret", "spans": [{"start": 0, "end": 1}]}, r"spans\.0\.label: Field required"),
         (prodigy, {"text": "secret", "spans": [{"start": 4, "end": 1, "label": "X"}]}, r"4\.\.1 is no span"),
         (prodigy, {"text": "secret", "spans": [{"start": 0, "end": 1, "label": "X", "text": "e"}]}, "its text is not"),
-        (prodigy, {"text": "secret", "answer": "perhaps"}, "answer: "),
-        (prodigy, '["secret"]', "object"),
+        (prodigy, {"text": "secret", "answer": "perhaps"}, "answer: "), (prodigy, '["secret"]', "object"),
     ],
-)
+)  # fmt: skip
 def test_json_lines_name_the_line_and_never_the_text(tmp_path: Path, reader: Any, bad: Row | str, message: str) -> None:
     fine = {"text": "fine", "label": []} if reader is doccano else {"text": "fine"}
     json_lines(tmp_path / "train.jsonl", fine, bad)

@@ -71,10 +71,8 @@ def library() -> Any:
 def tagged(library: Any, rows: list[Row] = TAGGED) -> Any:
     label = library.ClassLabel(names=NAMES)
     features = {
-        "id": library.Value("string"),
-        "tokens": library.List(library.Value("string")),
-        "ner_tags": library.List(label),
-    }
+        "id": library.Value("string"), "tokens": library.List(library.Value("string")), "ner_tags": library.List(label),
+    }  # fmt: skip
     return library.Dataset.from_list(rows, features=library.Features(features))
 
 
@@ -116,17 +114,15 @@ def test_bigbio(tmp_path: Path, library: Any) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"text": "A owl", "entities": [OWL]},
-        {"text": "A owl", "spans": [{**OWL, "text": "owl", "color": "red"}]},
+        {"text": "A owl", "entities": [OWL]}, {"text": "A owl", "spans": [{**OWL, "text": "owl", "color": "red"}]},
         {"text": "A owl", "entities": [[2, 5, "Bird"]]},
         {"text": "A owl", "entities": [{"offsets": [[2, 5]], "type": "Bird", "text": ["owl"]}]},
         {"text": "A owl", "entities": [{"start_offset": 2, "end_offset": 5, "entity_type": "Bird"}]},
         {"text": "A owl", "entities": {"start": [2], "end": [5], "label": ["Bird"]}},
-        {"words": ["A", "owl"], "tags": ["O", "B-Bird"]},
-        {"tokens": ["A", "owl"], "ner_tags": ["O", "U-Bird"]},
+        {"words": ["A", "owl"], "tags": ["O", "B-Bird"]}, {"tokens": ["A", "owl"], "ner_tags": ["O", "U-Bird"]},
         {"tokens": ["A", "owl"], "labels": ["O", "S-Bird"]},
     ],
-)
+)  # fmt: skip
 def test_usual_layouts(tmp_path: Path, row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)  # what needs no library does not import it
     for file, content in (
@@ -151,11 +147,8 @@ def test_columns_of_other_names_and_numbers_without_names(tmp_path: Path) -> Non
     corpus = read(file, columns=Columns(**given, names=tuple(NAMES)))
     first, _ = every(corpus)
     assert (first.id, first.group, first.related, spans(first)) == (
-        "train:3",
-        "w",
-        (),
-        [("Bird", ((2, 10),), "barn owl")],
-    )
+        "train:3", "w", (), [("Bird", ((2, 10),), "barn owl")],
+    )  # fmt: skip
     assert corpus.resampling == "document"
     with pytest.raises(ReadError, match="there is no column 'nope'; there are note_id, ward, toks, bio"):
         read(file, columns=Columns(text="nope"))
@@ -168,11 +161,8 @@ def test_csv_with_lists_as_json(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text(f'id,text,entities\nNA,"A owl\n, no",\n2020-01-01,A owl,"{cell}"\n')
     first, second = every(read(tmp_path / "train.csv", split=Split(dev=0, test=0)))
     assert (first.id, spans(first), second.id, second.text) == (
-        "2020-01-01",
-        [("Bird", ((2, 5),), "owl")],
-        "NA",
-        "A owl\n, no",
-    )
+        "2020-01-01", [("Bird", ((2, 5),), "owl")], "NA", "A owl\n, no",
+    )  # fmt: skip
     (tmp_path / "train.tsv").write_text("id\ttext\tentities\n1\tA owl\t[]\t\n")
     with pytest.raises(ReadError, match=r"train\.tsv:2: the line has more columns than the first"):
         read(tmp_path / "train.tsv")

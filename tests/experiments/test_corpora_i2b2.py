@@ -34,11 +34,9 @@ def test_lines_count_from_1_tokens_from_0_and_both_ends_belong(tmp_path: Path, e
     (document,) = i2b2.read(note(tmp_path, "r1", "\ufeff" + text, CON.replace("\n", end)))
     assert (document.id, document.text) == ("r1", "\ufeff" + text)
     assert [(e.text, e.label) for e in document.entities] == [
-        ("The  patient", "problem"),
-        (f"no{end} chest pain", "problem"),
-        ("Zorvexan 5 mg", "treatment"),
+        ("The  patient", "problem"), (f"no{end} chest pain", "problem"), ("Zorvexan 5 mg", "treatment"),
         ("Zorvexan", "treatment"),
-    ]
+    ]  # fmt: skip
     assert all(document.text[e.start : e.end] == e.text for e in document.entities)
     assert document.entities[3].start > document.entities[2].end, "the second of two equal words"
 
@@ -75,12 +73,10 @@ def test_what_stands_twice_is_kept_once_and_counted(tmp_path: Path) -> None:
         ('c="the patient" 2:1 2:0||t="problem"', "the text of the concept is not what lies"),
         ('c="secret" 0:0 0:1||t="problem"', "no such line or token"),
         ('c="secret" 2:0 2:4||t="problem"', "no such line or token"),
-        ('c="secret" 99:0 99:1||t="problem"', "no such line or token"),
-        ('c="secret" 2:0||t="problem"', "expected `c="),
-        ('c="secret" 2:0 2:1||t=""', "expected `c="),
-        ("secret", "expected `c="),
+        ('c="secret" 99:0 99:1||t="problem"', "no such line or token"), ('c="secret" 2:0||t="problem"', "expected `c="),
+        ('c="secret" 2:0 2:1||t=""', "expected `c="), ("secret", "expected `c="),
     ],
-)
+)  # fmt: skip
 def test_errors_name_file_and_line_and_never_the_text(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(ReadError, match=message) as caught:
         i2b2.build(path=note(tmp_path, "r1", con=CON + line + "\n"), data=tmp_path)

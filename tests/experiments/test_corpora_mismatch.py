@@ -92,19 +92,15 @@ def found(corpus: Corpus) -> list[tuple[int, str]]:
 
 
 DIFFERENT = [
-    ("An Owl sat.", "owl", "case"),
-    ("An Owl sat.", "OWL", "case"),
+    ("An Owl sat.", "owl", "case"), ("An Owl sat.", "OWL", "case"),
     ("A β-owl sat.", "beta-owl", "Greek or other letter forms"),
     ("A beta-owl sat.", "β-owl", "Greek or other letter forms"),
     ("A Δ-owl sat.", "delta-owl", "Greek or other letter forms"),
-    ("A 𝛽-owl sat.", "β-owl", "Greek or other letter forms"),
-    ("An owl‘s ear.", "owl's ear", "quotes"),
-    ('An "owl ear.', "“owl ear", "quotes"),
-    ("A barn–owl sat.", "barn-owl", "dashes"),
-    ("A barn  owl sat.", "barn owl", "blanks"),
-    ("A barn\u00a0owl sat.", "barn owl", "blanks"),
+    ("A 𝛽-owl sat.", "β-owl", "Greek or other letter forms"), ("An owl‘s ear.", "owl's ear", "quotes"),
+    ('An "owl ear.', "“owl ear", "quotes"), ("A barn–owl sat.", "barn-owl", "dashes"),
+    ("A barn  owl sat.", "barn owl", "blanks"), ("A barn\u00a0owl sat.", "barn owl", "blanks"),
     ("A Barn–Owl sat.", "barn-owl", "case and dashes"),
-]
+]  # fmt: skip
 
 
 @every_writer

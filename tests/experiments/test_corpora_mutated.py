@@ -1,12 +1,11 @@
 """Damaged copies of a small corpus for every reader: read, or refused in one line; never another error, never a hang.
 
-NERC_MUTATED says how many copies there are in all (by default 1,500).
+NERC_THOROUGH=1 makes many more of them.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 import random
 import re
 from importlib import import_module
@@ -17,10 +16,10 @@ import pytest
 from experiments.corpora.corpus import PARTS, Corpus
 from experiments.errors import LONGEST, ReadError
 from ner_programs import components
-from tests.effort import soon
+from tests.effort import often, soon
 from tests.experiments.samples import SAMPLES
 
-COPIES = int(os.environ.get("NERC_MUTATED", "1500"))
+COPIES = often(600, 15_000)
 
 
 def readers() -> list[str]:
@@ -44,21 +43,9 @@ PIECES = [
     b"<passage>" * 5000, BOMB + b"]><collection>&a9;", b"x" * 70000,
 ]  # fmt: skip
 NUMBERS = [
-    b"0",
-    b"-1",
-    b"1",
-    b"13",
-    b"007",
-    b"1e3",
-    b"1.5",
-    b"1e999",
-    b"99999",
-    b"9" * 20,
-    b"9" * 5000,
-    b"",
-    b"\xd9\xa3",
+    b"0", b"-1", b"1", b"13", b"007", b"1e3", b"1.5", b"1e999", b"99999", b"9" * 20, b"9" * 5000, b"", b"\xd9\xa3",
     b"1_0",
-]
+]  # fmt: skip
 
 
 def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:

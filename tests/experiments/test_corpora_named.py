@@ -47,15 +47,9 @@ def test_a_corpus_that_is_not_there_says_how_to_come_by_it(name: str, tmp_path: 
 
 
 SMALL = Published(
-    "small",
-    "small",
-    (Label("omen", "A sign."),),
-    "free",
-    "us",
-    sizes={"train": (2, 2), "dev": (1, 0), "test": (0, 0)},
-    documents={"train": (1, 2), "dev": (1, 0), "test": (0, 0)},
-    types={"Sign": "omen", "Token": "omen"},
-)
+    "small", "small", (Label("omen", "A sign."),), "free", "us", sizes={"train": (2, 2), "dev": (1, 0), "test": (0, 0)},
+    documents={"train": (1, 2), "dev": (1, 0), "test": (0, 0)}, types={"Sign": "omen", "Token": "omen"},
+)  # fmt: skip
 TRAIN = "7|t|A hum rose.\n7|a|A tick fell.\n7\t2\t5\thum\tSign\tD1\n7\t14\t18\ttick\tToken\t-1\n7\t0\t1\tA\tThing\t\n"
 DEV = "8|t|Calm.\n8|a|\n"
 

@@ -128,10 +128,8 @@ def test_conll_2003_as_it_is_given_out(tmp_path: Path) -> None:
         (tmp_path / name).write_text("-DOCSTART- -X- -X- O\n\nAn DT I-NP O\nowl NN I-NP B-Bird\n\n")
     corpus = conll.build(path=tmp_path, data=tmp_path)
     assert sizes(corpus) == [1, 1, 1] and [d.id for _, d in corpus.parts()] == [
-        "eng.train:1",
-        "eng.testa:1",
-        "eng.testb:1",
-    ]
+        "eng.train:1", "eng.testa:1", "eng.testb:1",
+    ]  # fmt: skip
 
 
 def test_one_conll_file_is_split_by_its_documents(tmp_path: Path) -> None:
@@ -176,10 +174,8 @@ def test_notes_called_like_a_part_are_notes(tmp_path: Path) -> None:
     write(tmp_path, files)
     for reader in (brat, i2b2):
         assert {d.id for _, d in reader.build(path=tmp_path, data=tmp_path).parts()} == {
-            "lab_test",
-            "test_2",
-            "train_ride",
-        }
+            "lab_test", "test_2", "train_ride",
+        }  # fmt: skip
     export = {f"lab-test-{i}.txt/curator.tsv": SAMPLES["webanno"]()["train/n1.tsv"] for i in range(3)}
     assert sum(sizes(webanno.build(path=write(tmp_path / "export", export), data=tmp_path))) == 3
 

@@ -40,11 +40,9 @@ def test_title_blank_abstract_and_exact_offsets(tmp_path: Path) -> None:
     first, second = found.train
     assert first.text == 'Breast cancer. Gout | and "plus" epilepsy.' and second.text == "Only a title "
     assert [(e.text, e.label, e.concept) for e in first.entities] == [
-        ("Breast cancer", "SpecificDisease", "MESH:D001943+MESH:D061325"),
-        ("Gout", "Modifier", "MESH:D006073"),
-        ('"plus"', "DiseaseClass", "MESH:D004829|OMIM:1"),
-        ("epilepsy", "Disease", None),
-    ]
+        ("Breast cancer", "SpecificDisease", "MESH:D001943+MESH:D061325"), ("Gout", "Modifier", "MESH:D006073"),
+        ('"plus"', "DiseaseClass", "MESH:D004829|OMIM:1"), ("epilepsy", "Disease", None),
+    ]  # fmt: skip
     assert [(e.text, e.concept) for e in second.entities] == [("title", None)]
     assert found.remarks == ("relation lines, ignored: 1",) and found.private
 
@@ -188,18 +186,11 @@ def test_what_a_file_cannot_hold_is_refused_and_nothing_is_left(
 @pytest.mark.parametrize(
     ("written", "read"),
     [
-        ("D008661", "MESH:D008661"),
-        (" C537 ", "MESH:C537"),
-        ("MeSH:D1", "MESH:D1"),
-        ("OMIM:1|D2", "OMIM:1|MESH:D2"),
-        ("D1+D2", "MESH:D1+MESH:D2"),
-        ("D003693|-1", "MESH:D003693"),
-        ("-1", None),
-        ("", None),
-        ("-", None),
+        ("D008661", "MESH:D008661"), (" C537 ", "MESH:C537"), ("MeSH:D1", "MESH:D1"), ("OMIM:1|D2", "OMIM:1|MESH:D2"),
+        ("D1+D2", "MESH:D1+MESH:D2"), ("D003693|-1", "MESH:D003693"), ("-1", None), ("", None), ("-", None),
         ("HP:0001", "HP:0001"),
     ],
-)
+)  # fmt: skip
 def test_concept_ids(written: str, read: str | None) -> None:
     assert concept_id(written) == read
 

@@ -105,10 +105,8 @@ def test_show_a_spec_and_a_name(bare: Place) -> None:
     changed = bare.made("corpora", "show", "open.toml", "--set", "corpus.split.test=0")
     assert list(changed["splits"]) == ["train", "dev"]
     assert bare.made("corpora", "show", "wardnotes")["splits"]["train"]["labels"].keys() == {
-        "problem",
-        "treatment",
-        "test",
-    }
+        "problem", "treatment", "test",
+    }  # fmt: skip
 
 
 def test_nothing_of_a_private_text_is_shown(bare: Place) -> None:
@@ -177,13 +175,11 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Public]:
     server = Public()
     pins = tuple(
         fetch.Pin(
-            f"bc2gm/iob/{name}",
-            f"some/repository/c0ffee/a%20folder/{name}",
-            hashlib.sha256(body).hexdigest(),
+            f"bc2gm/iob/{name}", f"some/repository/c0ffee/a%20folder/{name}", hashlib.sha256(body).hexdigest(),
             len(body),
         )
         for name, body in FILES.items()
-    )
+    )  # fmt: skip
     monkeypatch.setattr(fetch, "_sources", lambda: ((("bc2gm",), pins),))
     monkeypatch.setenv("NERC_CORPORA_URL", server.url)
     yield server
@@ -221,14 +217,11 @@ def test_get_brings_files_once_and_says_the_licence_first(bare: Place, public: P
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
-        ("404", "the host answered 404 "),
-        ("500", "the host answered 500 "),
-        ("cut", "cut short"),
-        ("cut, no length", "cut short (10 of "),
-        ("other", "not the file that is pinned: its SHA-256 is another one"),
+        ("404", "the host answered 404 "), ("500", "the host answered 500 "), ("cut", "cut short"),
+        ("cut, no length", "cut short (10 of "), ("other", "not the file that is pinned: its SHA-256 is another one"),
         ("long", "not the file that is pinned"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("file", ["train.tsv", "dev.tsv"])
 def test_get_from_a_server_that_misbehaves(bare: Place, public: Public, fault: str, complaint: str, file: str) -> None:
     public.broken[file] = fault

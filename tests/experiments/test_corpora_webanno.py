@@ -65,14 +65,9 @@ def test_annotations_of_all_shapes_with_exact_offsets(tmp_path: Path, end: str) 
     assert document.id == "n1"
     assert document.text == "Zorvexan 5 mg eased 😀 the left\tlung pain.\n No itch\ntoday."
     assert spans(document) == [
-        ("Zorvexan", "Drug"),
-        ("5 mg", "Dose"),
-        ("left\tlung pain", "Problem"),
-        ("left", "Side"),
-        ("lung", "Body|part"),
-        ("p", "Letter_x"),
-        ("itch", "Problem"),
-    ]
+        ("Zorvexan", "Drug"), ("5 mg", "Dose"), ("left\tlung pain", "Problem"), ("left", "Side"), ("lung", "Body|part"),
+        ("p", "Letter_x"), ("itch", "Problem"),
+    ]  # fmt: skip
     assert all(document.text[e.start : e.end] == e.text for e in document.entities)
     assert [e.concept for e in document.entities][:2] == ["D:1", None]
     assert remarks == ("cells of other layers, ignored: 8", "annotations without a value or a text, ignored: 1")

@@ -159,14 +159,11 @@ def test_knowledge_from_train_does_not_tell_the_answers(bare: Place, tmp_path: P
 @pytest.mark.parametrize(
     "line",
     [
-        "no JSON",
-        "[]",
-        '{"messages": "x"}',
-        '{"messages": [{"role": "user", "content": "x"}]}',
+        "no JSON", "[]", '{"messages": "x"}', '{"messages": [{"role": "user", "content": "x"}]}',
         json.dumps({"messages": [{"role": r, "content": c} for r, c in zip(ROLES, ("x", "x", " "), strict=True)]}),
         json.dumps({"messages": [{"role": role, "content": "x"} for role in ROLES[::-1]]}),
     ],
-)
+)  # fmt: skip
 def test_lines_that_are_no_conversation(tmp_path: Path, line: str) -> None:
     good = json.dumps({"messages": [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]})
     (tmp_path / "train.jsonl").write_text(f"{good}\n{line}\n")

@@ -23,12 +23,10 @@ from ner_programs import Document, Entity, NERProgram, Pool, ProgramSpec
 LABELS = {"potion": "Something brewed.", "omen": "A sign."}
 KB = KnowledgeBase.of(
     [
-        Concept("P:1", "zorvexan", "potion", synonyms=("vexan brew",)),
-        Concept("P:2", "hesperal", "potion"),
-        Concept("O:1", "blenmark", "omen"),
-        Concept("X:1", "ferry", "vehicle"),
+        Concept("P:1", "zorvexan", "potion", synonyms=("vexan brew",)), Concept("P:2", "hesperal", "potion"),
+        Concept("O:1", "blenmark", "omen"), Concept("X:1", "ferry", "vehicle"),
     ]
-)
+)  # fmt: skip
 
 
 def document(name: str, text: str) -> Document:
@@ -46,16 +44,14 @@ TRAIN = tuple(
     document(f"t{n}", text)
     for n, text in enumerate(
         [
-            "Wenda took [zorvexan|potion] and saw a [blenmark|omen].",
-            "They gave [quilbrine|potion] at dusk.",
+            "Wenda took [zorvexan|potion] and saw a [blenmark|omen].", "They gave [quilbrine|potion] at dusk.",
             "A [dusk fade|omen] came after [quilbrine|potion].",
             "The tick of the clock. Another tick. An [ashen tick|omen], a [tick|omen].",
             "She took [oxadepin|potion] and saw a [murrain|omen].",
-            "He took [mivotrel|potion] and saw a [sorrel gripe|omen].",
-            "Nobody took anything.",
+            "He took [mivotrel|potion] and saw a [sorrel gripe|omen].", "Nobody took anything.",
         ]
     )
-)
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -73,10 +69,8 @@ def found(answer: Answer, text: str) -> list[tuple[str, str]]:
 def test_the_gazetteer_knows_what_train_names() -> None:
     answer = gazetteer(Pool.of(TRAIN))
     assert found(answer, "Quilbrine, then blenmark; a dusk fade and hesperal.") == [
-        ("Quilbrine", "potion"),
-        ("blenmark", "omen"),
-        ("dusk fade", "omen"),
-    ]
+        ("Quilbrine", "potion"), ("blenmark", "omen"), ("dusk fade", "omen"),
+    ]  # fmt: skip
     assert found(answer, "") == []
     assert answer("zorvexan") == [Entity(0, 8, "potion")]
 
@@ -138,10 +132,8 @@ def test_the_gazetteer_takes_the_label_that_a_surface_has_most() -> None:
 def test_the_dictionary_knows_what_the_knowledge_base_names(program: NERProgram) -> None:
     answer = baselines(program, program.pool)["dictionary"]()
     assert found(answer, "Hesperal or vexan brew on the ferry, quilbrine for a blenmark.") == [
-        ("Hesperal", "potion"),
-        ("vexan brew", "potion"),
-        ("blenmark", "omen"),
-    ]
+        ("Hesperal", "potion"), ("vexan brew", "potion"), ("blenmark", "omen"),
+    ]  # fmt: skip
     assert found(answer, "Nothing.") == []
 
 
@@ -173,10 +165,8 @@ def test_both_take_the_longest_and_then_the_label_of_train() -> None:
 
     answer = both(pool, named)
     assert found(answer, "The pale hum; lumbeck, hesperal") == [
-        ("pale hum", "omen"),
-        ("lumbeck", "omen"),
-        ("hesperal", "potion"),
-    ]
+        ("pale hum", "omen"), ("lumbeck", "omen"), ("hesperal", "potion"),
+    ]  # fmt: skip
     assert found(answer, "Then a pale hum") == [("a pale hum", "potion")]
 
 
@@ -266,10 +256,8 @@ def test_an_empty_pool_finds_nothing() -> None:
     program = ProgramSpec(labels=LABELS).build(pool=Pool(()))
     made = baselines(program, program.pool)
     assert {name: found(make(), "Wenda took zorvexan.") for name, make in made.items()} == {
-        "gazetteer": [],
-        "copy": [],
-        "crf": [],
-    }
+        "gazetteer": [], "copy": [], "crf": [],
+    }  # fmt: skip
 
 
 def test_documents_are_answered_by_unit(program: NERProgram) -> None:

@@ -76,14 +76,11 @@ def test_people_read_stderr(built: Place) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "concept"),
     [
-        ("x.obo", ONTOLOGY, "P:1"),
-        ("x.json", GRAPH, "G:1"),
-        ("Some.gene_info", GENE, "NCBIGene:7"),
-        ("x.sssom.tsv", MAPPING, "M:1"),
-        ("umls/MRCONSO.RRF", CONSO, "C1"),
+        ("x.obo", ONTOLOGY, "P:1"), ("x.json", GRAPH, "G:1"), ("Some.gene_info", GENE, "NCBIGene:7"),
+        ("x.sssom.tsv", MAPPING, "M:1"), ("umls/MRCONSO.RRF", CONSO, "C1"),
         ("mesh/terms.tsv", "mesh_id\tmesh_name\nD1\tblenmark\n", "MESH:D1"),
     ],
-)
+)  # fmt: skip
 def test_the_name_of_a_file_says_how_it_is_read(bare: Place, name: str, text: str, concept: str) -> None:
     path = bare.root / name
     path.parent.mkdir(exist_ok=True)

@@ -94,12 +94,8 @@ def test_the_command_line_as_a_user_calls_it(lab: Asking) -> None:
 
 
 DRY = (
-    "optimizer.k=4",
-    "optimizer={name='labeled', k=4}",
-    "optimizer={name='bootstrap', k=4}",
-    "program.verify={name='llm', k=2}",
-    "optimizer={name='random_search', candidates=3, k=4}",
-)
+    "optimizer.k=4", "optimizer={name='bootstrap', k=4}", "program.verify={name='llm', k=2}",
+)  # fmt: skip
 
 
 def test_a_dry_run_sends_nothing_and_its_figures_are_bounds(lab: Asking) -> None:
@@ -188,12 +184,6 @@ class TestMaxCost:
         refused(lab.run("--max-cost", "1"), r"the price of openai/x is not known.*lm\.price")
         assert not lab.server.requests
 
-    def test_that_is_enough_changes_nothing(self, lab: Asking) -> None:
-        limited, free = lab.run("--max-cost", "1000", *self.BOUND), lab.run(*self.BOUND)
-        assert limited.code == free.code == 0
-        assert limited.json["dev"] == free.json["dev"] and limited.json["lm_calls"] == free.json["lm_calls"]
-        assert free.json["spent"]["cached"] == free.json["lm_calls"] and free.json["cost"] == 0
-
 
 class TestRecordAndReplay:
     def test_gives_the_same_program_with_the_server_down(self, lab: Asking) -> None:
@@ -250,11 +240,8 @@ class TestPrivate:
         )
         port = lab.server.root.rpartition(":")[2]
         allowed = (
-            "--set",
-            f"lm.api_base=http://llm.example.com:{port}/v1",
-            "--set",
-            'lm.allow_hosts=["LLM.example.com"]',
-        )
+            "--set", f"lm.api_base=http://llm.example.com:{port}/v1", "--set", 'lm.allow_hosts=["LLM.example.com"]',
+        )  # fmt: skip
         ran = lab.run(*allowed, "--set", "optimizer={name='none'}", before=resolve)
         assert ran.code == 0, ran.stderr
         assert len(lab.server.requests) == 10
@@ -274,28 +261,12 @@ class TestPrivate:
         lines = (lab.folder / "connections").read_text().splitlines()
         assert len(lines) > 1 and not [line for line in lines if "127.0.0.1" not in line and "'localhost'" not in line]
 
-    @pytest.mark.parametrize(("status", "code"), [(401, "invalid_api_key"), (403, None), (404, "model_not_found")])
-    def test_a_provider_that_quotes_the_prompt_is_not_quoted(self, lab: Asking, status: int, code: str | None) -> None:
-        lab.server.fault = lambda body: loopback.quoting(status, code)
+    def test_a_provider_that_quotes_the_prompt_is_not_quoted(self, lab: Asking) -> None:
+        lab.server.fault = lambda body: loopback.quoting(403, None)
         ran = lab.run("--set", "program.demos={name='random', k=1}")
-        refused(ran, rf"^nerc: \[openai/x\] the provider refused the call: LM\w+, HTTP {status}\b")
+        refused(ran, r"^nerc: \[openai/x\] the provider refused the call: LM\w+, HTTP 403\b")
         assert lab.server.requests
         shown = [word for word in (*DRUGS, *PROBLEMS, "### text", "A medicine") if word in ran.stderr]
         assert not shown, ran.stderr
         kept = b"".join(f.read_bytes() for f in lab.home.rglob("*") if f.is_file())
         assert not [d for prefix, n in (("a", 10), ("b", 6)) for d in documents(n, prefix) if d.text.encode() in kept]
-
-    def test_texts_lie_in_the_bundle_and_the_cache_alone(self, lab: Asking) -> None:
-        ran = lab.run()
-        assert ran.code == 0, ran.stderr
-        texts = [d.text for prefix, n in (("a", 10), ("b", 6), ("c", 4)) for d in documents(n, prefix)]
-        holders = {
-            f.relative_to(lab.folder).parts[0:2]
-            for f in lab.folder.rglob("*")
-            if f.is_file() and any(t.encode() in f.read_bytes() for t in texts)
-        }
-        assert {h for h in holders if h[0] == "mlruns"} == {("mlruns", "bundles")}
-        assert not any(t in ran.stderr for t in texts)
-        (answers,) = (lab.folder / "cache" / "answers").iterdir()
-        assert stat.S_IMODE(answers.stat().st_mode) == 0o700
-        assert {stat.S_IMODE(f.stat().st_mode) for f in answers.iterdir()} == {0o600}

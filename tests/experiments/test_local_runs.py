@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +15,6 @@ from tests.lab import CORPUS, Lab, real_model
 from tests.tiny import documents
 
 pytestmark = real_model
-ROOT = Path(__file__).parent.parent.parent
 SPEC = f"""
 {CORPUS}
 [program]
@@ -72,10 +67,12 @@ class Watched(Lab):
 
 @dataclass
 class Whole:
-    """A lab with a run that nobody killed."""
+    """A lab with a run that was killed in the middle of its calls, and went on."""
 
     lab: Watched
     ran: warm.Ran
+    killed: int
+    before: int
 
     @property
     def bundle(self) -> Path:
@@ -89,34 +86,29 @@ class Whole:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     lab = Watched(tmp_path_factory.mktemp("local") / "lab")
+    killed, before = lab.run(die_at=6).code, lab.asked().total()
+    assert not list((lab.home / "bundles").glob("*"))
     ran = lab.run()
     assert ran.code == 0, ran.stderr
-    return Whole(lab, ran)
-
-
-def compiled(bundle: Path) -> dict[str, Any]:
-    """Return all that decides what a bundle does."""
-    return {f.name: json.loads(f.read_text()) for f in bundle.glob("*.json")}
+    return Whole(lab, ran, killed, before)
 
 
 def test_a_run_is_in_mlflow_and_has_a_page_and_a_bundle(whole: Whole) -> None:
     said = whole.ran.json
     assert said["lm_calls"] == whole.lab.asked().total() == len(whole.lab.asked()) > 8
-    assert said["spent"]["tokens_in"] > 500 and said["cost"] == 0
+    assert said["spent"]["tokens_in"] > 200 and said["cost"] == 0
     assert json.loads((whole.bundle / "program.json").read_text())["lm"] == {"model": "local/smollm2"}
     assert (whole.lab.home / "reports" / f"{said['run_id']}.html").is_file()
     rows = [json.loads(line) for line in whole.artifact("answers/dev.jsonl").read_text().splitlines()]
     assert len(rows) == 2 and not any(row["unanswered"] or row["lost"] for row in rows)
 
 
-def test_the_bundle_answers_the_same_in_a_fresh_process(whole: Whole) -> None:
+def test_the_bundle_answers_the_same_in_another_process(whole: Whole) -> None:
     lab = whole.lab
     notes = "".join(json.dumps({"id": d.id, "text": d.text}) + "\n" for d in documents(2, "b"))
     (lab.folder / "new.jsonl").write_text(notes)
-    command = [sys.executable, "-m", "experiments.cli", "annotate", str(whole.bundle), "new.jsonl"]
-    env = {**os.environ, **lab.env, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=lab.folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = lab.nerc("annotate", str(whole.bundle), "new.jsonl")
+    assert done.code == 0, done.stderr
     found = {row["id"]: row["entities"] for row in map(json.loads, done.stdout.splitlines())}
     rows = [json.loads(line) for line in whole.artifact("answers/dev.jsonl").read_text().splitlines()]
     places = ("start", "end", "label")
@@ -134,13 +126,6 @@ def test_a_dry_run_loads_no_weights_and_asks_nothing(tmp_path: Path) -> None:
     assert not lab.asked() and not (lab.folder / "loaded").exists()
 
 
-def test_a_run_that_was_killed_goes_on(whole: Whole, tmp_path: Path) -> None:
-    lab = Watched(tmp_path / "lab")
-    half = whole.ran.json["lm_calls"] // 2
-    assert lab.run(die_at=half).code == -signal.SIGKILL
-    assert lab.asked().total() == half - 1 and not list((lab.home / "bundles").glob("*"))
-    again = lab.run()
-    assert again.code == 0, again.stderr
-    assert compiled(Path(again.json["bundle"])) == compiled(whole.bundle)
-    assert again.json["dev"] == whole.ran.json["dev"] and again.json["test"] == whole.ran.json["test"]
-    assert set(lab.asked().values()) == {1} and lab.asked().total() == whole.lab.asked().total()
+def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(whole: Whole) -> None:
+    assert (whole.killed, whole.before) == (-signal.SIGKILL, 5)
+    assert set(whole.lab.asked().values()) == {1} and whole.lab.asked().total() == whole.ran.json["lm_calls"]

@@ -15,6 +15,7 @@ import pytest
 
 from ner_programs.bundle import folder as bundle
 from tests import tiny, warm
+from tests.effort import THOROUGH
 from tests.experiments.conftest import Place
 from tests.lab import PRIVATE, Lab
 from tests.loopback import MALFORMED, TRUNCATED, Loopback, quoting
@@ -114,7 +115,7 @@ class Ward(Lab):
         return {str(f.relative_to(self.folder)) for f in files}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS if THOROUGH else ["race"])
 def test_of_a_private_run_text_and_key_stand_where_they_may(optimizer: str, tmp_path: Path) -> None:
     with Loopback() as server:
         ward = Ward(tmp_path / "ward", server, optimizer)

@@ -164,13 +164,10 @@ def test_without_a_difference_p_is_uniform() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], []),
-        ([0.04], [0.04]),
-        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
-        ([0.5, 0.6], [1.0, 1.0]),
+        ([], []), ([0.04], [0.04]), ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]), ([0.5, 0.6], [1.0, 1.0]),
         ([0.02, 0.02], [0.04, 0.04]),
     ],
-)
+)  # fmt: skip
 def test_holm(given: list[float], expected: list[float]) -> None:
     assert holm(given) == pytest.approx(expected)
 

@@ -53,8 +53,7 @@ def test_what_stands_there_counts(write: Write) -> None:
 @pytest.mark.parametrize(
     ("change", "where", "value"),
     [
-        ("seed=5", "seed", 5),
-        (" seed = 5 ", "seed", 5),
+        ("seed=5", "seed", 5), (" seed = 5 ", "seed", 5),
         ("program.demos.k=32", "program.demos", {"name": "tfidf", "k": 32}),
         ("program.demos.name=random", "program.demos", {"name": "random", "k": 4}),
         ('program.demos.name="random"', "program.demos", {"name": "random", "k": 4}),
@@ -63,12 +62,11 @@ def test_what_stands_there_counts(write: Write) -> None:
         ("optimizer.budget.calls=9", "optimizer", {"budget": {"calls": 9}}),
         ("corpus.private=false", "corpus", {"name": "jsonl", "path": "notes.jsonl", "private": False}),
         ("labels.new label=What it = is.", "labels", {"new label": "What it = is."}),
-        ("lm.temperature=0.5", "lm.temperature", 0.5),
-        ("lm.strong.model=openai/big", "lm.strong.model", "openai/big"),
+        ("lm.temperature=0.5", "lm.temperature", 0.5), ("lm.strong.model=openai/big", "lm.strong.model", "openai/big"),
         ("lm.model=openai/gpt-4.1-mini", "lm.model", "openai/gpt-4.1-mini"),
         ('lm.allow_hosts=["a.example"]', "lm.allow_hosts", ["a.example"]),
     ],
-)
+)  # fmt: skip
 def test_set(write: Write, change: str, where: str, value: Any) -> None:
     found: Any = load(write(BASE + '[program]\ndemos = { name = "tfidf", k = 4 }\n'), [change])
     for name in where.split("."):
@@ -132,31 +130,19 @@ def test_the_fingerprint_is_that_of_the_content(write: Write, tmp_path: Path) ->
 
 
 CHANGES = (
-    "seed=2",
-    "name=other",
-    "corpus.private=false",
-    "labels.x=An x.",
-    "labels.x=Another x.",
-    "task.unit=document",
-    "program.knowledge_size=7",
-    "program.demos={name='tfidf'}",
-    "optimizer.name=labeled",
-    "kb={sources=[{name='obo',path='x.obo'}]}",
-    "lm.temperature=0.3",
-    "lm.prompt={model='crf'}",
-    "lm.strong={model='crf'}",
-    "lm.strong={model='crf',allow_hosts=['a.example']}",
-)
+    "seed=2", "name=other", "corpus.private=false", "labels.x=An x.", "labels.x=Another x.", "task.unit=document",
+    "program.knowledge_size=7", "program.demos={name='tfidf'}", "optimizer.name=labeled",
+    "kb={sources=[{name='obo',path='x.obo'}]}", "lm.temperature=0.3", "lm.prompt={model='crf'}",
+    "lm.strong={model='crf'}", "lm.strong={model='crf',allow_hosts=['a.example']}",
+)  # fmt: skip
 
 
 def test_the_fingerprint_tells_all_changes_apart(write: Write) -> None:
     file = write()
     prints = [load(file).fingerprint(), *(load(file, [change]).fingerprint() for change in CHANGES)]
     prints += [
-        load(file).fingerprint("corpus"),
-        load(file).fingerprint("corpus", "kb"),
-        load(file).fingerprint("corpuskb"),
-    ]
+        load(file).fingerprint("corpus"), load(file).fingerprint("corpus", "kb"), load(file).fingerprint("corpuskb"),
+    ]  # fmt: skip
     assert len(set(prints)) == len(prints)
 
 

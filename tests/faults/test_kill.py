@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests import warm
+from tests.effort import THOROUGH, often
 from tests.lab import CORPUS, Lab
 from tests.loopback import Loopback
 
@@ -157,14 +158,13 @@ def test_the_run_is_worth_killing(whole: tuple[warm.Ran, dict[str, Any], int]) -
     assert ran.json["cost"] > 0 and 0 < ran.json["test"]["micro_f1"] < 1
 
 
-@pytest.mark.parametrize(("lab", "seed"), [(1, 1), (4, 2)], indirect=["lab"], ids=["one at a time", "four at a time"])
-def test_killed_three_times_while_compiling_or_scoring(
-    lab: Killed, whole: tuple[warm.Ran, dict[str, Any], int], seed: int
+@pytest.mark.parametrize("lab", [1, 4] if THOROUGH else [4], indirect=True, ids=lambda n: f"{n} at a time")
+def test_killed_again_and_again_while_compiling_or_scoring(
+    lab: Killed, whole: tuple[warm.Ran, dict[str, Any], int]
 ) -> None:
     ran, files, requests = whole
-    rng = random.Random(seed)
-    points = sorted(rng.sample(range(3, requests - 2), 3))
-    steps = [points[0], points[1] - points[0], points[2] - points[1]]
+    points = sorted(random.Random(lab.concurrency).sample(range(3, requests - 2), often(2, 10)))
+    steps = [b - a for a, b in zip([0, *points], points, strict=False)]
     for step in steps:
         assert lab.killed_at(max(step, 1)).code == -signal.SIGKILL
         assert not lab.bundles

@@ -1,11 +1,10 @@
 """Optimizers killed with -9 at random moments: only calls in flight are sent again, and the program is that of a whole run.
 
-`NERC_KILLS=20 pytest tests/faults/test_kill_optimizers.py` kills each so often; by default it is a few times.
+By default some of them, one of each kind of search, four calls at a time; `NERC_THOROUGH=1` kills every one, twenty times.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from collections import Counter
@@ -18,20 +17,20 @@ import pytest
 
 from ner_programs.components import names
 from tests import warm
+from tests.effort import THOROUGH, often
 from tests.faults.test_kill import Killed, compiled, figures
 from tests.lab import CORPUS
 from tests.loopback import Loopback
 
-KILLS = os.environ.get("NERC_KILLS")
+KILLS = often(1, 20)
 OPTIONS = {
     "random_search": "k = 3, budget = { calls = 70 }",
     "teleprompter": 'of = "dspy.teleprompt.BootstrapFewShot", budget = { calls = 90 }',
 }
-OFTEN = ("gepa", "race")
-"""What is killed more than once by default, one call at a time and four."""
 PLAIN = ("calibrate", "none", "labeled")  # no calls but those of scoring, and one pass that needs a grammar
 EVERY = [name for name in names("optimizers") if name not in PLAIN]
-PAIRS = [(name, at_once) for name in EVERY for at_once in (1, 4) if KILLS or at_once == 4 or name in OFTEN]
+USUALLY = [("race", 1), ("gepa", 4), ("mipro", 4), ("simba", 4), ("guidelines", 4)]
+PAIRS = [(name, at_once) for name in EVERY for at_once in (1, 4)] if THOROUGH else USUALLY
 SPEC = f"""
 name = "tiny"
 {CORPUS}
@@ -84,10 +83,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Loopback, int]]:
 @pytest.mark.parametrize(("whole", "server"), PAIRS, indirect=True)
 def test_killed_and_run_again(whole: Whole, server: tuple[Loopback, int], tmp_path: Path) -> None:
     loopback, concurrency = server
-    requests, kills = whole.counts.total(), int(KILLS or (2 if whole.optimizer in OFTEN else 1))
+    requests = whole.counts.total()
     killed = lab(tmp_path / "lab", loopback, whole.optimizer, concurrency)
     rng = random.Random(f"{whole.optimizer} {concurrency}")
-    points = sorted(rng.sample(range(2, requests - 2), min(kills, requests - 4)))
+    points = sorted(rng.sample(range(2, requests - 2), min(KILLS, requests - 4)))
     for step in (b - a for a, b in zip([0, *points], points, strict=False)):
         assert killed.killed_at(step).code == -signal.SIGKILL
     again = killed.run()
@@ -95,7 +94,7 @@ def test_killed_and_run_again(whole: Whole, server: tuple[Loopback, int], tmp_pa
 
     assert compiled(again.json["bundle"]) == whole.files
     assert again.json["lm_calls"] == whole.ran.json["lm_calls"] and again.json["test"] == whole.ran.json["test"]
-    killed.assert_only_in_flight_repeated(kills)
+    killed.assert_only_in_flight_repeated(KILLS)
     assert (loopback.counts - whole.counts).total() <= killed.in_flight.total()
     assert len(killed.reserved()) == whole.ran.json["lm_calls"]
     if concurrency == 1:

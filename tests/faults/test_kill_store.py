@@ -1,12 +1,11 @@
 """Killed with -9 while MLflow's store is made: the next command makes it, and what an earlier version left is set aside.
 
 The kill falls on a statement that is about to be executed, not on a moment: so no test depends on the speed of the machine.
-`NERC_KILLS=30 pytest tests/faults/test_kill_store.py` kills so often; by default it is a few times.
+`NERC_THOROUGH=1` kills often.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 from pathlib import Path
@@ -14,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests import warm
+from tests.effort import often
 
-KILLS = int(os.environ.get("NERC_KILLS", "2"))
+KILLS = often(1, 30)
 COUNTED = """
 import os, pathlib, signal
 import sqlalchemy

@@ -66,16 +66,11 @@ def test_same_ids_are_merged() -> None:
 def test_what_cannot_be_used_is_counted() -> None:
     kb = KnowledgeBase.of(
         [
-            Relation("C:1", "is_a", "C:1"),
-            Relation("C:1", "is_a", "C:2"),
-            Relation("C:1", "is_a", "C:2"),
-            Relation("C:1", "is_a", "C:9"),
-            Relation("C:8", "is_a", "C:9"),
-            Concept("C:1", ""),
-            Concept("C:2", "", synonyms=("b", "a")),
-            Concept("", "lost"),
+            Relation("C:1", "is_a", "C:1"), Relation("C:1", "is_a", "C:2"), Relation("C:1", "is_a", "C:2"),
+            Relation("C:1", "is_a", "C:9"), Relation("C:8", "is_a", "C:9"), Concept("C:1", ""),
+            Concept("C:2", "", synonyms=("b", "a")), Concept("", "lost"),
         ]
-    )
+    )  # fmt: skip
     assert kb.report == {
         "concepts without a name": 2, "concepts without an id": 1, "dangling relations": 2, "self loops": 1
     }  # fmt: skip

@@ -25,16 +25,14 @@ def kb() -> KnowledgeBase:
     ]
     return KnowledgeBase.of(
         [
-            *places,
-            Concept("B:1", "bird", "animal"),
+            *places, Concept("B:1", "bird", "animal"),
             Concept("B:2", "great spotted woodpecker", "animal", xrefs=("X:1",)),
             Concept("B:3", "blue tit", "animal", ("titmouse",)),
             Concept("B:4", "great tit", "animal", ("titmouse",), xrefs=("X:1", "X:2")),
-            Concept("B:5", "barred tiger", "animal", ("BT",)),
-            Concept("B:6", "blue tit", "stamp"),
+            Concept("B:5", "barred tiger", "animal", ("BT",)), Concept("B:6", "blue tit", "stamp"),
             Concept("B:7", "yellow plumage", "look"),
         ]
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

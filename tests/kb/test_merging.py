@@ -18,15 +18,12 @@ def test_spellings_of_ids() -> None:
 
 def test_union() -> None:
     items = [
-        Concept("A:1", "owl", "bird", ("owlet",), xrefs=("msh:D1",)),
-        Relation("A:1", "is_a", "A:2"),
+        Concept("A:1", "owl", "bird", ("owlet",), xrefs=("msh:D1",)), Relation("A:1", "is_a", "A:2"),
         Concept("A:2", "bird", "bird"),
         Concept("MESH:D1", "Owls", "", ("Strigiformes",), "Night birds.", ("UMLS_CUI:C1",)),
-        Concept("C:9", "strix", "", xrefs=("UMLS:C1",)),
-        Relation("C:9", "eats", "C:8"),
-        Concept("C:8", "mouse"),
+        Concept("C:9", "strix", "", xrefs=("UMLS:C1",)), Relation("C:9", "eats", "C:8"), Concept("C:8", "mouse"),
         Relation("C:9", "same_as", "A:1"),
-    ]
+    ]  # fmt: skip
     union = merge(items)
     kb = KnowledgeBase.of(union)
     assert [c.id for c in kb.concepts] == ["A:1", "A:2", "C:8"]
@@ -56,10 +53,8 @@ def test_never_two_concepts_of_one_source() -> None:
     coarse = [Concept("A:1", "owl", xrefs=("ICD10:X",)), Concept("B:1", "bat", xrefs=("ICD10:X",))]
     assert len(merge(coarse).concepts) == 2
     shared = [
-        Concept("A:1", "x", xrefs=("U:1",)),
-        Concept("A:2", "y", xrefs=("U:1",)),
-        Concept("B:1", "z", xrefs=("U:1",)),
-    ]
+        Concept("A:1", "x", xrefs=("U:1",)), Concept("A:2", "y", xrefs=("U:1",)), Concept("B:1", "z", xrefs=("U:1",)),
+    ]  # fmt: skip
     assert len(merge(shared).concepts) == 3  # U:1 is not one thing to A
 
 
@@ -74,10 +69,8 @@ ITEMS = st.lists(CONCEPTS | st.builds(Relation, IDS, st.just("is_a"), IDS), max_
 def test_any_items(items: list[Concept | Relation]) -> None:
     union = merge(items)
     assert (union.concepts, union.relations, union.ids) == (
-        merge(items).concepts,
-        merge(items).relations,
-        merge(items).ids,
-    )
+        merge(items).concepts, merge(items).relations, merge(items).ids,
+    )  # fmt: skip
     before = {item.id for item in items if isinstance(item, Concept)}
     after = {concept.id for concept in union.concepts}
     assert after | union.ids.keys() == before

@@ -1,14 +1,12 @@
 """Arrays and strings in one block: numbers, strings, and the way from a string to its number."""
 
 import pickle
-import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import synthetic_umls
-from kb import Concept, KnowledgeBase
+from kb import KnowledgeBase
 from kb.errors import KnowledgeError
 from kb.store import pack as _pack
 from kb.store.pack import Pack
@@ -64,17 +62,3 @@ def test_counts_as_plain_data(birds: KnowledgeBase) -> None:
     assert birds.types == ("animal", "tree")
     empty = KnowledgeBase.of([]).describe()
     assert (empty["concepts"], empty["names"], empty["types"], empty["relation_names"]) == (0, 0, {}, {})
-
-
-def test_the_made_up_umls_is_what_it_says() -> None:
-    items = list(synthetic_umls.items(300))
-    assert items == list(synthetic_umls.items(300)) != list(synthetic_umls.items(300, seed=1))
-    kb = KnowledgeBase.of(items)
-    random.Random(0).shuffle(items)
-    assert KnowledgeBase.of(items).pack.block == kb.pack.block
-    said = [item for item in items if isinstance(item, Concept)]
-    assert (len(said), len(items), len(kb.types)) == (300, 6 * 300, synthetic_umls.TYPES)
-    assert len({synthetic_umls.word(number) for number in range(20_000)}) == 20_000
-    texts = synthetic_umls.sentences(300, 50)
-    assert all(len(text.split()) == 25 for text in texts)
-    assert sum(bool(kb.names.find(text)) for text in texts) > 45

@@ -40,12 +40,6 @@ def test_doid_comes_back_from_its_folder(doid: KnowledgeBase, tmp_path: Path) ->
     assert list(again.names.forms) == list(doid.names.forms)
 
 
-def test_below_a_root(data: Callable[[str], Path]) -> None:
-    path = data("ontologies/hpo/hp-2017-04-13.obo.gz")
-    below = [item for item in obo.build(path, root="HP:0000118") if isinstance(item, Concept)]
-    assert 11_000 < len(below) < 12_226
-
-
 def test_mondo_from_a_lexicon_and_an_edge_list(data: Callable[[str], Path]) -> None:
     path = data("ontologies/biolexica/phenotype.ssslm.tsv.gz")
     columns = {"id": "curie", "name": "name", "synonyms": "text"}
@@ -57,14 +51,6 @@ def test_mondo_from_a_lexicon_and_an_edge_list(data: Callable[[str], Path]) -> N
     assert {concept.id.partition(":")[0] for concept in kb.concepts} == {"DOID", "MONDO"}
     assert len(kb.names) > 100_000
     assert kb.relation_names == ("is_a",)
-
-
-def test_a_table_with_commas(data: Callable[[str], Path]) -> None:
-    path = data("ontologies/drugs/drugbank-vocabulary.csv")
-    columns = {"id": "DrugBank ID", "name": "Common name", "synonyms": "Synonyms"}
-    kb = KnowledgeBase.of(tsv.build(path, columns=columns))
-    assert len(kb) == 19_853
-    assert "Lepirudin recombinant" in kb["DB00001"].synonyms
 
 
 def test_an_obo_graph_has_what_its_release_has(data: Callable[[str], Path]) -> None:

@@ -41,33 +41,27 @@ def test_walk_gives_facts_to_what_is_named_and_then_neighbours(birds: KnowledgeB
 def test_walk_further_and_along_other_relations(birds: KnowledgeBase) -> None:
     far = walk.build(kb=birds, hops=2, relations=("is_a", "nests_in"))
     assert short(far("blue tit")) == [
-        ("B:3", "blue tit", ("is a song bird", "nests in oak", "is a bird"), 1),
-        ("B:2", "", ("is a song bird",), 0.33),
-        ("B:4", "", ("nests in oak",), 0.33),
-        ("B:1", "", ("is a song bird", "is a bird"), 0.33),
-    ]
+        ("B:3", "blue tit", ("is a song bird", "nests in oak", "is a bird"), 1), ("B:2", "", ("is a song bird",), 0.33),
+        ("B:4", "", ("nests in oak",), 0.33), ("B:1", "", ("is a song bird", "is a bird"), 0.33),
+    ]  # fmt: skip
 
 
 def test_walk_the_other_way_and_both(birds: KnowledgeBase) -> None:
     kinds = walk.build(kb=birds, direction="in", relations=("is_a", "nests_in"))
     assert short(kinds("an oak, a bird")) == [
-        ("B:4", "oak", ("blue tit nests in it",), 1),
-        ("B:1", "bird", ("includes song bird", "includes owl"), 1),
-        ("B:2", "", ("includes song bird",), 0.5),
-        ("B:5", "", ("includes owl",), 0.33),
+        ("B:4", "oak", ("blue tit nests in it",), 1), ("B:1", "bird", ("includes song bird", "includes owl"), 1),
+        ("B:2", "", ("includes song bird",), 0.5), ("B:5", "", ("includes owl",), 0.33),
         ("B:3", "", ("blue tit nests in it",), 0.2),
-    ]
+    ]  # fmt: skip
     siblings = walk.build(kb=birds, direction="both", hops=2)
     assert short(siblings("an owl"))[-1] == ("B:2", "", ("is a bird", "includes song bird"), 0.33)
 
 
 def test_what_the_text_says_in_part_comes_before_what_is_nearer() -> None:
     tits = [
-        Concept("C:1", "great tit"),
-        Concept("C:2", "blue spotted tit"),
-        Concept("C:3", "coal tit"),
+        Concept("C:1", "great tit"), Concept("C:2", "blue spotted tit"), Concept("C:3", "coal tit"),
         Concept("C:4", "tit"),
-    ]
+    ]  # fmt: skip
     kb = KnowledgeBase.of([*tits, *(Relation(tit.id, "is_a", "C:4") for tit in tits[:3])])
     items = walk.build(kb=kb, hops=2, direction="both", limit=2)("a great tit and a blue one, spotted")
     assert short(items) == [("C:1", "great tit", ("is a tit", "includes blue spotted tit", "includes coal tit"), 1),

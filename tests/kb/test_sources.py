@@ -61,18 +61,14 @@ def test_obo(tmp_path: Path, name: str, line_end: str) -> None:
     expected = [
         Concept("B:1", "bird", "birds"),
         Concept(
-            "B:2",
-            "blue {tit}",
-            "small_birds",
-            ("Tom's tit", "tit", "titty"),
-            'A "small" bird.\nBlue.',
+            "B:2", "blue {tit}", "small_birds", ("Tom's tit", "tit", "titty"), 'A "small" bird.\nBlue.',
             ("url:http://x", "X:2"),
         ),
         Relation("B:2", "is_a", "B:1"),
         Relation("B:2", "part_of", "B:3"),
         Relation("B:2", "nests_in", "B:4"),
         Concept("B:3", "flock", "birds"),
-    ]
+    ]  # fmt: skip
     assert list(source) == expected == list(source)  # a source can be read again
 
 
@@ -180,13 +176,11 @@ def test_wrong_columns(tmp_path: Path, options: dict[str, Any], message: str) ->
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({}, "columns needs `id`"),
-        ({"head": "x"}, "columns needs `id`"),
-        ({"tail": "x"}, "columns needs `id`"),
+        ({}, "columns needs `id`"), ({"head": "x"}, "columns needs `id`"), ({"tail": "x"}, "columns needs `id`"),
         ({"id": "x", "head": "x", "tail": "x"}, "columns has no 'head'; it has id, name"),
         ({"head": "x", "tail": "x", "synonym": "x"}, "columns has no 'synonym'; it has id, name"),
     ],
-)
+)  # fmt: skip
 def test_columns_that_do_not_fit(columns: dict[str, str], message: str) -> None:
     with pytest.raises(KnowledgeError, match=f"tsv: {message}"):
         tsv.build("names.tsv", columns=columns)

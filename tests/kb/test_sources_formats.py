@@ -82,16 +82,14 @@ def test_obograph_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"graphs": [\n{]}', r"x.json:2: no JSON"),
-        ("[" * 100_000, r"x.json(:1)?: no JSON"),
-        ("[]", r"x.json: the file is not an object"),
-        ('{"graphs": 3}', r"x.json: graphs is not a list of objects"),
+        ('{"graphs": [\n{]}', r"x.json:2: no JSON"), ("[" * 100_000, r"x.json(:1)?: no JSON"),
+        ("[]", r"x.json: the file is not an object"), ('{"graphs": 3}', r"x.json: graphs is not a list of objects"),
         ('{"graphs": [{"nodes": [3]}]}', r"x.json: graphs\[0\].nodes is not a list of objects"),
         ('{"graphs": [{"nodes": [{"lbl": "x"}]}]}', r"x.json: graphs\[0\].nodes\[0\].id is not text"),
         ('{"graphs": [{"nodes": [{"id": "x", "type": "CLASS", "meta": 3}]}]}', r"nodes\[0\].meta is not an object"),
         ('{"graphs": [{"nodes": []}]}', r"x.json: no node of type CLASS"),
     ],
-)
+)  # fmt: skip
 def test_broken_obograph(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(KnowledgeError, match=message):
         list(obograph.build(written(tmp_path, "x.json", text)))

@@ -69,13 +69,10 @@ def test_concepts_and_relations(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ({"language": "FRE"}, ["mésange"]),
-        ({"sources": ("RCD",)}, ["BT"]),
-        ({"suppress": ("O",)}, ["Old Tit"]),
-        ({"types": ("Animal",)}, ["Blue Tit"]),
-        ({"types": ("T002", "T012")}, ["Bird", "Blue Tit", "Oak"]),
+        ({"language": "FRE"}, ["mésange"]), ({"sources": ("RCD",)}, ["BT"]), ({"suppress": ("O",)}, ["Old Tit"]),
+        ({"types": ("Animal",)}, ["Blue Tit"]), ({"types": ("T002", "T012")}, ["Bird", "Blue Tit", "Oak"]),
     ],
-)
+)  # fmt: skip
 def test_options(folder: Path, options: dict[str, Any], names: list[str]) -> None:
     found = [item for item in rrf.build(folder / "MRCONSO.RRF", **options) if isinstance(item, Concept)]
     assert [concept.name for concept in found] == names

@@ -24,14 +24,9 @@ from kb.store.folder import DATA, HEADER
 
 names = st.text(max_size=6)
 concepts = st.builds(
-    Concept,
-    st.text(max_size=3),
-    names,
-    names,
-    st.lists(names, max_size=3).map(tuple),
-    names,
+    Concept, st.text(max_size=3), names, names, st.lists(names, max_size=3).map(tuple), names,
     st.lists(names).map(tuple),
-)
+)  # fmt: skip
 
 
 def content(folder: Path) -> dict[str, bytes]:

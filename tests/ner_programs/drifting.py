@@ -32,15 +32,12 @@ def _edge(text: str, e: Entity, left: int, right: int) -> str:
 
 
 WAYS: dict[str, Callable[[str, Entity], str]] = {
-    "begins late": lambda text, e: _edge(text, e, 1, 0),
-    "begins early": lambda text, e: _edge(text, e, -1, 0),
-    "ends early": lambda text, e: _edge(text, e, 0, -1),
-    "ends late": lambda text, e: _edge(text, e, 0, 1),
-    "cut up": lambda text, e: " ".join(_PIECE.findall(e.text)),
-    "label": lambda text, e: f"{e.text} {e.label}",
+    "begins late": lambda text, e: _edge(text, e, 1, 0), "begins early": lambda text, e: _edge(text, e, -1, 0),
+    "ends early": lambda text, e: _edge(text, e, 0, -1), "ends late": lambda text, e: _edge(text, e, 0, 1),
+    "cut up": lambda text, e: " ".join(_PIECE.findall(e.text)), "label": lambda text, e: f"{e.text} {e.label}",
     "article": lambda text, e: f"the {e.text}",
     "mark": lambda text, e: text[e.start : e.end + 1] if text[e.end : e.end + 1] in ".,;:)" else f"{e.text}.",
-}
+}  # fmt: skip
 
 
 def drifted(text: str, gold: Sequence[Entity], draw: random.Random) -> list[Mention]:

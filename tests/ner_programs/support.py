@@ -161,11 +161,8 @@ PLAIN = {"problem": "A sign or disease.", "test": "A procedure that measures som
 def ontology() -> KnowledgeBase:
     return KnowledgeBase.of(
         [
-            Concept("C:1", "pain", "Problem"),
-            Concept("C:2", "knee pain", "Problem", synonyms=("gonalgia",)),
-            Concept("C:3", "headache", "Problem"),
-            Concept("C:4", "MRI", "Test"),
-            Relation("C:2", "is_a", "C:1"),
+            Concept("C:1", "pain", "Problem"), Concept("C:2", "knee pain", "Problem", synonyms=("gonalgia",)),
+            Concept("C:3", "headache", "Problem"), Concept("C:4", "MRI", "Test"), Relation("C:2", "is_a", "C:1"),
             Relation("C:3", "is_a", "C:1"),
         ]
-    )
+    )  # fmt: skip

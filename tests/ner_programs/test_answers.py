@@ -118,21 +118,12 @@ THOUGHTS: dict[str, Callable[[str, str], str]] = {
     "template": lambda d, a: f"<|im_start|>assistant\n<think>\n{d}\n</think>\n\n{a}<|im_end|>",
 }  # fmt: skip
 UNFINISHED: dict[str, Callable[[str], str]] = {
-    "think": lambda d: f"<think>\n{d} hmm",
-    "reflection": lambda d: f"<reflection>{d}",
-    "brackets": lambda d: f"[THINK]{d}",
-    "channel": lambda d: f"<|channel|>analysis<|message|>{d} so",
-}
+    "think": lambda d: f"<think>\n{d} hmm", "reflection": lambda d: f"<reflection>{d}",
+    "brackets": lambda d: f"[THINK]{d}", "channel": lambda d: f"<|channel|>analysis<|message|>{d} so",
+}  # fmt: skip
 ENDS = [
-    "<|im_end|>",
-    "</s>",
-    "<|eot_id|>",
-    "<|endoftext|>",
-    "<eos>",
-    "<end_of_turn>",
-    "<｜end▁of▁sentence｜>",
-    "[/INST]",
-]
+    "<|im_end|>", "</s>", "<|eot_id|>", "<|endoftext|>", "<eos>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "[/INST]",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -30,8 +30,8 @@ from ner_programs import LMSetupError
 from ner_programs.lms import open_backend, open_lm
 from ner_programs.lms.metered import MeteredLM
 from tests import loopback, tiny
+from tests.faulty import Fault
 from tests.loopback import Loopback
-from tests.servers.faults import Fault
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 MODELS = ("openai/x", "hosted_vllm/x", "azure/deployed")
@@ -135,19 +135,14 @@ class TestEndpoints:
     @pytest.mark.parametrize(
         ("fault", "error", "attempts"),
         [
-            (loopback.SERVER_ERROR, LMServerError, 3),
-            (loopback.rate_limited(), LMRateLimitError, 3),
-            (loopback.MALFORMED, LMServerError, 3),
-            (loopback.NOT_A_COMPLETION, LMServerError, 3),
-            (loopback.UNAUTHORIZED, LMAuthError, 1),
-            (loopback.NO_QUOTA, LMBillingError, 1),
-            (loopback.NO_MODEL, LMUnsupportedModelError, 1),
-            (loopback.TOO_LONG, ContextWindowExceededError, 1),
-            (loopback.FILTERED, LMInvalidRequestError, 1),
-            (loopback.FILTERED_ANSWER, LMInvalidRequestError, 1),
+            (loopback.SERVER_ERROR, LMServerError, 3), (loopback.rate_limited(), LMRateLimitError, 3),
+            (loopback.MALFORMED, LMServerError, 3), (loopback.NOT_A_COMPLETION, LMServerError, 3),
+            (loopback.UNAUTHORIZED, LMAuthError, 1), (loopback.NO_QUOTA, LMBillingError, 1),
+            (loopback.NO_MODEL, LMUnsupportedModelError, 1), (loopback.TOO_LONG, ContextWindowExceededError, 1),
+            (loopback.FILTERED, LMInvalidRequestError, 1), (loopback.FILTERED_ANSWER, LMInvalidRequestError, 1),
         ],
         ids=["500", "429", "malformed", "foreign", "401", "quota", "404", "too long", "filtered", "answer filtered"],
-    )
+    )  # fmt: skip
     def test_failures(
         self, server: Loopback, model: str, fault: Fault, error: type[LMError], attempts: int, naps: list[float]
     ) -> None:
@@ -163,11 +158,6 @@ class TestEndpoints:
         assert lm("q") == ["said q"]  # nothing of a failure is kept as an answer
         if "filtered" in str(raised.value) or "withheld" in str(raised.value):
             assert "content_filter" in lm.meter.last_failure
-
-    def test_a_provider_is_waited_for_as_long_as_it_says(self, server: Loopback, model: str, naps: list[float]) -> None:
-        server.queue = [loopback.rate_limited(7), loopback.rate_limited(0)]
-        assert open_at(server, model)("q") == ["said q"]
-        assert naps == [7.0, 0.0] and len(server.requests) == 3
 
     def test_a_time_out_is_retried(self, server: Loopback, model: str) -> None:
         lm = open_at(server, model, timeout=0.15)
@@ -252,12 +242,10 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("model", "format", "wanted"),
         [
-            ("openai/gpt-4o-mini", "json_list", True),
-            ("openai/gpt-4o-mini", "tanl", False),
-            ("openai/unheard-of", "json_list", False),
-            ("hosted_vllm/x", "json_list", False),
+            ("openai/gpt-4o-mini", "json_list", True), ("openai/gpt-4o-mini", "tanl", False),
+            ("openai/unheard-of", "json_list", False), ("hosted_vllm/x", "json_list", False),
         ],
-    )
+    )  # fmt: skip
     def test_is_asked_for_where_format_and_model_have_one(
         self, server: Loopback, model: str, format: str, wanted: bool
     ) -> None:

@@ -73,6 +73,7 @@ import ner_programs
 program = ner_programs.load(sys.argv[1])
 said = program(sys.stdin.read())
 print(json.dumps([[e.start, e.end, e.label, e.score] for e in said.entities]))
+assert "mlflow" not in sys.modules and "experiments" not in sys.modules
 """
 
 
@@ -136,10 +137,8 @@ def put(content: Any, *path: Any) -> None:
 
 
 TAMPERED: dict[str, Callable[[Path], Any]] = {
-    "no program.json": lambda b: (b / "program.json").unlink(),
-    "no state.json": lambda b: (b / "state.json").unlink(),
-    "no pool.jsonl": lambda b: (b / "pool.jsonl").unlink(),
-    "no kb": lambda b: shutil.rmtree(b / "kb"),
+    "no program.json": lambda b: (b / "program.json").unlink(), "no state.json": lambda b: (b / "state.json").unlink(),
+    "no pool.jsonl": lambda b: (b / "pool.jsonl").unlink(), "no kb": lambda b: shutil.rmtree(b / "kb"),
     "no folder": shutil.rmtree,
     "cut program.json": lambda b: (b / "program.json").write_text((b / "program.json").read_text()[:50]),
     "a list": lambda b: (b / "program.json").write_text("[]"),
@@ -168,7 +167,7 @@ TAMPERED: dict[str, Callable[[Path], Any]] = {
     "odd demos": lambda b: edit(b / "state.json", lambda c: put(c, "extract.predict", "demos", [1])),
     "changed kb": lambda b: append(b / "kb" / "kb.bin", "[]\n"),
     "no kb file": lambda b: (b / "kb" / "kb.json").unlink(),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", TAMPERED)

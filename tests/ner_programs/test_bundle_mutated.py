@@ -18,11 +18,12 @@ from kb import KnowledgeBase
 from ner_programs import NercError, NERProgram, Pool, ProgramSpec
 from ner_programs.bundle.files import MANIFEST, write_manifest
 from ner_programs.bundle.folder import LAYOUT
+from tests.effort import often
 from tests.kb.test_store_mutated import change, in_a_section, put_right
 from tests.ner_programs.support import NOTES, PLAIN, knows, ontology
 from tests.ner_programs.test_bundle import TEXT, compiled
 
-CASES = 120
+CASES = often(40, 1000)
 JSON = ("program.json", "state.json", "pool.jsonl", MANIFEST)
 
 

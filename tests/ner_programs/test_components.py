@@ -17,13 +17,10 @@ from ner_programs.stages.verify import Verifier
 from tests.ner_programs.support import DEMO_OPTIONS, LABELS, NOTES, PLAIN, labels_of, ontology
 
 CONTEXT: dict[str, Any] = {
-    "labels": labels_of(LABELS),
-    "kb": ontology(),
-    "pool": Pool.of(NOTES),
-    "guidelines": "Be brief.",
+    "labels": labels_of(LABELS), "kb": ontology(), "pool": Pool.of(NOTES), "guidelines": "Be brief.",
     "extract": ProgramSpec(labels=PLAIN).build().extract,
     "inner": lambda of: resolve("ner_programs.verifiers", of, **CONTEXT),
-}
+}  # fmt: skip
 FOLDERS = {
     "kb.retrievers": CONTEXT, "ner_programs.formats": CONTEXT, "ner_programs.demos": CONTEXT, "ner_programs.verifiers": CONTEXT,
     "ner_programs.lms": {}, "optimizers": {}, "kb.sources": {},

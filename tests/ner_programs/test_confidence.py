@@ -295,13 +295,10 @@ KNEE = Entity.of("a knee", 2, 6, "problem", score=0.7)
 @pytest.mark.parametrize(
     ("verdict", "score"),
     [
-        (None, 0.7),
-        (Verdict("keep", 1, score=0.9), 0.7),
-        (Verdict("label", 1, label="test", score=0.9), 0.9),
-        (Verdict("span", 1, text="a knee", score=0.8), 0.8),
-        (Verdict("label", 1, label="test"), None),
+        (None, 0.7), (Verdict("keep", 1, score=0.9), 0.7), (Verdict("label", 1, label="test", score=0.9), 0.9),
+        (Verdict("span", 1, text="a knee", score=0.8), 0.8), (Verdict("label", 1, label="test"), None),
     ],
-)
+)  # fmt: skip
 def test_what_is_kept_keeps_its_score_and_what_is_changed_has_the_verdicts(
     verdict: Verdict | None, score: float | None
 ) -> None:

@@ -18,12 +18,9 @@ NAMES = names("ner_programs.demos")
 
 def build(name: str, pool: Pool, **options: Any) -> Any:
     return resolve(
-        "ner_programs.demos",
-        {"name": name, **DEMO_OPTIONS.get(name, {}), **options},
-        pool=pool,
-        labels=labels_of(PLAIN),
-        kb=ontology(),
-    )
+        "ner_programs.demos", {"name": name, **DEMO_OPTIONS.get(name, {}), **options}, pool=pool,
+        labels=labels_of(PLAIN), kb=ontology(),
+    )  # fmt: skip
 
 
 def pool_of(*rows: tuple[str, str, str]) -> Pool:

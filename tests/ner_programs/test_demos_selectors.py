@@ -102,11 +102,9 @@ def test_tfidf_scores_are_the_cosines_of_scikit_learn(texts: list[str], asked: s
 
 
 @given(
-    texts=st.lists(WORDS, min_size=1, max_size=12),
-    asked=WORDS,
-    k1=st.sampled_from([0, 1.2, 2]),
+    texts=st.lists(WORDS, min_size=1, max_size=12), asked=WORDS, k1=st.sampled_from([0, 1.2, 2]),
     b=st.sampled_from([0, 0.75, 1]),
-)
+)  # fmt: skip
 def test_bm25_is_the_formula(texts: list[str], asked: str, k1: float, b: float) -> None:
     split = [t.split() for t in texts]
     mean = sum(map(len, split)) / len(split) or 1
@@ -199,11 +197,9 @@ def test_entity_looks_for_nothing_that_only_excluded_documents_have() -> None:
 def test_entity_looks_for_the_longest_and_for_nothing_that_is_mostly_no_mention() -> None:
     documents = [
         note("a", "The back pain is old.", problem="back pain"),
-        note("b", "Low back pain, chronic.", problem="Low back pain"),
-        note("c", "A cold.", problem="cold"),
-        *(note(f"n{n}", f"A cold day, number {n}.", problem="") for n in range(2)),
-        Document("x", "Cold hands.", ()),
-    ]
+        note("b", "Low back pain, chronic.", problem="Low back pain"), note("c", "A cold.", problem="cold"),
+        *(note(f"n{n}", f"A cold day, number {n}.", problem="") for n in range(2)), Document("x", "Cold hands.", ()),
+    ]  # fmt: skip
     select = build("entity", Pool.of(documents, "document"), k=2)
     assert select.named("Low back pain on a cold day") == ["low back pain"]
     assert select.named("Low back pain", exclude=("b",)) == ["back pain"]

@@ -15,11 +15,11 @@ import pytest
 from ner_programs import LMSetupError, Pool, ProgramSpec, open_lm
 from ner_programs.components import names
 from tests import loopback, warm
+from tests.faulty import FAULTS, Fault
 from tests.lab import PRIVATE, Lab
 from tests.lms import writer
 from tests.loopback import Loopback
 from tests.ner_programs.support import NOTES, PLAIN, ontology
-from tests.servers.faults import FAULTS, Fault
 from tests.tiny import DEV, documents, program
 
 FORMATS = names("ner_programs.formats")
@@ -122,8 +122,12 @@ class TestPrograms:
     @pytest.mark.parametrize("name", ENDS_THE_RUN)
     def test_what_cannot_succeed_is_said_at_once(self, server: Loopback, ask: Ask, name: str) -> None:
         server.fault = lambda body: FAULTS[name]
-        with pytest.raises(LMSetupError, match=f"HTTP {FAULTS[name].status}"):
+        error = FAULTS[name].error
+        with pytest.raises(
+            LMSetupError, match=rf"^\[hosted_vllm/\S+\] .* LM\w+, HTTP {FAULTS[name].status}, "
+        ) as raised:
             ask(tiny_program())
+        assert error is not None and error["message"] not in str(raised.value), "the provider's own words"
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize("name", ["truncated", "malformed-answer", "echo"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ner_programs import Document, Entity, Mention, Pool, ProgramSpec, align, lo
 from ner_programs.bundle.files import write_manifest
 from ner_programs.demos import Demonstration
 from ner_programs.errors import BundleError
+from ner_programs.fusion import model
 from ner_programs.fusion.model import FEWEST, Fused, Fusion
 from ner_programs.scoring import Counts
 from ner_programs.stages.verify import apply
@@ -53,6 +56,14 @@ def verifier(pool: Pool, answered: int = 100, **options: Any) -> FuseVerifier:
 
 
 FUSE = verifier(SMALL)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """A few steps of the fits show what fusing does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "ITERATIONS", 25)
+        yield
 
 
 def said(
@@ -139,42 +150,44 @@ def test_any_text_can_be_read(text: str) -> None:
         assert 0 <= f.start < f.end <= len(text)
 
 
-def compiled(**settings: Any) -> Any:
-    spec = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 4}, verify={"name": "fuse", "units": 60}, **settings)
+@pytest.fixture(scope="module")
+def compiled() -> Any:
+    spec = ProgramSpec(labels=LABELS, demos={"name": "tfidf", "k": 4}, verify={"name": "fuse", "units": 40})
     with dspy.context(lm=open_lm()):
-        return optimizers.compile(spec.build(pool=SMALL), {"name": "none"}, train=WARD.train, dev=WARD.dev[:10])
+        return optimizers.compile(spec.build(pool=SMALL), {"name": "none"}, train=WARD.train, dev=WARD.dev[:4])
 
 
-def test_compiling_asks_for_answers_and_a_bundle_brings_what_was_learned(tmp_path: Path) -> None:
-    program = compiled()
+@pytest.fixture(scope="module")
+def bundle(compiled: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(compiled, tmp_path_factory.mktemp("fuse") / "b")
+
+
+def test_compiling_asks_for_answers_and_a_bundle_brings_what_was_learned(compiled: Any, bundle: Path) -> None:
+    program = compiled
     fuse = fuse_of(program.verify.verifier)
-    assert fuse is not None and len(fuse.answers) == 60
-    save(program, tmp_path / "b")
-    loaded = load(tmp_path / "b")
+    assert fuse is not None and len(fuse.answers) == 40
+    loaded = load(bundle)
     again = fuse_of(loaded.verify.verifier if loaded.verify else None)
     assert again is not None and again.fusion is not None
     assert {id: [(e, e.score) for e in x] for id, x in again.answers.items()} == {
         id: [(e, e.score) for e in x] for id, x in fuse.answers.items()
     }
     with dspy.context(lm=open_lm()):
-        for document in WARD.dev[:5]:
+        for document in WARD.dev[:3]:
             assert loaded(document.text).entities == program(document.text).entities
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda f: f["model"]["stack"]["weights"].pop(),
-        lambda f: f["model"]["stack"]["known"].append(True),
-        lambda f: f["model"]["labels"].append("unknown"),
-        lambda f: f["model"]["reader"]["labels"].pop(),
-        lambda f: f["model"].update(way="other"),
-        lambda f: f.update(more=1),
+        lambda f: f["model"]["stack"]["weights"].pop(), lambda f: f["model"]["stack"]["known"].append(True),
+        lambda f: f["model"]["labels"].append("unknown"), lambda f: f["model"]["reader"]["labels"].pop(),
+        lambda f: f["model"].update(way="other"), lambda f: f.update(more=1),
         lambda f: f["answers"].update({"nobody": [{"start": 0, "end": 4, "label": "problem", "score": None}]}),
     ],
-)
-def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, change: Any) -> None:
-    folder = save(compiled(), tmp_path / "b")
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_in_one_line(bundle: Path, tmp_path: Path, change: Any) -> None:
+    folder = Path(shutil.copytree(bundle, tmp_path / "b"))
     found = json.loads((folder / "fusion.json").read_text())
     change(found)
     (folder / "fusion.json").write_text(json.dumps(found))
@@ -205,6 +218,7 @@ def test_a_search_may_switch_it_on() -> None:
 
 
 def test_the_program_that_wins_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "ITERATIONS", 60)
     monkeypatch.setattr(
         "ner_programs.fusion.model.FEW", 0
     )  # were the reader to decide alone, no demonstrations would win
@@ -238,8 +252,8 @@ def test_a_part_of_the_pool_keeps_the_answers_about_it(tmp_path: Path) -> None:
     load(save(part, tmp_path / "b"))
 
 
-def test_what_a_bundle_has_learned_outlives_other_settings(tmp_path: Path) -> None:
-    loaded = load(save(compiled(), tmp_path / "b"))
+def test_what_a_bundle_has_learned_outlives_other_settings(bundle: Path) -> None:
+    loaded = load(bundle)
     changed = fuse_of(getattr(loaded.with_settings(demos={"k": 2}).verify, "verifier", None))
     assert changed is not None and changed.fusion is not None
 

@@ -10,13 +10,8 @@ from ner_programs.types import HeldOut
 from tests import tiny
 
 NO_TEXTS = [
-    (None, "None"),
-    (b"secret", "bytes"),
-    (["secret"], "list"),
-    (("secret",), "tuple"),
-    (3, "int"),
-    ({}, "dict"),
-]
+    (None, "None"), (b"secret", "bytes"), (["secret"], "list"), (("secret",), "tuple"), (3, "int"), ({}, "dict"),
+]  # fmt: skip
 SECRET = "zorvexan"
 
 

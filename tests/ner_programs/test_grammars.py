@@ -111,13 +111,10 @@ def test_a_listed_answer_can_only_list_what_the_text_holds(name: str) -> None:
 @pytest.mark.parametrize(
     ("surfaces", "taken"),
     [
-        (("knee", "pain"), True),
-        (("A", "knee", "pain", "."), True),
-        (("pain", "knee"), False),
-        (("knee", "knee"), False),
-        (("knee pain", "pain"), False),
+        (("knee", "pain"), True), (("A", "knee", "pain", "."), True), (("pain", "knee"), False),
+        (("knee", "knee"), False), (("knee pain", "pain"), False),
     ],
-)
+)  # fmt: skip
 def test_what_is_listed_follows_the_text(name: str, surfaces: tuple[str, ...], taken: bool) -> None:
     """So a model that goes round in circles comes to an end."""
     form = FORMS[name]

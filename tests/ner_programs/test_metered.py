@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import stat
 import subprocess
@@ -69,12 +68,6 @@ def at_once(work: list[Callable[[], Any]], threads: int = 8) -> list[Any]:
 
 
 class TestCalls:
-    def test_equal_requests_under_way_are_sent_once(self) -> None:
-        lm, backend = lm_of(lambda request: (time.sleep(0.05), "same")[1])
-        said = at_once([lambda: lm("question")] * 16)
-        assert said == [["same"]] * 16
-        assert (len(backend.requests), lm.meter.spent.calls, lm.meter.spent.attempts) == (1, 1, 1)
-
     def test_equal_requests_under_way_fail_together_and_can_be_asked_again(self, naps: list[float]) -> None:
         failing = True
 
@@ -168,27 +161,6 @@ class TestCalls:
 
 
 class TestBudgets:
-    @pytest.mark.parametrize("limit", [1, 7, 20])
-    def test_calls_are_never_more_than_the_budget(self, limit: int, naps: list[float]) -> None:
-        rng, lock = random.Random(limit), threading.Lock()
-
-        def script(request: Request) -> str:
-            with lock:
-                luck = rng.random()
-            if luck < 0.4:
-                raise LMServerError("boom", model="m")
-            if luck < 0.5:
-                raise LMInvalidRequestError("filtered", model="m")
-            return "fine"
-
-        lm, backend = lm_of(script)
-        with lm.meter.limited(Budget(calls=limit)):
-            said = at_once([lambda n=n: lm(f"q{n % 40}") for n in range(80)])  # type: ignore[misc]
-        spent = lm.meter.spent
-        assert spent.calls == limit == len({text_of(r) for r in backend.requests})
-        assert spent.attempts == len(backend.requests) >= limit
-        assert sum(isinstance(s, BudgetSpent) for s in said) >= 40 - limit
-
     def test_a_call_that_is_known_is_free(self) -> None:
         lm, _ = lm_of()
         lm("q1")
@@ -221,16 +193,6 @@ class TestBudgets:
                 lm("q2")
             with pytest.raises(BudgetSpent):  # the outer one: begun before q1
                 lm("q3")
-
-    @pytest.mark.parametrize("budget", [Budget(tokens=20_000), Budget(cost=0.02)])
-    def test_tokens_and_cost_hold_on_eight_threads(self, budget: Budget) -> None:
-        lm, backend = lm_of(lambda request: (time.sleep(0.002), "x" * 400)[1], max_tokens=1000)
-        backend.usage = Usage(input_tokens=900, output_tokens=1000, total_tokens=1900)
-        with lm.meter.limited(budget):
-            said = at_once([lambda n=n: lm(f"{n} " + "word " * 600) for n in range(40)])  # type: ignore[misc]
-        assert lm.meter.spent.tokens <= 20_000 and lm.meter.spent.cost <= 0.02
-        assert lm.meter.spent.tokens == 1900 * len(backend.requests) >= 1900 * 4
-        assert any(isinstance(s, BudgetSpent) for s in said)
 
     @pytest.mark.parametrize("budget", [Budget(tokens=15_000), Budget(cost=0.015)])
     @pytest.mark.parametrize("stop", [BudgetSpent, RunStopped])
@@ -276,11 +238,6 @@ class TestBudgets:
         lm, backend = lm_of()
         backend.price = price
         with lm.meter.limited(Budget(tokens=10_000)):
-            assert lm("q") == ["hello"]
-
-    def test_a_limit_in_calls_needs_no_max_tokens(self) -> None:
-        lm, _ = lm_of()
-        with lm.meter.limited(Budget(calls=1)):
             assert lm("q") == ["hello"]
 
     def test_long_answers_of_a_free_model_are_expected_once_seen(self) -> None:
@@ -494,27 +451,14 @@ class TestGoingOn:
         ledger.close()
         return done, lm, backend
 
-    @pytest.mark.parametrize("limit", [Budget(calls=12), Budget(tokens=1300), Budget(cost=0.0013)])
-    def test_a_budget_ends_where_it_would_have_ended(self, limit: Budget, tmp_path: Path) -> None:
-        whole, lm, _ = self.run(tmp_path / "whole", limit)
-        assert 5 < len(whole) < 30
-        self.run(tmp_path / "killed", limit, stop_at=3)
-        self.run(tmp_path / "killed", limit, stop_at=5)
-        done, again, backend = self.run(tmp_path / "killed", limit)
-        assert done == whole and len(backend.requests) == len(whole) - 5
-        assert again.meter.spent == lm.meter.spent
-        assert again.meter.spent.tokens_cached == 7 * len(whole)
-
     def test_another_runs_answers_count_as_calls_and_cost_nothing(self, tmp_path: Path) -> None:
         self.run(tmp_path, Budget(), stop_at=5)
         (tmp_path / "ledger.jsonl").rename(tmp_path / "of-another-run.jsonl")
         _, lm, backend = self.run(tmp_path, Budget(calls=8))
         assert (lm.meter.spent.calls, lm.meter.spent.cached, len(backend.requests)) == (8, 5, 3)
         assert (lm.meter.spent.tokens, lm.meter.spent.tokens_cached, lm.meter.spent.kept_cached) == (
-            3 * 15,
-            3 * 7,
-            5 * 7,
-        )
+            3 * 15, 3 * 7, 5 * 7,
+        )  # fmt: skip
         cached = [event for event, _ in events(tmp_path / "ledger.jsonl")].count("cached")
         assert cached == 5
 

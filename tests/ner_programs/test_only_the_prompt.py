@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,7 @@ from ner_programs.lms._incontext import answer
 from ner_programs.lms._worker import Workers
 from ner_programs.lms.crf import code_files
 from ner_programs.prompts import prompt
-from tests.ner_programs.fuzzed import STAGES, well_formed
-from tests.ner_programs.support import NOTES, PLAIN, mentions_of, ontology
+from tests.ner_programs.support import NASTY, NOTES, PLAIN, Prompt, Scripted, mentions_of, ontology
 
 FORMATS = names("ner_programs.formats")
 ROOT = Path(ner_programs.__file__).parents[1]
@@ -54,14 +54,8 @@ ASKED = (
     "MRI for the severe fever and night cough; given Norvex (NX), Barux and Zetol. No head pain; rash. A draft, EKG."
 )
 KNOWN = [
-    ("Norvex", B),
-    ("Barux", B),
-    ("Barux", A),
-    ("draft", f"tree, not a {A}"),
-    ("EKG", C),
-    ("rash", ""),
-    ("fever", A),
-]
+    ("Norvex", B), ("Barux", B), ("Barux", A), ("draft", f"tree, not a {A}"), ("EKG", C), ("rash", ""), ("fever", A),
+]  # fmt: skip
 NAMES = [("sign", "drug", "assay"), ("drug", "assay", "sign"), ("an", "zebra", "Mark"), ("x y", "A&B drug (x)", "always"),
          ("漢字", "O", "B-x")]  # fmt: skip
 
@@ -150,7 +144,7 @@ def f1(gold: Gold, documents: Sequence[Demonstration], select: Any, form: Any) -
 def test_demonstrations_with_other_gold_destroy_the_answer() -> None:
     select = resolve("ner_programs.demos", {"name": "tfidf", "k": 16}, pool=Pool.of(read("train"), "sentence"))
     form = resolve("ner_programs.formats", {"name": "json_list"}, labels=LABELS)
-    documents = list(Pool.of(read("dev"), "sentence"))[:50]
+    documents = list(Pool.of(read("dev"), "sentence"))[:25]
     right = f1(lambda shown, rng: tuple(shown.mentions), documents, select, form)
     labels, spans = (f1(gold, documents, select, form) for gold in (other_labels, other_spans))
     print(f"right {right:.3f}, labels at random {labels:.3f}, spans at random {spans:.3f}")
@@ -161,11 +155,28 @@ def test_demonstrations_with_other_gold_destroy_the_answer() -> None:
 
 # What is around the prompt
 
-PROMPTS = [well_formed(stage, random.Random(f"{stage} {n}")) for n in range(8) for stage in STAGES]
+
+@cache
+def prompts() -> list[Prompt]:
+    """What programs ask, of every format and every stage, about texts of all kinds."""
+    texts = ("Pt has headache. MRI showed knee pain.", "No fever; CT done.", "".join(NASTY))
+    made, shown = list[Prompt](), {"demos": {"name": "random", "k": 6}, "retriever": {"name": "walk"}}
+    for settings in (*({"format": {"name": name}} for name in FORMATS), {"verify": {"name": "llm"}}, {"seeds": "lm"}):
+        program = ProgramSpec(labels=PLAIN, unit="document", **shown, **settings).build(
+            ontology(), Pool.of(NOTES, "document")
+        )
+        with dspy.context(lm=(lm := Scripted(lambda seen: '[{"text": "MRI", "label": "test"}]'))):
+            for text in texts:
+                program(text)
+        made += lm.prompts
+    return made
+
+
 CHILD = """
 import json, sys
 sys.modules["experiments"] = sys.modules["optimizers"] = None  # to import them is an error
 from dataclasses import asdict
+from functools import cache
 from ner_programs.lms._incontext import answer
 for line in sys.stdin:
     print(json.dumps(asdict(answer(*json.loads(line)))))
@@ -179,14 +190,14 @@ def plain(said: Answer | Refused) -> Any:
 
 
 def in_order(order: Sequence[int], ask: Callable[[str, Sequence[str]], Answer | Refused]) -> list[Any]:
-    found = {n: plain(ask(PROMPTS[n].system, list(PROMPTS[n].turns))) for n in order}
-    return [found[n] for n in range(len(PROMPTS))]
+    found = {n: plain(ask(prompts()[n].system, list(prompts()[n].turns))) for n in order}
+    return [found[n] for n in range(len(prompts()))]
 
 
 @pytest.fixture(scope="module")
 def fresh() -> tuple[list[Any], dict[str, str | None]]:
     """What a new process answers that cannot import a corpus, and the modules that it then has."""
-    lines = "".join(json.dumps([p.system, p.turns]) + "\n" for p in PROMPTS)
+    lines = "".join(json.dumps([p.system, p.turns]) + "\n" for p in prompts())
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", CHILD]
     run = subprocess.run(command, env=env, cwd="/", input=lines, capture_output=True, text=True, check=False)
@@ -198,7 +209,7 @@ def fresh() -> tuple[list[Any], dict[str, str | None]]:
 def test_a_process_that_cannot_import_a_corpus_says_the_same_and_is_as_sure(fresh: Any) -> None:
     answers, loaded = fresh
     assert "experiments" in loaded and loaded["experiments"] is None and "dspy" not in loaded
-    assert answers == in_order(range(len(PROMPTS)), answer)
+    assert answers == in_order(range(len(prompts())), answer)
     assert sum(len(a.get("logprobs", ())) > 1 for a in answers) > 4
 
 
@@ -208,7 +219,7 @@ def test_neither_the_order_of_prompts_nor_what_was_asked_before_matters(fresh: A
     workers = Workers(1)
     try:
         for ask_one in (answer, workers.answer):
-            order = [*range(len(PROMPTS))]
+            order = [*range(len(prompts()))]
             rng.shuffle(order)
             assert in_order(order + order[::3], ask_one) == answers
     finally:

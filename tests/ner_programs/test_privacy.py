@@ -82,13 +82,11 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("api_base", "host", "port"),
         [
-            ("http://localhost:8000/v1", "localhost", 8000),
-            ("HTTPS://API.Example.COM./v1", "api.example.com", 443),
-            ("http://127.0.0.1", "127.0.0.1", 80),
-            ("http://[::1]:9/v1", "::1", 9),
+            ("http://localhost:8000/v1", "localhost", 8000), ("HTTPS://API.Example.COM./v1", "api.example.com", 443),
+            ("http://127.0.0.1", "127.0.0.1", 80), ("http://[::1]:9/v1", "::1", 9),
             ("http://[::FFFF:10.0.0.1]/v1", "10.0.0.1", 80),
         ],
-    )
+    )  # fmt: skip
     def test_what_one_connects_to(self, api_base: str, host: str, port: int) -> None:
         assert address_of(api_base) == (host, port)
 

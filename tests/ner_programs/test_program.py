@@ -252,11 +252,9 @@ def test_types_map_to_labels_and_knowledge_size_cuts() -> None:
 # Leaks
 
 HIDDEN = Document(
-    "d9",
-    "Chart says knee pain. Then MRI done.",
-    align("Chart says knee pain. Then MRI done.", [Mention("MRI", "test")]),
-    group="p9",
-)
+    "d9", "Chart says knee pain. Then MRI done.",
+    align("Chart says knee pain. Then MRI done.", [Mention("MRI", "test")]), group="p9",
+)  # fmt: skip
 RELATIVES = [
     HIDDEN,
     Document("d8", "Chart says knee pain again.", (), group="p9"),
@@ -310,10 +308,8 @@ def test_with_settings_keeps_state_and_shares_what_is_large() -> None:
         predictor.demos = [dspy.Example(text=f"t{n}")]
     other = program.with_settings(demos={"k": 5}, format={"name": "tanl"}, unit="document")
     assert (other.spec.demos, other.spec.format, other.spec.unit) == (
-        {"name": "tfidf", "k": 5},
-        {"name": "tanl"},
-        "document",
-    )
+        {"name": "tfidf", "k": 5}, {"name": "tanl"}, "document",
+    )  # fmt: skip
     assert other.kb is program.kb and other.pool is program.pool
     assert other.extract.select is not None and program.extract.select is not None
     assert other.extract.select._index is program.extract.select._index  # type: ignore[attr-defined]

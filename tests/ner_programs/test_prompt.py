@@ -98,12 +98,9 @@ def test_knowledge_lines_as_people_read_them() -> None:
              Knowledge(Concept("C:4", "oak", "Tree"), path=("felled; sawn",))]  # fmt: skip
     types = {"disease": "problem", "tree": ""}
     assert prompt.render_knowledge(items, types).split("\n") == [
-        "- HTN: problem; = hypertension; is a vascular disorder",
-        "- Hypertension: problem",
-        "- aspirin: Drug",
-        "- owl; is a bird",
-        '- oak: Tree, not a problem; "felled; sawn"',
-    ]
+        "- HTN: problem; = hypertension; is a vascular disorder", "- Hypertension: problem", "- aspirin: Drug",
+        "- owl; is a bird", '- oak: Tree, not a problem; "felled; sawn"',
+    ]  # fmt: skip
     assert prompt.render_knowledge(items[4:], types | {"drug": "test"}) == (
         '- oak: Tree, none of the labels; "felled; sawn"'
     )

@@ -22,6 +22,7 @@ from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from ner_programs.lms.price import Price
 from ner_programs.lms.store import AnswerStore
+from tests.effort import often
 from tests.tiny import Scripted, response, text_of
 
 PRICES = {"lm": Price(1.0, 1.0), "prompt": Price(20.0, 60.0), "strong": Price(10.0, 30.0)}
@@ -160,7 +161,7 @@ class TestRoles:
 
 class TestOneBudget:
     @pytest.mark.parametrize("limit", [1, 7, 40])
-    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("seed", range(often(2, 20)))
     def test_of_calls_on_eight_threads_with_failures(self, limit: int, seed: int) -> None:
         bench = Bench(seed)
         with bench.lm.meter.limited(Budget(calls=limit)):
@@ -174,7 +175,7 @@ class TestOneBudget:
         assert sum(by_role) == limit and by_role == [len(bench.backends[n].sent) for n in NAMES]
 
     @pytest.mark.parametrize("budget", [Budget(tokens=4_000), Budget(cost=0.05), Budget(tokens=4_000, cost=0.02)])
-    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("seed", range(often(2, 20)))
     def test_of_tokens_and_money(self, budget: Budget, seed: int) -> None:
         bench = Bench(seed)
         with bench.lm.meter.limited(budget):

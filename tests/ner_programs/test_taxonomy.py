@@ -30,18 +30,14 @@ PIECES = replace(of("knee pain today"), fragments=((3, 7), (13, 18)))
 @pytest.mark.parametrize(
     ("gold", "said", "kind"),
     [
-        ([of("fever")], [], "missed"),
-        ([], [of("fever")], "spurious"),
-        ([of("fever")], [of("mild fever")], "boundary_left"),
-        ([of("knee pain")], [of("knee")], "boundary_right"),
+        ([of("fever")], [], "missed"), ([], [of("fever")], "spurious"),
+        ([of("fever")], [of("mild fever")], "boundary_left"), ([of("knee pain")], [of("knee")], "boundary_right"),
         ([of("mild fever and")], [of("fever")], "boundary_both"),
-        ([of("mild fever")], [of("fever and")], "boundary_both"),
-        ([PIECES], [of("knee pain today")], "boundary_both"),
-        ([of("fever")], [of("fever", "test")], "type"),
-        ([of("fever")], [of("mild fever", "test")], "boundary_type"),
+        ([of("mild fever")], [of("fever and")], "boundary_both"), ([PIECES], [of("knee pain today")], "boundary_both"),
+        ([of("fever")], [of("fever", "test")], "type"), ([of("fever")], [of("mild fever", "test")], "boundary_type"),
         ([PIECES], [of("knee pain today", "test")], "boundary_type"),
     ],
-)
+)  # fmt: skip
 def test_a_pair_or_one_alone(gold: list[Entity], said: list[Entity], kind: str) -> None:
     (error,) = errors(TEXT, gold, said)
     assert error == Error(kind, *(gold or [None]), *(said or [None]))

@@ -8,22 +8,9 @@ from ner_programs.units import Unit, split
 
 # Fragments that make sentence ends, lists and odd blanks likely; plain st.text() hardly ever makes any.
 PIECES = [
-    "He slept. ",
-    "p53 ",
-    "Dr. Who",
-    "1. ",
-    "x\u00ady",
-    "\n",
-    "\r\n",
-    "\u2028",
-    "\t",
-    "! ",
-    "? No.",
-    "(a) ",
-    "…",
-    "\x1f",
-    "。",
-]
+    "He slept. ", "p53 ", "Dr. Who", "1. ", "x\u00ady", "\n", "\r\n", "\u2028", "\t", "! ", "? No.", "(a) ", "…",
+    "\x1f", "。",
+]  # fmt: skip
 TEXTS = st.one_of(
     st.text(max_size=60), st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=12).map("".join)
 )

@@ -271,7 +271,7 @@ class TestOptimizer:
             optimizers.check(own, {"name": "cascade"})
 
     def test_keeps_to_its_budget_and_uses_what_there_is(self) -> None:
-        for calls in (3, 9, 30, 55, 70, 200):
+        for calls in (3, 9, 55, 200):
             bench = Bench(concurrency=4)
             try:
                 made = bench.compile(budget={"calls": calls})
@@ -281,12 +281,6 @@ class TestOptimizer:
                 assert isinstance(made, NERProgram) and bench.trials
             assert bench.calls <= calls
         assert Bench().compile(budget={"calls": 70}).verify is not None
-
-    def test_a_bundle_answers_as_the_program_does(self, tmp_path: Path) -> None:
-        made = Bench().compile()
-        again = load(save(made, tmp_path / "bundle"))
-        assert again.spec == made.spec
-        assert Bench().counts(again) == Bench().counts(made)
 
 
 @given(

@@ -156,11 +156,6 @@ class TestCompile:
             own = next(d.text for d in TRAIN if d.text in text_of(request))
             assert not any(own in (m.text or "") for m in request.messages[:-1])
 
-    def test_lines_survive_saving(self, tmp_path: Path) -> None:
-        made = Bench(obedient()).compile()
-        folder.save(made, tmp_path / "bundle")
-        assert rules(ner_programs.load(tmp_path / "bundle")) == rules(made) != ()
-
     def test_what_was_found_before_is_not_contradicted_nor_said_twice(self) -> None:
         with dspy.context(lm=Bench(obedient()).lm):
             given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")])

@@ -13,8 +13,7 @@ from dspy.lm15 import Request
 
 import optimizers
 from ner_programs import ComponentError, Document, NERProgram
-from ner_programs.bundle.folder import state_of
-from ner_programs.errors import BudgetError, OutageError
+from ner_programs.errors import BudgetError
 from ner_programs.lms.account import Account
 from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Meter, MeteredLM
@@ -45,7 +44,7 @@ def pair(rng: np.random.Generator, ours: float, theirs: float, n: int = LOOKS[-1
     return a, b
 
 
-def dropped(ours: float, theirs: float, races: int = 120) -> float:
+def dropped(ours: float, theirs: float, races: int = 60) -> float:
     """Return in how many of simulated races the first is dropped on one of the looks."""
     rng = np.random.default_rng(11)
     simulated = [pair(rng, ours, theirs) for _ in range(races)]
@@ -177,7 +176,7 @@ class TestRace:
         made = Bench(script).race(calls=600, given=nearest(1), space=["k", "selector"])
         assert made.spec.demos is not None and made.spec.demos["k"] >= 4
 
-    @pytest.mark.parametrize("calls", [3, 8, 25, 70, 150, 333])
+    @pytest.mark.parametrize("calls", [8, 25, 150])
     def test_keeps_to_its_budget_and_begins_nothing_that_it_cannot_pay(self, calls: int) -> None:
         bench = Bench(by_shots, concurrency=8)
         bench.race(calls)
@@ -195,40 +194,9 @@ class TestRace:
         bench.race(2000, dev=DEV[:6], space=["k", "selector", "format", "demonstrations", "instructions"])
         assert 10 < len({identity(t.program) for t in bench.trials}) <= MOST
 
-    def test_a_dear_program_is_paid_with_more(self) -> None:
-        for budget in ({"tokens": 40_000}, {"cost": 0.04}):
-            bench = Bench(by_shots)
-            bench.race(budget=budget)
-            assert bench.trials and bench.lm.meter.spent.tokens <= 40_000 and bench.lm.meter.spent.cost <= 0.04
-
     def test_a_budget_that_pays_for_nothing_is_refused(self) -> None:
         with pytest.raises(BudgetError):
             Bench().race(1, given=program(unit="sentence"), dev=[Document("l", "Takes aspirin. Has gout.")])
-
-    def test_trials_hold_what_they_say(self) -> None:
-        bench = Bench(by_shots)
-        given = nearest()
-        before = (state_of(given), given.spec)
-        made = bench.race(250, given)
-        assert (state_of(given), given.spec) == before and made.pool is given.pool
-        assert [t.number for t in bench.trials] == list(range(1, len(bench.trials) + 1))
-        assert [t.calls for t in bench.trials] == sorted(t.calls for t in bench.trials)
-        for t in bench.trials:
-            assert len(t.scored.counts) == len(t.scored.entities) == t.documents == t.scored.units
-        most = max(t.documents for t in bench.trials)
-        best = max((t for t in bench.trials if t.documents == most), key=lambda t: t.scored.total.f1)
-        assert best.scored.total.f1 == next(
-            t.scored.total.f1 for t in reversed(bench.trials) if identity(t.program) == identity(made)
-        )
-
-    def test_an_outage_is_said(self) -> None:
-        from dspy.utils.exceptions import LMInvalidRequestError
-
-        def script(request: Request) -> str:
-            raise LMInvalidRequestError("filtered", model="m")
-
-        with pytest.raises(OutageError):
-            Bench(script).race(200)
 
     def test_a_candidate_whose_calls_fail_does_not_win(self) -> None:
         from dspy.utils.exceptions import LMInvalidRequestError
@@ -249,11 +217,8 @@ class TestSpace:
         made = bench.race(500, given, space=["instructions", "demonstrations"])
         assert made.spec == given.spec and len(bench.trials) > 2
         assert {key for t in bench.trials for key in t.changes} <= {
-            "demonstrations",
-            "bootstrapped",
-            "seed",
-            "instruction",
-        }
+            "demonstrations", "bootstrapped", "seed", "instruction",
+        }  # fmt: skip
         assert all(t.program.spec == given.spec for t in bench.trials)
 
     def test_follows_from_the_program(self) -> None:

@@ -114,7 +114,7 @@ def test_the_other_model_is_told_what_was_wrong(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("calls", [3, 25, 60, 130])
+@pytest.mark.parametrize("calls", [3, 60])
 def test_a_budget_holds_at_eight_at_once(name: str, calls: int) -> None:
     bench = Bench(concurrency=8)
     try:
@@ -168,7 +168,7 @@ def test_simba_comes_to_its_end_with_what_it_plans() -> None:
     with dspy.context(lm=lm):
         given = program(TRAIN)
         examples = given.examples(TRAIN)
-        for calls in (120, 200, 400, 1000, 2000, 10_000):
+        for calls in (120, 400, 10_000):
             search = Search(given, DEV, optimizers.opened({"name": "simba", "budget": {"calls": calls}})[1], print)
             p = plan(search, examples)
             step = p.batch * (2 * p.candidates + 1) + 2 * (p.candidates + 1)
@@ -185,12 +185,10 @@ def test_demonstrations_that_simba_takes_say_which_document_they_are_from() -> N
     assert all(d.get("group") for d in made.extract.predict.demos)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_verifier_keeps_its_demonstrations_and_gets_no_rules_from_examples_that_show_no_verdict(name: str) -> None:
+def test_a_verifier_keeps_its_demonstrations_and_gets_no_rules_from_examples_that_show_no_verdict() -> None:
     bench, given = Bench(), program(TRAIN, verify={"name": "llm", "mode": "reject"})
-    made = bench.compile(name, 900, given)
+    made = bench.compile("infer_rules", 900, given)
     verifier = made.verify.verifier.predict  # type: ignore[union-attr]
     assert verifier.demos and all("verdicts" in d for d in verifier.demos)
-    if name == "infer_rules":
-        assert MAGIC not in verifier.signature.instructions
+    assert MAGIC not in verifier.signature.instructions
     assert bench.trials[-1].scored.total.f1 == 1.0

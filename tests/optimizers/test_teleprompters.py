@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import dspy
 import numpy as np
 import pytest
 from dspy.lm15 import Request
-from dspy.utils.exceptions import LMAuthError, LMInvalidRequestError
+from dspy.utils.exceptions import LMInvalidRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizers
-from ner_programs import ComponentError, LMSetupError, NERProgram
-from ner_programs.bundle import folder
+from ner_programs import ComponentError, NERProgram
 from ner_programs.bundle.folder import state_of
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
@@ -28,14 +26,8 @@ from tests.lms import writer
 from tests.tiny import Scripted, documents, gold, program, text_of
 
 TRAIN, DEV = documents(30, "t"), documents(12, "d")
-OTHER = {"name": "teleprompter", "of": "dspy.teleprompt.BootstrapFewShotWithRandomSearch"}
-EVERY: dict[str, dict[str, Any]] = {
-    **{name: {"name": name} for name in ("labeled", "bootstrap", "random_search", "copro", "mipro")},
-    "teleprompter": {**OTHER, "options": {"num_candidate_programs": 2, "max_labeled_demos": 3}},
-}
 WRITING = ("copro", "mipro")
 NEAREST = dspy.Embedder(lambda texts: np.ones((len(texts), 2)))
-each = pytest.mark.parametrize("name", EVERY)
 writing = pytest.mark.parametrize("name", WRITING)
 
 
@@ -83,70 +75,23 @@ def saying(instruction: str) -> Any:
 
 
 class TestEvery:
-    @each
-    def test_is_repeatable_reports_as_it_goes_and_leaves_the_given_program_alone(
-        self, name: str, tmp_path: Path
-    ) -> None:
-        one, two = Run(EVERY[name]), Run(EVERY[name])
-        assert state_of(one.made) == state_of(two.made) and one.spent == two.spent <= 150
-        assert [(t.changes, t.scored.counts, t.calls) for t in one.trials] == [
-            (t.changes, t.scored.counts, t.calls) for t in two.trials
-        ]
-        assert [t.number for t in one.trials] == list(range(1, len(one.trials) + 1))
-        assert all(t.documents == len(t.scored.counts) for t in one.trials)
-        assert [t.calls for t in one.trials] == sorted({t.calls for t in one.trials}), "each spent something"
-        assert state_of(one.given) == state_of(program(TRAIN, demos={"name": "tfidf", "k": 3}))
-        assert not any(getattr(m, "_compiled", False) for _, m in one.made.named_sub_modules())
-        folder.save(one.made, tmp_path / "b")
-        assert state_of(folder.load(tmp_path / "b")) == state_of(one.made)
-
-    @each
-    def test_shows_no_document_its_own_demonstrations(self, name: str) -> None:
+    def test_shows_no_document_its_own_demonstrations(self) -> None:
         """DSPy keeps of a demonstration only what the program was asked and said."""
-        made = Run(EVERY[name], lm=scripted(saying("Find all."))).made
-        assert all(d["document"] and d["group"] for d in made.extract.predict.demos)
-        if made.extract.predict.demos:
-            own = made.extract.predict.demos[0]
-            assert own["text"] not in {d["text"] for d in made.extract.demos("Other text.", (own["document"],))}
+        made = next(t.program for t in Run({"name": "bootstrap"}).trials if t.program.extract.predict.demos)
+        own = made.extract.predict.demos[0]
+        assert own["text"] not in {d["text"] for d in made.extract.demos("Other text.", (own["document"],))}
 
-    @each
-    def test_the_verifier_keeps_its_demonstrations(self, name: str) -> None:
-        lm = scripted(saying("Find all."))
-        made = Run(EVERY[name], 150, lm, program(TRAIN, verify={"name": "llm", "k": 2})).made
-        shown = state_of(made)["verify.verifier.predict"]["demos"]
-        assert len(shown) == 2 and all("verdicts" in d for d in shown)
-        assert all("mentions" in d for d in state_of(made)["extract.predict"]["demos"])
-
-    @each
+    @pytest.mark.parametrize("name", ["copro", "random_search"])
     def test_what_was_compiled_before_is_compiled_again(self, name: str) -> None:
         made = Run({"name": "labeled", "k": 2}, lm=scripted(gold)).made
         made._compiled = made.extract._compiled = True
-        assert "extract.predict" in state_of(Run(EVERY[name], 80, scripted(saying("Find all.")), made).made)
+        assert "extract.predict" in state_of(Run({"name": name}, 80, given=made).made)
 
-    @each
+    @pytest.mark.parametrize("name", ["labeled", "mipro"])
     def test_prints_only_what_a_report_prints(self, name: str, capfd: pytest.CaptureFixture[str]) -> None:
-        run = Run(EVERY[name], 60)
+        run = Run({"name": name}, 60)
         said = capfd.readouterr()
         assert said.out.split("\n") == [*(f"trial {t.number}" for t in run.trials), ""] and not said.err
-
-    @each
-    def test_a_wrong_key_ends_it(self, name: str) -> None:
-        def script(request: Request) -> str:
-            raise LMAuthError("no", model="m", status=401)
-
-        lm = scripted(script, concurrency=4)
-        with pytest.raises(LMSetupError, match="HTTP 401"):
-            Run(EVERY[name], lm=lm)
-        assert len(lm.meter.backend.requests) <= len(DEV)
-
-    @each
-    def test_an_error_in_a_report_is_not_swallowed(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(self: Run, trial: Trial) -> None:
-            raise OSError("disk full")
-
-        monkeypatch.setattr(Run, "on_trial", broken)
-        with pytest.raises(OSError, match="disk full"):
-            Run(EVERY[name])
 
 
 class TestInstructions:
@@ -218,10 +163,6 @@ class TestOther:
         with pytest.raises(ComponentError) as caught:
             Run({"name": "teleprompter", "of": "dspy.teleprompt.LabeledFewShot"})
         assert str(caught.value) == "LabeledFewShot: ValueError"
-
-    def test_runs_one_of_dspys(self) -> None:
-        run = Run({"name": "teleprompter", "of": "dspy.teleprompt.LabeledFewShot", "options": {"k": 2}})
-        assert [t.changes for t in run.trials] == [{"demonstrations": 2}, {}]
 
     def test_runs_the_stock_copro_as_ours_does(self) -> None:
         run = Run({"name": "teleprompter", "of": "dspy.COPRO", "options": {"breadth": 2, "depth": 2},

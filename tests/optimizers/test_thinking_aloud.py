@@ -14,6 +14,7 @@ from ner_programs.bundle.folder import state_of
 from ner_programs.lms.metered import Account, Meter, MeteredLM
 from optimizers.trial import Trial
 from tests import tiny
+from tests.effort import THOROUGH
 from tests.optimizers.test_reflective import MAGIC, moody, writer
 from tests.tiny import Scripted, program
 
@@ -37,8 +38,11 @@ def inside(request: Request) -> str:
     return writer(request, f"<think>HUSH, no</think>{MAGIC}")
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "copro", "mipro", "simba", "gepa", "infer_rules"])
-@pytest.mark.parametrize("form", ALOUD)
+NAMES = ("bootstrap", "copro", "mipro", "simba", "gepa", "infer_rules")
+EVERY = [(name, form) for n, name in enumerate(NAMES) for f, form in enumerate(ALOUD) if THOROUGH or n % 3 == f]
+
+
+@pytest.mark.parametrize(("name", "form"), EVERY)
 def test_reasoning_becomes_no_instruction_and_no_demonstration(name: str, form: str) -> None:
     account, trials = Account(), list[Trial]()
     writing = Scripted(aloud(form, inside if form.startswith("<think>") else writer), "scripted/prompt")

@@ -11,9 +11,8 @@ import optimizers
 from ner_programs import LMSetupError, NERProgram
 from ner_programs.errors import BudgetError
 from ner_programs.lms import open_lm
-from ner_programs.lms.metered import Account, Meter, MeteredLM
+from ner_programs.lms.metered import Meter, MeteredLM
 from optimizers.trial import Trial
-from tests.lms import SAYS, Writer
 from tests.tiny import Scripted, documents, gold, program, text_of
 
 TRAIN, DEV = documents(16, "t"), documents(8, "d")
@@ -65,23 +64,6 @@ def test_cascade_asks_the_boundary_model_where_nothing_is_said() -> None:
     _, trials = compiled("cascade", open_lm())
     asked = [t.program.spec.verify for t in trials if t.program.spec.verify]
     assert all(v["of"] == {"name": "boundary"} for v in asked)
-
-
-@pytest.mark.parametrize("name", [*NEED, "mipro"])
-def test_another_lm_may_write(name: str) -> None:
-    """The task is answered by what reads no instruction; [lm.prompt] writes them all the same."""
-    account, roles = Account(), dict[str, MeteredLM]()
-    backend, writer = Scripted(gold), Writer()
-    backend.writes = False
-    roles["prompt"] = MeteredLM(Meter(writer, account=account, table="lm.prompt"), roles=roles)
-    _, trials = compiled(name, MeteredLM(Meter(backend, account=account), roles=roles))
-    assert roles["prompt"].meter.tariff.calls > 0 or name in (
-        "simba",
-        "gepa",
-    )  # all right: there is nothing to reflect on
-    assert trials and all("### text" in text_of(r) for r in backend.requests)
-    if name in ("copro", "mipro"):
-        assert any(SAYS in t.program.extract.predict.signature.instructions for t in trials)
 
 
 def test_a_cassette_is_as_able_as_what_it_recorded(tmp_path: Any) -> None:
