@@ -38,15 +38,6 @@ seed = [1, 2]
 extends = ["{base}"]
 "program.demos.k" = [2, 4]
 """
-POOLS = """
-[[grid]]
-extends = ["{base}"]
-"corpus.sample.train" = [5]
-"corpus.sample.seed" = [1, 2]
-[[grid]]
-extends = ["{base}"]
-seed = [1]
-"""
 DIRAG = """
 [[grid]]
 extends = ["{base}"]
@@ -95,7 +86,7 @@ parts = [["dev", "test"]]
 seed = [1, 2]
 """
 SMALL = {
-    "selectors": SELECTORS, "pools": POOLS, "dirag": DIRAG, "engine": ENGINE, "engine_pools": ENGINE_POOLS,
+    "selectors": SELECTORS, "dirag": DIRAG, "engine": ENGINE, "engine_pools": ENGINE_POOLS,
     "cost": COST, "optimizers": OPTIMIZERS,
 }  # fmt: skip
 
@@ -155,12 +146,6 @@ def test_the_knowledge_table_has_flat_and_graph_against_none(made: tuple[Path, w
     for row in ("dictionary, type", "graph"):
         assert found[row]["reference"] == "none" and float(found[row]["difference_lo"]) > 0
     assert found["baseline: crf"]["engine"] == "none" and found["graph"]["engine"] == "in-context CRF"
-
-
-def test_small_pools_have_baselines_of_their_own(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
-    found = {(r["row"], r["column"]): r for r in rows(made[0], "pools")}
-    assert found["5", "k=2"]["runs"] == found["5", "baseline: crf"]["runs"] == "2"
-    assert float(found["5", "baseline: crf"]["f1"]) < float(found["all", "baseline: crf"]["f1"])
 
 
 def test_the_engine_is_compared_with_the_better_of_the_crfs_fitted_once(made: tuple[Path, warm.Ran, warm.Ran]) -> None:
