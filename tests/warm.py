@@ -209,6 +209,7 @@ def serve() -> None:
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
     tqdm.monitor_interval = 0  # it would be a thread
+    tqdm.set_lock(threading.RLock())  # its own is one for all processes: a run that is killed may hold it for ever
     first_run(Path(os.environ["NERC_CACHE"]).parent / "first")
     gc.collect()
     gc.freeze()
