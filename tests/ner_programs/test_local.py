@@ -80,7 +80,7 @@ def test_a_constrained_answer_is_readable_and_lies_in_the_text(smollm2: Any, nam
     form = resolve("ner_programs.formats", {"name": name}, labels=LABELS)
     pushed = [[opening, 4.0] for opening in (" [", "[", "<", " <", ' {"')]
     extensions = {"grammar": form.grammar(TEXT), "logit_bias": pushed}
-    said = ask(smollm2, form.describe(), TEXT, max_tokens=150, extensions=extensions).message.text
+    said = ask(smollm2, form.describe(), TEXT, max_tokens=300, extensions=extensions).message.text
     reading = form.read(said)
     assert reading.unreadable == 0
     assert all(mention.text in TEXT for mention in reading)
@@ -136,7 +136,7 @@ def test_a_llama_cpp_server_reached_like_any_other_answers_the_same(
     smollm2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form = resolve("ner_programs.formats", {"name": "tanl"}, labels=LABELS)
-    said = {"max_tokens": 60, "extensions": {"grammar": form.grammar(TEXT), "logit_bias": [[" [", 3.0]]}}
+    said = {"max_tokens": 120, "extensions": {"grammar": form.grammar(TEXT), "logit_bias": [[" [", 3.0]]}}
     answer = ask(smollm2, form.describe(), TEXT, **said).message.text
     server = smollm2._running
     monkeypatch.setenv("OPENAI_API_KEY", server.key)
