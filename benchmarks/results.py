@@ -51,8 +51,8 @@ def main() -> None:
 
 def results(corpus: str, data: Path) -> dict[str, object]:
     from experiments.commands.console import err
-    from experiments.compare import compare
-    from experiments.run import run
+    from experiments.comparison import compare
+    from experiments.reference_run import run
     from experiments.runs.progress import Progress
     from experiments.spec import load
 

@@ -81,9 +81,9 @@ def show(demo: Demo) -> None:
     import ner_programs
     from experiments.commands.console import err, marked
     from experiments.commands.tables import comparison_table
-    from experiments.compare import compare
+    from experiments.comparison import compare
+    from experiments.reference_run import run
     from experiments.reports.report import write as write_report
-    from experiments.run import run
     from experiments.runs.progress import Progress
     from experiments.spec import load
 

@@ -1,6 +1,19 @@
 """Optimizers: each turns a program, train and dev documents into a better program.
 
 Each optimizer is one module with `build(**options)`. A spec names it: `{"name": "race", "budget": {"calls": 2000}}`.
+
+>>> from ner_programs import Document, Entity, Pool, ProgramSpec, open_lm
+>>> def note(day, drug):
+...     text = f"Day {day}: given {drug}."
+...     start = text.index(drug)
+...     return Document(f"n{day}", text, (Entity.of(text, start, start + len(drug), "drug"),))
+>>> notes = [note(day, drug) for day, drug in enumerate(["aspirin", "codeine", "heparin", "digoxin", "codeine"])]
+>>> train, dev = notes[:3], notes[3:]
+>>> first = ProgramSpec(labels={"drug": "A medicine."}).build(pool=Pool.of(train))
+>>> first.lm = open_lm()  # the stand-in; a language model is open_lm("openai/gpt-4.1-mini")
+>>> program = compile(first, train=train, dev=dev, optimizer="labeled", budget={"calls": 20})
+>>> [entity.text for entity in program("Day 7: given heparin.").entities]
+['heparin']
 """
 
 from __future__ import annotations
@@ -31,13 +44,14 @@ def __getattr__(name: str) -> Any:
 
 
 def compile(
-    program: NERProgram, optimizer: Mapping[str, Any], *, train: Sequence[Document], dev: Sequence[Document],
-    seed: int = 1, on_trial: OnTrial = lambda trial: None,
+    program: NERProgram, optimizer: str | Mapping[str, Any] | Optimizer, *, train: Sequence[Document], dev: Sequence[Document],
+    budget: Budget | Mapping[str, float] | None = None, seed: int = 1, on_trial: OnTrial = lambda trial: None,
 ) -> NERProgram:  # fmt: skip
     """Compile `program` with an optimizer and return the best program. Calls go to the program's LM, or to DSPy's.
 
-    `optimizer` is `{"name": "random_search", "budget": {"calls": 2000}, ...}`. `seed` applies if the optimizer is random and
-    its options have no seed.
+    `optimizer` is a name, its options (`{"name": "random_search", "candidates": 8}`), or an `Optimizer` of your own. `budget`
+    is a `Budget` or `{"calls": 2000}`; without one the options' own counts, else there is no limit. `seed` applies if the
+    optimizer is random and its options have no seed.
 
     Before the search, a verifier that has no demonstrations (or a fusion that has no answers) gets them from train. After
     the search, the fusion of the best program gets answers of that program. Both are paid from the budget.
@@ -55,20 +69,20 @@ def compile(
     from optimizers.trial import role, writes
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
-    chosen, budget = opened(optimizer, seed)
+    chosen, limit = opened(optimizer, seed, budget)
     writer = role("prompt")
     _refuse(optimizer, chosen, writes=writes(writer))
     asks = getattr(chosen, "needs_writer", False) or getattr(chosen, "asks_writer", False)
     if asks and isinstance(writer, MeteredLM) and writer.writes:
-        writer.must_end(budget)
+        writer.must_end(limit)
     try:
-        with dspy.context(lm=program.lm or dspy.settings.lm), within(budget) as left:
-            ready = _ready(program, train, seed, budget) if program.verify and train else program
+        with dspy.context(lm=program.lm or dspy.settings.lm), within(limit) as left:
+            ready = _ready(program, train, seed, limit) if program.verify and train else program
             most = within_reserve(left(), ready)
             compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=most, on_trial=on_trial)
             compiled = anew(compiled, ready, train, seed)
     except BudgetSpent:
-        raise BudgetError(f"optimizer.budget ({budget}) ended before the first trial") from None
+        raise BudgetError(f"optimizer.budget ({limit}) ended before the first trial") from None
     return compiled
 
 
@@ -92,17 +106,26 @@ def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Bu
     return ready
 
 
-def opened(optimizer: Mapping[str, Any], seed: int = 1) -> tuple[Optimizer, Budget]:
-    """Build the optimizer of a spec; return it with its budget. Raises ComponentError and BudgetError for a wrong option."""
+def opened(
+    optimizer: str | Mapping[str, Any] | Optimizer, seed: int = 1, budget: Budget | Mapping[str, float] | None = None
+) -> tuple[Optimizer, Budget]:
+    """Build an optimizer by its name or options; return it with its budget, which is `budget` if that is given.
+
+    Raises ComponentError and BudgetError for a wrong option.
+    """
     from ner_programs.components import resolve
+    from ner_programs.lms.metered import Budget
     from optimizers.budget import budget_from
 
-    options = dict(optimizer)
-    budget = budget_from(options.pop("budget", {}))
-    return resolve("optimizers", seeded(options, seed)), budget
+    limit = budget if isinstance(budget, Budget) else None if budget is None else budget_from(budget)
+    if not isinstance(optimizer, str | Mapping):
+        return optimizer, limit or Budget()
+    options = {"name": optimizer} if isinstance(optimizer, str) else dict(optimizer)
+    own = budget_from(options.pop("budget", {}))
+    return resolve("optimizers", seeded(options, seed)), limit or own
 
 
-def check(program: NERProgram, optimizer: Mapping[str, Any], *, writes: bool = True) -> None:
+def check(program: NERProgram, optimizer: str | Mapping[str, Any] | Optimizer, *, writes: bool = True) -> None:
     """Raise an error before anything is spent if the optimizer cannot work on `program`.
 
     ComponentError: the optimizer varies settings that the program does not have. LMSetupError: the optimizer needs an LM that
@@ -116,11 +139,13 @@ def check(program: NERProgram, optimizer: Mapping[str, Any], *, writes: bool = T
         chosen.check(program)
 
 
-def _refuse(optimizer: Mapping[str, Any], chosen: Optimizer, *, writes: bool) -> None:
+def _refuse(optimizer: str | Mapping[str, Any] | Optimizer, chosen: Optimizer, *, writes: bool) -> None:
     from ner_programs.errors import LMSetupError
 
     if getattr(chosen, "needs_writer", False) and not writes:
-        raise LMSetupError(f"optimizer {optimizer['name']} needs a language model that writes: give [lm.prompt]")
+        given = optimizer.get("name") if isinstance(optimizer, Mapping) else optimizer
+        name = given if isinstance(given, str) else type(chosen).__name__
+        raise LMSetupError(f"optimizer {name} needs a language model that writes: give [lm.prompt]")
 
 
 def seeded(options: Mapping[str, Any], seed: int, package: str = "optimizers") -> dict[str, Any]:

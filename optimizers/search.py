@@ -67,6 +67,14 @@ class Search:
 
     `order` are the dev documents in the seeded order. `contenders` are the candidates in the order of their first trial.
     `calls` is the number of calls before the final choice, `reserve` the number for the final choice.
+
+    >>> with dspy.context(lm=first.lm):
+    ...     search = Search(first, dev, Budget(calls=20), on_trial=lambda trial: None)
+    ...     with search.spending():
+    ...         tried = search.score(first, {}, search.sample(1))
+    ...     best = search.choose()
+    >>> (len(tried.rows), best is first)  # the sample, and then all of dev
+    (2, True)
     """
 
     def __init__(

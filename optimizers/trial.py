@@ -16,7 +16,15 @@ from ner_programs.types import Document
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A scored candidate: its changes against the initial program, its scores, and the run's number of calls by then."""
+    """A scored candidate: its changes against the initial program, its scores, and the run's number of calls by then.
+
+    Notes, `first`, `train` and `dev` are those of the package's example.
+
+    >>> trials = []
+    >>> program = compile(first, "labeled", train=train, dev=dev, budget={"calls": 20}, on_trial=trials.append)
+    >>> [(trial.number, trial.documents, trial.scored.total.gold) for trial in trials]
+    [(1, 2, 2), (2, 2, 2)]
+    """
 
     number: int
     changes: Mapping[str, Any]
@@ -33,7 +41,18 @@ class Optimizer(Protocol):
     """Turns a program, train and dev documents into a better program, and leaves the given program unchanged.
 
     An optimizer that needs an LM to write instructions sets `needs_writer = True`. One that uses such an LM if there is one
-    sets `asks_writer = True`.
+    sets `asks_writer = True`. A whole one, which tries numbers of demonstrations:
+
+    >>> class Numbers:
+    ...     def compile(self, program, *, train, dev, budget, on_trial):
+    ...         search = Search(program, dev, budget, on_trial)
+    ...         with search.spending():
+    ...             for k in (1, 3):
+    ...                 changes = {"demos": {"name": "tfidf", "k": k}}
+    ...                 search.score(program.with_settings(**changes), changes, search.sample(2))
+    ...         return search.choose()
+    >>> compile(first, Numbers(), train=train, dev=dev, budget={"calls": 20}).spec.demos["k"] in (1, 3)
+    True
     """
 
     def compile(

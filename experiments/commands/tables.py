@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.compare import Comparison, Row
+from experiments.comparison import Comparison, Row
 from experiments.grids.ablation import Ablated
 from experiments.grids.annotation_curve import Point
 from experiments.runs.estimate import Estimate

@@ -45,8 +45,8 @@ def run(
         )
     with redirect_stdout(sys.stderr):  # stdout has only our JSON, whatever libraries print
         from experiments.commands.tables import estimate_table, result_table
+        from experiments.reference_run import run as run_spec
         from experiments.reports.report import write as write_report
-        from experiments.run import run as run_spec
         from experiments.runs.estimate import estimate
         from experiments.runs.progress import Progress
 
@@ -75,7 +75,7 @@ def compare(
         raise SpecError("compare wants either run ids or --experiment NAME")
     check_part(part)
     from experiments.commands.tables import comparison_table
-    from experiments.compare import compare as compare_runs
+    from experiments.comparison import compare as compare_runs
     from experiments.reports import comparison as comparison_page
 
     with redirect_stdout(sys.stderr):

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from experiments import setup, tracking
 from experiments.errors import TrackingError, reason
 from experiments.grids.cells import Cell, Grid
-from experiments.run import Within, key, run
+from experiments.reference_run import Within, key, run
 from experiments.runs.progress import Progress
 from experiments.runs.run_note import describe_cells
 from experiments.session import CostLimit, shared_backend

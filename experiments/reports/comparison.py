@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import tracking
-from experiments.compare import Comparison
+from experiments.comparison import Comparison
 from experiments.errors import SpecError
 from experiments.reports.chart import legend, run_chart
 from experiments.reports.compiling import instruction

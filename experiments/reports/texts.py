@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from experiments import places, settings, setup, tracking
 from experiments.corpora.corpus import Corpus
-from experiments.errors import TrackingError
+from experiments.errors import ReadError, TrackingError
 from experiments.runs import folds, registry
 from experiments.runs.artifacts import json_lines
 from experiments.runs.program_changes import program_changes
@@ -23,7 +23,7 @@ from experiments.runs.recorder import SPEC, instruction_digest, prompt_of
 from experiments.scoring.answers import dump
 from experiments.session import encoding, session
 from experiments.spec import RunSpec, explain
-from ner_programs import NercError
+from kb.errors import KnowledgeError
 from ner_programs.bundle.folder import state_of
 from ner_programs.evaluate import score
 from ner_programs.program import NERProgram
@@ -50,7 +50,7 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
         raise TrackingError(f"run {name} is one over folds, each with a program of its own: name the run of a fold")
     try:
         corpus, first, _ = setup.build(spec, data, home)
-    except (NercError, OSError) as error:
+    except (ReadError, KnowledgeError, OSError) as error:
         raise TrackingError(f"the texts of run {name} cannot be read where they were: {_line(error)}") from None
     then = run.data.tags.get("nerc.corpus_fingerprint")
     if corpus.fingerprint[:16] != then:

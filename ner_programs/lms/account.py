@@ -31,7 +31,15 @@ _UNBOUNDED = "a limit in tokens or US dollars needs {}.max_tokens, the most that
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """An upper limit; None means no limit. Tokens and cost count what the run sends, not what another run has paid for."""
+    """An upper limit; None means no limit. Tokens and cost count what the run sends, not what another run has paid for.
+
+    >>> str(Budget(calls=500, cost=1.5))
+    '500 calls, 1.5 US dollars'
+    >>> with first.lm.meter.limited(Budget(calls=0)):
+    ...     program("Day 8: given aspirin.")
+    Traceback (most recent call last):
+    ner_programs.lms.account.BudgetSpent: 0 calls
+    """
 
     calls: int | None = None
     tokens: int | None = None

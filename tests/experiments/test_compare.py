@@ -8,7 +8,7 @@ import pytest
 from experiments import tracking
 from experiments.commands.console import err
 from experiments.commands.tables import ablation_table, comparison_table
-from experiments.compare import Comparison, Row, compare
+from experiments.comparison import Comparison, Row, compare
 from experiments.errors import TrackingError
 from experiments.grids.ablation import Ablated
 from experiments.reports import comparison as comparison_page

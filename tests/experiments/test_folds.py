@@ -17,7 +17,7 @@ from experiments.corpora import jsonl
 from experiments.corpora._split import Split
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
-from experiments.run import run
+from experiments.reference_run import run
 from experiments.runs import folds
 from experiments.runs.scores import Scores, added, pooled, together
 from experiments.scoring.evaluation import evaluate

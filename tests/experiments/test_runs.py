@@ -12,7 +12,7 @@ import experiments
 import ner_programs
 from experiments import tracking
 from experiments.errors import TrackingError
-from experiments.run import run as run_spec
+from experiments.reference_run import run as run_spec
 from experiments.runs import scores
 from experiments.setup import build
 from experiments.spec import load
@@ -120,7 +120,7 @@ def test_the_key_of_a_run_knows_engine_and_versions(place: Place, monkeypatch: p
         keys.append(key)
         raise Stop
 
-    monkeypatch.setattr("experiments.run.Work.open", opened)
+    monkeypatch.setattr("experiments.reference_run.Work.open", opened)
     spec = load(place.root / "open.toml")
 
     def key() -> str:
