@@ -29,7 +29,7 @@ OPTIONS = {
 }
 PLAIN = ("calibrate", "none", "labeled")  # no calls but those of scoring, and one pass that needs a grammar
 EVERY = [name for name in names("optimizers") if name not in PLAIN]
-USUALLY = [("race", 1), ("gepa", 4), ("mipro", 4), ("simba", 4), ("guidelines", 4)]
+USUALLY = [("race", 1), ("gepa", 4), ("simba", 4)]
 PAIRS = [(name, at_once) for name in EVERY for at_once in (1, 4)] if THOROUGH else USUALLY
 SPEC = f"""
 name = "tiny"
