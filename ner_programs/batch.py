@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import dspy
 
+from ner_programs.errors import NercError
 from ner_programs.found import Found
 from ner_programs.prompts.answers import NO_ANSWERS
 from ner_programs.types import Entities
@@ -78,7 +79,8 @@ def failed(text: Any, error: Exception) -> Found:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """Return why, without what an error that is not ours says: that may quote the text."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, NercError) else type(error).__name__
 
 
 def _checked(texts: Any, concurrency: Any, on_error: str) -> int:
