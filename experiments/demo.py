@@ -32,7 +32,7 @@ SMALL = [
     "name=wardnotes-lm", "corpus.sample={dev=1, test=0}", "task.guidelines=false",
     'program.demos={name="random", k=8}', "lm.max_tokens=256",
 ]  # fmt: skip
-"""Settings that keep it short: two dev notes, and prompts with a common prefix, which the LM reads only once."""
+"""Settings that keep it short: one dev note, and prompts with a common prefix, which the LM reads only once."""
 LM_STEPS = {
     "free": [PLAIN, NOTHING, "program.constrained=false", "lm.max_tokens=96"],
     "held to the form": [PLAIN, NOTHING],
