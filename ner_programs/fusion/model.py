@@ -252,7 +252,7 @@ def _readers(
     if len(others) >= LARGE * len(answered):
         reader = read(others, hints)
         return (reader if len(others) >= MOST * len(texts) else read(texts, hints)), lambda d: reader
-    parts = [read([d for d in texts if block(d.group) != n], hints) for n in range(BLOCKS)]
+    parts = [read([d for d in texts if d.group not in groups or block(d.group) != n], hints) for n in range(BLOCKS)]
     return read(texts, hints), lambda d: parts[block(d.group)]
 
 
