@@ -140,7 +140,8 @@ def backend_of(model: Answering, *, processes: int = 0, table: str = "lm") -> Ba
 
 def answerer(model: Model) -> tuple[str, ...]:
     """Return what determines the answers besides spec and data: backends and versions. Resumes only if these match."""
-    backends = [(backend.model, backend.identity) for backend in map(backend_of, (model, *model.roles.values()))]
+    of_roles = [backend_of(role, table=f"lm.{name}") for name, role in model.roles.items()]
+    backends = [(backend.model, backend.identity) for backend in (backend_of(model), *of_roles)]
     return *sum(backends, ()), version("nerc"), version("dspy")
 
 

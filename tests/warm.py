@@ -199,7 +199,7 @@ def serve() -> None:
     ):
         for name in names(package):
             import_module(f"{package}.{name}")
-    for module in ("runs.estimate", "run", "commands.tables", "commands.verbs", "corpora.jsonl"):
+    for module in ("runs.estimate", "reference_run", "commands.tables", "commands.annotate", "corpora.jsonl"):
         import_module(f"experiments.{module}")
     for module in ("mlflow.store.tracking.sqlalchemy_store", "pygments", "rich.markup", "dspy.clients.lm_local"):
         import_module(module)

@@ -165,41 +165,45 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown run": (("compare", "zz"), "no runs begin with 'zz'"),
     "unknown experiment": (("compare", "--experiment", "zz"), "there is no experiment 'zz'; there are: "),
     "unknown input": (("annotate", "BUNDLE", "zz.txt"), "zz.txt: there is no such file"),
-    "a folder as input": (("annotate", "BUNDLE", "notes"), "notes: there is no such file"),
+    "a folder without notes": (("annotate", "BUNDLE", "mlruns/kb"), "no file in it has a suffix of these: .txt"),
+    "a file of no form": (("annotate", "BUNDLE", "open.toml"), "open.toml: its suffix names no form: .txt"),
     "input in Latin-1": (("annotate", "BUNDLE", "latin.txt"), "latin.txt: not UTF-8"),
     "JSON lines in Latin-1": (("annotate", "BUNDLE", "latin.jsonl"), "latin.jsonl:1: byte 14 of the line is not UTF-8"),
     "text as JSON lines": (("annotate", "BUNDLE", "guidelines.md", "--format", "jsonl"), "guidelines.md:1: "),
     "unknown input format": (
-        ("annotate", "BUNDLE", "open.toml", "--format", "zz"),
-        "--format zz: it is auto, text or jsonl",
+        ("annotate", "BUNDLE", "guidelines.md", "--format", "zz"),
+        "--format zz: it is auto or one of ",
     ),
-    "no bundle": (("annotate", "notes", "open.toml"), "notes/program.json: not part of a bundle"),
-    "bundle of no run": (("annotate", "runs:/zz", "open.toml"), "no runs begin with 'zz'"),
-    "bundle of no model": (("annotate", "models:/zz@best", "open.toml"), "there is no models:/zz@best; write it as"),
-    "bundle of half a model": (("annotate", "models:/zz", "open.toml"), "there is no models:/zz; write it as"),
-    "out in no folder": (("annotate", "BUNDLE", "open.toml", "--out", "zz/out.jsonl"), "--out zz/out.jsonl: "),
-    "out is a folder": (("annotate", "BUNDLE", "open.toml", "--out", "notes"), "--out notes: it is a folder"),
+    "no bundle": (("annotate", "notes", "guidelines.md"), "notes/program.json: not part of a bundle"),
+    "bundle of no run": (("annotate", "runs:/zz", "guidelines.md"), "no runs begin with 'zz'"),
+    "bundle of no model": (
+        ("annotate", "models:/zz@best", "guidelines.md"),
+        "there is no models:/zz@best; write it as",
+    ),
+    "bundle of half a model": (("annotate", "models:/zz", "guidelines.md"), "there is no models:/zz; write it as"),
+    "out in no folder": (("annotate", "BUNDLE", "guidelines.md", "--out", "zz/out.jsonl"), "--out zz/out.jsonl: "),
+    "out is a folder": (("annotate", "BUNDLE", "guidelines.md", "--out", "notes"), "--out notes: it is a folder"),
     "another setting": (
-        ("annotate", "BUNDLE", "open.toml", "--set", "seed=1"),
+        ("annotate", "BUNDLE", "guidelines.md", "--set", "seed=1"),
         "here only lm.<option>=value can be set",
     ),
     "unknown LM setting": (
-        ("annotate", "BUNDLE", "open.toml", "--set", "lm.zz=1"),
+        ("annotate", "BUNDLE", "guidelines.md", "--set", "lm.zz=1"),
         "lm: crf has no option 'zz'; it has: processes; of any model: temperature",
     ),
     "wrong LM setting": (
-        ("annotate", "BUNDLE", "open.toml", "--set", "lm.retries=-1"),
+        ("annotate", "BUNDLE", "guidelines.md", "--set", "lm.retries=-1"),
         "lm.retries: Input should be greater",
     ),
     "unknown setting of a role": (
-        ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=crf", "--set", "lm.strong.zz=1"),
+        ("annotate", "BUNDLE", "guidelines.md", "--set", "lm.strong.model=crf", "--set", "lm.strong.zz=1"),
         "lm.strong: crf has no option 'zz'; it has: processes; of any model: temperature",
     ),
     "private text to a role's host": (
-        ("annotate", "BUNDLE", "open.toml", "--set", "lm.strong.model=openai/x"),
+        ("annotate", "BUNDLE", "guidelines.md", "--set", "lm.strong.model=openai/x"),
         "lm.strong (openai/x) has no lm.strong.api_base",
     ),
-    "private text to a host": (("annotate", "BUNDLE", "open.toml", "--lm", "openai/x"), "has no lm.api_base"),
+    "private text to a host": (("annotate", "BUNDLE", "guidelines.md", "--lm", "openai/x"), "has no lm.api_base"),
     "nothing to evaluate": (("evaluate", "open.toml"), "evaluate wants BUNDLE CORPUS, or --predictions FILE CORPUS"),
     "no predictions": (("evaluate", "open.toml", "--predictions", "zz.jsonl"), "zz.jsonl: there is no such file"),
     "evaluate no bundle": (("evaluate", "zz", "open.toml"), "zz/program.json: not part of a bundle"),
@@ -232,7 +236,7 @@ def test_a_wrong_command_line(place: Place, public: Any, kind: str) -> None:
 
 def test_a_refused_registration_leaves_no_model(place: Place, public: Any) -> None:
     assert "cannot be registered" in place.nerc("export", public["run_id"], "--register", "fresh@latest").error
-    assert "there is no models:/fresh/1" in place.nerc("annotate", "models:/fresh/1", "open.toml").error
+    assert "there is no models:/fresh/1" in place.nerc("annotate", "models:/fresh/1", "guidelines.md").error
 
 
 def test_faults_of_nerc_are_not_dressed_up() -> None:

@@ -337,7 +337,7 @@ def test_annotations_and_predictions_carry_scores(tmp_path: Path) -> None:
     program = _program("tanl")
     out = io.StringIO()
     with dspy.context(lm=open_lm()):
-        documents.annotate(program, [Document("d", TEXT)], out, lambda: None)
+        documents.annotate(program, [Document("d", TEXT)], lambda one: out.write(documents.line(one)), lambda: None)
     first = _scores(program(TEXT))
     assert [e["score"] for e in json.loads(out.getvalue())["entities"]] == first
     (tmp_path / "said.jsonl").write_text(out.getvalue())

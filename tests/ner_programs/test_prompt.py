@@ -18,6 +18,7 @@ from ner_programs.prompts import prompt
 from ner_programs.prompts.adapter import StageAdapter
 from ner_programs.stages.extract import ExtractEntities, FindMentions, FormatCodec
 from ner_programs.stages.verify import VerifyEntities
+from ner_programs.verifiers._verdicts import render_candidates
 from ner_programs.verifiers.llm import JudgeCandidates, LLMVerifier
 from tests.ner_programs.support import LABELS, NASTY, NOTES, PLAIN, TEXTS, Scripted, labels_of, ontology
 
@@ -218,7 +219,8 @@ def test_golden_prompt_of_verifier(mode: str) -> None:
     found = align(text, [Mention("pain", "problem"), Mention("MRI", "problem"), Mention("done", "test")])
     demo = verifier.demonstration(text, knowledge, found, [*NOTES[0].entities, *align(text, [Mention("Pt", "test")])])
     empty = verifier.demonstration("Well.", "", (), ())
-    asked = verifier._fields(QUERY, extract.lines(QUERY), align(QUERY, [Mention("gonalgia [left]", "problem")]), ())
+    candidates = render_candidates(align(QUERY, [Mention("gonalgia [left]", "problem")]))
+    asked = {"text": QUERY, "knowledge": extract.lines(QUERY), "candidates": candidates}
     messages = verifier.adapter.format(
         JudgeCandidates.with_instructions(verifier.predict.signature.instructions), [empty, demo], asked
     )
