@@ -28,12 +28,12 @@ def form_of(out: Path) -> str:
     form = FORMS.get(out.suffix.lower())
     if form is None:
         raise SpecError(
-            f"--out {out}: its suffix is one of {', '.join(filter(None, FORMS))}, or none for a BRAT folder"
+            f"--out {out}: its suffix must be one of {', '.join(filter(None, FORMS))}, or none for a BRAT folder"
         )
-    if not out.absolute().parent.is_dir() or (out.is_dir() and (form != "brat" or any(out.iterdir()))):
-        raise SpecError(
-            f"--out {out}: it is a folder, or lies in one that is not there; name a file, or a new folder for BRAT"
-        )
+    if not out.absolute().parent.is_dir():
+        raise SpecError(f"--out {out}: there is no folder {out.absolute().parent}")
+    if out.is_dir() and (form != "brat" or any(out.iterdir())):
+        raise SpecError(f"--out {out}: it is a folder; name a file, or for BRAT a folder that is new or empty")
     return form
 
 

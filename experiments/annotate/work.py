@@ -41,7 +41,8 @@ class Work:
                 draft.write_text(json.dumps(job, indent=1), "utf-8")
         elif differ := _differ(manifest, job):
             raise SpecError(
-                f"{folder}: an unfinished annotation with {differ}; repeat its command to finish it, or remove the folder"
+                f"{folder}: an unfinished annotation of another job ({differ} differ); finish it with its own command, or "
+                "remove the folder"
             )
         finished = folder / "documents.jsonl"
         finished.touch(0o600)
@@ -87,8 +88,8 @@ def _differ(manifest: Path, job: dict[str, str]) -> str:
     try:
         old = json.loads(manifest.read_bytes())
     except ValueError:
-        return "a damaged manifest"
-    return ", ".join(f"another {name}" for name in job if not isinstance(old, dict) or old.get(name) != job[name])
+        return "all things"
+    return ", ".join(name for name in job if not isinstance(old, dict) or old.get(name) != job[name])
 
 
 def _whole(finished: Path) -> int:

@@ -94,7 +94,7 @@ def annotate(
             through(program, islice(documents, done, None), take, tick)
         if work is not None and to.out is not None:
             for remark in outputs.write(work.finished, to.out, form, private=not public):
-                err.print(remark, highlight=False)
+                err.print(f"{to.out}: {remark} (.jsonl carries everything)", highlight=False, soft_wrap=True)
             ended = Answers.total(one.answers for one in finished(work.finished))
             kept = list(finished(work.finished)) if to.pages else []
             if not (ended.unanswered or ended.refused):

@@ -111,7 +111,7 @@ def test_the_digest_is_of_ids_and_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.pdf", b"%PDF", "its suffix names no form: " + re.escape(", ".join(FORMS))),
+        ("a.pdf", b"%PDF", "its suffix is none of " + re.escape(", ".join(FORMS))),
         ("a.txt", b"\xff\xfe", "not UTF-8"),
         ("a.csv", b"text,n\na\n", r"a.csv:2: 1 cells under a header of 2"),
         ("a.csv", b'text\n"open', r"unexpected end of data"),

@@ -23,7 +23,7 @@ FOUND = (
     Entity.of(TEXT, 20, 24, "problem"),
 )
 DOCUMENTS = (Document("a", TEXT, FOUND), Document("b", "Nothing ."))
-JOB = {"inputs": "1", "program": "2", "LM": "3"}
+JOB = {"documents": "1", "program": "2", "LM": "3"}
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_names_of_no_form_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     for name, message in (
-        ("o.docx", "its suffix is one of .jsonl"),
+        ("o.docx", "its suffix must be one of .jsonl"),
         ("full", "it is a folder"),
-        ("no/o.csv", "not there"),
+        ("no/o.csv", "there is no folder"),
     ):
         with pytest.raises(SpecError, match=message):
             outputs.form_of(tmp_path / name)
@@ -100,8 +100,8 @@ def test_work_goes_on_behind_what_is_whole(tmp_path: Path) -> None:
 
 def test_a_work_folder_is_of_one_job(tmp_path: Path) -> None:
     Work.open(tmp_path / "o", JOB).close()
-    with pytest.raises(SpecError, match="another program, another LM"):
+    with pytest.raises(SpecError, match=r"\(program, LM differ\)"):
         Work.open(tmp_path / "o", JOB | {"program": "x", "LM": "y"})
     (tmp_path / "o.work" / "manifest.json").write_text("{")
-    with pytest.raises(SpecError, match="a damaged manifest"):
+    with pytest.raises(SpecError, match="all things differ"):
         Work.open(tmp_path / "o", JOB)

@@ -166,7 +166,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown experiment": (("compare", "--experiment", "zz"), "there is no experiment 'zz'; there are: "),
     "unknown input": (("annotate", "BUNDLE", "zz.txt"), "zz.txt: there is no such file"),
     "a folder without notes": (("annotate", "BUNDLE", "mlruns/kb"), "no file in it has a suffix of these: .txt"),
-    "a file of no form": (("annotate", "BUNDLE", "open.toml"), "open.toml: its suffix names no form: .txt"),
+    "a file of no form": (("annotate", "BUNDLE", "open.toml"), "open.toml: its suffix is none of .txt"),
     "input in Latin-1": (("annotate", "BUNDLE", "latin.txt"), "latin.txt: not UTF-8"),
     "JSON lines in Latin-1": (("annotate", "BUNDLE", "latin.jsonl"), "latin.jsonl:1: byte 14 of the line is not UTF-8"),
     "text as JSON lines": (("annotate", "BUNDLE", "guidelines.md", "--format", "jsonl"), "guidelines.md:1: "),

@@ -106,4 +106,6 @@ def test_another_job_does_not_go_on_in_the_folder_of_one(lab: Annotating) -> Non
     assert lab.killed_at(5, "out.jsonl").code == -signal.SIGKILL
     (lab.folder / "notes.jsonl").write_text('{"text": "other"}\n')
     other = lab.nerc(*lab.words("out.jsonl"))
-    assert other.code == 2 and "out.jsonl.work: an unfinished annotation with another inputs" in other.stderr
+    assert (
+        other.code == 2 and "out.jsonl.work: an unfinished annotation of another job (documents differ)" in other.stderr
+    )
