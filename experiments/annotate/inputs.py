@@ -110,9 +110,7 @@ def _files(path: Path, form: str) -> Iterator[tuple[Path, str]]:
     elif path.is_file():
         kind = _form(path) if form == "auto" else form
         if kind is None:
-            raise ReadError(
-                f"{path}: its suffix is none of {', '.join(FORMS)} (or .gz, .zst after one); a text, table or corpus needs --format"
-            )
+            raise ReadError(f"{path}: its suffix is none of {', '.join(FORMS)} (or .gz, .zst after one); say --format")
         yield path, kind
     elif has_magic(str(path)) and (places := sorted(glob(str(path), recursive=True))):
         for place in places:

@@ -65,7 +65,7 @@ def annotate(
     model = bundle_model(lm, changes, program.wants, trust)
     planned = calls_for(program, list(documents)) if found.documents <= PLANNED else None
     job = {
-        "inputs": found.digest,
+        "documents": found.digest,
         "program": identity(program),
         "LM": _digest(model.model_dump_json(), answerer(model)),
     }
