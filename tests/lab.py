@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests import warm
-from tests.tiny import write_corpus
+from tests.loopback import Loopback
+from tests.tiny import CORPUS, write_corpus
 
-CORPUS = """
-[corpus]
-name = "jsonl"
-path = "notes"
-private = false
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
-"""
 PRIVATE = CORPUS.replace("private = false", "private = true")
 
 real_model = pytest.mark.skipif(
@@ -45,3 +40,19 @@ class Lab:
 
     def nerc(self, *words: str, before: str = "", **env: str) -> warm.Ran:
         return warm.shared().run(*words, cwd=self.folder, env=self.env | env, before=before)
+
+    def killed_at(self, server: Loopback, number: int, *words: str) -> warm.Ran:
+        """Run `nerc WORDS`, and kill it when the server has got so many requests more."""
+        already, process = len(server.requests), [0]
+
+        def on_request(count: int) -> None:
+            if count == already + number:
+                while not process[0]:
+                    time.sleep(0.001)
+                os.kill(process[0], signal.SIGKILL)
+
+        server.on_request = on_request
+        process[0] = self.begin(*words)
+        ran = warm.shared().end()
+        server.on_request = lambda count: None
+        return ran

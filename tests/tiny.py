@@ -16,6 +16,15 @@ from ner_programs.lms.price import Price
 from ner_programs.types import Entity
 
 LABELS = {"drug": "A medicine.", "problem": "A symptom or disease."}
+CORPUS = """
+[corpus]
+name = "jsonl"
+path = "notes"
+private = false
+[labels]
+drug = "A medicine."
+problem = "A symptom or disease."
+"""
 DRUGS = ("aspirin", "ibuprofen", "metformin", "heparin", "codeine", "digoxin")
 PROBLEMS = ("headache", "fever", "gout", "asthma", "anaemia", "angina")
 TEMPLATES = (

@@ -132,13 +132,6 @@ def fresh_home(folder: Path) -> Path:
 
 
 SPEC = """
-[corpus]
-name = "jsonl"
-path = "notes"
-private = false
-[labels]
-drug = "A medicine."
-problem = "A symptom or disease."
 [program]
 format = { name = "tanl" }
 verify = { name = "llm", k = 2 }
@@ -156,11 +149,11 @@ def first_run(folder: Path) -> None:
     """Make a run here: what is imported, configured and compiled at the first one is there for all that follow."""
     from experiments.cli import main
     from tests.loopback import Loopback
-    from tests.tiny import write_corpus
+    from tests.tiny import CORPUS, write_corpus
 
     home = fresh_home(folder / "mlruns")
     write_corpus(folder / "notes", train=4, dev=2, test=2)
-    (folder / "first.toml").write_text(SPEC)
+    (folder / "first.toml").write_text(CORPUS + SPEC)
     said, lookup = io.StringIO(), socket.getaddrinfo
     with Loopback() as server, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         base = ("--set", f"lm.api_base={server.base}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +65,6 @@ class Work:
     def close(self) -> None:
         """Close the file of finished documents."""
         self._stream.close()
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the finished documents."""
-        with self.finished.open(encoding="utf-8") as stream:
-            yield from map(json.loads, stream)
 
     def remove(self) -> None:
         """Remove the folder: the annotation is complete."""

@@ -74,10 +74,11 @@ def annotate(
 
     def take(one: Annotated) -> None:
         nonlocal ended
-        ended += one.answers
         if work is not None:
             work.add(line(one))
-        elif to.pages:
+            return
+        ended += one.answers
+        if to.pages:
             kept.append(one)
         else:
             sys.stdout.write(line(one))

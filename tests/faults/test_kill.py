@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,21 +49,10 @@ class Killed(Lab):
     def run(self, before: str = "") -> warm.Ran:
         return self.nerc(*self.words, before=before)
 
-    def killed_at(self, number: int) -> warm.Ran:
+    def killed(self, number: int) -> warm.Ran:
         """Run, and kill when the server has got so many requests more; what was not settled then may be repeated."""
-        already, process = len(self.server.requests), [0]
-
-        def on_request(count: int) -> None:
-            if count == already + number:
-                while not process[0]:
-                    time.sleep(0.001)
-                os.kill(process[0], signal.SIGKILL)
-
-        self.server.on_request = on_request
         before = len(self.events())
-        process[0] = self.begin(*self.words)
-        ran = warm.shared().end()
-        self.server.on_request = lambda count: None
+        ran = self.killed_at(self.server, number, *self.words)
         last = {key: event for event, key in self.events()[before:]}
         self.in_flight.update(key for key, event in last.items() if event == "reserved")
         return ran
@@ -166,7 +153,7 @@ def test_killed_again_and_again_while_compiling_or_scoring(
     points = sorted(random.Random(lab.concurrency).sample(range(3, requests - 2), often(2, 10)))
     steps = [b - a for a, b in zip([0, *points], points, strict=False)]
     for step in steps:
-        assert lab.killed_at(max(step, 1)).code == -signal.SIGKILL
+        assert lab.killed(max(step, 1)).code == -signal.SIGKILL
         assert not lab.bundles
     again = lab.run()
     assert again.code == 0, again.stderr

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -43,21 +42,8 @@ class Annotating(Lab):
         )
         return ["annotate", self.bundle, "notes.jsonl", "--lm", "hosted_vllm/tiny", "--out", out, *where]
 
-    def killed_at(self, number: int, out: str) -> warm.Ran:
-        """Annotate, and kill when the server has got so many requests more."""
-        already, process = len(self.server.requests), [0]
-
-        def on_request(count: int) -> None:
-            if count == already + number:
-                while not process[0]:
-                    time.sleep(0.001)
-                os.kill(process[0], signal.SIGKILL)
-
-        self.server.on_request = on_request
-        process[0] = self.begin(*self.words(out))
-        ran = warm.shared().end()
-        self.server.on_request = lambda count: None
-        return ran
+    def killed(self, number: int, out: str) -> warm.Ran:
+        return self.killed_at(self.server, number, *self.words(out))
 
     def read(self, out: str) -> bytes:
         return (self.folder / out).read_bytes()
@@ -76,7 +62,7 @@ def test_killed_and_run_again(lab: Annotating) -> None:
     assert calls == 2 * NOTES == sum(lab.server.counts.values())
     chance = random.Random(7)
     for _ in range(KILLS):
-        assert lab.killed_at(chance.randint(2, NOTES // KILLS), "out.jsonl").code == -signal.SIGKILL
+        assert lab.killed(chance.randint(2, NOTES // KILLS), "out.jsonl").code == -signal.SIGKILL
         assert not (lab.folder / "out.jsonl").exists()
     again = lab.nerc(*lab.words("out.jsonl"))
     assert again.code == 0 and "documents are finished already" in again.stderr, again.stderr
@@ -103,7 +89,7 @@ def test_what_failed_is_listed_and_asked_for_again(lab: Annotating) -> None:
 
 
 def test_another_job_does_not_go_on_in_the_folder_of_one(lab: Annotating) -> None:
-    assert lab.killed_at(5, "out.jsonl").code == -signal.SIGKILL
+    assert lab.killed(5, "out.jsonl").code == -signal.SIGKILL
     (lab.folder / "notes.jsonl").write_text('{"text": "other"}\n')
     other = lab.nerc(*lab.words("out.jsonl"))
     assert (

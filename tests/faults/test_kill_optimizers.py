@@ -88,7 +88,7 @@ def test_killed_and_run_again(whole: Whole, server: tuple[Loopback, int], tmp_pa
     rng = random.Random(f"{whole.optimizer} {concurrency}")
     points = sorted(rng.sample(range(2, requests - 2), min(KILLS, requests - 4)))
     for step in (b - a for a, b in zip([0, *points], points, strict=False)):
-        assert killed.killed_at(step).code == -signal.SIGKILL
+        assert killed.killed(step).code == -signal.SIGKILL
     again = killed.run()
     assert again.code == 0, again.stderr
 
