@@ -39,6 +39,7 @@ from ner_programs.scoring import Counts
 from ner_programs.stages.verify import apply
 from ner_programs.types import Entity
 from ner_programs.units import split
+from ner_programs.verifiers.boundary import share_of_wrong
 from ner_programs.verifiers.fuse import UNITS, FuseVerifier, fuse_of
 
 SPECS = Path(__file__).resolve().parents[1] / "experiments" / "specs"
@@ -113,7 +114,8 @@ def rows(program: NERProgram, pool: Pool, dev: Sequence[Document], train: Sequen
     answers = by_unit(program, pool, train, asked)
     base = program.with_pool(pool)
     found: dict[str, list[list[Entity]]] = {"LM, or oracle": [list(s) for s in said]}
-    boundary = base.with_settings(verify={"name": "boundary"}).verify
+    wrong = share_of_wrong((d.entities, answers[d.id]) for d in pool if d.id in answers)
+    boundary = base.with_settings(verify={"name": "boundary", "wrong": wrong}).verify
     found["boundary"] = [
         list(align(d.text, apply(s, boundary.verifier(d.text, "", s).verdicts))) for d, s in zip(dev, said, strict=True)
     ]
@@ -173,9 +175,10 @@ def read_alone(fuse: FuseVerifier, dev: Sequence[Document]) -> list[list[Entity]
     """Return what a CRF fitted on the whole pool says alone."""
     from ner_programs.tagger.crf import Sample, fit
 
-    tagger = fit([Sample(d.text, tuple(sorted((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)),
-                         fuse.evidence.hints(d.text, (d.document, d.group))) for d in fuse.pool], iterations=100)  # fmt: skip
-    spans = [tagger.tag(Sample(d.text, (), fuse.evidence.hints(d.text))) for d in dev]
+    hints = fuse.evidence.hints
+    shown = [Sample(d.text, tuple(d.spans), hints(d.text, (d.document, d.group))) for d in fuse.pool]
+    tagger = fit(shown, iterations=100)
+    spans = [tagger.tag(Sample(d.text, (), hints(d.text))) for d in dev]
     return [[Entity.of(d.text, s.start, s.end, s.label) for s in some] for d, some in zip(dev, spans, strict=True)]
 
 

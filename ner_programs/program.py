@@ -168,8 +168,7 @@ class NERProgram(Module):
         examples = []
         for document in documents:
             for d in Pool.of([document], self.spec.unit, self.spec.window):
-                gold = tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
-                fields = self.extract.as_demo(d) | {"entities": gold, "exclude": document.kin}
+                fields = self.extract.as_demo(d) | {"entities": d.entities, "exclude": document.kin}
                 examples.append(dspy.Example(**fields).with_inputs("text", "exclude"))
         return examples
 

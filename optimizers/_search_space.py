@@ -45,8 +45,8 @@ TRIED = 4
 DRAWN = ((12, 4), (16, 0), (8, 8), (16, 0), (12, 4))
 """Sizes of sets of fixed demonstrations: (labelled, bootstrapped)."""
 
-WRONG = {0.1: 0.004, 0.4: 0.003}
-"""The option `wrong` of the verifier `boundary` (the prior share of wrong edges), with the expected gain."""
+REBOUND = 0.004
+"""The expected gain of the verifier `boundary`."""
 VERDICTS = 12
 """Number of demonstrations of a candidate verifier."""
 
@@ -83,7 +83,7 @@ class Space:
         self.values: dict[str, list[Value]] = {}
         for name in (name for name in DIMENSIONS if name in wanted):
             found = [Value(), *getattr(self, f"_{name}")()]
-            if len(found) > 1 or name == "instructions":
+            if len(found) > 1 or name == "instructions" or (name == "verify" and self._rebounds()):
                 self.values[name] = found
         self._made: dict[Point, NERProgram] = {}
         self._taught: list[NERProgram] = []
@@ -108,6 +108,15 @@ class Space:
         lines = [line for line in instruction.splitlines() if line.strip() and line not in old]
         shows = {"instruction": "\n".join(lines)}
         self.add("instructions", Value(shows, 0.003, {}, partial(_instructed, instruction)))
+
+    def rebound(self, wrong: float) -> None:
+        """Add the verifier `boundary` as a value, for answers of which a share `wrong` has wrong boundaries."""
+        if "verify" in self.values and self._rebounds():
+            how = {"verify.name": "boundary", "verify.wrong": round(wrong, 3)}
+            self.add("verify", Value(how, REBOUND, how))
+
+    def _rebounds(self) -> bool:
+        return self.program.verify is None and len(self.program.pool) > 0
 
     def chosen(self, point: Point) -> list[Value]:
         """Return the value of each dimension."""
@@ -221,10 +230,6 @@ class Space:
             if self.program.spec.verify is not None:
                 yield Value({"verify": "off"}, -0.005, {"verify": None})
             return
-        if "boundary" in names("ner_programs.verifiers") and self.program.pool:
-            for wrong, hope in WRONG.items():
-                how = {"verify.name": "boundary", "verify.wrong": wrong}
-                yield Value(how, hope, how)
         if self.examples and len(self.program.pool) >= FEWEST:
             yield Value({"verify.name": "fuse"}, 0.03, {"verify.name": "fuse"}, price=UNITS_FUSED)
         if self.examples and writes():

@@ -21,7 +21,7 @@ from ner_programs.demos import Demonstration, Pool
 from ner_programs.evaluate import calls_a_unit, in_threads
 from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
-from ner_programs.types import Document, Entity, Mention
+from ner_programs.types import Document, Mention
 from ner_programs.units import split
 from optimizers._coverage.influence import Answer, Marks, worst
 from optimizers._coverage.max_coverage import Feature, Features, greedy
@@ -123,8 +123,7 @@ def answered(program: NERProgram, d: Demonstration, kin: Sequence[str]) -> Answe
     answer = program.extract(d.text, program.retrieve.lines(d.text, exclude=exclude), exclude)
     if answer.unanswered:
         return None
-    gold = tuple(Entity.of(d.text, m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
-    return Answer(d.id, gold, align(d.text, answer.mentions, policy=program.spec.occurrences), shown)
+    return Answer(d.id, d.entities, align(d.text, answer.mentions, policy=program.spec.occurrences), shown)
 
 
 def covering(pool: Pool, answers: Sequence[Answer], whole: Pool, k: int) -> list[Demonstration]:

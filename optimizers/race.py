@@ -27,6 +27,7 @@ from ner_programs.evaluate import calls_a_unit, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
+from ner_programs.verifiers.boundary import share_of_wrong
 from optimizers._explain import of_race
 from optimizers._racing import Beliefs, Runner, difference, worse
 from optimizers._reflection.conventions import Conventions
@@ -96,6 +97,8 @@ class Course:
         if number == 0:
             self._grow(self.best, size)
             self._report(self.best)
+            gold = (d.entities for d in self.search.order)
+            self.space.rebound(share_of_wrong(zip(gold, self.best.scored.entities, strict=False)))
         else:
             self._bring(size, floor)
         self._instruct(floor)

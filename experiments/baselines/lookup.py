@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from kb.names.filter import Filter
 from kb.names.index import NameIndex
@@ -102,13 +102,7 @@ def _cross_fitted(pool: Sequence[Demonstration], made: Callable[[Sequence[Demons
         for d in pool:
             if fold[d.group] == number:
                 found = [(e.text, (e.start, e.end, e.label)) for e in answer(d.text, exclude=(d.document, d.group))]
-                yield found, set(spans(d))
-
-
-def spans(demonstration: Demonstration) -> Iterator[tuple[int, int, str]]:
-    """Yield the mentions of a labelled unit as (start, end, label): character offsets into its text, end exclusive."""
-    for m in demonstration.mentions:
-        yield m.start or 0, (m.start or 0) + len(m.text), m.label
+                yield found, set(d.spans)
 
 
 def _lexicon(units: Sequence[Demonstration]) -> Without:

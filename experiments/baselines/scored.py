@@ -27,7 +27,7 @@ from filelock import FileLock
 import kb
 import ner_programs
 from experiments import scoring
-from experiments.baselines.lookup import FOLDS, Answer, both, copy, dictionary, gazetteer, spans
+from experiments.baselines.lookup import FOLDS, Answer, both, copy, dictionary, gazetteer
 from experiments.corpora import corpus as corpora
 from experiments.corpora.corpus import Corpus
 from experiments.scoring.evaluation import Evaluation, evaluate
@@ -151,7 +151,7 @@ def crf(pool: Iterable[Demonstration], lines: Callable[..., str], labels: Sequen
     known = [Label(name) for name in labels]
 
     def sample(d: Demonstration) -> Sample:
-        return Sample(d.text, tuple(spans(d)), hints(d.text, lines(d.text, exclude=(d.document, d.group)), known))
+        return Sample(d.text, tuple(d.spans), hints(d.text, lines(d.text, exclude=(d.document, d.group)), known))
 
     tagger: Tagger = fit([sample(d) for d in pool], iterations=ITERATIONS)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ner_programs.demos.arrays import kept as kept_array
 from ner_programs.privacy import Privacy
-from ner_programs.types import Document, Mention, learnable
+from ner_programs.types import Document, Entity, Mention, learnable
 from ner_programs.units import WINDOW, UnitKind, split
 
 Shown = Annotated[int, Interval(ge=0, le=1000)]
@@ -31,6 +31,16 @@ class Demonstration:
     group: str
     text: str
     mentions: tuple[Mention, ...] = ()
+
+    @property
+    def spans(self) -> list[tuple[int, int, str]]:
+        """The mentions as (start, end, label), sorted: character offsets into the text, end exclusive."""
+        return sorted((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in self.mentions)
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """The mentions as entities, sorted."""
+        return tuple(Entity.of(self.text, *span) for span in self.spans)
 
 
 class Pool(Sequence[Demonstration]):

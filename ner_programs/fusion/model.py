@@ -211,7 +211,7 @@ def lesson(
     way: Way = "stack",
 ) -> Lesson:  # fmt: skip
     """Return the training example of one answered text, which `reader` has not seen."""
-    gold = flat(((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions), len(d.text))
+    gold = flat(d.spans, len(d.text))
     tokens, rows, likely = _seen(reader, labels, way, d.text, predicted, hints, [x for a, b, _ in gold for x in (a, b)])
     tags = tags_of(tokens.offsets, gold, {label: n for n, label in enumerate(labels)})
     return Lesson(d, rows, tags, _worth(likely, tags))
@@ -262,8 +262,7 @@ def block(group: str) -> int:
 
 
 def _sample(d: Demonstration, hints: Hints) -> Sample:
-    spans = sorted((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions)
-    return Sample(d.text, tuple(spans), hints(d.text, (d.document, d.group)))
+    return Sample(d.text, tuple(d.spans), hints(d.text, (d.document, d.group)))
 
 
 def _seen(

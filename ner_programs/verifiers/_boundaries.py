@@ -48,7 +48,7 @@ def fit(demonstrations: Sequence[Demonstration], wrong: float) -> Model | None:
     shown: list[list[tuple[Words, Place]]] = [[] for _ in range(BLOCKS)]
     ragged = 0
     for d, block in zip(demonstrations, blocks_of(demonstrations), strict=True):
-        if spans := sorted((m.start or 0, (m.start or 0) + len(m.text), m.label) for m in d.mentions):
+        if spans := d.spans:
             words = Words(d.text)
             shown[block] += [(words, place) for place in places(words, spans) if place.start < place.end]
             ragged += sum(s not in words.starts or e not in words.ends for s, e, _ in spans)

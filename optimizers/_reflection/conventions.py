@@ -54,8 +54,7 @@ class Conventions:
         made = []
         for one in texts:
             if isinstance(one, Demonstration):
-                spans = [(m.start, m.start + len(m.text), m.label) for m in one.mentions if m.start is not None]
-                made.append(((one.document, one.group), one.text, spans))
+                made.append(((one.document, one.group), one.text, one.spans))
             else:
                 (document,) = learnable([one], "conventions")
                 entities = [(e.start, e.end, e.label) for e in document.entities]

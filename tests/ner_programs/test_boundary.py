@@ -21,7 +21,7 @@ from ner_programs.scoring import Counts
 from ner_programs.stages.verify import Placed, apply
 from ner_programs.types import Verdict
 from ner_programs.verifiers._span_evidence import View, Words, places
-from ner_programs.verifiers.boundary import BoundaryVerifier, build
+from ner_programs.verifiers.boundary import WRONG, BoundaryVerifier, build, share_of_wrong
 from tests.effort import soon
 from tests.ner_programs.drifting import mended, units, verifier
 from tests.ner_programs.support import NASTY, NOTES, PLAIN, annotated, knows, note
@@ -220,6 +220,15 @@ def test_without_labelled_texts_it_cannot_be_built() -> None:
 def test_it_moves_more_where_more_is_taken_to_be_wrong() -> None:
     thresholds = [build(pool=POOL, wrong=wrong).conventions.without(()).threshold for wrong in (0.01, 0.1, 0.6)]  # type: ignore[union-attr]
     assert thresholds == sorted(thresholds, reverse=True) and thresholds[0] > thresholds[-1] >= 0
+
+
+def test_the_share_of_wrong_boundaries_is_estimated_from_answers() -> None:
+    gold, off = at(TEXT, "severe chest pain"), at(TEXT, "chest pain")
+    assert share_of_wrong([]) == WRONG
+    assert share_of_wrong([((gold,), (gold,))] * 90) == pytest.approx(0.01)
+    assert share_of_wrong([((gold,), (off,))] * 90) == pytest.approx(0.91)
+    elsewhere = (at(TEXT, "today"), at(TEXT, "chest pain", "test"))
+    assert share_of_wrong([((gold,), elsewhere)] * 90) == WRONG
 
 
 def test_it_is_the_same_each_time_and_in_any_order() -> None:

@@ -242,6 +242,14 @@ class TestSpace:
                 space.make(point)
                 assert 0 < spent.calls - before <= price
 
+    def test_the_boundary_verifier_is_a_value_with_the_share_that_dev_shows(self) -> None:
+        space = Space(nearest(), TRAIN, ["verify"], 1)
+        space.rebound(0.4)
+        assert space.values["verify"][-1].settings == {"verify.name": "boundary", "verify.wrong": 0.4}
+        verified = Space(program(TRAIN, verify={"name": "boundary"}), TRAIN, ["verify"], 1)
+        verified.rebound(0.4)
+        assert [v.shows for v in verified.values["verify"]] == [{}, {"verify": "off"}]
+
     def test_no_more_demonstrations_than_there_are(self) -> None:
         values = Space(nearest(4), TRAIN, ["k"], 1).values["k"]
         assert sorted(v.settings["demos.k"] for v in values[1:]) == [2, 8]
