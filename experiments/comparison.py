@@ -80,10 +80,8 @@ def compare(home: Path, runs: Sequence[str] = (), experiment: str | None = None,
     different corpora.
     """
     client = tracking.existing_store(home)
-    if experiment:
-        found = [r for r in tracking.find_runs(client, experiment) if f"{part}_f1" in r.data.metrics]
-    else:
-        found = [tracking.find_run(client, r) for r in runs]
+    named = [tracking.find_run(client, r) for r in runs]
+    found = tracking.find_runs(client, experiment, f"{part}_f1") if experiment else named
     if not found:
         raise TrackingError("there are no finished runs to compare")
     made_on = [r.data.tags.get("nerc.corpus_fingerprint") for r in found]

@@ -18,12 +18,11 @@ JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'nerc.kind' AND tags.v
 LEFT JOIN latest_metrics AS metric ON metric.run_uuid = runs.run_uuid AND metric.key = 'dev_f1' AND NOT metric.is_nan
 WHERE runs.status = 'FINISHED' AND runs.lifecycle_stage = 'active'
 ORDER BY runs.start_time DESC, runs.run_uuid
-LIMIT 1000
 """
 
 
 def list_runs(home: Path) -> list[dict[str, Any]]:
-    """Return the finished runs of all experiments, newest first; `tracking.find_runs` returns those of one.
+    """Return all finished runs of all experiments, newest first; `tracking.find_runs` returns those of one.
 
     An incomplete store, which holds no runs, is set aside. Raises TrackingError if the database cannot be read.
     """

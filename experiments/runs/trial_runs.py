@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from experiments.runs.paging import every_run
 from experiments.spec import Program
 from optimizers.trial import Trial
 
@@ -26,7 +27,7 @@ class TrialRuns:
     def resume(self) -> None:
         """Find the finished trials, and delete an unfinished one."""
         within = f"tags.mlflow.parentRunId = '{self._run.info.run_id}' AND tags.`nerc.kind` = 'trial'"
-        for found in self._client.search_runs([self._run.info.experiment_id], within, max_results=20_000):
+        for found in list(every_run(self._client, [self._run.info.experiment_id], within)):
             if found.info.status == "FINISHED":
                 self._written.add(int(found.data.tags["nerc.trial"]))
             else:

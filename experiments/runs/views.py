@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.runs.paging import every_experiment
+
 NOTE = """\
 Compare programs under **Views** (above, right): *Scores*, best on dev first, and *Trials*, what each change gained.
 
@@ -155,7 +157,7 @@ def links(client: Any, base: str) -> list[tuple[str, str, str]]:
     """Return experiment, view and URL of every saved view of nerc; `base` is the address of MLflow's server."""
     return [
         (e.name, name, f"{base}/#/experiments/{e.experiment_id}/runs?{_TRAINING}&viewStateShareKey={key}")
-        for e in client.search_experiments()
+        for e in every_experiment(client)
         for key, (name, _) in VIEWS.items()
         if f"{_VIEW}{key}" in e.tags
     ]

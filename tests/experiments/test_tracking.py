@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 import ner_programs
+from benchmarks.many_runs import grow
 from experiments import tracking
 from experiments.corpora.corpus import Corpus
 from experiments.errors import TrackingError
+from experiments.runs import paging
 from experiments.runs.recorder import RunRecorder
 from experiments.runs.run_list import list_runs
+from experiments.runs.views import links
 from experiments.scoring.answers import read_answer
 from experiments.scoring.evaluation import evaluate
 from experiments.spec import load
@@ -285,6 +288,25 @@ def test_runs_are_found_by_their_first_characters(place: Place, private: Any, pu
     assert private["run_id"] not in found
     with pytest.raises(TrackingError, match=r"there is no experiment 'nothing'; there are: .*open, .*ward"):
         tracking.find_runs(client, "nothing")
+
+
+def test_no_search_ends_at_a_limit_without_a_word(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    above = Tracker.start(odd, "many", "a grid", {}, {"private": "false", "kind": "grid"})
+    made = [Tracker.start(odd, "many", f"run {n}", {}, {"private": "false"}, above.run_id) for n in range(7)]
+    made[0].metrics({"dev_f1": 0.5})
+    for tracker in made:
+        tracker.end()
+    Tracker.start(odd, "one more", "a run", {}, {"private": "false"})
+    for limit in (2, 1000):
+        monkeypatch.setattr(paging, "PAGE", limit)
+        ids = [tracker.run_id for tracker in made]
+        assert [run.info.run_id for run in tracking.find_runs(above.client, "many")] == ids
+        assert [run.info.run_id for run in tracking.find_runs(above.client, "many", "dev_f1")] == ids[:1]
+        assert [run.info.run_id for run in tracking.children(above.client, above.run_id)] == ids
+        assert all(tracking.find_run(above.client, name[:14]).info.run_id == name for name in ids)
+        assert {"many", "one more"} <= {name for name, _, _ in links(above.client, "")}
+    grow(odd, ids[0], 1_500)
+    assert len([run for run in list_runs(odd) if run["experiment"] in ("many", "few")]) == 1_499 + len(ids)
 
 
 def test_reading_makes_no_store(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.store.entities import PagedList
 from rich.console import Console
 
 from experiments import tracking
@@ -34,8 +35,8 @@ class Page:
     def get_experiment(self, experiment_id: str) -> "Page":
         return self
 
-    def search_experiments(self) -> list["Page"]:
-        return [self]
+    def search_experiments(self, max_results: int, page_token: str | None) -> Any:
+        return PagedList([self], token=None)
 
     def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
         assert experiment_id == "7"
