@@ -147,7 +147,7 @@ def main() -> None:
                 continue
             programs = {"free": program.with_settings(constrained=False), "constrained": program}
             if "calibrated" in given.decodings:
-                programs["calibrated"] = program.with_settings(**fitted(way, program, corpus.train, kept))
+                programs["calibrated"] = program.with_settings(**fitted(way, program, corpus.train, lm, kept))
             answers(way, {name: programs[name] for name in given.decodings}, [*documents, *lessons], lm, kept)
     for line in table(given.ways, given.decodings, documents, kept):
         print(line)
@@ -155,10 +155,11 @@ def main() -> None:
         predictions(given.predictions, given.ways, given.decodings, [*documents, *lessons], kept)
 
 
-def fitted(way: str, program: NERProgram, train: tuple[Document, ...], kept: Kept) -> dict[str, float]:
+def fitted(way: str, program: NERProgram, train: tuple[Document, ...], lm: Any, kept: Kept) -> dict[str, float]:
     """Return the opening and the closing that are fitted on train, and keep them."""
     if (way, "fit", "") not in kept.rows:
-        spec = calibrated(program, program.examples(random.Random(1).sample(train, min(200, len(train)))), UNITS).spec
+        examples = program.examples(random.Random(1).sample(train, min(200, len(train))))
+        spec = calibrated(program, examples, lm, UNITS).spec
         kept.add({"way": way, "decoding": "fit", "id": "", "opening": spec.opening, "closing": spec.closing})
     row = kept.rows[way, "fit", ""]
     return {"opening": row["opening"], "closing": row["closing"]}

@@ -31,6 +31,7 @@ from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.lms.store import AnswerStore
 from optimizers.search import Search
+from optimizers.trial import Compilation
 from tests.tiny import response
 
 LATENCY = 0.010
@@ -64,7 +65,7 @@ def ours(program: NERProgram, documents: Sequence[Document], threads: int) -> No
         store, ledger = AnswerStore(Path(folder) / "answers"), Ledger(Path(folder) / "ledger.jsonl")
         lm = MeteredLM(Meter(Sleeper(), account=Account(store=store, ledger=ledger)), concurrency=threads)
         with dspy.context(lm=lm, disable_history=True):
-            search = Search(program, documents, Budget(calls=10 * len(documents)), lambda trial: None)
+            search = Search(program, documents, Compilation(lm, Budget(calls=10 * len(documents))))
             with search.spending():
                 search.score(program, {}, documents)
         assert lm.meter.spent.calls == len(documents)

@@ -13,6 +13,7 @@ import dspy
 
 from ner_programs.errors import NercError
 from ner_programs.found import Found
+from ner_programs.lms import current_lm
 from ner_programs.prompts.answers import NO_ANSWERS
 from ner_programs.types import Entities
 from ner_programs.waiting import AWAITING, limit
@@ -35,7 +36,7 @@ async def stream(
     See `NERProgram.batch`.
     """
     if concurrency is None:
-        concurrency = getattr(getattr(program, "lm", None) or dspy.settings.lm, "concurrency", CONCURRENCY)
+        concurrency = getattr(current_lm(getattr(program, "lm", None)), "concurrency", CONCURRENCY)
     width = _checked(texts, concurrency, on_error)
     room, begun = asyncio.Semaphore(width), deque[asyncio.Task[Any]]()
 

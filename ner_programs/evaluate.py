@@ -14,6 +14,7 @@ from typing import Any
 
 import dspy
 
+from ner_programs.lms import current_lm
 from ner_programs.program import NERProgram
 from ner_programs.prompts.answers import Answers
 from ner_programs.scoring import Counts
@@ -84,7 +85,7 @@ def ends_of(predictions: Iterable[dspy.Prediction]) -> tuple[Answers, ...]:
 
 def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
     """Map `work` over `pieces` in threads, with the LM's `concurrency`. The first error stops the rest."""
-    threads = getattr(dspy.settings.lm, "concurrency", 1)
+    threads = getattr(current_lm(), "concurrency", 1)
     if threads <= 1:
         return [work(p) for p in pieces]
     with ThreadPoolExecutor(threads) as pool:

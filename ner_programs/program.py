@@ -15,7 +15,7 @@ from ner_programs.batch import OnError, collected, run, stream
 from ner_programs.demos import Pool
 from ner_programs.errors import ComponentError
 from ner_programs.found import Found
-from ner_programs.lms import STAND_IN, default_lm, title
+from ner_programs.lms import STAND_IN, current_lm, default_lm, title
 from ner_programs.prompts.answers import Answers
 from ner_programs.stages.extract import ExtractEntities, Extraction
 from ner_programs.stages.link import linked
@@ -158,7 +158,7 @@ class NERProgram(Module):
     def _lm(self) -> Any:
         """Return the LM to run under; predictors that have one of their own (`set_lm`) need none."""
         alone = all(p.lm is not None for p in self.predictors())
-        return self.lm or (dspy.settings.lm if alone else default_lm(self.wants))
+        return current_lm(self.lm) if self.lm or alone else default_lm(self.wants)
 
     def examples(self, documents: Iterable[Document]) -> list[dspy.Example]:
         """Cut labelled documents into the examples that optimizers train on: every field of the extractor, and gold.

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from ner_programs import Document, NERProgram
     from ner_programs.lms.metered import Budget
     from optimizers.search import Search
-    from optimizers.trial import OnTrial, Optimizer, Trial
+    from optimizers.trial import Compilation, OnTrial, Optimizer, Trial
 
-__all__ = ["Budget", "Optimizer", "Search", "Trial", "check", "compile", "opened"]
+__all__ = ["Budget", "Compilation", "Optimizer", "Search", "Trial", "check", "compile", "opened"]
 
 _HOME = {
-    "Budget": "ner_programs.lms.metered", "Optimizer": "optimizers.trial", "Search": "optimizers.search",
-    "Trial": "optimizers.trial",
+    "Budget": "ner_programs.lms.metered", "Compilation": "optimizers.trial", "Optimizer": "optimizers.trial",
+    "Search": "optimizers.search", "Trial": "optimizers.trial",
 }  # fmt: skip
 
 
@@ -62,46 +62,46 @@ def compile(
     import dspy
 
     from ner_programs.errors import BudgetError
-    from ner_programs.lms.metered import BudgetSpent, MeteredLM
+    from ner_programs.lms import current_lm
+    from ner_programs.lms.metered import BudgetSpent
     from ner_programs.types import learnable
-    from optimizers.budget import within
     from optimizers.preparation import anew, within_reserve
-    from optimizers.trial import role, writes
+    from optimizers.trial import Compilation
 
     train, dev = learnable(train, "train"), learnable(dev, "dev")
     chosen, limit = opened(optimizer, seed, budget)
-    writer = role("prompt")
-    _refuse(optimizer, chosen, writes=writes(writer))
+    compilation = Compilation(current_lm(program.lm), limit, on_trial)
+    writer = compilation.lm.role("prompt")
+    _refuse(optimizer, chosen, writes=writer.writes)
     asks = getattr(chosen, "needs_writer", False) or getattr(chosen, "asks_writer", False)
-    if asks and isinstance(writer, MeteredLM) and writer.writes:
+    if asks and writer.writes:
         writer.must_end(limit)
     try:
-        with dspy.context(lm=program.lm or dspy.settings.lm), within(limit) as left:
-            ready = _ready(program, train, seed, limit) if program.verify and train else program
-            most = within_reserve(left(), ready)
-            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, budget=most, on_trial=on_trial)
+        with dspy.context(lm=compilation.lm), compilation.limited():
+            ready = _ready(program, train, seed, compilation) if program.verify and train else program
+            rest = compilation.part(within_reserve(compilation.left, ready))
+            compiled: NERProgram = chosen.compile(ready, train=train, dev=dev, compilation=rest)
             compiled = anew(compiled, ready, train, seed)
     except BudgetSpent:
         raise BudgetError(f"optimizer.budget ({limit}) ended before the first trial") from None
     return compiled
 
 
-def _ready(program: NERProgram, train: Sequence[Document], seed: int, budget: Budget) -> NERProgram:
+def _ready(program: NERProgram, train: Sequence[Document], seed: int, compilation: Compilation) -> NERProgram:
     """Give the verifier its demonstrations, or the fusion its answers. Uses at most a quarter of the budget for answers."""
     from contextlib import suppress
 
     from ner_programs.lms.metered import Budget, BudgetSpent
-    from optimizers.budget import within
     from optimizers.preparation import fused, taught
 
     examples = program.examples(train)
-    ready = taught(program, examples, seed)
+    ready, budget = taught(program, examples, seed), compilation.budget
     quarter = Budget(
         None if budget.calls is None else budget.calls // 4,
         None if budget.tokens is None else budget.tokens // 4,
         None if budget.cost is None else budget.cost / 4,
     )
-    with suppress(BudgetSpent), within(quarter):
+    with suppress(BudgetSpent), compilation.limited(quarter):
         return fused(ready, examples, seed, quarter.calls)
     return ready
 

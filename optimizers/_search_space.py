@@ -23,13 +23,13 @@ from ner_programs.components import names
 from ner_programs.errors import ComponentError
 from ner_programs.evaluate import calls_a_unit, in_threads
 from ner_programs.fusion.model import FEWEST
+from ner_programs.lms.metered import MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from ner_programs.verifiers.fuse import UNITS as UNITS_FUSED
 from optimizers._program_diff import nested
 from optimizers.calibrate import UNITS, calibrated
 from optimizers.preparation import TRIES, fused, taught
-from optimizers.trial import writes
 
 DIMENSIONS = ("k", "selector", "format", "retriever", "verify", "demonstrations", "instructions", "calibration")
 TIMES = {4.0: 0.02, 2.0: 0.015, 0.5: -0.02}
@@ -73,12 +73,14 @@ class Value:
 class Space:
     """All programs that differ from `program` in the dimensions `wanted`; the point `start` is the program itself."""
 
-    def __init__(self, program: NERProgram, train: Sequence[Document], wanted: Sequence[str], seed: int) -> None:
+    def __init__(
+        self, program: NERProgram, train: Sequence[Document], wanted: Sequence[str], lm: MeteredLM, seed: int
+    ) -> None:
         """Raises ComponentError for an unknown dimension."""
         for name in wanted:
             if name not in DIMENSIONS:
                 raise ComponentError(f"race has no dimension {name!r} to search; it has: {', '.join(DIMENSIONS)}")
-        self.program, self.seed = program, seed
+        self.program, self.lm, self.seed = program, lm, seed
         self.examples = program.examples(train) if train else []
         self.values: dict[str, list[Value]] = {}
         for name in (name for name in DIMENSIONS if name in wanted):
@@ -195,8 +197,8 @@ class Space:
         yield from ()  # instructions are written during the race
 
     def _calibration(self) -> Iterator[Value]:
-        if self.examples and favours(self.program.extract, dspy.settings.lm):
-            put = partial(calibrated, examples=self.examples, units=UNITS, seed=self.seed)
+        if self.examples and favours(self.program.extract, self.lm):
+            put = partial(calibrated, examples=self.examples, lm=self.lm, units=UNITS, seed=self.seed)
             yield Value({"calibrated": UNITS}, 0.05, {}, put, 2 * UNITS)
 
     def _k(self) -> Iterator[Value]:
@@ -232,7 +234,7 @@ class Space:
             return
         if self.examples and len(self.program.pool) >= FEWEST:
             yield Value({"verify.name": "fuse"}, 0.03, {"verify.name": "fuse"}, price=UNITS_FUSED)
-        if self.examples and writes():
+        if self.examples and self.lm.writes:
             how = {"verify.name": "llm", "verify.mode": "reject"}
             yield Value(how, -0.01, how | {"verify.k": VERDICTS}, self._taught_by_train, TRIES * VERDICTS)
 

@@ -10,13 +10,13 @@ import dspy
 from pydantic import Field
 
 from ner_programs.errors import BudgetError
-from ner_programs.lms.metered import Budget, BudgetSpent
+from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._draws import interleaved
 from optimizers._dspy.teleprompter import Right, mended, run, student, trainset
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 TRIES = 4
 """Texts answered for each demonstration that is wanted, at most."""
@@ -29,10 +29,10 @@ class Bootstrap:
         self.k, self.bootstrapped, self.seed = k, bootstrapped, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the program with its demonstrations, scored on dev. Raises BudgetError if `budget` ends before the score."""
-        search = Search(student(program), dev, budget, on_trial, self.seed)
+        search = Search(student(program), dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
 
         def make(start: NERProgram) -> NERProgram:

@@ -1,12 +1,11 @@
-"""Budgets: parsing them, enforcing them by the LM's meter, and what remains of them.
+"""Budgets: parsing them, and what remains of one, in calls of the initial program.
 
-The meter refuses the call that would exceed a budget. `optimizers.search` splits a budget between search and final choice.
+The LM's meter refuses the call that would exceed a budget. `optimizers.search` splits one between search and final choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import dspy
 
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for
-from ner_programs.lms.metered import Budget, Meter, MeteredLM
+from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 
@@ -38,40 +37,6 @@ def budget_from(options: Any) -> Budget:
     return Budget(**options)
 
 
-@contextmanager
-def within(budget: Budget) -> Iterator[Callable[[], Budget]]:
-    """Limit what the current LM may spend in the block. Raises BudgetSpent when the limit is reached.
-
-    The block gets a function that returns the rest of the budget.
-    """
-    spent = meter().spent
-    calls, tokens, cost = spent.calls, spent.tokens, spent.cost
-
-    def left() -> Budget:
-        return Budget(
-            None if budget.calls is None else budget.calls - (spent.calls - calls),
-            None if budget.tokens is None else budget.tokens - (spent.tokens - tokens),
-            None if budget.cost is None else budget.cost - (spent.cost - cost),
-        )
-
-    with meter().limited(budget):
-        yield left
-
-
-def meter() -> Meter:
-    """Return the meter of the current LM. Raises BudgetError if it has none."""
-    lm = dspy.settings.lm
-    if not isinstance(lm, MeteredLM):
-        raise BudgetError("a budget needs a metered LM: dspy.context(lm=ner_programs.open_lm(...))")
-    return lm.meter
-
-
-def calls_made() -> int:
-    """Return the number of calls that the current LM has made in this run."""
-    lm = dspy.settings.lm
-    return lm.meter.spent.calls if isinstance(lm, MeteredLM) else 0
-
-
 def paid(program: dspy.Module, documents: Sequence[Document], calls: int) -> list[Document]:
     """Return the first of `documents`, as many as the program can answer with `calls` calls."""
     costs = accumulate(calls_for(program, [d]) for d in documents)
@@ -86,22 +51,20 @@ class Remaining:
     """
 
     def __init__(self, search: Search) -> None:
-        self.search, self._began = search, calls_made()
+        self.search = search
         self.total = search.calls + search.reserve
         self._limited = search.budget.tokens is not None or search.budget.cost is not None
-        spent = dspy.settings.lm.meter.spent
-        self._tokens, self._cost = spent.tokens, spent.cost
         self._each: dict[int, tuple[NERProgram, float]] = {}  # the program is kept so that its id stays unique
         self._first = sum(per_call(search.program, search.order)) * CAUTION if self._limited else 1.0
 
     def left(self) -> float:
         """Return how many calls of the initial program remain."""
-        left = float(self.total - (calls_made() - self._began))
-        budget, spent = self.search.budget, dspy.settings.lm.meter.spent
+        budget, spent = self.search.budget, self.search.compilation.spent
+        left = float(self.total - spent.calls)
         if budget.tokens is not None:
-            left = min(left, (budget.tokens - (spent.tokens - self._tokens)) / self._first)
+            left = min(left, (budget.tokens - spent.tokens) / self._first)
         if budget.cost is not None:
-            left = min(left, self.total * (1 - (spent.cost - self._cost) / budget.cost))
+            left = min(left, self.total * (1 - spent.cost / budget.cost))
         return max(left, 0.0)
 
     def price(self, program: NERProgram, documents: Sequence[Document]) -> float:

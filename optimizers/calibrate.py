@@ -15,12 +15,12 @@ from pydantic import Field
 from ner_programs import calibration
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import in_threads
-from ner_programs.lms.metered import Budget
+from ner_programs.lms.metered import MeteredLM
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._draws import drawn
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 UNITS = 30
 """Number of train texts that suffice to fit two numbers: about 30 mentions of NCBI-disease."""
@@ -33,28 +33,30 @@ class Calibrate:
         self.units, self.seed = units, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the calibrated program, or the program itself if that is better on dev.
 
         Raises ComponentError if the LM or the format has no such bias, BudgetError if train has no mention.
         """
-        calibration.check(program.extract, dspy.settings.lm)
-        search = Search(program, dev, budget, on_trial, self.seed)
+        calibration.check(program.extract, compilation.lm)
+        search = Search(program, dev, compilation, self.seed)
         made, examples = program, program.examples(train)
         if not any(e.mentions for e in examples):
             raise BudgetError("calibrate learns from mentions, and train has none")
         with search.spending():
-            made = calibrated(program, examples, min(self.units, search.calls // 2), self.seed)
+            made = calibrated(program, examples, compilation.lm, min(self.units, search.calls // 2), self.seed)
         return search.choose(made)
 
 
-def calibrated(program: NERProgram, examples: Sequence[dspy.Example], units: int, seed: int = 1) -> NERProgram:
+def calibrated(
+    program: NERProgram, examples: Sequence[dspy.Example], lm: MeteredLM, units: int, seed: int = 1
+) -> NERProgram:
     """Return `program` with `opening` and `closing` fitted on `units` of `examples`. Costs two calls for each.
 
     Returns the program itself if the LM or the format has no such bias, or if no example has a mention.
     """
-    if not calibration.favours(program.extract, dspy.settings.lm):
+    if not calibration.favours(program.extract, lm):
         return program
     asked = drawn(examples, units, f"calibrate {seed}")
     made = in_threads(lambda example: calibration.forced(program.extract, example), asked)

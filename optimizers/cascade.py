@@ -13,22 +13,21 @@ from contextlib import suppress
 from math import ceil, sqrt
 from typing import Annotated, Any
 
-import dspy
 from pydantic import Field
 
 from ner_programs.errors import ComponentError
 from ner_programs.evaluate import Scored, calls_for, score, units_of
-from ner_programs.lms.metered import Budget, BudgetSpent
+from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import Document, Entity
 from ner_programs.units import split
 from ner_programs.verifiers.cascade import confidence
 from ner_programs.verifiers.strong import Strong, has_strong
-from optimizers.budget import calls_made, paid, within
+from optimizers.budget import paid
 from optimizers.preparation import fused, fuses, llm_verifier, taught
 from optimizers.search import Contender, Search
-from optimizers.trial import OnTrial, writes
+from optimizers.trial import Compilation
 
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 """Shares of the units that are verified, step by step."""
@@ -55,16 +54,10 @@ class CascadeOptimizer:
             raise ComponentError(
                 "cascade: the spec does not name the program's verify stage; name it, or give optimizer.of"
             )
-        self._cascaded(program, 1.0)
+        self._cascaded(program, "llm")
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
     ) -> NERProgram:
         """Return the program with the best threshold, or without verification if no step pays.
 
@@ -72,42 +65,43 @@ class CascadeOptimizer:
         """
         self.check(program)
         alone = program.with_settings(verify=_first(program))
-        cascaded = self._cascaded(program, 1.0)
+        other = "strong" if has_strong(compilation.lm) else "llm" if compilation.lm.writes else "boundary"
+        cascaded = self._cascaded(program, other)
         for _, strong in cascaded.named_sub_modules(Strong):
             strong.lm()  # raises an error, before anything is spent, if there is none
-        search = Search(alone, dev, budget, on_trial, self.seed)
+        search = Search(alone, dev, compilation, self.seed)
         total = search.calls + search.reserve
-        stop = calls_made() + total
-        with within(budget), suppress(BudgetSpent):
+        with compilation.limited(), suppress(BudgetSpent):
             if not (first := paid(alone, search.sample(FIRST), int(ANSWERED * total))):
                 return search.choose(alone)
-            learning = calls_made()
+            learning = compilation.spent.calls
             if _unsure(score(alone, first)):
                 examples = program.examples(train)
                 alone = fused(program.with_settings(verify=dict(FUSE)), examples, self.seed, total // 4)
-                cascaded, learned = self._cascaded(program, 1.0, FUSE), fuses(alone)
+                cascaded, learned = self._cascaded(program, other, FUSE), fuses(alone)
                 if (inside := fuses(cascaded)) is not None and learned is not None:
                     inside.answers = learned.answers
             _refuse_unsure(score(alone, first))
-            cascaded = self._taught(cascaded, train, (stop - learning) // 4)
-            documents = max(first, _affordable(alone, search.order, total - (calls_made() - learning)), key=len)
+            cascaded = self._taught(cascaded, train, (total - learning) // 4)
+            left = total - (compilation.spent.calls - learning)
+            documents = max(first, _affordable(alone, search.order, left), key=len)
             unverified = score(alone, documents)
             _refuse_unsure(unverified)
             taken = search.finished(alone, {"verify": "none", "extra_calls": 0.0}, documents, unverified)
             sure = confidences(alone, documents, unverified)
-            return self._climb(search, taken, cascaded, documents, sure, stop)
+            return self._climb(search, taken, cascaded, documents, sure, total)
         return search.choose(alone)
 
     def _climb(
         self, search: Search, taken: Contender, cascaded: NERProgram, documents: Sequence[Document],
-        sure: Sequence[float], stop: int,
+        sure: Sequence[float], calls: int,
     ) -> NERProgram:  # fmt: skip
-        """Score the steps within target and budget, and return the last one that gains significantly over the one before."""
+        """Score the steps within target and `calls`, and return the last one that gains significantly over the one before."""
         so_far = 0  # steps are nested: each verifies the units of the one before, and more
         with suppress(BudgetSpent):
             for threshold in thresholds(sure):
                 asked = sum(c <= threshold for c in sure)
-                if asked - so_far > stop - calls_made() or asked > self.target * len(sure):
+                if asked - so_far > calls - search.compilation.spent.calls or asked > self.target * len(sure):
                     break
                 made = cascaded.with_settings(verify={"threshold": threshold})
                 scored, so_far = score(made, documents), asked
@@ -127,17 +121,14 @@ class CascadeOptimizer:
         examples = program.examples(train)
         return taught(program, random.Random(self.seed).sample(examples, min(len(examples), most)), self.seed)
 
-    def _cascaded(
-        self, program: NERProgram, threshold: float, first: Mapping[str, Any] | None = None
-    ) -> NERProgram:  # fmt: skip
-        """Return the program with a cascade up to `threshold`, around its own verifier or a new one. Keeps the state."""
+    def _cascaded(self, program: NERProgram, other: str, first: Mapping[str, Any] | None = None) -> NERProgram:
+        """Return the program with a cascade over all units, around its own verifier, or the `other`. Keeps the state."""
         own = program.spec.verify
         inside = own.get("of", {"name": "llm"}) if own and own["name"] == "cascade" else own
         first = first or _first(program)
         inside = None if inside == first else inside
-        other = {"name": "strong" if has_strong(dspy.settings.lm) else "llm" if writes() else "boundary"}
-        of = dict(self.of or inside or other)
-        wanted = {"name": "cascade", "of": of, "threshold": threshold, **({"first": first} if first else {})}
+        of = dict(self.of or inside or {"name": other})
+        wanted = {"name": "cascade", "of": of, "threshold": 1.0, **({"first": first} if first else {})}
         made = program.with_settings(verify=wanted)
         if own == of:
             before = dict(program.named_predictors())

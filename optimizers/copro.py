@@ -12,12 +12,11 @@ import dspy
 from pydantic import Field
 
 from ner_programs import metric
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import documents_for, run, student, valset
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 TRIALS = 12
 """Number of different instructions that the dev sample is sized for."""
@@ -32,16 +31,16 @@ class Copro:
         self.breadth, self.depth, self.seed = breadth, depth, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the program with the instruction that is best on dev."""
-        search = Search(student(program), dev, budget, on_trial, self.seed)
+        search = Search(student(program), dev, compilation, self.seed)
         stages = len(search.program.predictors())
         proposals = min(stages * self.breadth * self.depth, search.calls // 4)
         sample = valset(search, documents_for(search, TRIALS * stages, search.calls - proposals))
 
         def make(start: NERProgram) -> NERProgram:
-            asked = dspy.settings.lm.role("prompt")
+            asked = compilation.lm.role("prompt")
             teleprompter = dspy.COPRO(prompt_model=asked, metric=metric, breadth=self.breadth, depth=self.depth)
             return teleprompter.compile(start, trainset=sample, eval_kwargs={})  # type: ignore[no-any-return]
 

@@ -19,14 +19,13 @@ from pydantic import Field
 from ner_programs.alignment.align import align
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.evaluate import calls_a_unit, in_threads
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Mention
 from ner_programs.units import split
 from optimizers._coverage.influence import Answer, Marks, worst
 from optimizers._coverage.max_coverage import Feature, Features, greedy
 from optimizers.search import Contender, Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 STEPS = (0.01, 0.03, 0.06)
 """Shares of the pool that are removed."""
@@ -43,16 +42,10 @@ class Coverage:
         self.k, self.drop, self.seed = sorted(set(k)), sorted(set(drop)), seed
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
     ) -> NERProgram:
         """Return the candidate that is best on dev."""
-        search = Search(program, dev, budget, on_trial, self.seed)
+        search = Search(program, dev, compilation, self.seed)
         pool = program.pool if program.pool else Pool.of(train, program.spec.unit, program.spec.window)
         if pool:
             with search.spending():

@@ -15,7 +15,6 @@ from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
 from pydantic import Field
 
 from ner_programs.errors import BudgetError
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import documents_for, run, trainset, valset
@@ -23,7 +22,7 @@ from optimizers._dspy.writer_failures import WriterFailures
 from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.feedback import gepa_metric
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 TRIALS, UNITS = 10, 40
 """Programs that are scored on dev, at most, and dev units that each should have, at least. A program is scored on dev only if
@@ -41,12 +40,12 @@ class Gepa:
         self.minibatch, self.seed = minibatch, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the candidate that is best on all of dev."""
         if not train:
             raise BudgetError("gepa needs train documents; give the corpus a train part")
-        search = Search(program, dev, budget, on_trial, self.seed)
+        search = Search(program, dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         sample = valset(search, documents(search))
 
@@ -55,7 +54,7 @@ class Gepa:
             teleprompter = dspy.GEPA(
                 metric=gepa_metric(Conventions.of(train)), max_metric_calls=max(search.calls, len(sample) + 1),
                 reflection_minibatch_size=min(self.minibatch, len(examples)), use_merge=len(student.predictors()) > 1,
-                reflection_lm=dspy.settings.lm.role("prompt"), warn_on_score_mismatch=False, seed=self.seed,
+                reflection_lm=compilation.lm.role("prompt"), warn_on_score_mismatch=False, seed=self.seed,
                 instruction_proposer=Proposer(asked), gepa_kwargs={"stop_callbacks": [asked.hopeless]},
             )  # fmt: skip
             made: NERProgram = teleprompter.compile(student, trainset=examples, valset=sample)

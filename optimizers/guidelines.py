@@ -26,14 +26,13 @@ from pydantic import Field
 from ner_programs.errors import ComponentError
 from ner_programs.evaluate import Scored, calls_for, score
 from ner_programs.guidelines import Rule, plain, render
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document, Entity
 from optimizers._draws import interleaved
 from optimizers._guidelines.lines import Line, candidates, explains, matters
 from optimizers.budget import paid
 from optimizers.search import Contender, Search, identity
-from optimizers.trial import OnTrial, writes
+from optimizers.trial import Compilation
 
 TRAIN_SHARE = 5
 """One call in TRAIN_SHARE is spent on train."""
@@ -47,23 +46,17 @@ class GuidelineLines:
         self.words, self.seed = words, seed
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
     ) -> NERProgram:
         """Return the program with the rules that gain on dev, or the program itself if none does."""
-        search = Search(program, dev, budget, on_trial, self.seed)
+        search = Search(program, dev, compilation, self.seed)
         rules: list[Rule] = []
         with search.spending():
             lines = self._induced(search, train)
             rules = self._tested(search, lines) if lines else []
         if not rules:
             return search.choose(program)
-        kept = with_rules(program, rules)
+        kept = with_rules(program, rules, writes=compilation.lm.writes)
         search.contenders[identity(kept)] = Contender(kept, {"guidelines": "\n".join(map(render, rules))})
         return search.choose(kept, program)
 
@@ -79,7 +72,7 @@ class GuidelineLines:
         """Return the rules that gain on the part of dev that the search's share covers."""
         program, sample = search.program, list[Document]()
         rules = [line.rule for line in lines]
-        full, left = with_rules(program, rules), search.left
+        full, left = with_rules(program, rules, writes=search.compilation.lm.writes), search.left
         for document in search.order:
             listed = any(matters(rule, document.text, document.entities) for rule in rules)
             left -= calls_for(program, [document]) + (calls_for(full, [document]) if listed else 0)
@@ -117,9 +110,12 @@ def _prompted_rules(program: NERProgram) -> list[Rule]:
     return [Rule(**rule) for rule in program.spec.rules]
 
 
-def with_rules(program: NERProgram, rules: Sequence[Rule]) -> NERProgram:
-    """Return a copy of the program with `rules` added to its instruction, or to the verifier `rules` for a stand-in."""
-    if not writes():
+def with_rules(program: NERProgram, rules: Sequence[Rule], *, writes: bool) -> NERProgram:
+    """Return a copy of the program with `rules` added to its instruction, or to the verifier `rules` for a stand-in.
+
+    `writes` says whether the LM follows an instruction.
+    """
+    if not writes:
         return followed(program, rules)
     kept = [rule for rule in known(program) if rule in _prompted_rules(program)]
     made: NERProgram = program.with_settings(rules=[plain(rule) for rule in (*kept, *rules)])

@@ -19,13 +19,12 @@ from pydantic import Field
 from ner_programs import metric
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import Right, run, trainset, valset
 from optimizers._dspy.writer_failures import WriterFailures
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 SHOWN = 40
 """Examples in the prompt for a candidate's rules: as many as a prompt has room for."""
@@ -95,12 +94,12 @@ class InferRules:
         self.rules, self.bootstrapped, self.seed = rules, bootstrapped, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the candidate that is best on all of dev."""
         if not train:
             raise BudgetError("infer_rules needs train documents; give the corpus a train part")
-        search = Search(program, dev, budget, on_trial, self.seed)
+        search = Search(program, dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         planned = plan(search, self.bootstrapped)
 
@@ -109,7 +108,7 @@ class InferRules:
             dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not score the initial program
             asked = WriterFailures()
             teleprompter = Inferring(
-                prompt_lm=dspy.settings.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
+                prompt_lm=compilation.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
                 num_candidates=planned.candidates, num_rules=self.rules, max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=0, asked=asked,
             )  # fmt: skip

@@ -9,13 +9,12 @@ from typing import Annotated
 import dspy
 from pydantic import Field
 
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._draws import interleaved
 from optimizers._dspy.teleprompter import mended, run, student, trainset
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 
 class Labeled:
@@ -25,10 +24,10 @@ class Labeled:
         self.k, self.seed = k, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the program with k demonstrations in its extractor, scored on as much of dev as the budget covers."""
-        search = Search(student(program), dev, budget, on_trial, self.seed)
+        search = Search(student(program), dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         mark = {"labeled": self.k, "seed": self.seed}
         return run(search, lambda start: with_labeled(start, examples, self.k, self.seed), examples, mark)

@@ -14,12 +14,11 @@ from typing import Annotated, Any
 import dspy
 from pydantic import Field
 
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import Right, documents_for, run, student, trainset, valset
 from optimizers.search import Search
-from optimizers.trial import OnTrial, role, writes
+from optimizers.trial import Compilation
 
 SUMMARY = 11
 """Calls for the summary of the data, at most."""
@@ -47,7 +46,7 @@ def plan(search: Search, bootstrapped: int) -> Plan:
     DSPy's small random batches would compare programs on different documents, and batches differ more than instructions do. A
     combination that is drawn again costs nothing, so twice as many are drawn as the budget covers.
     """
-    stages = len(search.program.predictors()) if writes(role("prompt")) else 0
+    stages = len(search.program.predictors()) if search.compilation.lm.role("prompt").writes else 0
     aware = search.calls >= AWARE and stages > 0
     each = stages * (PROPOSAL if aware else 1) + TRIES * bootstrapped
     summary = SUMMARY if aware else 0
@@ -68,7 +67,7 @@ class Proposing(dspy.MIPROv2):
         self.mark = mark
 
     def _propose_instructions(self, program: Any, *args: Any, **kwargs: Any) -> dict[int, list[str]]:
-        if not writes(self.prompt_model):
+        if not self.prompt_model.writes:
             return {n: [p.signature.instructions] for n, p in enumerate(program.predictors())}
         proposed = super()._propose_instructions(program, *args, **kwargs)
         if empty := sum(not text.strip() for texts in proposed.values() for text in texts):
@@ -85,10 +84,10 @@ class Mipro:
         self.bootstrapped, self.labeled, self.seed = bootstrapped, labeled, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the candidate that is best on all of dev."""
-        search = Search(student(program), dev, budget, on_trial, self.seed)
+        search = Search(student(program), dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         planned, mark = plan(search, self.bootstrapped), dict[str, Any]()
 
@@ -96,7 +95,7 @@ class Mipro:
             if not examples:
                 return start
             teleprompter = Proposing(
-                mark, metric=Right(examples), prompt_model=dspy.settings.lm.role("prompt"), auto=None,
+                mark, metric=Right(examples), prompt_model=compilation.lm.role("prompt"), auto=None,
                 num_candidates=planned.candidates, max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled, seed=self.seed, track_stats=False,
             )  # fmt: skip

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 
 class Uncompiled:
     """Scores the program and returns it."""
 
     def compile(
-        self,
-        program: NERProgram,
-        *,
-        train: Sequence[Document],
-        dev: Sequence[Document],
-        budget: Budget,
-        on_trial: OnTrial,
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
     ) -> NERProgram:
         """Return `program`. Raises OutageError if more than 2 % of the calls failed."""
-        return Search(program, dev, budget, on_trial).choose(program) if dev else program
+        return Search(program, dev, compilation).choose(program) if dev else program
 
 
 def build() -> Uncompiled:

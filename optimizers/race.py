@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from ner_programs.evaluate import calls_a_unit, score, units_of
-from ner_programs.lms.metered import Budget, BudgetSpent
+from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from ner_programs.verifiers.boundary import share_of_wrong
@@ -33,9 +33,8 @@ from optimizers._racing import Beliefs, Runner, difference, worse
 from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.instruct import improved
 from optimizers._search_space import DIMENSIONS, Point, Space
-from optimizers.budget import within
 from optimizers.search import Search, identity, size_of
-from optimizers.trial import OnTrial, role, writes
+from optimizers.trial import Compilation
 
 SMALLEST, FEWEST = 30, 6
 """Minimum units of text, and documents, in the first round."""
@@ -66,7 +65,7 @@ class Course:
 
     def run(self) -> NERProgram:
         """Return the best program. Raises BudgetError if nothing could be scored, OutageError if too many calls fail."""
-        with suppress(BudgetSpent), within(self.search.budget):
+        with suppress(BudgetSpent), self.search.compilation.limited():
             for n, size in enumerate(self.sizes):
                 left = self.remaining.left()
                 self._round(n, size, left - left / (len(self.sizes) - n))
@@ -231,14 +230,15 @@ class Course:
 
     def _instruct(self, floor: float) -> bool:
         """Have an LM write an instruction from the incumbent's errors on train, if it can and the budget covers it."""
-        known = self.space.values.get("instructions") if writes(role("prompt")) else None
+        writer = self.search.compilation.lm.role("prompt")
+        known = self.space.values.get("instructions") if writer.writes else None
         number = len(known) - 1 if known else 0
         examples = [e for e in self.space.mixed if e.entities][LEARNT * number : LEARNT * (number + 1)]
         units = calls_a_unit(self.best.program)
         if known is None or not examples or units * len(examples) + 1 > (self.remaining.left() - floor) / 4:
             return False
         self.conventions = self.conventions or Conventions.of(self.train)
-        new = improved(self.best.program, examples, self.conventions)
+        new = improved(self.best.program, examples, self.conventions, writer)
         if new is None:
             return False
         self.space.instruct(new)
@@ -283,11 +283,12 @@ class Race:
         self.asks_writer = "instructions" in self.space
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the incumbent when the budget is spent. Raises BudgetError and OutageError as `Search.choose` does."""
-        search = Search(program, dev, budget, on_trial, self.seed)
-        return Course(search, Space(program, train, self.space, self.seed), train, self.seed).run()
+        search = Search(program, dev, compilation, self.seed)
+        space = Space(program, train, self.space, compilation.lm, self.seed)
+        return Course(search, space, train, self.seed).run()
 
 
 def build(

@@ -18,7 +18,6 @@ import dspy
 from pydantic import Field
 
 from ner_programs import calibration
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import documents_for, run, student, trainset
@@ -28,7 +27,7 @@ from optimizers.calibrate import calibrated
 from optimizers.labeled import with_labeled
 from optimizers.preparation import fused, fuses
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 MOST = 16
 """Maximum number of candidates by default (DSPy's number)."""
@@ -46,12 +45,12 @@ class RandomSearch:
         self.calibrate = calibrate
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the candidate that is best on dev."""
         if self.calibrate:
-            calibration.check(program.extract, dspy.settings.lm)
-        search = Search(student(program), dev, budget, on_trial, self.seed)
+            calibration.check(program.extract, compilation.lm)
+        search = Search(student(program), dev, compilation, self.seed)
         draws = not (program.spec.demos and self.search)
         examples = trainset(program, train, self.seed) if draws else []
         number = self._number(search, bool(examples))
@@ -65,7 +64,7 @@ class RandomSearch:
             for changes, candidate in itertools.islice(self._candidates(program, examples), number):
                 made = candidate()
                 if self.calibrate:
-                    made = calibrated(made, texts, self.calibrate, self.seed)
+                    made = calibrated(made, texts, compilation.lm, self.calibrate, self.seed)
                 made = fused(made, texts, self.seed)
                 if not search.affords(made, sample):
                     return

@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import dspy
-
 from ner_programs import NercError
 from ner_programs.bundle.folder import state_of
 from ner_programs.errors import BudgetError, OutageError
@@ -29,8 +27,8 @@ from ner_programs.types import Document
 from ner_programs.verifiers.fuse import fuse_of
 from optimizers._explain import of_final
 from optimizers._racing import worse
-from optimizers.budget import Remaining, calls_made, meter, per_call, within
-from optimizers.trial import OnTrial, Trial
+from optimizers.budget import Remaining, per_call
+from optimizers.trial import Compilation, Trial
 
 FINALISTS = 2
 WITHOUT_LIMIT = 12
@@ -68,29 +66,25 @@ class Search:
     `order` are the dev documents in the seeded order. `contenders` are the candidates in the order of their first trial.
     `calls` is the number of calls before the final choice, `reserve` the number for the final choice.
 
-    >>> with dspy.context(lm=first.lm):
-    ...     search = Search(first, dev, Budget(calls=20), on_trial=lambda trial: None)
-    ...     with search.spending():
-    ...         tried = search.score(first, {}, search.sample(1))
-    ...     best = search.choose()
+    >>> search = Search(first, dev, Compilation(first.lm, Budget(calls=20)))
+    >>> with search.spending():
+    ...     tried = search.score(first, {}, search.sample(1))
+    >>> best = search.choose()
     >>> (len(tried.rows), best is first)  # the sample, and then all of dev
     (2, True)
     """
 
-    def __init__(
-        self, program: NERProgram, dev: Sequence[Document], budget: Budget, on_trial: OnTrial, seed: int = 1
-    ) -> None:
+    def __init__(self, program: NERProgram, dev: Sequence[Document], compilation: Compilation, seed: int = 1) -> None:
         if not dev:
             raise BudgetError("an optimizer needs dev documents; give the corpus a dev part")
-        self.program, self.budget, self.on_trial, self.seed = program, budget, on_trial, seed
+        self.program, self.compilation, self.seed = program, compilation, seed
+        self.budget, self.on_trial = compilation.budget, compilation.on_trial
         self.order = random.Random(f"dev {seed}").sample(list(dev), len(dev))
         self.place = {d.id: i for i, d in enumerate(self.order)}
         if len(self.place) < len(self.order):
             raise NercError("two dev documents have the same id; ids tell documents apart")
         self.contenders: dict[str, Contender] = {}
         self._trials = 0
-        spent = meter().spent
-        self._start, self._start_tokens, self._start_cost = spent.calls, spent.tokens, spent.cost
         self.whole = calls_for(program, dev)
         total = self._affordable()
         self.reserve = min(FINALISTS * self.whole, total // 2)
@@ -100,7 +94,7 @@ class Search:
     @property
     def left(self) -> int:
         """Number of calls that remain before the final choice."""
-        return max(self.calls - (calls_made() - self._start), 0)
+        return max(self.calls - self.compilation.spent.calls, 0)
 
     def affords(self, program: NERProgram, documents: Sequence[Document]) -> bool:
         """Return whether scoring `program` on `documents` fits the budget before the final choice, in every limited unit."""
@@ -114,7 +108,7 @@ class Search:
     def spending(self) -> Iterator[None]:
         """Limit a search to its share of the budget. When it is spent, the block ends and an unfinished trial is dropped."""
         try:
-            with within(self._share()):
+            with self.compilation.limited(self._share()):
                 yield
         except BudgetSpent:
             pass
@@ -139,9 +133,9 @@ class Search:
         if report:
             self._trials += 1
             contender.number = contender.number or self._trials
-            self.on_trial(Trial(self._trials, changes, scored, len(documents), calls_made(), program))
+            self.on_trial(Trial(self._trials, changes, scored, len(documents), self.compilation.calls, program))
         if scored.total.unanswered >= scored.units > 0 and not any(c.rankable for c in self.contenders.values()):
-            raise outage()  # no call was answered: further trials would only wait
+            raise self._outage()  # no call was answered: further trials would only wait
         return contender
 
     def best(self) -> list[Contender]:
@@ -185,7 +179,7 @@ class Search:
         if not fit and (known := [c for c in self.best() if c.rows]):
             return self.won(known[0], "the budget ended before the final choice, and it was the best by then")
         if not fit:
-            raise outage()
+            raise self._outage()
         top = max(c.f1(places) for c in fit)
         equal = [c for c in fit if c.f1(places) == top]
         winner = min(equal, key=lambda c: (size_of(c.program, self.order) if len(equal) > 1 else 0, c.number))
@@ -220,19 +214,27 @@ class Search:
             tokens_in, tokens_out = per_call(self.program, self.order)
             if self.budget.tokens is not None:
                 most.append(self.budget.tokens // (tokens_in + tokens_out))
-            price = meter().backend.price
+            price = self.compilation.lm.meter.backend.price
             if self.budget.cost is not None and price is not None and (each := price.cost(tokens_in, tokens_out)) > 0:
                 most.append(int(self.budget.cost / each))
         return max(min(most), 1) if most else WITHOUT_LIMIT * self.whole
 
     def _share(self) -> Budget:
         """Return the rest of the search's share, in every unit that the budget limits."""
-        spent, share = meter().spent, self.calls / (self.calls + self.reserve)
+        spent, share = self.compilation.spent, self.calls / (self.calls + self.reserve)
         limited, tokens, cost = self.budget != Budget(), self.budget.tokens, self.budget.cost
         return Budget(
             self.left if limited else None,
-            None if tokens is None else max(int(tokens * share) - (spent.tokens - self._start_tokens), 0),
-            None if cost is None else max(cost * share - (spent.cost - self._start_cost), 0.0),
+            None if tokens is None else max(int(tokens * share) - spent.tokens, 0),
+            None if cost is None else max(cost * share - spent.cost, 0.0),
+        )
+
+    def _outage(self) -> OutageError:
+        """Return the error for a search in which no program can be ranked."""
+        last = self.compilation.lm.meter.last_failure
+        return OutageError(
+            f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
+            "the answers so far are kept: the same command goes on from here"
         )
 
 
@@ -247,12 +249,3 @@ def identity(program: NERProgram) -> str:
 def size_of(program: NERProgram, documents: Sequence[Document]) -> int:
     """Return a program's cost: the estimated number of tokens for a few of `documents`."""
     return sum(per_call(program, documents)) * calls_for(program, documents[:8])
-
-
-def outage() -> OutageError:
-    """Return the error for a search in which no program can be ranked."""
-    last = getattr(getattr(dspy.settings.lm, "meter", None), "last_failure", "")
-    return OutageError(
-        f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
-        "the answers so far are kept: the same command goes on from here"
-    )

@@ -16,7 +16,6 @@ from pydantic import Field
 from ner_programs import metric
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import ORIGIN, run, trainset, valset
@@ -24,7 +23,7 @@ from optimizers._dspy.writer_failures import WriterFailures
 from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.feedback import simba_metric
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 SHARE = 0.65
 """Share of the calls for SIMBA itself. The rest is for its programs on dev."""
@@ -68,19 +67,19 @@ class Simba:
         self.demos, self.seed = demos, seed
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the best of SIMBA's final programs on all of dev."""
         if not train:
             raise BudgetError("simba needs train documents; give the corpus a train part")
-        search = Search(program, dev, budget, on_trial, self.seed)
+        search = Search(program, dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         planned = plan(search, examples)
 
         def make(student: NERProgram) -> NERProgram:
             teleprompter = dspy.SIMBA(
                 metric=simba_metric(Conventions.of(train)), bsize=planned.batch, num_candidates=planned.candidates,
-                max_steps=planned.steps, max_demos=self.demos, prompt_model=dspy.settings.lm.role("prompt"),
+                max_steps=planned.steps, max_demos=self.demos, prompt_model=compilation.lm.role("prompt"),
             )  # fmt: skip
             asked, (*takes, writes) = WriterFailures(), teleprompter.strategies
             teleprompter.strategies = [*map(known, takes), watched(writes, asked)]

@@ -20,13 +20,11 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 from pydantic import Field
 
 from ner_programs import ComponentError
-from ner_programs.lms.metered import Budget
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
 from optimizers._dspy.teleprompter import Right, documents_for, run, student, trainset, valset
-from optimizers.budget import calls_made
 from optimizers.search import Search
-from optimizers.trial import OnTrial
+from optimizers.trial import Compilation
 
 PASSES = 8
 """Number of evaluations that the validation set is sized for by default."""
@@ -45,18 +43,18 @@ class Other:
         self.needs_writer = any(name in WRITERS for name in parameters(make.__init__))
 
     def compile(
-        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], budget: Budget, on_trial: OnTrial
-    ) -> NERProgram:  # fmt: skip
+        self, program: NERProgram, *, train: Sequence[Document], dev: Sequence[Document], compilation: Compilation
+    ) -> NERProgram:
         """Return the best of its programs. Raises ComponentError if its result cannot be saved as a program."""
-        search = Search(student(program), dev, budget, on_trial, self.seed)
+        search = Search(student(program), dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         supplied = {
             "metric": Right(examples), "trainset": examples, "seed": self.seed,
             "valset": valset(search, self.documents or documents_for(search, PASSES)),
-        } | dict.fromkeys(WRITERS, dspy.settings.lm.role("prompt"))  # fmt: skip
+        } | dict.fromkeys(WRITERS, compilation.lm.role("prompt"))  # fmt: skip
 
         def make(start: NERProgram) -> NERProgram:
-            began = calls_made()
+            began = compilation.calls
             try:
                 teleprompter = self.make(**filled(self.make.__init__, self.options, supplied))
             except Exception as error:
@@ -66,7 +64,7 @@ class Other:
             except (LMError, AdapterParseError):
                 raise
             except Exception as error:  # before any call the error is about arguments; later it may quote the corpus
-                detail = f": {error}" if calls_made() == began else ""
+                detail = f": {error}" if compilation.calls == began else ""
                 raise ComponentError(f"{self.make.__name__}: {type(error).__name__}{detail}") from error
             if not isinstance(made, NERProgram) or "forward" in vars(made):
                 raise ComponentError(

@@ -97,15 +97,20 @@ def _stand_in() -> MeteredLM:
     return MeteredLM(Meter(open_backend({"model": STAND_IN}), account=account))
 
 
+def current_lm(own: Any = None) -> Any:
+    """Return a program's own LM, else the one that is set in DSPy; None without either. Nothing else reads that setting."""
+    import dspy
+
+    return own or dspy.settings.lm
+
+
 def default_lm(wants: Mapping[str, Any]) -> Any:
     """Return the LM that is set in DSPy; if none is set, the stand-in if the program was compiled with it.
 
     Raises LMSetupError if no LM is set and the program was compiled with another one.
     """
-    import dspy
-
-    if dspy.settings.lm is not None:
-        return dspy.settings.lm
+    if (lm := current_lm()) is not None:
+        return lm
     names = [wants.get("model"), wants.get("strong", {}).get("model")]
     if set(filter(None, names)) == {STAND_IN}:
         return _stand_in()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +33,9 @@ class Spent:
     def tokens(self) -> int:
         """Input and output tokens together."""
         return self.tokens_in + self.tokens_out
+
+    def __sub__(self, before: Spent) -> Spent:
+        return Spent(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
     def as_dict(self) -> dict[str, float]:
         """Return all figures as plain data."""

@@ -8,6 +8,7 @@ from typing import Any
 import dspy
 
 from ner_programs.errors import LMSetupError
+from ner_programs.lms import current_lm
 from ner_programs.stages.extract import ExtractEntities, Extraction
 from ner_programs.stages.verify import Verification, replaced
 from ner_programs.types import Entity
@@ -33,7 +34,7 @@ class Strong(Module):
 
     def lm(self) -> Any:
         """Return the strong LM."""
-        lm = dspy.settings.lm
+        lm = current_lm()
         if not has_strong(lm):
             raise LMSetupError(
                 'verify asks a strong LM and there is none: give one in [lm.strong] (open_lm("...", strong="..."))'

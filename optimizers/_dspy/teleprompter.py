@@ -191,7 +191,7 @@ class Watch(BaseCallback):
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Watch and silence DSPy in the block. After it, wait until every call that DSPy started has ended."""
-        threads, on_trial = getattr(dspy.settings.lm, "concurrency", 1), self.search.on_trial
+        threads, on_trial = self.search.compilation.lm.concurrency, self.search.on_trial
         callbacks = [*dspy.settings.get("callbacks", []), self]
 
         def report(trial: Trial) -> None:

@@ -12,6 +12,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs.evaluate import in_threads
+from ner_programs.lms.metered import MeteredLM
 from ner_programs.program import NERProgram
 from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.feedback import feedback
@@ -30,11 +31,13 @@ class ImproveInstruction(dspy.Signature):
     improved_instruction: str = dspy.OutputField()
 
 
-def improved(program: NERProgram, examples: Sequence[dspy.Example], conventions: Conventions) -> str | None:
-    """Return a new instruction for the extractor, from feedback on its cross-fitted answers to `examples` (units of train).
+def improved(
+    program: NERProgram, examples: Sequence[dspy.Example], conventions: Conventions, writer: MeteredLM
+) -> str | None:
+    """Return an instruction that `writer` writes for the extractor, from feedback on its cross-fitted answers to `examples`.
 
-    Costs a call for each example and one for the instruction. Returns None if the program made no mistake, if the call failed,
-    or if the new instruction is empty or unchanged.
+    These are units of train. Costs a call for each, and one for the instruction. Returns None if the program made no mistake,
+    if the call failed, or if the new instruction is empty or unchanged.
     """
     answers = in_threads(lambda e: program(text=e.text, exclude=e.exclude), list(examples))
     shown = []
@@ -52,9 +55,7 @@ def improved(program: NERProgram, examples: Sequence[dspy.Example], conventions:
         return None
     current = program.extract.predict.signature.instructions
     try:
-        with dspy.context(
-            lm=dspy.settings.lm.role("prompt"), adapter=dspy.ChatAdapter(use_json_adapter_fallback=False)
-        ):
+        with dspy.context(lm=writer, adapter=dspy.ChatAdapter(use_json_adapter_fallback=False)):
             answer = dspy.Predict(ImproveInstruction)(current_instruction=current, examples_with_feedback=shown[:SHOWN])
     except (LMError, AdapterParseError):
         return None

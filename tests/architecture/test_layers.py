@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import re
 import subprocess
 import sys
 from importlib import import_module, resources
@@ -70,6 +71,17 @@ def test_mlflow_is_known_by_three_modules_only() -> None:
     assert {dotted(file) for file in MODULES if "mlflow" in imported(file)} == {
         "experiments.tracking", "experiments.runs.registry", "experiments.runs.stores",
     }  # fmt: skip
+
+
+def test_one_place_reads_which_lm_dspy_has_set() -> None:
+    """`ner_programs.lms.current_lm`; of the optimizers only `compile` asks it, and hands the LM on in a `Compilation`."""
+    reads = re.compile(r"""settings\s*(?:\.\s*lm\b|\.\s*get\(\s*["']lm\b|\[\s*["']lm\b)""")
+    readers = {dotted(file) for file in MODULES if reads.search(text(file))}
+    assert readers == {"ner_programs.lms"}, "an optimizer asks compilation.lm, other code ner_programs.lms.current_lm()"
+    asking = {
+        dotted(file) for file in MODULES if file.is_relative_to(ROOT / "optimizers") and "current_lm" in text(file)
+    }
+    assert asking == {"optimizers"}, "hand `compilation`, or its `lm`, to whoever asks the LM (optimizers/trial.py)"
 
 
 def test_what_a_package_offers_is_there_and_in_order() -> None:

@@ -23,13 +23,13 @@ def lines() -> Iterator[str]:
     for package in PACKAGES:
         module = import_module(package)
         for name in module.__all__:
-            yield from described(f"{package}.{name}", getattr(module, name))
+            yield from (ADDRESS.sub("", line) for line in described(f"{package}.{name}", getattr(module, name)))
 
 
 def described(name: str, thing: Any) -> Iterator[str]:
     """Yield a line for a name, and one for each public method that nerc gives a class."""
     if not isinstance(thing, type):
-        yield f"{name}{ADDRESS.sub('', str(inspect.signature(thing)))}"
+        yield f"{name}{inspect.signature(thing)}"
         return
     bases = ", ".join(base.__name__ for base in thing.__bases__ if base is not object)
     yield f"{name}({bases})" if bases else name

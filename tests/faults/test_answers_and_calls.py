@@ -19,7 +19,7 @@ from ner_programs.lms import open_lm
 from ner_programs.lms.metered import Budget, MeteredLM
 from ner_programs.lms.price import Price
 from optimizers.search import Search
-from optimizers.trial import Trial
+from optimizers.trial import Compilation, Trial
 from tests import loopback
 from tests.faulty import Body
 from tests.loopback import Loopback
@@ -139,7 +139,7 @@ class TestOutages:
         server.fault = lambda b: (
             loopback.FILTERED if len(b["messages"]) > 2 and "fever" in b["messages"][-1]["content"] else None
         )
-        search = Search(worse, self.DEV, Budget(), trials.append)
+        search = Search(worse, self.DEV, Compilation(lm, on_trial=trials.append))
         for number, made in enumerate((worse, better), 1):
             search.score(made, {"n": number}, search.order)
         assert [t.number for t in trials] == [1, 2] and [c.number for c in search.best()] == [1]

@@ -84,7 +84,7 @@ def test_a_bare_name_is_a_whole_spec(package: str, name: str) -> None:
         assert isinstance(made.model, str)
         assert isinstance(made.supports_schema, bool)
     elif package == "optimizers":
-        assert set(inspect.signature(made.compile).parameters) == {"program", "train", "dev", "budget", "on_trial"}
+        assert set(inspect.signature(made.compile).parameters) == {"program", "train", "dev", "compilation"}
     else:
         assert callable(made)
 

@@ -8,9 +8,9 @@ import pytest
 
 import optimizers
 from ner_programs import open_lm
-from optimizers import Budget, Optimizer, Search, Trial
+from optimizers import Budget, Compilation, Optimizer, Search, Trial
 
-PUBLIC = (Budget, Optimizer, Search, Trial)
+PUBLIC = (Budget, Compilation, Optimizer, Search, Trial)
 
 
 def run(of: Any, name: str, names: dict[str, Any]) -> int:

@@ -157,8 +157,7 @@ class TestCompile:
             assert not any(own in (m.text or "") for m in request.messages[:-1])
 
     def test_what_was_found_before_is_not_contradicted_nor_said_twice(self) -> None:
-        with dspy.context(lm=Bench(obedient()).lm):
-            given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")])
+        given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")], writes=True)
         made = Bench(obedient()).compile(given)
         assert "gout" not in words(made, "always") and "aspirin" in words(made, "always")
         assert rules(made)[0] == Rule("never", ("gout",), "problem")
@@ -166,8 +165,7 @@ class TestCompile:
         assert rules(again) == rules(made) and state_of(again) == state_of(made)
 
     def test_a_rule_that_the_instruction_no_longer_says_is_forgotten(self) -> None:
-        with dspy.context(lm=Bench(obedient()).lm):
-            given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")])
+        given = with_rules(program(TRAIN), [Rule("never", ("gout",), "problem")], writes=True)
         predictor = given.extract.predict
         predictor.signature = predictor.signature.with_instructions("Find them all.")
         assert known(given) == ()
@@ -242,8 +240,7 @@ class TestCandidates:
 def test_told_keeps_the_instruction_and_the_given_program() -> None:
     given = program(TRAIN)
     before = given.extract.predict.signature.instructions
-    with dspy.context(lm=Bench(obedient()).lm):
-        made = with_rules(given, [Rule("never", ("fever",))])
+    made = with_rules(given, [Rule("never", ("fever",))], writes=True)
     assert made.extract.predict.signature.instructions == f'{before}\n\nNever mark "fever".'
     assert given.extract.predict.signature.instructions == before
 

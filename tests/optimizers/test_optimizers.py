@@ -27,7 +27,7 @@ from ner_programs.evaluate import calls_for, score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped, Sample, sample
 from optimizers._program_diff import nested
 from optimizers.search import Search, identity
-from optimizers.trial import Trial
+from optimizers.trial import Compilation, Trial
 from tests.effort import THOROUGH
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
 
@@ -303,9 +303,10 @@ class TestTrials:
                 return gold(request)
             return "[]"
 
-        with dspy.context(lm=MeteredLM(Meter(Scripted(script)), concurrency=1)):
+        lm = MeteredLM(Meter(Scripted(script)), concurrency=1)
+        with dspy.context(lm=lm):
             plain, shown = program(), program(demos={"name": "random", "k": 1})
-            search = Search(plain, [many, *empty], Budget(), lambda trial: None)
+            search = Search(plain, [many, *empty], Compilation(lm))
             search.score(plain, {}, search.order)
             search.score(shown, {"demos.k": 1}, search.order)
             assert [c.number for c in search.best()] == [2, 1] and search.choose() is shown

@@ -103,6 +103,10 @@ class TestBeliefs:
         assert np.allclose(drawn.mean(0), hopes, atol=0.003)
 
 
+def space_of(given: NERProgram, train: Sequence[Document], wanted: Sequence[str]) -> Space:
+    return Space(given, train, wanted, MeteredLM(Meter(Scripted(gold))), 1)
+
+
 class Bench:
     """Races under a scripted model; keeps the trials and what was asked."""
 
@@ -222,20 +226,19 @@ class TestSpace:
         assert all(t.program.spec == given.spec for t in bench.trials)
 
     def test_follows_from_the_program(self) -> None:
-        assert set(Space(nearest(), TRAIN, DIMENSIONS, 1).values) == set(DIMENSIONS) - {"retriever", "calibration"}
-        bare = Space(program(train=()), (), DIMENSIONS, 1)
+        assert set(space_of(nearest(), TRAIN, DIMENSIONS).values) == set(DIMENSIONS) - {"retriever", "calibration"}
+        bare = space_of(program(train=()), (), DIMENSIONS)
         assert set(bare.values) == {"format", "instructions"}
-        assert {v.shows["demos.name"] for v in Space(nearest(), TRAIN, ["selector"], 1).values["selector"][1:]} == {
+        assert {v.shows["demos.name"] for v in space_of(nearest(), TRAIN, ["selector"]).values["selector"][1:]} == {
             "bm25", "diverse", "random"
         }  # fmt: skip
 
     def test_a_point_never_costs_more_to_make_than_its_price(self) -> None:
         train = documents(60, "p")
-        with dspy.context(
-            lm=MeteredLM(Meter(Scripted(lambda r: gold(r, lambda text: "day" in text)))), disable_history=True
-        ):
-            spent = dspy.settings.lm.meter.spent
-            space = Space(program(train), train, ["verify", "demonstrations"], 1)
+        lm = MeteredLM(Meter(Scripted(lambda r: gold(r, lambda text: "day" in text))))
+        with dspy.context(lm=lm, disable_history=True):
+            spent = lm.meter.spent
+            space = Space(program(train), train, ["verify", "demonstrations"], lm, 1)
             judged = next(n for n, v in enumerate(space.values["verify"]) if v.settings.get("verify.name") == "llm")
             for point in ((0, 3), (judged, 0), (judged, 1), (judged, 3)):
                 price, before = space.price(point), spent.calls
@@ -251,11 +254,11 @@ class TestSpace:
         assert [v.shows for v in verified.values["verify"]] == [{}, {"verify": "off"}]
 
     def test_no_more_demonstrations_than_there_are(self) -> None:
-        values = Space(nearest(4), TRAIN, ["k"], 1).values["k"]
+        values = space_of(nearest(4), TRAIN, ["k"]).values["k"]
         assert sorted(v.settings["demos.k"] for v in values[1:]) == [2, 8]
 
     def test_makes_what_a_point_says(self) -> None:
-        space = Space(nearest(), TRAIN, DIMENSIONS, 1)
+        space = space_of(nearest(), TRAIN, DIMENSIONS)
         space.instruct("Find mentions.\nNever mark doses.")
         centre = space.guess()
         assert space.changes(centre) == {"demos.k": 8} and space.changes(space.start) == {}

@@ -17,10 +17,10 @@ import optimizers
 from ner_programs import LMSetupError, NERProgram
 from ner_programs.bundle.folder import state_of
 from ner_programs.errors import BudgetError
-from ner_programs.lms.metered import Account, Meter, MeteredLM
+from ner_programs.lms.metered import Account, Budget, Meter, MeteredLM
 from optimizers.search import Search
 from optimizers.simba import plan
-from optimizers.trial import Trial
+from optimizers.trial import Compilation, Trial
 from tests import tiny
 from tests.lms import writer as scripted_writer
 from tests.tiny import Scripted, gold, program, text_of
@@ -169,7 +169,7 @@ def test_simba_comes_to_its_end_with_what_it_plans() -> None:
         given = program(TRAIN)
         examples = given.examples(TRAIN)
         for calls in (120, 400, 10_000):
-            search = Search(given, DEV, optimizers.opened({"name": "simba", "budget": {"calls": calls}})[1], print)
+            search = Search(given, DEV, Compilation(lm, Budget(calls=calls)))
             p = plan(search, examples)
             step = p.batch * (2 * p.candidates + 1) + 2 * (p.candidates + 1)
             assert p.steps * step + (p.candidates + 1) * p.units <= search.calls

@@ -15,7 +15,7 @@ from ner_programs import Document, NercError, NERProgram
 from ner_programs.errors import BudgetError, OutageError
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from optimizers.search import Search, identity
-from optimizers.trial import Trial
+from optimizers.trial import Compilation, Trial
 from tests.tiny import Scripted, documents, gold, program, text_of
 
 DEV = documents(40, "d")
@@ -33,7 +33,7 @@ class Bench:
         self.backend, self.trials = Scripted(script), list[Trial]()
         self.lm, self.first = MeteredLM(Meter(self.backend), concurrency=4), program()
         _contexts.enter_context(dspy.context(lm=self.lm, disable_history=True))
-        self.search = Search(self.first, dev, Budget(**budget), self.trials.append, seed=3)
+        self.search = Search(self.first, dev, Compilation(self.lm, Budget(**budget), self.trials.append), seed=3)
 
     @property
     def calls(self) -> int:
@@ -70,10 +70,11 @@ def test_documents_are_told_apart_by_their_ids() -> None:
 
 
 def test_samples_are_beginnings_of_one_seeded_order() -> None:
-    search = Bench(calls=200).search
+    bench = Bench(calls=200)
+    search = bench.search
     assert search.sample(7) == search.sample(20)[:7] and len(search.sample(999)) == len(DEV)
     assert search.order != list(DEV) and sorted(d.id for d in search.order) == sorted(d.id for d in DEV)
-    assert Search(program(), DEV, Budget(), lambda t: None, seed=4).order != search.order
+    assert Search(program(), DEV, Compilation(bench.lm), seed=4).order != search.order
 
 
 def test_the_search_ends_at_its_share_and_the_choice_has_the_rest() -> None:
@@ -162,7 +163,7 @@ def test_nothing_that_can_be_scored_is_an_error() -> None:
     with pytest.raises(BudgetError, match="needs dev documents"):
         Bench(dev=())
     bench = Bench(dev=(Document("l", "Takes aspirin. Has gout. Feels well."),), calls=2)
-    search = Search(program(unit="sentence"), bench.search.order, Budget(calls=2), bench.trials.append)
+    search = Search(program(unit="sentence"), bench.search.order, Compilation(bench.lm, Budget(calls=2)))
     with (
         pytest.raises(BudgetError, match=r"2 calls.*does not allow one trial"),
         bench.lm.meter.limited(Budget(calls=2)),

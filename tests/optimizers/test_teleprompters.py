@@ -21,7 +21,7 @@ from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from optimizers._draws import interleaved
 from optimizers._dspy.teleprompter import Right, Watch, mended, trainset
 from optimizers.search import Search
-from optimizers.trial import Trial
+from optimizers.trial import Compilation, Trial
 from tests.lms import writer
 from tests.tiny import Scripted, documents, gold, program, text_of
 
@@ -203,7 +203,7 @@ class TestSamples:
     def test_an_evaluation_that_cannot_be_paid_is_not_begun(self) -> None:
         lm = scripted(gold)
         with dspy.context(lm=lm, disable_history=True):
-            search = Search(program(), DEV, Budget(calls=20), lambda trial: None)
+            search = Search(program(), DEV, Compilation(lm, Budget(calls=20)))
             from optimizers._dspy.teleprompter import run, valset
 
             def make(student: NERProgram) -> NERProgram:
@@ -222,7 +222,7 @@ class TestSamples:
     def test_threads_that_are_left_ask_for_nothing(self) -> None:
         lm = scripted(gold)
         with dspy.context(lm=lm, disable_history=True):
-            watch = Watch(Search(program(), DEV, Budget(), lambda trial: None), (), {})
+            watch = Watch(Search(program(), DEV, Compilation(lm)), (), {})
             with watch.watching():
                 callbacks = list(dspy.settings.callbacks)
             from ner_programs.lms.metered import BudgetSpent

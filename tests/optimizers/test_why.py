@@ -14,7 +14,7 @@ from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.scoring import Counts
 from optimizers._explain import higher, of_race
 from optimizers.search import Search, identity
-from optimizers.trial import Trial
+from optimizers.trial import Compilation, Trial
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 
 
@@ -38,9 +38,10 @@ def test_a_final_says_how_the_winner_stands_and_who_was_ahead_before() -> None:
         right = (text not in hard[:1], text in early, text not in hard)[shown]
         return gold(request) if right else "[]"
 
-    with dspy.context(lm=MeteredLM(Meter(Scripted(script))), disable_history=True):
+    lm = MeteredLM(Meter(Scripted(script)))
+    with dspy.context(lm=lm, disable_history=True):
         first = program()
-        search = Search(first, dev, Budget(calls=50), trials.append)
+        search = Search(first, dev, Compilation(lm, Budget(calls=50), trials.append))
         early, hard = [d.text for d in search.sample(8)], [d.text for d in search.order[:2]]
         for k in (1, 2):
             search.score(program(demos={"name": "random", "k": k}), {"k": k}, search.sample(8))
