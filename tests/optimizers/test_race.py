@@ -246,10 +246,10 @@ class TestSpace:
                 assert 0 < spent.calls - before <= price
 
     def test_the_boundary_verifier_is_a_value_with_the_share_that_dev_shows(self) -> None:
-        space = Space(nearest(), TRAIN, ["verify"], 1)
+        space = space_of(nearest(), TRAIN, ["verify"])
         space.rebound(0.4)
         assert space.values["verify"][-1].settings == {"verify.name": "boundary", "verify.wrong": 0.4}
-        verified = Space(program(TRAIN, verify={"name": "boundary"}), TRAIN, ["verify"], 1)
+        verified = space_of(program(TRAIN, verify={"name": "boundary"}), TRAIN, ["verify"])
         verified.rebound(0.4)
         assert [v.shows for v in verified.values["verify"]] == [{}, {"verify": "off"}]
 
