@@ -25,11 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.errors import TrackingError
 from experiments.runs import stores, views
+from experiments.runs.models import log_model, log_prompts
 from experiments.runs.paging import every_experiment, every_run
 from experiments.runs.trial_runs import TrialRuns, shown
 from experiments.scoring.curves import incumbents
 from experiments.scoring.significance import interval
 from ner_programs.bundle.folder import state_of
+from ner_programs.program import NERProgram
 from optimizers.trial import Trial
 
 PROGRAMS = "attributes.status = 'FINISHED' AND tags.`nerc.kind` = 'program'"
@@ -88,6 +90,7 @@ class Tracker:
         self._seen: list[tuple[int, float, float]] = []
         self._steps: frozenset[int] = frozenset()
         self._trials = TrialRuns(client, run, self._log) if compiles else None
+        self._of_model: dict[str, str] = {}
 
     @classmethod
     @tracking_errors()
@@ -172,8 +175,19 @@ class Tracker:
         self, run_id: str, values: Mapping[str, float], params: Mapping[str, str] | None = None, step: int = 0
     ) -> None:
         now = mlflow.utils.time.get_current_time_millis()
-        metrics = [Metric(k, float(v), now, step) for k, v in values.items()]
+        model = self._of_model if run_id == self.run_id else {}
+        metrics = [Metric(k, float(v), now, step, **model) for k, v in values.items()]
         self.client.log_batch(run_id, metrics=metrics, params=_params(params or {}))
+
+    @tracking_errors()
+    def model(self, bundle: Path, first: NERProgram, program: NERProgram) -> None:
+        """Make the run's model: the metrics that follow are the model's, too. A public one has its instructions registered."""
+        run = self.client.get_run(self.run_id)
+        made, tags = log_model(self.client, run, str(bundle)), run.data.tags
+        data = {"dataset_name": tags["nerc.corpus"], "dataset_digest": tags["nerc.corpus_fingerprint"]}
+        self._of_model = {"model_id": made, **data}
+        if not self.private:
+            log_prompts(self.client, run, made, first, program)
 
     @tracking_errors()
     def tag(self, name: str, value: str) -> None:

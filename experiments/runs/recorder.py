@@ -118,6 +118,8 @@ class RunRecorder:
     def result(self, result: Result, program: NERProgram) -> None:
         """Write the result of the run."""
         self.prompt("compiled", program)
+        if result.bundle is not None:
+            self.tracker.model(result.bundle, self._first or program, program)
         scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
         self.scores(scored, result.baselines, program)
         spent = result.spent

@@ -29,6 +29,7 @@ OTHERS = {
     "experiments.annotate.inputs": "opens a folder of this machine that datasets saved",
     "experiments.corpora._hf": "takes a dataset that is said to be public",
     "experiments.tracking": "a file of sqlite, whatever address the environment names",
+    "experiments.runs.models": "the same file",
     "experiments.runs.registry": "the same file",
     "experiments.runs.stores": "the same file",
 }
