@@ -6,14 +6,14 @@ import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import dspy
 
 from ner_programs.alignment.align import Alignment, align_report
 from ner_programs.batch import OnError, collected, run, stream
 from ner_programs.demos import Pool
-from ner_programs.errors import ComponentError
+from ner_programs.errors import BundleError, ComponentError
 from ner_programs.found import Found
 from ner_programs.lms import STAND_IN, current_lm, default_lm, title
 from ner_programs.prompts.answers import Answers
@@ -28,6 +28,7 @@ from ner_programs.waiting import Module, Wait
 
 if TYPE_CHECKING:
     from kb import KnowledgeBase
+    from ner_programs.bundle.origin import Origin
     from ner_programs.spec import ProgramSpec
 
 WIDTH = 110
@@ -40,7 +41,8 @@ class NERProgram(Module):
 
     `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`, or as `lm`,
     which is then asked whatever DSPy has set. A `private` program was made from text that only its owner may read. `why` is
-    one sentence of the optimizer that chose it.
+    one sentence of the optimizer that chose it. `origin` is the bundle that it was loaded from or saved to: a pickle holds its
+    path and digest, and nothing else. A copy needs none.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class NERProgram(Module):
         self.private = False
         self.why = ""
         self.lm: Any = None
+        self.origin: Origin | None = None
 
     if TYPE_CHECKING:  # what DSPy's module takes and returns
 
@@ -114,6 +117,21 @@ class NERProgram(Module):
 
     def __repr__(self) -> str:
         return described(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.origin is None:
+            raise BundleError("a program is pickled as its bundle; save it first: ner_programs.save(program, folder)")
+        return self.origin.reduced(self)
+
+    def __copy__(self) -> Self:
+        new = type(self).__new__(type(self))
+        new.__setstate__(self.__getstate__())
+        return new
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = memo[id(self)] = type(self).__new__(type(self))
+        new.__setstate__(deepcopy(self.__getstate__(), memo))
+        return new
 
     def with_settings(self, **changes: Any) -> NERProgram:
         """Return a program with other settings (`with_settings(demos={"k": 32})`) and the same state, KB and pool.

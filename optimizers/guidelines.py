@@ -23,6 +23,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ner_programs.bundle.state import identity
 from ner_programs.errors import ComponentError
 from ner_programs.evaluate import Scored, calls_for, score
 from ner_programs.guidelines import Rule, plain, render
@@ -31,7 +32,7 @@ from ner_programs.types import Document, Entity
 from optimizers._draws import interleaved
 from optimizers._guidelines.lines import Line, candidates, explains, matters
 from optimizers.budget import paid
-from optimizers.search import Contender, Search, identity
+from optimizers.search import Contender, Search
 from optimizers.trial import Compilation
 
 TRAIN_SHARE = 5

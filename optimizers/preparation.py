@@ -16,6 +16,7 @@ from typing import Any
 import dspy
 
 from ner_programs.alignment.align import align
+from ner_programs.bundle.state import identity
 from ner_programs.evaluate import in_threads
 from ner_programs.fusion.model import FEWEST
 from ner_programs.lms.metered import Budget, BudgetSpent
@@ -24,7 +25,6 @@ from ner_programs.types import Document, Entity
 from ner_programs.verifiers.fuse import FuseVerifier, fuse_of
 from ner_programs.verifiers.llm import LLMVerifier
 from optimizers._draws import drawn, of_few_groups
-from optimizers.search import identity
 
 TRIES = 6
 """Texts answered for each demonstration that is wanted."""

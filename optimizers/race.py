@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from ner_programs.bundle.state import identity
 from ner_programs.evaluate import calls_a_unit, score, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
@@ -33,7 +34,7 @@ from optimizers._racing import Beliefs, Runner, difference, worse
 from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.instruct import improved
 from optimizers._search_space import DIMENSIONS, Point, Space
-from optimizers.search import Search, identity, size_of
+from optimizers.search import Search, size_of
 from optimizers.trial import Compilation
 
 SMALLEST, FEWEST = 30, 6

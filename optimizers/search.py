@@ -8,8 +8,6 @@ order, so that programs are compared on the same documents.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,14 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ner_programs import NercError
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import identity
 from ner_programs.errors import BudgetError, OutageError
 from ner_programs.evaluate import OUTAGE, Scored, calls_for, score, units_of
 from ner_programs.lms.metered import Budget, BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
-from ner_programs.verifiers.fuse import fuse_of
 from optimizers._explain import of_final
 from optimizers._racing import worse
 from optimizers.budget import Remaining, per_call
@@ -236,14 +233,6 @@ class Search:
             f"in every trial more than {OUTAGE:.0%} of the LM calls failed{f' (the last one: {last})' if last else ''}; "
             "the answers so far are kept: the same command goes on from here"
         )
-
-
-def identity(program: NERProgram) -> str:
-    """Return a hash of a program: of its spec, state and pool, and of its fusion's training answers."""
-    fuse = fuse_of(getattr(program.verify, "verifier", None))
-    learned = fuse.key if fuse is not None else ""
-    content = [program.spec.model_dump(mode="json"), state_of(program), program.pool.fingerprint, learned]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def size_of(program: NERProgram, documents: Sequence[Document]) -> int:

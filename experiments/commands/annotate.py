@@ -24,9 +24,9 @@ from experiments.commands.console import err
 from experiments.errors import SpecError
 from experiments.runs.progress import Calls, Progress
 from experiments.session import answerer, encoding, session
+from ner_programs.bundle.state import identity
 from ner_programs.evaluate import calls_for
 from ner_programs.prompts.answers import Answers
-from optimizers.search import identity
 
 PLANNED = 1000
 """Of more documents than these nobody counts beforehand how many calls they take."""

@@ -24,7 +24,7 @@ from experiments.scoring.answers import dump
 from experiments.session import encoding, session
 from experiments.spec import RunSpec, explain
 from kb.errors import KnowledgeError
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.evaluate import score
 from ner_programs.program import NERProgram
 

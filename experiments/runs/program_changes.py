@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments import settings
 from experiments.runs.trial_runs import shown
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.program import NERProgram
 
 _IN_INSTRUCTION = ("labels", "guidelines")

@@ -20,11 +20,13 @@ _MOST_DATA = 2048 * _MB  # limit for a pool, or for its vectors
 
 
 class Files:
-    """The files in the manifest of a bundle. No other file is read."""
+    """The files in the manifest of a bundle. No other file is read. `digest` is that of the manifest itself."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.digests: Mapping[str, str] = _parsed(Manifest, folder / MANIFEST, read(folder, MANIFEST)).files
+        manifest = read(folder, MANIFEST)
+        self.digest = hashlib.sha256(manifest).hexdigest()
+        self.digests: Mapping[str, str] = _parsed(Manifest, folder / MANIFEST, manifest).files
 
     def content(self, name: str) -> bytes:
         """Return a file's content. Raises BundleError if its digest is wrong."""

@@ -1,5 +1,7 @@
 """Saves and loads bundles: compiled programs as folders of plain text. No pickle, no key, no LM.
 
+A pickle of a program (for `multiprocessing`, say) holds only the path and the digest of its bundle, see `origin`.
+
 - `program.json`: the spec, and the versions and LM that it was compiled with.
 - `state.json`: instructions and demonstrations of the predictors, as an optimizer set them.
 - `pool.jsonl`: the labelled texts for its selector or its verifier.
@@ -18,18 +20,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Sequence
+from copy import deepcopy
 from dataclasses import asdict
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
-
-import dspy
 
 from kb import KnowledgeBase, open_kb, write_kb
 from kb.files import problem
 from ner_programs.bundle import schema
 from ner_programs.bundle.files import MANIFEST, Files, read, write, write_manifest
 from ner_programs.bundle.fusion import read_fusion, write_fusion
+from ner_programs.bundle.origin import Origin
+from ner_programs.bundle.state import set_state, state_of
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.demos.arrays import read as read_array
 from ner_programs.demos.arrays import write as write_arrays
@@ -40,7 +44,6 @@ from ner_programs.types import Mention
 
 LAYOUT = 2
 PARTS = {MANIFEST, "program.json", "state.json", "pool.jsonl", "fusion.json", "index", "kb"}
-ORIGIN = frozenset({"id", "document", "group"})  # fields of a demonstration besides those of its predictor
 
 
 def save(
@@ -94,6 +97,7 @@ def save(
         _replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    program.origin = Origin.of(program, Files(folder), carried=kb == "carry", reopen=reopened)
     return folder
 
 
@@ -109,9 +113,34 @@ def load(
     Raises BundleError if the folder is not a valid bundle, names an address of its LM, lacks its knowledge base or has another
     one. Raises ComponentError for a component that does not exist or is not trusted.
     """
-    folder = Path(folder)
     trust = (trust,) if isinstance(trust, str) else trust
+    program = _loaded(Path(folder), kb, trust, privacy)
+    program.lm = lm
+    return program
+
+
+def reopened(folder: str, digest: str, kb: KnowledgeBase | None, privacy: Privacy) -> NERProgram:
+    """Load the bundle of a pickled program. Raises BundleError unless `folder` holds the bundle with this `digest`.
+
+    Its components are imported without asking: by its digest it is what the program was, whose components were allowed.
+    A process that unpickles one program many times (`pool.map`) reads the bundle once.
+    """
+    program = deepcopy(_last_opened(folder, digest, kb))
+    program.pool.privacy = privacy
+    return program
+
+
+@lru_cache(maxsize=1)
+def _last_opened(folder: str, digest: str, kb: KnowledgeBase | None) -> NERProgram:
+    return _loaded(Path(folder), kb, None, None, digest)
+
+
+def _loaded(
+    folder: Path, kb: KnowledgeBase | None, trust: Sequence[str] | None, privacy: Privacy | None, digest: str = ""
+) -> NERProgram:
     about, files, state, pool = _contents(folder)
+    if digest and files.digest != digest:
+        raise BundleError(f"{folder}: it holds another program than the one that was pickled")
     try:
         pool.privacy = privacy or Privacy()  # building encodes nothing
         program = about.spec.build(_knowledge(files, about.kb, kb), pool, trust=trust)
@@ -124,7 +153,8 @@ def load(
         raise
     except ValueError as error:  # an error of kb
         raise BundleError(f"{folder}: {_line(error)}") from error
-    program.wants, program.private, program.lm = about.lm.model_dump(exclude_unset=True), about.private, lm
+    program.wants, program.private = about.lm.model_dump(exclude_unset=True), about.private
+    program.origin = Origin.of(program, files, carried=about.kb is None or about.kb.carried, reopen=reopened)
     return program
 
 
@@ -132,29 +162,6 @@ def lacks(folder: Path) -> str | None:
     """Return the fingerprint of the knowledge base that a bundle needs but does not contain, else None."""
     known = _about(folder).kb
     return None if known is None or (known.carried and (folder / "kb").exists()) else known.fingerprint
-
-
-def state_of(program: dspy.Module) -> dict[str, Any]:
-    """Return the state that optimizers change: each predictor's instructions and demonstrations, as plain data."""
-    return {
-        name: {"instructions": p.signature.instructions, "demos": [_plain(d, p) for d in p.demos]}
-        for name, p in program.named_predictors()
-    }
-
-
-def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
-    """Restore the result of `state_of`. Raises BundleError if the predictors or their fields are not the same."""
-    predictors = dict(program.named_predictors())
-    if predictors.keys() != state.keys():
-        raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
-    for name, predictor in predictors.items():
-        predictor.signature = predictor.signature.with_instructions(state[name]["instructions"])
-        known = ORIGIN.union(predictor.signature.fields)
-        if odd := [field for d in state[name]["demos"] for field in d if field not in known]:
-            raise BundleError(f"the state of predictor {name!r}: it has no field {odd[0][:100]!r}")
-        demos = [dspy.Example(**d) for d in state[name]["demos"]]
-        filled = isinstance(program, NERProgram)
-        predictor.demos = [program.refilled(predictor, d) for d in demos] if filled else demos
 
 
 def _row(d: Demonstration) -> dict[str, Any]:
@@ -166,26 +173,6 @@ def _learns(verifier: Any) -> bool:
     """Return whether a verifier, or one inside it (`first`, `of`), learns from the pool."""
     inside = (getattr(verifier, name, None) for name in ("first", "of"))
     return verifier is not None and (hasattr(verifier, "pool") or any(map(_learns, inside)))
-
-
-def _plain(demo: Any, predictor: dspy.Predict) -> dict[str, Any]:
-    """Return a demonstration's fields, without those only for training and those that can be recomputed.
-
-    Knowledge lines are recomputed when a bundle is loaded, because they may be strings of a licensed knowledge base. The start
-    of a mention is left out if the text does not have the mention there, which can happen in a model's answer.
-    """
-    known = ORIGIN.union(predictor.signature.fields) - {"knowledge"}
-    fields = {k: v for k, v in dict(demo).items() if k in known}
-    text, mentions = fields.get("text"), fields.get("mentions")
-    if isinstance(text, str) and isinstance(mentions, list):
-        fields["mentions"] = [_placed(m, text) for m in mentions]
-    return fields
-
-
-def _placed(mention: Any, text: str) -> Any:
-    start = mention.get("start") if isinstance(mention, dict) else None
-    stands = start is None or (start >= 0 and text.startswith(str(mention.get("text")), start))
-    return mention if stands else {k: v for k, v in mention.items() if k != "start"}
 
 
 def _about(folder: Path) -> schema.ProgramFile:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -207,6 +208,10 @@ def _codes(error: Exception) -> tuple[Any, Any]:
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(10_000, thread_name_prefix="nerc-lm")  # made as they are needed
+
+
+if hasattr(os, "register_at_fork"):  # a forked process (`datasets.map(num_proc=2)`) has none of the threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 class MeteredLM(dspy.LM):

@@ -25,6 +25,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs import metric
+from ner_programs.bundle.state import identity
 from ner_programs.evaluate import Scored, ends_of, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
@@ -34,7 +35,7 @@ from ner_programs.types import Document
 from optimizers._draws import interleaved
 from optimizers._program_diff import changed
 from optimizers.budget import paid
-from optimizers.search import Contender, Search, identity
+from optimizers.search import Contender, Search
 from optimizers.trial import Trial
 
 EMPTY = "empty proposal"  # key in a trial's changes: the stage for which the LM proposed an empty instruction

@@ -15,7 +15,7 @@ import pytest
 import ner_programs
 from kb import Concept, KnowledgeBase
 from ner_programs import BundleError, ComponentError, NercError, NERProgram, Pool, ProgramSpec
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from tests.ner_programs.support import NOTES, PLAIN, Prompt, Scripted, knows, ontology
 
 TEXT = "Pt has gonalgia. MRI of knee [left] | pain.\nNo fever — ﬁne.\n### text"

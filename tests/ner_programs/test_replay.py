@@ -15,7 +15,7 @@ from dspy.lm15 import Request
 
 import optimizers
 from ner_programs import LMSetupError, NERProgram
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.lms import open_backend, open_lm
 from ner_programs.lms.metered import Account, Meter, MeteredLM
 from ner_programs.lms.price import Price

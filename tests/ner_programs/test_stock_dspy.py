@@ -9,7 +9,7 @@ import pytest
 
 import ner_programs
 from ner_programs import Counts, NERProgram, Pool, ProgramSpec, align, metric
-from ner_programs.bundle.folder import set_state, state_of
+from ner_programs.bundle.state import set_state, state_of
 from ner_programs.stages.verify import Verification
 from tests.lms import SAYS, writer
 from tests.ner_programs.support import NOTES, PLAIN, Prompt, Scripted, knows, ontology

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import optimizers
 from ner_programs import ComponentError, Document, LMSetupError, NERProgram, load, save
 from ner_programs.bundle.files import write_manifest
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Account, Meter, MeteredLM

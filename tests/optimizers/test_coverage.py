@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, Document, NERProgram, load, save
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import identity, state_of
 from ner_programs.demos import Demonstration, Pool
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Meter, MeteredLM
@@ -25,7 +25,6 @@ from ner_programs.types import Entity, Mention
 from optimizers._coverage.influence import Answer, Marks, suspicions, worst
 from optimizers._coverage.max_coverage import Features, greedy, shape, value
 from optimizers.coverage import covering
-from optimizers.search import identity
 from optimizers.trial import Trial
 from tests.tiny import DEV, DRUGS, TRAIN, Scripted, documents, gold, program, text_of
 

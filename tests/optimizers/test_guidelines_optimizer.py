@@ -18,7 +18,7 @@ import ner_programs
 import optimizers
 from ner_programs import ComponentError, Document, Entity, NERProgram
 from ner_programs.bundle import folder
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.guidelines import _SENTENCES, CLASSES, Rule
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.prompts import prompt

@@ -20,13 +20,13 @@ from dspy.utils.exceptions import LMAuthError
 
 import optimizers
 from ner_programs import ComponentError, Document, LMSetupError, NERProgram, load, save
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import identity, state_of
 from ner_programs.components import names
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for, score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM, RunStopped, Sample, sample
 from optimizers._program_diff import nested
-from optimizers.search import Search, identity
+from optimizers.search import Search
 from optimizers.trial import Compilation, Trial
 from tests.effort import THOROUGH
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of

@@ -13,6 +13,7 @@ from dspy.lm15 import Request
 
 import optimizers
 from ner_programs import ComponentError, Document, NERProgram
+from ner_programs.bundle.state import identity
 from ner_programs.errors import BudgetError
 from ner_programs.lms.account import Account
 from ner_programs.lms.ledger import Ledger
@@ -22,7 +23,6 @@ from ner_programs.scoring import Counts
 from optimizers._racing import ALPHA, Beliefs, difference, worse
 from optimizers._search_space import DIMENSIONS, Space
 from optimizers.race import MOST
-from optimizers.search import identity
 from optimizers.trial import Trial
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 

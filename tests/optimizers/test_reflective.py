@@ -15,7 +15,7 @@ from dspy.utils.exceptions import LMAuthError, LMServerError
 
 import optimizers
 from ner_programs import LMSetupError, NERProgram
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.errors import BudgetError
 from ner_programs.lms.metered import Account, Budget, Meter, MeteredLM
 from optimizers.search import Search

@@ -12,9 +12,10 @@ from dspy.lm15 import Request
 from dspy.utils.exceptions import LMInvalidRequestError
 
 from ner_programs import Document, NercError, NERProgram
+from ner_programs.bundle.state import identity
 from ner_programs.errors import BudgetError, OutageError
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
-from optimizers.search import Search, identity
+from optimizers.search import Search
 from optimizers.trial import Compilation, Trial
 from tests.tiny import Scripted, documents, gold, program, text_of
 

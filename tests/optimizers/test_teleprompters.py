@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import optimizers
 from ner_programs import ComponentError, NERProgram
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from optimizers._draws import interleaved

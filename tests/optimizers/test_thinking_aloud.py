@@ -10,7 +10,7 @@ import pytest
 from dspy.lm15 import Request
 
 import optimizers
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.lms.metered import Account, Meter, MeteredLM
 from optimizers.trial import Trial
 from tests import tiny

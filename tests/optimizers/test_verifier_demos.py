@@ -11,7 +11,7 @@ from dspy.lm15 import Request
 
 import optimizers
 from ner_programs import Document, NERProgram
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.lms.metered import Meter, MeteredLM
 from ner_programs.types import Entity
 from optimizers.preparation import TRIES, balanced, taught

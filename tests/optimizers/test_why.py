@@ -10,10 +10,11 @@ from dspy.lm15 import Request
 
 import optimizers
 from ner_programs import Document, NERProgram
+from ner_programs.bundle.state import identity
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
 from ner_programs.scoring import Counts
 from optimizers._explain import higher, of_race
-from optimizers.search import Search, identity
+from optimizers.search import Search
 from optimizers.trial import Compilation, Trial
 from tests.tiny import TRAIN, Scripted, documents, gold, program, text_of
 
