@@ -17,7 +17,8 @@ from ner_programs.types import Document
 
 FORMS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pubtator": "pubtator",
-    ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob2": "conll", "": "brat",
+    ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob2": "conll", ".label_studio.json": "label_studio",
+    ".doccano.jsonl": "doccano", ".prodigy.jsonl": "prodigy", "": "brat",
 }  # fmt: skip
 COLUMNS = ("document", "start", "end", "label", "text", "score", "concept", "provenance")
 _ROWS = 10_000
@@ -25,7 +26,7 @@ _ROWS = 10_000
 
 def form_of(out: Path) -> str:
     """Return the form that the name of an output asks for. Raises SpecError for no form, or a place that is taken."""
-    form = FORMS.get(out.suffix.lower())
+    form = FORMS.get("".join(out.suffixes[-2:]).lower()) or FORMS.get(out.suffix.lower())
     if form is None:
         raise SpecError(
             f"--out {out}: its suffix must be one of {', '.join(filter(None, FORMS))}, or none for a BRAT folder"
@@ -37,8 +38,8 @@ def form_of(out: Path) -> str:
     return form
 
 
-def write(finished: Path, out: Path, form: str, *, private: bool) -> tuple[str, ...]:
-    """Write the documents of a file of JSON lines to `out`; return what the form does not carry.
+def write(finished: Path, out: Path, form: str, *, private: bool, by: str = "nerc") -> tuple[str, ...]:
+    """Write the documents of a file of JSON lines to `out`; return what the form does not carry. `by` names who found them.
 
     A table has character offsets, end exclusive, and no row for a document without entities. What is `private` can be read by
     its owner only. Raises WriteError where a form cannot carry a text or a span.
@@ -51,7 +52,8 @@ def write(finished: Path, out: Path, form: str, *, private: bool) -> tuple[str, 
             else:
                 _TABLES[form](_rows(finished), draft)
         return ()
-    lost: tuple[str, ...] = module("experiments.corpora", form).write(_documents(finished), out)
+    more = {"by": by} if form == "label_studio" else {}
+    lost: tuple[str, ...] = module("experiments.corpora", form).write(_documents(finished), out, **more)
     if private:
         out.chmod(0o700 if out.is_dir() else 0o600)
     return lost

@@ -69,6 +69,7 @@ def annotate(
         "program": identity(program),
         "LM": _digest(model.model_dump_json(), answerer(model)),
     }
+    by = f"{Path(bundle).name}, {model.name}"
     kept: list[Annotated] = []
     ended = Answers()
 
@@ -94,13 +95,12 @@ def annotate(
         ):
             through(program, islice(documents, done, None), take, tick)
         if work is not None and to.out is not None:
-            for remark in outputs.write(work.finished, to.out, form, private=not public):
+            for remark in outputs.write(work.finished, to.out, form, private=not public, by=by):
                 err.print(f"{to.out}: {remark} (.jsonl carries everything)", highlight=False, soft_wrap=True)
             ended = Answers.total(one.answers for one in finished(work.finished))
             kept = list(finished(work.finished)) if to.pages else []
             if not (ended.unanswered or ended.refused):
                 work.remove()
-    by = f"{Path(bundle).name}, {model.name}"
     for page, shown in ((to.html, kept), (to.review, by_doubt(kept))):
         if page is not None:
             annotation.write(shown, page, by=by, kb=program.kb, private=not public)

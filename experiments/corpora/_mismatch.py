@@ -68,13 +68,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Found:
-    """A document as written in a file: passages `(offset, text)`, and the claims about them."""
+    """A document as written in a file: passages `(offset, text)`, and the claims about them.
+
+    `unit` is what offsets count, if the format says so.
+    """
 
     id: str
     passages: tuple[tuple[int, str], ...]
     claims: tuple[Claim, ...] = ()
     group: str = ""
     related: tuple[str, ...] = ()
+    unit: Unit = "characters"
 
 
 def placed(found: Iterable[Found | Document], mismatch: Mismatch, remarks: Counter[str]) -> Iterator[Document]:
@@ -86,7 +90,7 @@ def placed(found: Iterable[Found | Document], mismatch: Mismatch, remarks: Count
         if isinstance(one, Document):
             yield one
             continue
-        passages = Passages.of(one.passages, taken)
+        passages = Passages.of(one.passages, taken if one.unit == "characters" else one.unit)
         entities = (_entity(one, claim, passages, mismatch, unit, remarks) for claim in one.claims)
         yield Document(one.id, passages.text, tuple(e for e in entities if e), one.group, one.related)
         if taken != "characters" and any(place.wide for place in passages.places):

@@ -54,7 +54,7 @@ class Passages(NamedTuple):
                 texts.append(" " * (gap if 0 <= gap <= WIDEST else 1))
                 length += len(texts[-1])
             texts.append(text)
-            marks = _marks(text, unit)
+            marks = marks_of(text, unit)
             end = offset + marks[-1]
             places.append(_Place(offset, end, length, marks))
             length += len(text)
@@ -76,7 +76,7 @@ class Passages(NamedTuple):
         return sorted(found) if len(self.places) > 1 else found
 
 
-def _marks(text: str, unit: Unit) -> Sequence[int]:
+def marks_of(text: str, unit: Unit) -> Sequence[int]:
     """Return the offset in `unit` of each character and of the end."""
     if unit == "characters" or text.isascii() or (unit == "utf-16" and max(text) <= "\uffff"):
         return range(len(text) + 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,32 @@ def checked(
         lost = _lost(path, documents, read(new))
         os.replace(new, path)
     return listed(lost)
+
+
+def write_lines(
+    documents: Iterable[AnnotatedText],
+    path: Path,
+    dump: Callable[[AnnotatedText], dict[str, Any]],
+    read: Callable[[Path], Iterable[AnnotatedText]],
+    shown: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Write a JSON line for each document, and check the file as `checked` does.
+
+    The fields of entities that are `shown` are in the file for people, and not read again.
+    """
+    known = list(documents)
+
+    def write(new: Path) -> None:
+        with new.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(json.dumps(dump(document), ensure_ascii=False) + "\n" for document in known)
+
+    return checked(path, without(known, shown), write, read)
+
+
+def without(documents: Iterable[AnnotatedText], fields: Sequence[str]) -> list[AnnotatedText]:
+    """Return the documents without these optional fields of their entities."""
+    none = dict.fromkeys(fields)
+    return [replace(d, entities=tuple(replace(e, **none) for e in d.entities)) for d in documents]  # type: ignore[arg-type]
 
 
 def _lost(path: Path, documents: Sequence[AnnotatedText], again: Iterable[AnnotatedText]) -> Counter[str]:

@@ -1,13 +1,15 @@
-"""Reads doccano's JSON lines: `text` (or `data`) with `label` or `labels` (`[[start, end, label]]`), or with `entities`.
+"""Reads and writes doccano's JSON lines: `text` (or `data`) with `label` or `labels` (`[[start, end, label]]`), or `entities`.
 
-Offsets are characters, end exclusive. A document is named after its `id`, else its file and number. A split keeps documents of
+doccano's offsets count UTF-16 units, as JavaScript does: an emoji counts two (its issue 2290). `offsets = "characters"` reads
+files of others. A document is named after its `document`, else its `id`, else its file and number. A split keeps documents of
 one `group` or `patient` together (doccano keeps additional columns). Relations are left out and counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,17 @@ from typing import Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments.corpora._mismatch import Found
+from experiments.corpora._passages import Unit, marks_of
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
+from experiments.corpora._write import write_lines
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
+from ner_programs.types import AnnotatedText
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(strict=True)
+    document: Name | None = None
     id: Name | int | None = None
     text: str = Field(validation_alias=AliasChoices("text", "data"))
     triples: list[tuple[int, int, Name]] | None = Field(default=None, validation_alias=AliasChoices("label", "labels"))
@@ -31,12 +37,12 @@ class _Line(BaseModel):
 
 
 @reader
-def build(*, path: Path, data: Path, options: Options) -> Corpus:
+def build(*, path: Path, data: Path, options: Options, offsets: Unit = "utf-16") -> Corpus:
     """Read a file, a folder or a glob."""
-    return corpus_from(find, path, data, options)
+    return corpus_from(partial(find, offsets=offsets), path, data, options)
 
 
-def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
+def find(path: Path, remarks: Counter[str], *, offsets: Unit = "utf-16") -> Iterator[Found]:
     """Yield the documents of a file; `remarks` counts what is left out. ReadError names file and line."""
     for number, row in rows(path, _Line):
         if (row.triples is None) == (row.entities is None):
@@ -46,7 +52,20 @@ def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
         triples = [Span(start=start, end=end, label=label) for start, end, label in row.triples or []]
         where = partial(ReadError.at, path, number)
         claims = [span.claim(where) for span in [*triples, *(row.entities or [])]]
-        yield found_at(path, number, row.id, row.text, claims, row.group)
+        name = row.id if row.document is None else row.document
+        yield replace(found_at(path, number, name, row.text, claims, row.group), unit=offsets)
 
 
 read = reads(find)
+
+
+def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
+    """Write one file to import into doccano. Return what it cannot express; raises WriteError for discontinuous entities."""
+    return write_lines(documents, path, _dump, read)
+
+
+def _dump(document: AnnotatedText) -> dict[str, Any]:
+    at = marks_of(document.text, "utf-16")
+    labels = [[at[e.start], at[e.end], e.label] for e in document.entities]
+    group = {} if document.group == document.id else {"group": document.group}
+    return {"document": document.id, "text": document.text, "label": labels, **group}

@@ -7,7 +7,6 @@ fields are ignored. A document without an id is named after its file and number:
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments.corpora._mismatch import Claim, Found, Spans
 from experiments.corpora._reader import Name, Options, corpus_from, found_at, reader, reads, rows
-from experiments.corpora._write import checked
+from experiments.corpora._write import write_lines
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText, Entity
@@ -81,13 +80,7 @@ read = reads(find)
 
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     """Write one file. The format expresses everything, so the result is empty. Raises WriteError for invalid Unicode."""
-    known = list(documents)
-
-    def write_to(new: Path) -> None:
-        with new.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(json.dumps(dump(document), ensure_ascii=False) + "\n" for document in known)
-
-    return checked(path, known, write_to, read)
+    return write_lines(documents, path, dump, read)
 
 
 def dump(document: AnnotatedText) -> dict[str, Any]:

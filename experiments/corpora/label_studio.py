@@ -1,24 +1,37 @@
-"""Reads Label Studio's JSON export: a list of tasks, each with `data.text` and `annotations` with regions of the type `labels`.
+"""Reads Label Studio's JSON export, and writes tasks with predictions: `data.text`, and regions of the type `labels`.
 
 Of several annotations the ground truth is used, else the first. Predictions, cancelled annotations, other regions and tasks
-without annotation are left out and counted. A split keeps documents of one `data.group` or `data.patient` together. Older
-versions count offsets in UTF-16 units, which `mismatch = "repair"` converts.
+without annotation are left out and counted. A task is named after its `data.document`, else its `id`. A split keeps documents
+of one `data.group` or `data.patient` together. Offsets count code points; those of older versions count UTF-16 units (an
+emoji is two), which `mismatch = "repair"` converts.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, problem, reader, reads
+from experiments.corpora._write import checked, without
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
+from ner_programs.types import AnnotatedText, Entity
 
 
 class _Value(BaseModel):
@@ -43,6 +56,7 @@ class _Annotation(BaseModel):
 class _Data(BaseModel):
     model_config = ConfigDict(strict=True)
     text: str
+    document: Name | None = None
     group: Name | int | None = Field(default=None, validation_alias=AliasChoices("group", "patient"))
 
 
@@ -51,6 +65,14 @@ class _Task(BaseModel):
     data: _Data
     annotations: list[_Annotation] = Field(validation_alias=AliasChoices("annotations", "completions"))
     predictions: list[Any] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _predicted(cls, data: Any, info: ValidationInfo) -> Any:
+        """Take predictions for annotations where the caller says so."""
+        if (info.context or {}).get("predicted") and isinstance(data, dict):
+            return {**data, "annotations": data.get("predictions", []), "predictions": []}
+        return data
 
 
 _TASKS = TypeAdapter(list[_Task])
@@ -62,10 +84,13 @@ def build(*, path: Path, data: Path, options: Options) -> Corpus:
     return corpus_from(find, path, data, options)
 
 
-def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
-    """Yield the annotated tasks of a file; `remarks` counts what is left out. ReadError names file and task."""
+def find(path: Path, remarks: Counter[str], *, predicted: bool = False) -> Iterator[Found]:
+    """Yield the annotated tasks of a file; `remarks` counts what is left out. ReadError names file and task.
+
+    If `predicted`, predictions are read as if they were annotations.
+    """
     try:
-        tasks = _TASKS.validate_json(path.read_bytes())
+        tasks = _TASKS.validate_json(path.read_bytes(), context={"predicted": predicted})
     except ValidationError as error:  # not chained: it quotes the file
         place = error.errors(include_input=False, include_context=False, include_url=False)[0]["loc"]
         where = f"task {int(place[0]) + 1}: " if place else ""
@@ -77,10 +102,54 @@ def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
             continue
         at = _At(path, number)
         claims = [span.claim(at) for span in _spans(at, annotation, remarks)]
-        yield found_at(path, number, task.id, task.data.text, claims, task.data.group)
+        name = task.id if task.data.document is None else task.data.document
+        yield found_at(path, number, name, task.data.text, claims, task.data.group)
 
 
 read = reads(find)
+
+
+def write(documents: Iterable[AnnotatedText], path: Path, *, by: str = "nerc") -> tuple[str, ...]:
+    """Write tasks to import, each with a prediction of the model version `by`. Return what the form cannot express.
+
+    The labelling interface needs `<Labels name="label" toName="text">` and `<Text name="text" value="$text"/>`. Raises
+    WriteError for discontinuous entities.
+    """
+    known = list(documents)
+
+    def write_to(new: Path) -> None:
+        with new.open("w", encoding="utf-8", newline="") as stream:
+            for number, document in enumerate(known):
+                stream.write(("," if number else "[") + "\n" + json.dumps(_task(document, by), ensure_ascii=False))
+            stream.write("\n]\n" if known else "[]\n")
+
+    def read_again(new: Path) -> Iterator[AnnotatedText]:
+        return read(new, predicted=True)
+
+    return checked(path, without(known, ("score", "concept")), write_to, read_again)
+
+
+def _task(document: AnnotatedText, by: str) -> dict[str, Any]:
+    """Return a task. Its score is the mean of its entities', so that a project can be sorted by it."""
+    group = {} if document.group == document.id else {"group": document.group}
+    scores = [e.score for e in document.entities if e.score is not None]
+    score = {"score": sum(scores) / len(scores)} if scores else {}
+    regions = [_region(number, entity) for number, entity in enumerate(document.entities, 1)]
+    return {
+        "data": {"text": document.text, "document": document.id, **group},
+        "predictions": [{"model_version": by, **score, "result": regions}],
+    }
+
+
+def _region(number: int, entity: Entity) -> dict[str, Any]:
+    value = {"start": entity.start, "end": entity.end, "text": entity.text, "labels": [entity.label]}
+    score = {} if entity.score is None else {"score": entity.score}
+    concept = {} if entity.concept is None else {"meta": {"text": [entity.concept]}}
+    return (
+        {"id": f"nerc-{number}", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
+        | score
+        | concept
+    )
 
 
 @dataclass(frozen=True)

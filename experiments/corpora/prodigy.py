@@ -1,4 +1,4 @@
-"""Reads Prodigy's JSON lines (`prodigy db-out`): `text`, `spans` and `answer`. Only the answer "accept" counts.
+"""Reads and writes Prodigy's JSON lines (`prodigy db-out`): `text`, `spans`, `answer`. Only the answer "accept" counts.
 
 A document is named after its `_input_hash`, else its `meta.id`, else its file and number. A split keeps documents of one
 `meta.group` or `meta.patient` together, or of one `meta.id` if there is a hash. The first of several answers to a text is used.
@@ -8,7 +8,7 @@ Answers about one suggestion (the view "ner") do not cover the whole text and ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +17,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
+from experiments.corpora._write import write_lines
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
+from ner_programs.types import AnnotatedText
 
 
 class _Meta(BaseModel):
@@ -65,6 +67,23 @@ def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
 
 
 read = reads(find)
+
+
+def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
+    """Write texts with spans, to correct with `prodigy ner.manual`. Return what the form cannot express.
+
+    Raises WriteError for discontinuous entities.
+    """
+    return write_lines(documents, path, _dump, read, shown=("score",))
+
+
+def _dump(document: AnnotatedText) -> dict[str, Any]:
+    spans = [
+        {"start": e.start, "end": e.end, "label": e.label, **({} if e.score is None else {"score": e.score})}
+        for e in document.entities
+    ]
+    group = {} if document.group == document.id else {"group": document.group}
+    return {"text": document.text, "spans": spans, "meta": {"id": document.id, **group}}
 
 
 def _document(path: Path, number: int, row: _Line, remarks: Counter[str]) -> Found:

@@ -142,7 +142,7 @@ def test_doccano(tmp_path: Path) -> None:
         {"id": 5, "data": "An owl", "labels": [[3, 6, "Bird"]], "patient": 12},
         {
             "text": "\U0001f426 owl",
-            "entities": [{"id": 9, "label": "Bird", "start_offset": 2, "end_offset": 5}],
+            "entities": [{"id": 9, "label": "Bird", "start_offset": 3, "end_offset": 6}],
             "relations": [{"id": 1, "from_id": 9, "to_id": 9}],
         },
     )
