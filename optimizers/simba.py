@@ -14,11 +14,12 @@ import dspy
 from pydantic import Field
 
 from ner_programs import metric
+from ner_programs.bundle.state import ORIGIN
 from ner_programs.errors import BudgetError
 from ner_programs.evaluate import calls_for
 from ner_programs.program import NERProgram
 from ner_programs.types import Document
-from optimizers._dspy.teleprompter import ORIGIN, run, trainset, valset
+from optimizers._dspy.teleprompter import run, trainset, valset
 from optimizers._dspy.writer_failures import WriterFailures
 from optimizers._reflection.conventions import Conventions
 from optimizers._reflection.feedback import simba_metric

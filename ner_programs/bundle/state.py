@@ -12,7 +12,7 @@ from ner_programs.errors import BundleError
 from ner_programs.program import NERProgram
 from ner_programs.verifiers.fuse import fuse_of
 
-ORIGIN = frozenset({"id", "document", "group"})  # fields of a demonstration besides those of its predictor
+ORIGIN = ("id", "document", "group")  # fields of a demonstration besides those of its predictor
 
 
 def state_of(program: dspy.Module) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def set_state(program: dspy.Module, state: dict[str, Any]) -> None:
         raise BundleError(f"the state is for predictors {sorted(state)}, the program has {sorted(predictors)}")
     for name, predictor in predictors.items():
         predictor.signature = predictor.signature.with_instructions(state[name]["instructions"])
-        known = ORIGIN.union(predictor.signature.fields)
+        known = {*ORIGIN, *predictor.signature.fields}
         if odd := [field for d in state[name]["demos"] for field in d if field not in known]:
             raise BundleError(f"the state of predictor {name!r}: it has no field {odd[0][:100]!r}")
         demos = [dspy.Example(**d) for d in state[name]["demos"]]
@@ -52,7 +52,7 @@ def _plain(demo: Any, predictor: dspy.Predict) -> dict[str, Any]:
     Knowledge lines are recomputed when a bundle is loaded, because they may be strings of a licensed knowledge base. The start
     of a mention is left out if the text does not have the mention there, which can happen in a model's answer.
     """
-    known = ORIGIN.union(predictor.signature.fields) - {"knowledge"}
+    known = {*ORIGIN, *predictor.signature.fields} - {"knowledge"}
     fields = {k: v for k, v in dict(demo).items() if k in known}
     text, mentions = fields.get("text"), fields.get("mentions")
     if isinstance(text, str) and isinstance(mentions, list):

@@ -25,7 +25,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from ner_programs import metric
-from ner_programs.bundle.state import identity
+from ner_programs.bundle.state import ORIGIN, identity
 from ner_programs.evaluate import Scored, ends_of, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
@@ -39,7 +39,6 @@ from optimizers.search import Contender, Search
 from optimizers.trial import Trial
 
 EMPTY = "empty proposal"  # key in a trial's changes: the stage for which the LM proposed an empty instruction
-ORIGIN = ("id", "document", "group")
 UNITS = 1000  # train units that DSPy gets at most, from a seeded draw of documents
 
 
