@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ner_programs.types import Document
 FORMS = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pubtator": "pubtator",
     ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob2": "conll", ".label_studio.json": "label_studio",
-    ".doccano.jsonl": "doccano", ".prodigy.jsonl": "prodigy", "": "brat",
+    ".doccano.jsonl": "doccano", ".prodigy.jsonl": "prodigy", ".spacy": "spacy", "": "brat",
 }  # fmt: skip
 COLUMNS = ("document", "start", "end", "label", "text", "score", "concept", "provenance")
 _ROWS = 10_000
@@ -31,6 +32,8 @@ def form_of(out: Path) -> str:
         raise SpecError(
             f"--out {out}: its suffix must be one of {', '.join(filter(None, FORMS))}, or none for a BRAT folder"
         )
+    if form == "spacy" and find_spec("spacy") is None:
+        raise SpecError(f"--out {out}: it needs spaCy: pip install 'nerc[spacy]'")
     if not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}: there is no folder {out.absolute().parent}")
     if out.is_dir() and (form != "brat" or any(out.iterdir())):
@@ -45,10 +48,12 @@ def write(finished: Path, out: Path, form: str, *, private: bool, by: str = "ner
     its owner only. Raises WriteError where a form cannot carry a text or a span.
     """
     mode = 0o600 if private else 0o666
-    if form in ("jsonl", *_TABLES):
+    if form in ("jsonl", "spacy", *_TABLES):
         with draft_of(out, mode) as draft:
             if form == "jsonl":
                 shutil.copyfile(finished, draft)
+            elif form == "spacy":
+                _to_spacy(finished, draft)
             else:
                 _TABLES[form](_rows(finished), draft)
         return ()
@@ -61,6 +66,12 @@ def write(finished: Path, out: Path, form: str, *, private: bool, by: str = "ner
 
 def _documents(finished: Path) -> Iterator[Document]:
     return jsonl.read(finished)
+
+
+def _to_spacy(finished: Path, to: Path) -> None:
+    from experiments.annotate.spacy_pipe import write
+
+    write(_documents(finished), to)
 
 
 def _rows(finished: Path) -> Iterator[dict[str, Any]]:
