@@ -57,8 +57,7 @@ class Course:
     def __init__(self, search: Search, space: Space, train: Sequence[Document], seed: int) -> None:
         self.search, self.space, self.remaining = search, space, search.remaining
         self.train, self.seed, self.generator = train, seed, np.random.default_rng(seed)
-        self.sizes = self._sizes()
-        self.one_change = space.one_change()
+        self.sizes, self.one_change = self._sizes(), space.one_change()
         self.all: dict[Point, Runner] = {}
         self.best = self._runner(space.start)
         self.living = [self.best]
