@@ -30,7 +30,7 @@ from experiments.runs.paging import every_experiment, every_run
 from experiments.runs.trial_runs import TrialRuns, shown
 from experiments.scoring.curves import incumbents
 from experiments.scoring.significance import interval
-from ner_programs.bundle.folder import state_of
+from ner_programs.bundle.state import state_of
 from ner_programs.program import NERProgram
 from optimizers.trial import Trial
 
