@@ -51,20 +51,20 @@ def sentences(documents: Sequence[Document], count: int) -> list[str]:
 def counted(program: NERProgram, text: str) -> Iterator[tuple[str, int]]:
     """What is to be counted of one answer."""
     said = program.extract(text, "")
-    aligned = align_report(text, said.mentions)
-    yield "mentions", len(said.mentions)
+    aligned = align_report(text, said.items)
+    yield "mentions", len(said.items)
     yield "unreadable", said.unreadable + said.answers.unreadable
     yield "cut", said.answers.truncated + said.answers.unanswered + said.answers.refused
     yield "lost", len(aligned.lost)
     yield "crowded", len(aligned.crowded)
     there = {(e.start, e.end, e.label) for e in aligned.entities}
-    for m in said.mentions:
+    for m in said.items:
         if m.start is None:
             yield "inexact", m.text not in text
         else:
             yield "inexact", (m.start, m.start + len(m.text), m.label) not in there
             yield "inexact", text[m.start : m.start + len(m.text)] != m.text
-    surfaces = {m.text for m in said.mentions}
+    surfaces = {m.text for m in said.items}
     yield "inexact", sum(e.text not in surfaces for e in aligned.entities)
 
 

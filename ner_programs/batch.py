@@ -14,8 +14,8 @@ import dspy
 from ner_programs.errors import NercError
 from ner_programs.found import Found
 from ner_programs.lms import current_lm
+from ner_programs.ner import task_of
 from ner_programs.prompts.answers import NO_ANSWERS
-from ner_programs.types import Entities
 from ner_programs.waiting import AWAITING, limit
 
 CONCURRENCY = 8
@@ -47,7 +47,7 @@ async def stream(
         except Exception as error:
             if on_error == "raise":
                 raise
-            found = failed(text, error)
+            found = failed(program, text, error)
         if progress is not None:
             progress()
         return found
@@ -65,11 +65,11 @@ async def stream(
         await asyncio.gather(*begun, return_exceptions=True)
 
 
-def failed(text: Any, error: Exception) -> Found:
+def failed(program: dspy.Module, text: Any, error: Exception) -> Found:
     """Return what is found where the program failed: nothing, and why."""
-    nothing = Entities((), text if isinstance(text, str) else "")
-    return Found(
-        entities=nothing,
+    return task_of(program).found(
+        text if isinstance(text, str) else "",
+        (),
         lost=(),
         unreadable=0,
         unanswered=0,

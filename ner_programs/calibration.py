@@ -18,7 +18,7 @@ from ner_programs.errors import ComponentError
 from ner_programs.formats.grammar import literal
 from ner_programs.prompts.adapter import StageAdapter, ask
 from ner_programs.prompts.decisions import Decision, decisions, tokens_in
-from ner_programs.stages.extract import ExtractEntities, FormatCodec, as_mention
+from ner_programs.stages.extract import ExtractEntities, FormatCodec
 from ner_programs.waiting import BLOCKING, finished
 
 RANGE = np.arange(-4.0, 14.01, 0.1)
@@ -48,7 +48,7 @@ def forced(extract: ExtractEntities, example: dspy.Example) -> list[Decision]:
 
     `example` is one of `NERProgram.examples`; demonstrations from its own document are not shown.
     """
-    right = extract.format.write(example.text, [as_mention(m) for m in example.mentions])
+    right = extract.codec.encode(example)
     adapter = _Watched(extract, right)
     adapter.asked(extract, example)
     return adapter.made
@@ -123,7 +123,7 @@ class _Watched(StageAdapter):
     """An adapter that records the decisions of an answer; with `right` only that answer is allowed."""
 
     def __init__(self, extract: ExtractEntities, right: str | None = None) -> None:
-        codec, own = FormatCodec(extract.format), extract.adapter
+        codec, own = FormatCodec(extract.format, extract.task), extract.adapter
         if right is not None:
             codec.grammar = lambda text: f"root ::= {literal(right)}"
         pushed = (own.opening, own.closing) if right is None else ()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ from typing import Any
 import dspy
 
 from ner_programs.lms import current_lm
+from ner_programs.ner import task_of
 from ner_programs.program import NERProgram
 from ner_programs.prompts.answers import Answers
 from ner_programs.scoring import Counts
-from ner_programs.types import AnnotatedText, Entity, Mention
+from ner_programs.task import Annotation, Item, annotations_of
+from ner_programs.types import AnnotatedText
 from ner_programs.units import split
 from ner_programs.verifiers.strong import Strong
 
@@ -31,15 +33,15 @@ OUTAGE = 0.02
 class Scored:
     """A program's answers to documents, in their order; `counts` has one row for each document.
 
-    `lost` has, for each document, the predicted mentions that could not be aligned. `answers` has the outcomes of the LM's
-    answers about each document.
+    For each document, `predicted` has the program's annotations (entities), `lost` the items (predicted mentions) that could
+    not be aligned, and `answers` the outcomes of the LM's answers.
     """
 
     counts: tuple[Counts, ...]
-    entities: tuple[tuple[Entity, ...], ...]
+    predicted: tuple[tuple[Annotation, ...], ...]
     unreadable: int
     units: int
-    lost: tuple[tuple[Mention, ...], ...] = ()
+    lost: tuple[tuple[Item, ...], ...] = ()
     answers: tuple[Answers, ...] = ()
 
     @property
@@ -68,19 +70,21 @@ def score(
             tick()
         return prediction
 
-    answers = in_threads(answer, documents)
+    return scored(program, documents, in_threads(answer, documents))
+
+
+def scored(program: dspy.Module, documents: Sequence[AnnotatedText], predictions: Sequence[dspy.Prediction]) -> Scored:
+    """Score a program's predictions for documents."""
+    task = task_of(program)
+    predicted = tuple(annotations_of(task, p) for p in predictions)
     counts = tuple(
-        Counts.of(d.entities, a.entities, a.get("unanswered") or 0) for d, a in zip(documents, answers, strict=True)
+        task.count(annotations_of(task, d), found, p.get("unanswered") or 0)
+        for d, found, p in zip(documents, predicted, predictions, strict=True)
     )
-    unreadable = sum(a.get("unreadable") or 0 for a in answers)
-    lost = tuple(tuple(a.get("lost") or ()) for a in answers)
-    found, units = tuple(a.entities for a in answers), units_of(program, documents)
-    return Scored(counts, found, unreadable, units, lost, ends_of(answers))
-
-
-def ends_of(predictions: Iterable[dspy.Prediction]) -> tuple[Answers, ...]:
-    """Return the outcomes of the answers behind each prediction, as far as the program reports them."""
-    return tuple(p.get("answers") or Answers(unanswered=p.get("unanswered") or 0) for p in predictions)
+    unreadable = sum(p.get("unreadable") or 0 for p in predictions)
+    lost = tuple(tuple(p.get("lost") or ()) for p in predictions)
+    answers = tuple(p.get("answers") or Answers(unanswered=p.get("unanswered") or 0) for p in predictions)
+    return Scored(counts, predicted, unreadable, units_of(program, documents), lost, answers)
 
 
 def in_threads(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:

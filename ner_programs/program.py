@@ -5,12 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import dspy
 
-from ner_programs.alignment.align import Alignment, align_report
 from ner_programs.batch import OnError, collected, run, stream
 from ner_programs.demos import Pool
 from ner_programs.errors import BundleError, ComponentError
@@ -21,7 +19,8 @@ from ner_programs.stages.extract import ExtractEntities, Extraction
 from ner_programs.stages.link import linked
 from ner_programs.stages.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.stages.verify import Verification, VerifyEntities
-from ner_programs.types import Document, Entities, Entity, Mention, checked_text
+from ner_programs.task import Aligned, Annotation, Item, Task, annotations_of
+from ner_programs.types import Document, checked_text, learnable
 from ner_programs.units import Unit, split
 from ner_programs.verifiers.fuse import fuse_of
 from ner_programs.waiting import Module, Wait
@@ -58,6 +57,11 @@ class NERProgram(Module):
         self.lm: Any = None
         self.origin: Origin | None = None
 
+    @property
+    def task(self) -> Task:
+        """What the program does: the task of its spec."""
+        return self.spec.task
+
     if TYPE_CHECKING:  # what DSPy's module takes and returns
 
         def __call__(self, text: str, exclude: Sequence[str] = ()) -> Found:
@@ -74,7 +78,7 @@ class NERProgram(Module):
         Demonstrations that were cut from the documents in `exclude` are not shown, nor knowledge that comes only from their
         mentions: so train is scored cross-fitted. Raises TypeError for a text that is no str.
         """
-        said = _Said(checked_text(text))
+        said = _Said(self.task, checked_text(text))
 
         async def unit(piece: Unit) -> _UnitSaid:
             return await self._unit(wait, text[piece.start : piece.end], text, exclude)
@@ -89,11 +93,11 @@ class NERProgram(Module):
         """Return what the stages say of a unit of `text`."""
         retrieval: Retrieval = await wait.call(self.retrieve, piece, text, exclude)
         extraction: Extraction = await wait.call(self.extract, piece, retrieval.lines, exclude)
-        found, verification = [align_report(piece, extraction.mentions, policy=self.spec.occurrences)], Verification()
+        found, verification = [self.task.aligned(piece, extraction.items, self.spec)], Verification()
         if self.verify is not None and not extraction.unanswered:
-            given = (piece, retrieval.lines, found[0].entities, exclude)
-            mentions, verification = await wait.call(self.verify, *given)
-            found.append(align_report(piece, mentions, policy=self.spec.occurrences))
+            given = (piece, retrieval.lines, found[0].annotations, exclude)
+            items, verification = await wait.call(self.verify, *given)
+            found.append(self.task.aligned(piece, items, self.spec))
         return found, retrieval, extraction, verification
 
     def batch(
@@ -184,35 +188,36 @@ class NERProgram(Module):
         The document that an example comes from, and its kin, stand in its `exclude`.
         """
         examples = []
-        for document in documents:
-            for d in Pool.of([document], self.spec.unit, self.spec.window):
-                fields = self.extract.as_demo(d) | {"entities": d.entities, "exclude": document.kin}
+        for document in learnable(documents, "an optimizer"):
+            for d in self.task.demonstrations(document, self.spec.unit, self.spec.window):
+                gold = {self.task.field: annotations_of(self.task, d)}
+                fields = self.extract.as_demo(d) | gold | {"exclude": document.kin}
                 examples.append(dspy.Example(**fields).with_inputs("text", "exclude"))
         return examples
 
 
-_UnitSaid = tuple[list[Alignment], Retrieval, Extraction, Verification]
+_UnitSaid = tuple[list[Aligned], Retrieval, Extraction, Verification]
 
 
 class _Said:
     """Collects the units of one text."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.entities: list[Entity] = []
-        self.lost: list[Mention] = []
+    def __init__(self, task: Task, text: str) -> None:
+        self.task, self.text = task, text
+        self.annotations: list[Annotation] = []
+        self.lost: list[Item] = []
         self.unreadable = self.unanswered = 0
         self.reasons: dict[str, None] = {}
         self.answers = Answers()
 
     def add(
-        self, start: int, found: Sequence[Alignment], retrieval: Retrieval, extraction: Extraction, verification: Verification
+        self, start: int, found: Sequence[Aligned], retrieval: Retrieval, extraction: Extraction, verification: Verification
     ) -> None:  # fmt: skip
         """Add one unit that begins at offset `start`; `found` has an alignment for each stage, the last one counts."""
         stages = ("extract", "verify") if verification.verdicts else ("extract",)
-        self.entities += [replace(e.shifted(start), provenance=e.provenance or stages) for e in found[-1].entities]
-        lost = [m for alignment in found for m in (*alignment.lost, *alignment.crowded)]
-        self.lost += [m if m.start is None else replace(m, start=m.start + start) for m in lost]
+        moved = [self.task.moved(aligned, start, stages) for aligned in found]
+        self.annotations += moved[-1].annotations
+        self.lost += [item for aligned in moved for item in aligned.lost]
         self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable
         why = [one.unanswered for one in (retrieval, extraction, verification) if one.unanswered]
         self.unanswered += bool(why)
@@ -221,12 +226,12 @@ class _Said:
 
     def prediction(self, kb: KnowledgeBase | None) -> Found:
         """Return what was found in the whole text, linked to the concepts of `kb` where one is given."""
-        entities = tuple(sorted(self.entities))
+        annotations = tuple(sorted(self.annotations))
         if kb is not None:
-            entities = linked(self.text, entities, kb)
-        return Found(
-            entities=Entities(entities, self.text), lost=tuple(self.lost), unreadable=self.unreadable,
-            unanswered=self.unanswered, answers=self.answers, reasons=tuple(self.reasons), error=None,
+            annotations = linked(self.text, annotations, kb)
+        return self.task.found(
+            self.text, annotations, lost=tuple(self.lost), unreadable=self.unreadable, unanswered=self.unanswered,
+            answers=self.answers, reasons=tuple(self.reasons), error=None,
         )  # fmt: skip
 
 

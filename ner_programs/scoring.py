@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
+from ner_programs.task import annotations_of
 from ner_programs.types import Entity
+
+if TYPE_CHECKING:
+    from ner_programs.task import Task
 
 
 def ratio(part: float, whole: int, other: int) -> float:
@@ -139,6 +143,12 @@ class PooledF1(float):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PooledF1:
         return self
+
+
+def pooled(task: Task, example: Any, prediction: Any) -> PooledF1:
+    """Score a prediction against an example of the same task. `prediction.unanswered`, if present, counts failed LM calls."""
+    unanswered = int(getattr(prediction, "unanswered", 0) or 0)
+    return PooledF1(task.count(annotations_of(task, example), annotations_of(task, prediction), unanswered))
 
 
 @overload

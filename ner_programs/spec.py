@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kb import KnowledgeBase
     from ner_programs.demos import Pool
     from ner_programs.program import NERProgram
+    from ner_programs.task import Task
 
 NARROWEST = 16
 """Minimum `window`, in characters. A smaller window has too little context."""
@@ -113,6 +114,13 @@ class ProgramSpec(BaseModel):
             raise ValueError(f"types: there is no label {odd[0][:60]!r}; there are: {', '.join(self.labels)}")
         return self
 
+    @property
+    def task(self) -> Task:
+        """What programs of this spec do. The spec class of another task returns another."""
+        from ner_programs.ner import NER
+
+        return NER
+
     def build(
         self, kb: KnowledgeBase | None = None, pool: Pool | None = None, *, trust: Sequence[str] | None = None
     ) -> NERProgram:
@@ -123,7 +131,7 @@ class ProgramSpec(BaseModel):
         from ner_programs.demos import Pool
         from ner_programs.demos.contributions import Contributions
         from ner_programs.program import NERProgram
-        from ner_programs.stages.extract import ExtractEntities, FindMentions
+        from ner_programs.stages.extract import ExtractEntities
         from ner_programs.stages.retrieve import KnowledgeLines, RetrieveKnowledge
         from ner_programs.stages.verify import Verifier, VerifyEntities
 
@@ -146,9 +154,9 @@ class ProgramSpec(BaseModel):
         retrieve = RetrieveKnowledge(lines, labels if asks else None)
         select = resolve("ner_programs.demos", self.demos, **context) if self.demos else None
         form = resolve("ner_programs.formats", self.format, **context)
-        instruction = f"{FindMentions.instructions}\n\n{self.guidelines}".strip()
+        instruction = f"{self.task.signature.instructions}\n\n{self.guidelines}".strip()
         held = (self.constrained, self.opening, self.closing)
-        extract = ExtractEntities(form, labels, instruction, lines, select, held)
+        extract = ExtractEntities(self.task, form, labels, instruction, lines, select, held)
 
         def inner(of: Component) -> Verifier:  # a verifier may ask another
             given = {**context, "extract": extract, "inner": inner}
@@ -158,7 +166,7 @@ class ProgramSpec(BaseModel):
         verify = VerifyEntities(inner(self.verify)) if self.verify else None
         return NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
 
-    def changed(self, changes: Mapping[str, Any]) -> ProgramSpec:
+    def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the spec with `changes`. A component's options are merged unless `changes` names another component."""
         ours = self.model_dump()
         for key, value in changes.items():
@@ -170,9 +178,9 @@ class ProgramSpec(BaseModel):
             )
             ours[key] = {**old, **value} if merge and old else value
         try:
-            return ProgramSpec.model_validate(ours)
+            return type(self).model_validate(ours)
         except ValidationError as error:
             first = error.errors()[0]
-            where, known = ".".join(map(str, first["loc"])), ", ".join(ProgramSpec.model_fields)
+            where, known = ".".join(map(str, first["loc"])), ", ".join(type(self).model_fields)
             hint = f"; there are: {known}" if first["type"] == "extra_forbidden" else ""
             raise ComponentError(f"{where}: {first['msg']}{hint}") from error

@@ -6,8 +6,10 @@ import random
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from ner_programs.task import Task, annotations_of
+
 Labelled = TypeVar("Labelled", bound=Any)
-"""A document, or an example: something with `entities`."""
+"""A document, or an example: something with annotations."""
 
 
 def drawn(pieces: Sequence[Labelled], most: int, seed: int | str) -> list[Labelled]:
@@ -28,9 +30,9 @@ def of_few_groups(pieces: Sequence[Labelled], most: int, each: int, seed: int | 
     return [*some, *(p for mine in groups.values() for p in mine[each:])][:most]
 
 
-def interleaved(pieces: Sequence[Labelled]) -> list[Labelled]:
-    """Mix pieces with and without `entities` so that every prefix has both in proportion. Each kind keeps its order."""
-    parts = [p for p in pieces if p.entities], [p for p in pieces if not p.entities]
+def interleaved(task: Task, pieces: Sequence[Labelled]) -> list[Labelled]:
+    """Mix pieces with and without annotations so that every prefix has both in proportion. Each kind keeps its order."""
+    parts = [p for p in pieces if annotations_of(task, p)], [p for p in pieces if not annotations_of(task, p)]
     places = [((i + 0.5) / len(part), n) for n, part in enumerate(parts) for i in range(len(part))]
     following = [iter(part) for part in parts]
     return [next(following[n]) for _, n in sorted(places)]

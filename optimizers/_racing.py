@@ -26,7 +26,7 @@ moves the estimate little (in simulated races .005 to .008 were best)."""
 INTERPLAY = 0.004
 """Standard deviation of a program's gain around the sum of the gains of its values."""
 
-_PER_DOCUMENT = ("counts", "entities", "lost", "answers")
+_PER_DOCUMENT = ("counts", "predicted", "lost", "answers")
 Rows = Sequence[Counts]
 Floats = NDArray[np.float64]
 

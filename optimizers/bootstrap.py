@@ -51,9 +51,9 @@ def with_bootstrapped(
 
     Both come from `examples`, with and without mentions in proportion. Runs under `_dspy.teleprompter.Watch`.
     """
-    shuffled = interleaved(random.Random(seed).sample(examples, len(examples)))
+    shuffled = interleaved(program.task, random.Random(seed).sample(examples, len(examples)))
     teleprompter = dspy.BootstrapFewShot(
-        metric=Right(examples), max_bootstrapped_demos=bootstrapped, max_labeled_demos=0
+        metric=Right(program.task, examples), max_bootstrapped_demos=bootstrapped, max_labeled_demos=0
     )
     if tried := shuffled[: TRIES * bootstrapped]:
         made = mended(teleprompter.compile(student(program), trainset=tried), program, tried)

@@ -158,7 +158,7 @@ def _why(taken: Contender) -> str:
 def confidences(program: NERProgram, documents: Sequence[Document], unverified: Scored) -> list[float]:
     """Return the confidence of the answer to each unit of text; `unverified` are the answers before verification."""
     sure = []
-    for document, entities in zip(documents, unverified.entities, strict=True):
+    for document, entities in zip(documents, unverified.predicted, strict=True):
         for unit in split(document.text, program.spec.unit, size=program.spec.window):
             sure.append(confidence([e for e in entities if unit.start <= e.start < unit.end]))
     return sure
@@ -202,7 +202,7 @@ def _affordable(program: NERProgram, order: Sequence[Document], calls: int) -> l
 
 def _unsure(unverified: Scored) -> bool:
     """Return whether there are entities and none has a score."""
-    entities: list[Entity] = [e for found in unverified.entities for e in found]
+    entities: list[Entity] = [e for found in unverified.predicted for e in found]
     return bool(entities) and all(e.score is None for e in entities)
 
 

@@ -116,7 +116,7 @@ def answered(program: NERProgram, d: Demonstration, kin: Sequence[str]) -> Answe
     answer = program.extract(d.text, program.retrieve.lines(d.text, exclude=exclude), exclude)
     if answer.unanswered:
         return None
-    return Answer(d.id, d.entities, align(d.text, answer.mentions, policy=program.spec.occurrences), shown)
+    return Answer(d.id, d.entities, align(d.text, answer.items, policy=program.spec.occurrences), shown)
 
 
 def covering(pool: Pool, answers: Sequence[Answer], whole: Pool, k: int) -> list[Demonstration]:

@@ -64,8 +64,8 @@ class GuidelineLines:
     def _induced(self, search: Search, train: Sequence[Document]) -> list[Line]:
         """Return the candidates from train, after the program has answered as many train documents as its share covers."""
         program, mixed = search.program, random.Random(f"train {self.seed}").sample(list(train), len(train))
-        sample = paid(program, interleaved(mixed), search.left // TRAIN_SHARE)
-        answers = score(program, sample).entities if sample else ()
+        sample = paid(program, interleaved(program.task, mixed), search.left // TRAIN_SHARE)
+        answers = score(program, sample).predicted if sample else ()
         answered = {d.id: entities for d, entities in zip(sample, answers, strict=True)}
         return candidates(train, answered, known(program), words=self.words)
 
@@ -84,14 +84,14 @@ class GuidelineLines:
             return []
         before = score(program, sample)
         search.finished(program, {}, sample, before)
-        rows = [(d, entities) for d, entities in zip(sample, before.entities, strict=True)]
+        rows = [(d, entities) for d, entities in zip(sample, before.predicted, strict=True)]
         touched = payable(
             search, full, [d for d, entities in rows if any(matters(rule, d.text, entities) for rule in rules)]
         )
         if not touched:
             return []
         after = score(full, touched)
-        new = dict(zip((d.id for d in touched), after.entities, strict=True))
+        new = dict(zip((d.id for d in touched), after.predicted, strict=True))
         failed = {
             d.id for d, c in zip((*sample, *touched), (*before.counts, *after.counts), strict=True) if c.unanswered
         }

@@ -108,7 +108,8 @@ class InferRules:
             dspy.Evaluate(devset=documents, metric=metric)(student)  # InferRules does not score the initial program
             asked = WriterFailures()
             teleprompter = Inferring(
-                prompt_lm=compilation.lm.role("prompt"), examples=examples, seed=self.seed, metric=Right(examples),
+                prompt_lm=compilation.lm.role("prompt"), examples=examples, seed=self.seed,
+                metric=Right(program.task, examples),
                 num_candidates=planned.candidates, num_rules=self.rules, max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=0, asked=asked,
             )  # fmt: skip

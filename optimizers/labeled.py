@@ -35,7 +35,7 @@ class Labeled:
 
 def with_labeled(program: NERProgram, examples: Sequence[dspy.Example], k: int, seed: int) -> NERProgram:
     """Return a copy of `program` whose extractor shows k of `examples`, with and without mentions in proportion."""
-    shuffled = interleaved(random.Random(seed).sample(examples, len(examples)))
+    shuffled = interleaved(program.task, random.Random(seed).sample(examples, len(examples)))
     made = dspy.LabeledFewShot(k=k).compile(student(program), trainset=shuffled, sample=False)
     return mended(made, program)
 

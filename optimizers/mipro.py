@@ -95,7 +95,7 @@ class Mipro:
             if not examples:
                 return start
             teleprompter = Proposing(
-                mark, metric=Right(examples), prompt_model=compilation.lm.role("prompt"), auto=None,
+                mark, metric=Right(program.task, examples), prompt_model=compilation.lm.role("prompt"), auto=None,
                 num_candidates=planned.candidates, max_bootstrapped_demos=self.bootstrapped,
                 max_labeled_demos=self.labeled, seed=self.seed, track_stats=False,
             )  # fmt: skip

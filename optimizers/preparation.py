@@ -61,7 +61,7 @@ def taught(program: NERProgram, examples: Sequence[dspy.Example], seed: int = 1)
 def own_answer(program: NERProgram, example: dspy.Example) -> tuple[Entity, ...] | None:
     """Return the extractor's entities in a train text, without demonstrations from its document. None if the call failed."""
     answer = program.extract(example.text, example.knowledge, example.exclude)
-    return None if answer.unanswered else align(example.text, answer.mentions, policy=program.spec.occurrences)
+    return None if answer.unanswered else align(example.text, answer.items, policy=program.spec.occurrences)
 
 
 def llm_verifier(program: NERProgram) -> LLMVerifier | None:

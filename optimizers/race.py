@@ -97,7 +97,7 @@ class Course:
             self._grow(self.best, size)
             self._report(self.best)
             gold = (d.entities for d in self.search.order)
-            self.space.rebound(share_of_wrong(zip(gold, self.best.scored.entities, strict=False)))
+            self.space.rebound(share_of_wrong(zip(gold, self.best.scored.predicted, strict=False)))
         else:
             self._bring(size, floor)
         self._instruct(floor)

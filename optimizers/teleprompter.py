@@ -49,7 +49,7 @@ class Other:
         search = Search(student(program), dev, compilation, self.seed)
         examples = trainset(program, train, self.seed)
         supplied = {
-            "metric": Right(examples), "trainset": examples, "seed": self.seed,
+            "metric": Right(program.task, examples), "trainset": examples, "seed": self.seed,
             "valset": valset(search, self.documents or documents_for(search, PASSES)),
         } | dict.fromkeys(WRITERS, compilation.lm.role("prompt"))  # fmt: skip
 

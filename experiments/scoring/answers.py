@@ -23,7 +23,7 @@ def dump(documents: Sequence[AnnotatedText], scored: Scored) -> str:
             "predicted": [_entity(e) for e in predicted], "lost": [{"text": m.text, "label": m.label} for m in gone],
             "unanswered": counts.unanswered,
         }
-        for d, predicted, gone, counts in zip(documents, scored.entities, lost, scored.counts, strict=True)
+        for d, predicted, gone, counts in zip(documents, scored.predicted, lost, scored.counts, strict=True)
     ]  # fmt: skip
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 

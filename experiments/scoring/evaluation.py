@@ -89,7 +89,7 @@ def evaluate(
     Concepts are compared through the cross-references of `kb`. Any part of a composite or ambiguous gold id counts as right.
     """
     documents = corpus.part(part)
-    predicted = scored.entities if scored is not None else answers or ()
+    predicted = scored.predicted if scored is not None else answers or ()
     if len(predicted) != len(documents):
         raise ValueError(f"there are {len(documents)} {part} documents and {len(predicted)} answers")
     counts = scored.counts if scored else [Counts.of(d.entities, a) for d, a in zip(documents, predicted, strict=True)]

@@ -81,7 +81,7 @@ class Pool(Sequence[Demonstration]):
 
         Raises TypeError for a held-out document.
         """
-        return cls(d for document in learnable(documents, "a pool") for d in _units(document, unit, window))
+        return cls(d for document in learnable(documents, "a pool") for d in labelled_units(document, unit, window))
 
     def without(self, ids: Collection[str]) -> Pool:
         """Return the pool without the demonstrations with these ids. Vectors of the whole pool are reused."""
@@ -151,7 +151,8 @@ def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list
     ]  # fmt: skip
 
 
-def _units(document: Document, unit: UnitKind, window: int) -> Iterator[Demonstration]:
+def labelled_units(document: Document, unit: UnitKind, window: int) -> Iterator[Demonstration]:
+    """Cut a document into units with their mentions. Units are joined where an annotated span crosses their edge."""
     text, spans = document.text, [(e.start, e.end) for e in document.entities]
     for n, piece in enumerate(split(text, unit, size=window, keep=spans)):
         # if a span crosses the edge of its unit, only blanks are outside

@@ -1,4 +1,4 @@
-"""Stage 2, ExtractEntities: text, knowledge and demonstrations to mentions, in one LM call."""
+"""Stage 2, ExtractEntities: text, knowledge and demonstrations to the items of an answer (mentions), in one LM call."""
 
 from __future__ import annotations
 
@@ -14,23 +14,16 @@ from ner_programs.prompts.adapter import StageAdapter, ask, ended
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.prompts.decisions import Marks
 from ner_programs.stages.retrieve import KnowledgeLines
-from ner_programs.types import Label, Mention
+from ner_programs.task import Item, Task
+from ner_programs.types import Label
 from ner_programs.waiting import Module, Wait
-
-
-class FindMentions(dspy.Signature):
-    """Find every mention of the labels below in the text."""
-
-    knowledge: str = dspy.InputField()
-    text: str = dspy.InputField()
-    mentions: list[dict[str, Any]] = dspy.OutputField()
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
     """What one call said; `unreadable` pieces of its answer, `unanswered` why there was none, `answers` how it ended."""
 
-    mentions: tuple[Mention, ...] = ()
+    items: tuple[Item, ...] = ()
     unreadable: int = 0
     unanswered: str = ""
     answers: Answers = NO_ANSWERS
@@ -39,8 +32,9 @@ class Extraction:
 class FormatCodec:
     """A format as the codec of the extraction stage."""
 
-    def __init__(self, format: Format) -> None:
-        self.format = format
+    def __init__(self, format: Format, task: Task) -> None:
+        self.format, self.task = format, task
+        (self.field,) = task.signature.output_fields
         self.describe, self.schema = format.describe, format.schema
         if hasattr(format, "grammar"):
             self.grammar = format.grammar
@@ -48,22 +42,23 @@ class FormatCodec:
 
     def encode(self, fields: Mapping[str, Any]) -> str:
         """Write the answer of a demonstration."""
-        return self.format.write(fields["text"], [as_mention(m) for m in fields["mentions"]])
+        return self.format.write(fields["text"], [self.task.as_item(i) for i in fields[self.field]])
 
     def decode(self, answer: str) -> dict[str, Any]:
         """Read an answer; what could not be read is counted."""
         reading = self.format.read(answer)
-        return {"mentions": reading.items(as_fields), "unreadable": reading.unreadable, "echo": reading.echo}
+        return {self.field: reading.items(self.task.as_fields), "unreadable": reading.unreadable, "echo": reading.echo}
 
 
 class ExtractEntities(Module):
-    """Asks for the mentions of one unit of text.
+    """Asks for the items of one unit of text.
 
     Demonstrations are those an optimizer has put into the predictor, then those the selector finds, best last.
     """
 
     def __init__(
         self,
+        task: Task,
         format: Format,
         labels: Sequence[Label],
         instruction: str,
@@ -73,14 +68,17 @@ class ExtractEntities(Module):
     ) -> None:
         """Hold answers to their form as `held` says: constrained, opening, closing (see `ProgramSpec`)."""
         super().__init__()
-        self.predict = dspy.Predict(FindMentions.with_instructions(instruction))
-        self.adapter = StageAdapter(FormatCodec(format), labels, *held)
-        self.format, self.lines, self.select = format, lines, select
+        self.predict = dspy.Predict(task.signature.with_instructions(instruction))
+        self.codec = FormatCodec(format, task)
+        self.adapter = StageAdapter(self.codec, labels, *held)
+        self.task, self.format, self.lines, self.select = task, format, lines, select
 
     async def steps(self, wait: Wait, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
-        """Ask for the mentions of `text`; demonstrations from the documents in `exclude` are not shown."""
+        """Ask for the items of `text`; demonstrations from the documents in `exclude` are not shown."""
         demos = self.demos(text, exclude)
-        return _extraction(await ask(wait, self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos))
+        said = await ask(wait, self.predict, self.adapter, text=text, knowledge=knowledge, demos=demos)
+        items = tuple(self.task.as_item(fields) for fields in said.get(self.codec.field) or ())
+        return Extraction(items, *ended(said))
 
     def demos(self, text: str, exclude: Sequence[str] = ()) -> list[Any]:
         """Return the demonstrations for `text`, best last."""
@@ -92,25 +90,9 @@ class ExtractEntities(Module):
         """Return a demonstration with every field of the predictor; its knowledge is not what only its own document says."""
         d = demonstration
         origin = {"id": d.id, "document": d.document, "group": d.group}
-        mentions = [as_fields(m) for m in d.mentions]
         return {
             **origin,
             "text": d.text,
             "knowledge": self.lines(d.text, exclude=(d.document, d.group)),
-            "mentions": mentions,
+            self.codec.field: [self.task.as_fields(item) for item in self.task.items(d)],
         }
-
-
-def as_fields(m: Mention) -> dict[str, Any]:
-    """Return a mention as plain data for a DSPy example."""
-    return {"text": m.text, "label": m.label} | ({"start": m.start} if m.start is not None else {})
-
-
-def as_mention(fields: Mapping[str, Any]) -> Mention:
-    """Read what `as_fields` wrote."""
-    return Mention(fields["text"], fields["label"], fields.get("start"), fields.get("score"))
-
-
-def _extraction(prediction: dspy.Prediction) -> Extraction:
-    mentions = tuple(as_mention(m) for m in prediction.get("mentions") or ())
-    return Extraction(mentions, *ended(prediction))

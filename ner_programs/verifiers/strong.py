@@ -55,7 +55,7 @@ def _instead(candidates: Sequence[Entity], said: Extraction) -> Verification:
     """Return the verdicts that leave nothing of the candidates and add what was said, where it was said."""
     if said.unanswered or said.answers.refused:
         return Verification(unanswered=said.unanswered, answers=said.answers)
-    return Verification(replaced(candidates, said.mentions), said.unreadable, answers=said.answers)
+    return Verification(replaced(candidates, said.items), said.unreadable, answers=said.answers)
 
 
 def build(*, extract: ExtractEntities) -> Strong:

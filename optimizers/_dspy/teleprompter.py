@@ -24,13 +24,13 @@ import dspy
 from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from ner_programs import metric
 from ner_programs.bundle.state import ORIGIN, identity
-from ner_programs.evaluate import Scored, ends_of, units_of
+from ner_programs.evaluate import scored, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
 from ner_programs.prompts.adapter import refusal
-from ner_programs.scoring import Counts, PooledF1
+from ner_programs.scoring import PooledF1, pooled
+from ner_programs.task import Task, annotations_of
 from ner_programs.types import Document
 from optimizers._draws import interleaved
 from optimizers._program_diff import changed
@@ -136,7 +136,7 @@ def trainset(program: NERProgram, train: Sequence[Document], seed: int, most: in
             break
         taken.append(document)
         units += units_of(program, [document])
-    return interleaved(rng.sample(examples := program.examples(taken), len(examples)))
+    return interleaved(program.task, rng.sample(examples := program.examples(taken), len(examples)))
 
 
 def documents_for(search: Search, trials: int, calls: int | None = None) -> int:
@@ -150,8 +150,11 @@ def documents_for(search: Search, trials: int, calls: int | None = None) -> int:
 
 def valset(search: Search, documents: int) -> list[dspy.Example]:
     """Return the first dev documents of the search's order as examples, one for each whole document."""
+    task = search.program.task
     return [
-        dspy.Example(text=d.text, exclude=d.kin, entities=d.entities, place=i).with_inputs("text", "exclude")
+        dspy.Example(text=d.text, exclude=d.kin, **{task.field: annotations_of(task, d)}, place=i).with_inputs(
+            "text", "exclude"
+        )
         for i, d in enumerate(search.sample(documents))
     ]
 
@@ -160,19 +163,21 @@ class Right:
     """The metric for bootstrapping: an exactly right answer becomes a demonstration.
 
     Empty answers are easy to get right, so they are limited to their share in `examples`. Without a trace (evaluation), the
-    metric is `ner_programs.metric`.
+    metric is the pooled F1.
     """
 
-    def __init__(self, examples: Sequence[dspy.Example]) -> None:
-        self.share = sum(not e.entities for e in examples) / max(len(examples), 1)
-        self.taken = [0, 0]  # without mentions, with mentions
+    def __init__(self, task: Task, examples: Sequence[dspy.Example]) -> None:
+        self.task = task
+        self.share = sum(not annotations_of(task, e) for e in examples) / max(len(examples), 1)
+        self.taken = [0, 0]  # without annotations, with annotations
 
     def __call__(self, example: Any, prediction: Any, trace: object = None) -> PooledF1 | bool:
+        score = pooled(self.task, example, prediction)
         if trace is None:
-            return metric(example, prediction)
-        full = bool(example.entities)
+            return score
+        full = bool(annotations_of(self.task, example))
         wanted = full or self.taken[0] + 1 <= self.share * (sum(self.taken) + 1)
-        right = bool(metric(example, prediction, trace)) and wanted
+        right = score.counts.perfect and wanted
         self.taken[full] += right
         return right
 
@@ -236,23 +241,17 @@ class Watch(BaseCallback):
         if call_id not in self.evaluated or exception is not None or outputs is None:
             return
         program, documents, changes = self.evaluated.pop(call_id)
-        answers = [
-            p[0] if isinstance(p, tuple) else p for _, p, _ in outputs.results
-        ]  # GEPA returns (prediction, trace)
-        counts = tuple(
-            Counts.of(d.entities, a.get("entities") or (), a.get("unanswered") or 0)
-            for d, a in zip(documents, answers, strict=True)
-        )
-        found = tuple(tuple(a.get("entities") or ()) for a in answers)
-        lost = tuple(tuple(a.get("lost") or ()) for a in answers)
-        unreadable, units = sum(a.get("unreadable") or 0 for a in answers), units_of(program, documents)
-        scored = Scored(counts, found, unreadable, units, lost, ends_of(answers))
+        nothing = program.task.found("", ())  # in place of DSPy's prediction without fields, where a metric failed
+        made = [p[0] if isinstance(p, tuple) else p for _, p, _ in outputs.results]  # GEPA returns (prediction, trace)
+        answers = [p if program.task.field in p else nothing for p in made]
         known = self.search.contenders.get(identity(program))
         news = known is None or any(self.search.place[d.id] not in known.rows for d in documents)
         failed = EMPTY in changes and not self.failed
         self.failed |= failed
         with out_loud():
-            self.search.finished(program, changes, documents, scored, report=news or failed)
+            self.search.finished(
+                program, changes, documents, scored(program, documents, answers), report=news or failed
+            )
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Start nothing after the end: DSPy does not stop its other threads when one fails."""

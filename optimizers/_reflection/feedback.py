@@ -23,9 +23,9 @@ from typing import Any
 import dspy
 
 from ner_programs.alignment.align import align_report
+from ner_programs.ner import NER
 from ner_programs.prompts.prompt import parse_knowledge
 from ner_programs.scoring import Counts, PooledF1, metric
-from ner_programs.stages.extract import as_mention
 from ner_programs.taxonomy import Error, errors
 from ner_programs.types import Entity
 from optimizers._reflection.conventions import WORD, Conventions, Side, Use
@@ -115,7 +115,7 @@ def _of_call(
     if mentions is not None and isinstance(piece, str) and (start := text.find(piece)) >= 0:
         text, end = piece, start + len(piece)
         wanted = tuple(e.shifted(-start) for e in wanted if start <= e.start and e.end <= end)
-        found = align_report(text, [as_mention(m) for m in mentions])
+        found = align_report(text, [NER.as_item(m) for m in mentions])
         answered = {
             "entities": found.entities, "lost": (*found.lost, *found.crowded), "unreadable": outputs.get("unreadable"),
             "unanswered": outputs.get("unanswered"),

@@ -128,7 +128,7 @@ def test_documents_of_one_length_are_one_bin() -> None:
 
 def test_answers_are_read_back_as_they_were_said(corpus: Corpus) -> None:
     linked = replace(
-        scored(unanswered=2), entities=(tuple(replace(e, concept="C:1", score=0.5) for e in SAID[0]), SAID[1])
+        scored(unanswered=2), predicted=(tuple(replace(e, concept="C:1", score=0.5) for e in SAID[0]), SAID[1])
     )
     lines = [json.loads(line) for line in dump(GOLD, linked).splitlines()]
     assert [line.keys() for line in lines] == [{"id", "group", "text", "gold", "predicted", "lost", "unanswered"}] * 2
@@ -136,7 +136,7 @@ def test_answers_are_read_back_as_they_were_said(corpus: Corpus) -> None:
     assert lines[0]["gold"][2] == {"start": 20, "end": 47, "label": "sign", "fragments": [[20, 26], [38, 47]]}
     assert lines[0]["predicted"][0] == {"start": 6, "end": 13, "label": "sign", "concept": "C:1", "score": 0.5}
     counted: dict[str, int] = {}
-    for document, line, said, lost in zip(GOLD, lines, linked.entities, LOST, strict=True):
+    for document, line, said, lost in zip(GOLD, lines, linked.predicted, LOST, strict=True):
         assert read_answer(line) == (document.entities, said, lost)
         assert [e.concept for e in read_answer(line)[1]] == [e.concept for e in said]
         for error in errors(line["text"], *read_answer(line)):

@@ -87,7 +87,7 @@ def test_the_same_answers_in_every_form_score_the_same(tmp_path: Path) -> None:
     ]
     for file in files:
         found = read(file)
-        assert [[(e.start, e.end, e.label) for e in said] for said in found.scored.entities] == GOLD, file.name
+        assert [[(e.start, e.end, e.label) for e in said] for said in found.scored.predicted] == GOLD, file.name
         assert (f1(found), found.remarks) == (1, ())
     odd = (tmp_path / "theirs.tsv").rename(tmp_path / "theirs.out")
     assert f1(read(odd, form="conll")) == 1
@@ -100,21 +100,21 @@ def test_sentences_without_ids_are_found_by_their_text(tmp_path: Path) -> None:
     numbered = tuple(replace(d, id=f"dev:{n}", group="") for n, d in enumerate(corpus().dev, 1))
     file = write_conll(tmp_path / "dev.tsv", (2, 3, 0))
     found = given.read(file, numbered, LABELS)
-    assert [len(said) for said in found.scored.entities] == [1, 1, 0, 1]
+    assert [len(said) for said in found.scored.predicted] == [1, 1, 0, 1]
     assert found.remarks == ()
 
 
 def test_texts_that_come_twice_are_answered_in_order(tmp_path: Path) -> None:
     rows = [row(1, id="a"), row(3, id="b", entities=[]), row(0, id="x")]
     found = read(write_jsonl(tmp_path / "theirs.jsonl", rows))
-    assert [len(said) for said in found.scored.entities] == [1, 1, 0, 0]
+    assert [len(said) for said in found.scored.predicted] == [1, 1, 0, 0]
 
 
 def test_what_is_missing_was_not_found(tmp_path: Path) -> None:
     found = read(
         write_jsonl(tmp_path / "theirs.jsonl", [row(0), row(2, id="elsewhere", text="Another text.", entities=[])])
     )
-    assert [len(said) for said in found.scored.entities] == [1, 0, 0, 0]
+    assert [len(said) for said in found.scored.predicted] == [1, 0, 0, 0]
     assert found.remarks == (
         "documents of the corpus that the file has not: nothing was found in them: 3",
         "documents of the file that this part of the corpus has not: left out: 1",
@@ -132,7 +132,7 @@ def test_labels_of_another_system(tmp_path: Path) -> None:
     ):
         read(file)
     found = read(file, renamed={"DRUG": "potion", "PERSON": ""})
-    assert found.scored.entities[0] == (Entity(11, 19, "potion"),)
+    assert found.scored.predicted[0] == (Entity(11, 19, "potion"),)
     with pytest.raises(ReadError, match="no label 'poison'"):
         read(file, renamed={"DRUG": "poison", "PERSON": ""})
 

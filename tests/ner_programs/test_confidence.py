@@ -29,6 +29,7 @@ from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Backend, Meter, MeteredLM
 from ner_programs.lms.replay import Recorder, Replay
 from ner_programs.lms.store import AnswerStore
+from ner_programs.ner import NER
 from ner_programs.prompts.likelihood import likelihoods, tokens_of
 from ner_programs.stages.extract import FormatCodec
 from ner_programs.stages.verify import apply
@@ -327,7 +328,7 @@ def test_the_scores_of_verdicts_reach_the_program() -> None:
 
 
 def test_a_demonstration_with_scores_is_written_like_one_without() -> None:
-    codec = FormatCodec(FORMS["json_list"])
+    codec = FormatCodec(FORMS["json_list"], NER)
     plain = {"text": "a knee", "mentions": [{"text": "knee", "label": "problem"}]}
     scored = {"text": "a knee", "mentions": [{"text": "knee", "label": "problem", "score": 0.3}]}
     assert codec.encode(plain) == codec.encode(scored)
@@ -342,7 +343,7 @@ def test_annotations_and_predictions_carry_scores(tmp_path: Path) -> None:
     assert [e["score"] for e in json.loads(out.getvalue())["entities"]] == first
     (tmp_path / "said.jsonl").write_text(out.getvalue())
     again = predictions.read(tmp_path / "said.jsonl", [Document("d", TEXT)], PLAIN)
-    assert [e.score for e in again.scored.entities[0]] == first
+    assert [e.score for e in again.scored.predicted[0]] == first
 
 
 # What scores are worth

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from kb import Concept, Knowledge
 from ner_programs import Document, Label, Mention, Pool, ProgramSpec
 from ner_programs.components import names
+from ner_programs.ner import NER, FindMentions
 from ner_programs.prompts import prompt
 from ner_programs.prompts.adapter import StageAdapter
-from ner_programs.stages.extract import ExtractEntities, FindMentions, FormatCodec
+from ner_programs.stages.extract import ExtractEntities, FormatCodec
 from ner_programs.stages.verify import VerifyEntities
 from ner_programs.verifiers._verdicts import render_candidates
 from ner_programs.verifiers.llm import JudgeCandidates, LLMVerifier
@@ -231,7 +232,8 @@ def test_no_prompt_of_nerc_names_a_disease() -> None:
     """Labels are the user's: what nerc itself says must fit any of them."""
     for name in names("ner_programs.formats"):
         adapter = StageAdapter(
-            FormatCodec(ProgramSpec(labels={"zzz": ""}, format={"name": name}).build().extract.format), [Label("zzz")]
+            FormatCodec(ProgramSpec(labels={"zzz": ""}, format={"name": name}).build().extract.format, NER),
+            [Label("zzz")],
         )
         said = adapter.system(FindMentions).casefold()
         assert not [w for w in ("disease", "chemical", "gene", "patient", "clinical", "drug") if w in said]

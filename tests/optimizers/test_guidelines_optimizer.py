@@ -21,6 +21,7 @@ from ner_programs.bundle import folder
 from ner_programs.bundle.state import state_of
 from ner_programs.guidelines import _SENTENCES, CLASSES, Rule
 from ner_programs.lms.metered import Meter, MeteredLM
+from ner_programs.ner import NER
 from ner_programs.prompts import prompt
 from ner_programs.stages.verify import Verification, VerifyEntities
 from ner_programs.verifiers.rules import Span, obey
@@ -248,4 +249,4 @@ def test_told_keeps_the_instruction_and_the_given_program() -> None:
 def test_every_beginning_of_train_has_its_share_of_documents_with_mentions() -> None:
     empty = [Document(f"e{n}", f"Nothing in {n}.") for n in range(24)]
     for size in (4, 10, 20):
-        assert sum(bool(d.entities) for d in interleaved([*TRAIN, *empty])[:size]) == size // 2
+        assert sum(bool(d.entities) for d in interleaved(NER, [*TRAIN, *empty])[:size]) == size // 2

@@ -127,7 +127,7 @@ class TestEvery:
         bench, _, _ = compiled(name)
         assert [t.number for t in bench.trials] == list(range(1, len(bench.trials) + 1)) != []
         assert [t.calls for t in bench.trials] == sorted(t.calls for t in bench.trials)
-        assert all(len(t.scored.counts) == len(t.scored.entities) == t.documents for t in bench.trials)
+        assert all(len(t.scored.counts) == len(t.scored.predicted) == t.documents for t in bench.trials)
 
     def test_says_why_in_figures_of_its_trials(self, name: str) -> None:
         bench, _, made = compiled(name)
@@ -336,7 +336,7 @@ class TestScore:
         with dspy.context(lm=MeteredLM(Meter(Scripted(script)), concurrency=6)):
             scored = score(program(), docs, lambda: ticks.append(1))
         assert most[0] == 6 and len(ticks) == 24
-        assert scored.entities == tuple(d.entities for d in docs)
+        assert scored.predicted == tuple(d.entities for d in docs)
 
     def test_a_document_and_its_kin_are_no_demonstrations_for_it(self) -> None:
         """Two notes of two sentences for each patient: all four stay out of the prompts for any of them."""

@@ -18,6 +18,7 @@ from ner_programs import ComponentError, NERProgram
 from ner_programs.bundle.state import state_of
 from ner_programs.evaluate import score
 from ner_programs.lms.metered import Budget, Meter, MeteredLM
+from ner_programs.ner import NER
 from optimizers._draws import interleaved
 from optimizers._dspy.teleprompter import Right, Watch, mended, trainset
 from optimizers.search import Search
@@ -182,7 +183,7 @@ class TestSamples:
     @given(st.lists(st.booleans(), max_size=60))
     def test_every_beginning_has_its_share_of_mentions(self, full: list[bool]) -> None:
         examples = [dspy.Example(text=str(n), entities=(1,) if some else ()) for n, some in enumerate(full)]
-        mixed = interleaved(examples)
+        mixed = interleaved(NER, examples)
         assert sorted(e.text for e in mixed) == sorted(e.text for e in examples)
         for size in range(len(mixed) + 1):
             assert abs(sum(bool(e.entities) for e in mixed[:size]) - size * sum(full) / max(len(full), 1)) <= 1
@@ -194,11 +195,11 @@ class TestSamples:
     def test_right_for_free_is_right_only_in_proportion(self) -> None:
         rng = random.Random(1)
         examples = [dspy.Example(entities=("x",) if rng.random() < 0.25 else ()) for _ in range(80)]
-        right = Right(examples)
+        right = Right(NER, examples)
         taken = [e for e in examples if right(e, dspy.Prediction(entities=e.entities), ())]
         assert abs(sum(not e.entities for e in taken) / len(taken) - right.share) < 0.1
         wrong = dspy.Prediction(entities=DEV[0].entities)
-        assert not any(Right(examples)(dspy.Example(entities=d.entities), wrong, ()) for d in TRAIN[:5])
+        assert not any(Right(NER, examples)(dspy.Example(entities=d.entities), wrong, ()) for d in TRAIN[:5])
 
     def test_an_evaluation_that_cannot_be_paid_is_not_begun(self) -> None:
         lm = scripted(gold)
@@ -207,7 +208,7 @@ class TestSamples:
             from optimizers._dspy.teleprompter import run, valset
 
             def make(student: NERProgram) -> NERProgram:
-                evaluate = dspy.Evaluate(devset=valset(search, 8), metric=Right(()))
+                evaluate = dspy.Evaluate(devset=valset(search, 8), metric=Right(NER, ()))
                 assert evaluate(student).score == 100
                 asked.append(len(lm.meter.backend.requests))
                 other = student.deepcopy()
