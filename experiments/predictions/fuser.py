@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from experiments.corpora.corpus import flatten
 from ner_programs.demos import Demonstration, Pool, plain
-from ner_programs.fusion.model import BLOCKS, Answer, Fused, Fusion, Hints, Reader, block, fit
+from ner_programs.fusion.model import BLOCKS, Answer, Fused, Fusion, block, fit
+from ner_programs.fusion.reader import Hints, Reader
 from ner_programs.program import NERProgram
 from ner_programs.types import AnnotatedText, Document, Entity, Mention
 from ner_programs.units import split

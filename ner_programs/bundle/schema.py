@@ -216,7 +216,7 @@ class FusionPart(_Strict):
 
     labels: list[Name]
     way: Literal["stack", "product"]
-    decides: Literal["stack", "reader"]
+    trust: Annotated[float, Field(ge=0, le=1)]
     reader: ReaderPart
     stack: ChainPart
 

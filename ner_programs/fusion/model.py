@@ -15,7 +15,7 @@ No text is read by a model that was fitted on it or on its group. All offsets ar
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,23 +23,20 @@ import numpy as np
 
 from ner_programs.demos import Demonstration
 from ner_programs.fusion.features import add_moved, experts
-from ner_programs.tagger.consistency import consistent
+from ner_programs.fusion.reader import ITERATIONS, LEAST, Hints, Reader
+from ner_programs.tagger.consistency import Found
 from ner_programs.tagger.copies import Copies
 from ner_programs.tagger.crf import THRESHOLD as ALONE
-from ner_programs.tagger.crf import Hint, HintTagger, Sample, best_spans, probable_spans
-from ner_programs.tagger.crf import fit as fit_tagger
+from ner_programs.tagger.crf import Hint, best_spans, probable_spans
 from ner_programs.tagger.features import Encoded, encoded, flat, tags_of
 from ner_programs.tagger.linear_chain import Floats, LinearChain
 from ner_programs.types import Entity
 
-Hints = Callable[[str, Collection[str]], tuple[Hint, ...]]
-"""Returns the names of the knowledge base in a text, without knowledge that comes only from the given documents."""
 Answer = Sequence[Sequence[Entity]]
 """The entities of each expert in a text, with the same order of experts for all texts."""
 Moved = Callable[[Demonstration], Answer]
 """Returns the experts' entities in an answered text, with boundaries corrected by other labelled texts."""
 Way = Literal["stack", "product"]
-Decides = Literal["stack", "reader"]
 
 FEWEST = 20
 """Minimum number of labelled texts with an answer. With fewer, the LM's answers stay as they are."""
@@ -49,13 +46,13 @@ LARGE = 5
 MOST = 0.9
 """A reader fitted on at least this share of the pool is also used for new texts."""
 FEW = 150
-"""With at most this many lessons, the stack decides only if it beats the reader alone in cross-validation."""
-ITERATIONS = 60
+"""With at most this many lessons, the stack is averaged with the reader."""
 C2: dict[Way, float] = {"stack": 1.0, "product": 0.03}
 """Penalties, chosen with perturbed oracles on NCBI-disease and wardnotes dev, pools of 50 and 200 (benchmarks/fusion.py)."""
 THRESHOLD = 0.4
 """Minimum probability of a span. It is below one half, because F1 gains from a span if its probability exceeds F1 / 2."""
-_LEAST = 0.05
+_RARE = 0.01
+"""Smallest probability of a gold tag, so that a single one does not outweigh all others."""
 _SURE = 0.5
 
 
@@ -70,53 +67,16 @@ class Fused:
     by: tuple[str, ...]
 
 
-class Reader:
-    """The reader: a CRF fitted on labelled texts, with the features of the in-context CRF."""
-
-    def __init__(self, labels: Sequence[str], chain: LinearChain, copies: Copies) -> None:
-        self.labels, self.chain, self.copies = list(labels), chain, copies
-
-    @classmethod
-    def fit(cls, texts: Iterable[Demonstration], hints: Hints) -> Reader | None:
-        """Fit a reader; None if no text has a mention."""
-        tagger = fit_tagger([_sample(d, hints) for d in texts], iterations=ITERATIONS)
-        if isinstance(tagger, HintTagger):
-            return None
-        return cls(tagger.labels, LinearChain.read(tagger.model, len(tagger.labels)), tagger.copies)
-
-    def marginals(self, text: Encoded, labels: Sequence[str]) -> Floats:
-        """Return the probability of each tag (columns, numbered by `labels`) of each token (rows)."""
-        mine = self.chain.marginals(self.copies.features(text))
-        found = np.zeros((len(mine), 1 + 2 * len(labels)))
-        found[:, 0] = mine[:, 0]
-        for n, label in enumerate(self.labels):
-            if label in labels:
-                at = 1 + 2 * labels.index(label)
-                found[:, at : at + 2] = mine[:, 1 + 2 * n : 3 + 2 * n]
-        return found
-
-    def spans(self, text: str, hints: tuple[Hint, ...] = ()) -> list[Entity]:
-        """Return the entities that the reader finds alone."""
-        tokens = encoded(text, hints)
-        chain = self.chain.chain(self.copies.features(tokens))
-        probable = consistent(text, tokens.offsets, probable_spans(chain, _LEAST))
-        found = best_spans(probable, len(tokens.offsets), ALONE)
-        return [
-            Entity.of(text, tokens.offsets[a][0], tokens.offsets[b][1], self.labels[n], score=score)
-            for a, b, n, score in found
-        ]
-
-
 Read = Callable[[Sequence[Demonstration], Hints], Reader | None]
 
 
 class Fusion:
-    """A trained fusion: the reader, and the model that decides: the stack, or the reader alone."""
+    """A trained fusion: the reader, the stack, and the stack's share in the mean of both (`trust`)."""
 
     def __init__(
-        self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack", decides: Decides = "stack"
+        self, labels: Sequence[str], reader: Reader, stack: LinearChain, way: Way = "stack", trust: float = 1.0
     ) -> None:
-        self.labels, self.reader, self.stack, self.way, self.decides = list(labels), reader, stack, way, decides
+        self.labels, self.reader, self.stack, self.way, self.trust = list(labels), reader, stack, way, trust
 
     def __call__(self, text: str, predicted: Answer, moved: Answer, hints: tuple[Hint, ...] = ()) -> list[Fused]:
         """Return the fused spans, in the order of the text.
@@ -124,15 +84,29 @@ class Fusion:
         `predicted` are the experts' entities. `moved` are the same with corrected boundaries. `hints` are names from the
         knowledge base.
         """
-        if self.decides == "reader":
+        if not self.trust:
             spans = [(e.start, e.end, e.label, e.score or 0.0) for e in self.reader.spans(text, hints)]
             return [self._fused(span, predicted, hints, read=True) for span in spans]
         tokens, rows, likely = _seen(self.reader, self.labels, self.way, text, (predicted, moved), hints)
         made = []
-        for first, last, n, score in best_spans(probable_spans(self.stack.chain(rows), _LEAST), len(rows), THRESHOLD):
+        for first, last, n, score in self._best(text, tokens, rows):
             span = (tokens.offsets[first][0], tokens.offsets[last][1], self.labels[n], score)
             made.append(self._fused(span, predicted, hints, read=bool(likely[first, 1 + 2 * n] > _SURE)))
         return made
+
+    def _best(self, text: str, tokens: Encoded, rows: Sequence[dict[str, float]]) -> list[Found]:
+        """Return the most probable disjoint spans: the probability is a mean of the stack's and the reader's."""
+        mean: dict[tuple[int, int, int], float] = {}
+        for first, last, n, p in probable_spans(self.stack.chain(rows), LEAST):
+            mean[first, last, n] = self.trust * p
+        if self.trust < 1:
+            ids = {label: n for n, label in enumerate(self.labels)}
+            for first, last, n, p in self.reader.probable(text, tokens):
+                if (label := self.reader.labels[n]) in ids:
+                    at = first, last, ids[label]
+                    mean[at] = mean.get(at, 0.0) + (1 - self.trust) * p
+        threshold = self.trust * THRESHOLD + (1 - self.trust) * ALONE
+        return best_spans([(*span, p) for span, p in mean.items()], len(rows), threshold)
 
     @staticmethod
     def _fused(
@@ -156,7 +130,7 @@ class Fusion:
             "chain": self.reader.chain.as_dict(),
             "copies": self.reader.copies.as_rows(),
         }
-        own = {"labels": self.labels, "way": self.way, "decides": self.decides}
+        own = {"labels": self.labels, "way": self.way, "trust": self.trust}
         return own | {"reader": reader, "stack": self.stack.as_dict()}
 
     @classmethod
@@ -168,20 +142,20 @@ class Fusion:
         for chain, labels in ((reader.chain, reader.labels), (stack, data["labels"])):
             if len(chain.known) != 1 + 2 * len(labels):
                 raise ValueError("there are not two tags for each label")
-        return cls(data["labels"], reader, stack, data["way"], data["decides"])
+        return cls(data["labels"], reader, stack, data["way"], data["trust"])
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """A training example of a stack, from one answered text: the features of each token, and the gold tags.
 
-    `worth` is the log-probability of the gold tags by the reader alone.
+    `worth` is the probability of each gold tag by the reader alone.
     """
 
     at: Demonstration
     rows: Sequence[dict[str, float]]
     tags: Sequence[str]
-    worth: float
+    worth: Floats
 
 
 def fit(
@@ -220,8 +194,8 @@ def lesson(
 def learned(reader: Reader, lessons: Sequence[Lesson], labels: Sequence[str], way: Way = "stack") -> Fusion | None:
     """Fit a fusion to lessons; None if there are fewer than FEWEST, or if none has a mention.
 
-    With at most FEW lessons, the stack is cross-validated over blocks. It decides only if it gives the held-out tags a higher
-    probability than the reader alone does.
+    With at most FEW lessons, the fusion is a mean of the stack and the reader (a linear opinion pool, Stone 1961), whose
+    weight is fitted by cross-validation over blocks. So few lessons, or experts that know little, cost little.
     """
     if len(lessons) < FEWEST or not any(tag != "O" for one in lessons for tag in one.tags):
         return None
@@ -229,18 +203,29 @@ def learned(reader: Reader, lessons: Sequence[Lesson], labels: Sequence[str], wa
     def stacked(some: Sequence[Lesson]) -> LinearChain:
         return LinearChain.fit(((x.rows, x.tags) for x in some), len(labels), c2=C2[way], iterations=ITERATIONS)
 
-    gain = 0.0
-    for n in range(BLOCKS) if len(lessons) <= FEW else ():
+    trust = 1.0 if len(lessons) > FEW else _trust(lessons, stacked)
+    return Fusion(labels, reader, stacked(lessons), way, trust)
+
+
+def _trust(lessons: Sequence[Lesson], stacked: Callable[[Sequence[Lesson]], LinearChain]) -> float:
+    """Return the share of the stack in the mean with the reader that makes the gold tags of held-out blocks most probable."""
+    shares = np.linspace(0, 1, 11)
+    worth = np.zeros(len(shares))
+    for n in range(BLOCKS):
         rest, out = [x for x in lessons if block(x.at.group) != n], [x for x in lessons if block(x.at.group) == n]
-        stack = stacked(rest) if any(tag != "O" for x in rest for tag in x.tags) else None
-        gain += sum(_worth(stack.marginals(x.rows), x.tags) - x.worth for x in out) if stack is not None else 0.0
-    return Fusion(labels, reader, stacked(lessons), way, "reader" if gain < 0 else "stack")
+        if any(tag != "O" for x in rest for tag in x.tags):
+            stack = stacked(rest)
+            for x in out:
+                mean = np.outer(shares, _worth(stack.marginals(x.rows), x.tags)) + np.outer(1 - shares, x.worth)
+                worth += np.log(np.maximum(mean, _RARE)).sum(axis=1)
+    return float(shares[worth.argmax()])
 
 
-def _worth(likely: Floats, tags: Sequence[str]) -> float:
-    """Return the log-probability of tags. Each probability is at least 0.01."""
+def _worth(likely: Floats, tags: Sequence[str]) -> Floats:
+    """Return the probability of each tag."""
     columns = [0 if tag == "O" else 1 + 2 * int(tag[2:]) + (tag[0] == "I") for tag in tags]
-    return float(np.log(np.maximum(likely[np.arange(len(tags)), columns], 0.01)).sum())
+    worth: Floats = likely[np.arange(len(tags)), columns]
+    return worth
 
 
 def _readers(
@@ -259,10 +244,6 @@ def _readers(
 def block(group: str) -> int:
     """Return the block (0 to BLOCKS - 1) of a group, by a hash. The texts of a block are left out together."""
     return int.from_bytes(hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[:4], "big") % BLOCKS
-
-
-def _sample(d: Demonstration, hints: Hints) -> Sample:
-    return Sample(d.text, tuple(d.spans), hints(d.text, (d.document, d.group)))
 
 
 def _seen(

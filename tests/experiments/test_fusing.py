@@ -185,14 +185,14 @@ def test_command_lines_that_cannot_be_followed(bare: Place) -> None:
     (bare.root / "alone").mkdir()
     jsonl.write(DEV, bare.root / "alone" / "dev.jsonl")
     (bare.root / "none.toml").write_text(SPEC.replace('"notes"', '"alone"'))
-    (bare.root / "theirs.json").write_text("[]")
+    (bare.root / "theirs.tsv").write_text("")
     words = ("fuse", "ward/my.toml", "--predictions")
     assert "there is no train" in bare.nerc("fuse", "none.toml", "--predictions", file).error
     assert "there is no such file" in bare.nerc(*words, "missing.jsonl").error
     assert "it is dev or test" in bare.nerc(*words, file, "--part", "train").error
     assert "lies in one that is not there" in bare.nerc(*words, file, "--out", "zz/out.jsonl").error
-    label_studio = ("theirs.json", "--format", "label_studio", "--out", "out.json")
-    assert "nerc reads label_studio, and does not write it" in bare.nerc(*words, *label_studio).error
+    webanno = ("theirs.tsv", "--format", "webanno", "--out", "out.json")
+    assert "nerc reads webanno, and does not write it" in bare.nerc(*words, *webanno).error
     several = ("evaluate", "ward/my.toml", "--predictions", file, "--predictions", file)
     assert "only with --fuse" in bare.nerc(*several).error
 
