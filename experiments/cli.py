@@ -42,11 +42,12 @@ def run(
     json: Json = False,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
+    traces: Annotated[int, typer.Option(min=0, help="Trace so many dev documents in MLflow (public corpora).")] = 0,
 ) -> None:
     """Compile a program: corpus, knowledge base, optimizer, evaluation, MLflow, bundle."""
     from experiments.commands import verbs
 
-    verbs.run(spec, set, lm, data, home, json=json, dry_run=dry_run, max_cost=max_cost)
+    verbs.run(spec, set, lm, data, home, json=json, dry_run=dry_run, max_cost=max_cost, traces=traces)
 
 
 @app.command()

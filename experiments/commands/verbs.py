@@ -29,11 +29,13 @@ KEYS = ("OPENAI_API_KEY", "AZURE_API_KEY", "ANTHROPIC_API_KEY", "HOSTED_VLLM_API
 
 def run(
     path: Path, changes: Sequence[str], lm: str | None, data: Path | None, home: Path | None, *, json: bool, dry_run: bool,
-    max_cost: float | None,
+    max_cost: float | None, traces: int = 0,
 ) -> None:  # fmt: skip
     """Run a spec, or estimate its cost. A spec with a [grid] runs all its cells."""
     data, home = places.data_directory(data), places.home(home)
     if (grid := load_grid(path, changes, lm)) is not None:
+        if traces:
+            raise SpecError("--traces is for a single run, and this spec has a [grid]")
         from experiments.commands import grid as grid_verbs
 
         grid_verbs.run(grid, data, home, json=json, dry_run=dry_run, max_cost=max_cost)
@@ -44,12 +46,15 @@ def run(
             "the knowledge base holds mentions of train: its dictionary is no baseline without labels (decision 0010)"
         )
     with redirect_stdout(sys.stderr):  # stdout has only our JSON, whatever libraries print
+        from experiments.commands import traces as tracing
         from experiments.commands.tables import estimate_table, result_table
         from experiments.reference_run import run as run_spec
         from experiments.reports.report import write as write_report
         from experiments.runs.estimate import estimate
         from experiments.runs.progress import Progress
 
+        if traces:
+            tracing.check(spec, data)
         if dry_run:
             plan = estimate(spec, data, home)
             err.print(estimate_table(plan))
@@ -59,6 +64,8 @@ def run(
             err.print(result_table(result, spec.engine))
             reuse = f'  program = ner_programs.load("{result.bundle}")\n  entities = program(text).entities'
             page = write_report(result.run_id, home)
+            if traces:
+                err.print(f"traces: {tracing.write(spec, result, data, home, traces)} dev documents, in MLflow")
             where = f"run {result.run_id} in {home}\npage: {page}\nreuse it:\n{reuse}"
             err.print(where, soft_wrap=True, markup=False)
             output = result.as_dict()

@@ -32,6 +32,7 @@ OTHERS = {
     "experiments.runs.models": "the same file",
     "experiments.runs.registry": "the same file",
     "experiments.runs.stores": "the same file",
+    "experiments.runs.traces": "the same file",
 }
 ADDRESSES = ("api_base", "base_url", "url", "host", "port", "headers", "api_key", "proxy", "record", "out", "endpoint")
 
