@@ -54,6 +54,7 @@ class Program(_Table):
     seeds: str = "text"
     link: bool = False
     verify: Component | None = None
+    attributes: Component | None = None
     occurrences: str = "all"
     constrained: bool = True
     opening: float = 0.0
@@ -217,6 +218,7 @@ def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
     named: list[tuple[str, Component | None]] = [
         ("optimizers", spec.optimizer), ("experiments.corpora", spec.corpus), ("ner_programs.formats", program.format),
         ("ner_programs.demos", program.demos), ("ner_programs.verifiers", program.verify),
+        ("ner_programs.attributes", program.attributes),
         ("kb.retrievers", program.retriever), *(("kb.sources", source) for source in (spec.kb.sources if spec.kb else ())),
     ]  # fmt: skip
     yield from ((package, c["name"]) for package, c in named if c and isinstance(c.get("name"), str))

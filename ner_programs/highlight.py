@@ -15,6 +15,8 @@ from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from ner_programs.attributes.clinical import ATTRIBUTES, clinical
+
 if TYPE_CHECKING:
     from ner_programs.types import Entity
 
@@ -27,6 +29,8 @@ STYLE = """
   border-radius: 2px 2px 0 0; padding: 1px 1px 0; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 .nerc mark:has(mark) { padding-bottom: 4px; }
 .nerc mark:has(mark mark) { padding-bottom: 8px; }
+.nerc mark.negated { text-decoration: line-through 1px; background: none; border-bottom-style: double; }
+.nerc mark.negated sub { display: inline-block; text-decoration: none; }
 .nerc mark.gap { background: none; border-bottom-style: dotted; }
 .nerc sub { font-size: .68em; line-height: 1; vertical-align: baseline; padding: 0 .1em 0 .25em; user-select: none;
   color: color-mix(in srgb, var(--c) 72%, currentColor); }
@@ -91,9 +95,19 @@ def highlighted(text: str, marks: Iterable[Mark]) -> str:
 def entity_marks(
     entities: Sequence[Entity], names: Mapping[str, str] | None = None, colours: Mapping[str, str] | None = None
 ) -> list[Mark]:
-    """Return the marks of entities; `names` maps concept ids to names, `colours` maps labels to colours."""
+    """Return the marks of entities; `names` maps concept ids to names, `colours` maps labels to colours.
+
+    Clinical attributes stand after the label, and what is negated is struck through.
+    """
     colours = colours or label_colours(e.label for e in entities)
-    return [Mark(e.fragments, e.label, about(e, names), colour=colours[e.label]) for e in entities]
+    return [
+        Mark(
+            e.fragments, ", ".join([e.label, *(a for a in ATTRIBUTES if a in said)]), about(e, names),
+            kind="negated" if "negated" in said else "", colour=colours[e.label],
+        )
+        for e in entities
+        for said in [clinical(e.attributes)]
+    ]  # fmt: skip
 
 
 def about(entity: Entity, names: Mapping[str, str] | None = None) -> str:
@@ -134,7 +148,7 @@ def notebook_html(text: str, entities: Sequence[Entity], remark: str = "") -> st
 def entity_html(entity: Entity) -> str:
     """Return one entity as HTML without its document: its marked surface and its details."""
     (mark,) = entity_marks([entity])
-    surface = f"{mark.opening}{escape(entity.text)}<sub>{escape(entity.label)}</sub></mark>"
+    surface = f"{mark.opening}{escape(entity.text)}<sub>{escape(mark.label)}</sub></mark>"
     return f'<span class="nerc"><style>{STYLE}</style>{surface} <small>{escape(mark.title)}</small></span>'
 
 

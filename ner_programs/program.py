@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import dspy
 
+from ner_programs.attributes import AttributeFinder
 from ner_programs.batch import OnError, collected, run, stream
 from ner_programs.demos import Pool
 from ner_programs.errors import BundleError, ComponentError
@@ -20,7 +21,7 @@ from ner_programs.stages.link import linked
 from ner_programs.stages.retrieve import Retrieval, RetrieveKnowledge
 from ner_programs.stages.verify import Verification, VerifyEntities
 from ner_programs.task import Aligned, Annotation, Item, Task, annotations_of
-from ner_programs.types import Document, checked_text, learnable
+from ner_programs.types import Document, Entities, checked_text, learnable
 from ner_programs.units import Unit, split
 from ner_programs.verifiers.fuse import fuse_of
 from ner_programs.waiting import Module, Wait
@@ -51,6 +52,7 @@ class NERProgram(Module):
         super().__init__()
         self.spec, self.kb, self.pool = spec, kb, pool if pool is not None else Pool(())
         self.retrieve, self.extract, self.verify = retrieve, extract, verify
+        self.attributes: AttributeFinder | None = None
         self.wants: dict[str, Any] = {"model": STAND_IN}
         self.private = False
         self.why = ""
@@ -87,7 +89,10 @@ class NERProgram(Module):
             pieces = split(text, self.spec.unit, size=self.spec.window)
             for piece, told in zip(pieces, await wait.each(unit, pieces), strict=True):
                 said.add(piece.start, *told)
-        return said.prediction(self.kb if self.spec.link else None)
+        found = said.prediction(self.kb if self.spec.link else None)
+        if self.attributes is not None:
+            found.entities = Entities(self.attributes(text, found.entities, exclude), text)
+        return found
 
     async def _unit(self, wait: Wait, piece: str, text: str, exclude: Sequence[str]) -> _UnitSaid:
         """Return what the stages say of a unit of `text`."""
@@ -258,6 +263,8 @@ def _rows(program: NERProgram) -> Iterator[tuple[str, str]]:
     yield "retriever", _component(spec.retriever) + seeds
     own = type(getattr(program.verify, "verifier", program.verify)).__name__  # set in code: the spec does not name it
     yield "verifier", _component(spec.verify) if spec.verify else own if program.verify is not None else "none"
+    if spec.attributes:
+        yield "attributes", _component(spec.attributes)
     kb = program.kb
     linked = "; entities are linked to it" if spec.link else ""
     yield "knowledge base", "none" if kb is None else f"{len(kb):,} concepts, fingerprint {kb.fingerprint}{linked}"

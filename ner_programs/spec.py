@@ -67,6 +67,7 @@ class ProgramSpec(BaseModel):
     `labels` maps each label to its definition. `window` is the maximum size of a window, in characters. `types` maps semantic
     types of the knowledge base to labels, or to "" for none. `seeds` chooses what finds the names to look up: the dictionary
     ("text"), or the LM as well ("lm"). With `link`, every entity gets its most probable concept.
+    `attributes` finds the clinical attributes of entities, after everything else.
     If `constrained`, decoding follows the grammar of the format, if the LM supports it. `opening` and `closing` are then added
     to the log-odds of the tokens that open and close a mark, in nats (a small LM copies the text and never opens one).
     `occurrences` decides which occurrences of its surface a mention without an offset marks: all of them, or the next one.
@@ -85,6 +86,7 @@ class ProgramSpec(BaseModel):
     seeds: Literal["text", "lm"] = "text"
     link: bool = False
     verify: Component | None = None
+    attributes: Component | None = None
     occurrences: Literal["all", "ordered"] = "all"
     types: dict[str, str] = {}
     constrained: bool = True
@@ -164,7 +166,10 @@ class ProgramSpec(BaseModel):
             return verifier
 
         verify = VerifyEntities(inner(self.verify)) if self.verify else None
-        return NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
+        program = NERProgram(self, retrieve, extract, verify, kb=kb, pool=pool)
+        if self.attributes:
+            program.attributes = resolve("ner_programs.attributes", self.attributes, **context)
+        return program
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return the spec with `changes`. A component's options are merged unless `changes` names another component."""

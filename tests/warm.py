@@ -188,6 +188,7 @@ def serve() -> None:
         "ner_programs.demos",
         "ner_programs.lms",
         "ner_programs.verifiers",
+        "ner_programs.attributes",
         "optimizers",
     ):
         for name in names(package):

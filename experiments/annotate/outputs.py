@@ -13,6 +13,7 @@ from typing import Any
 from experiments.corpora import jsonl
 from experiments.errors import SpecError
 from kb.files import draft_of
+from ner_programs.attributes import names
 from ner_programs.components import module
 from ner_programs.types import Document
 
@@ -21,7 +22,7 @@ FORMS = {
     ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob2": "conll", ".label_studio.json": "label_studio",
     ".doccano.jsonl": "doccano", ".prodigy.jsonl": "prodigy", ".spacy": "spacy", "": "brat",
 }  # fmt: skip
-COLUMNS = ("document", "start", "end", "label", "text", "score", "concept", "provenance")
+COLUMNS = ("document", "start", "end", "label", "text", "score", "concept", "provenance", "attributes")
 _ROWS = 10_000
 
 
@@ -78,7 +79,8 @@ def _rows(finished: Path) -> Iterator[dict[str, Any]]:
     """Yield a row for each entity."""
     for document in _documents(finished):
         for e in document.entities:
-            cells = (document.id, e.start, e.end, e.label, e.text, e.score, e.concept, " ".join(e.provenance))
+            by, said = " ".join(e.provenance), " ".join(names(e.attributes))
+            cells = (document.id, e.start, e.end, e.label, e.text, e.score, e.concept, by, said)
             yield dict(zip(COLUMNS, cells, strict=True))
 
 

@@ -19,7 +19,7 @@ from experiments.spec import load
 KINDS = {
     "corpora": "experiments.corpora", "formats": "ner_programs.formats", "demos": "ner_programs.demos",
     "retrievers": "kb.retrievers", "sources": "kb.sources", "verifiers": "ner_programs.verifiers", "optimizers": "optimizers",
-    "lms": "ner_programs.lms",
+    "lms": "ner_programs.lms", "attributes": "ner_programs.attributes",
 }  # fmt: skip
 
 WITH_TEXTS = " (with texts: it can be read by you alone, and is not in MLflow)"

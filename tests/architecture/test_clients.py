@@ -62,7 +62,14 @@ def test_a_client_asks(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["ner_programs.formats", "ner_programs.demos", "ner_programs.verifiers", "kb.retrievers"]
+    "package",
+    [
+        "ner_programs.formats",
+        "ner_programs.demos",
+        "ner_programs.verifiers",
+        "ner_programs.attributes",
+        "kb.retrievers",
+    ],
 )
 def test_nothing_that_a_bundle_may_name_takes_an_address(package: str) -> None:
     for name in names(package):

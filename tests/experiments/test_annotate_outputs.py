@@ -19,7 +19,9 @@ from ner_programs.prompts.answers import Answers
 
 TEXT = "Fever , cough and 𝔘 rash ."
 FOUND = (
-    Entity.of(TEXT, 0, 5, "problem", score=0.75, concept="C:1", provenance=("extract", "crf")),
+    Entity.of(
+        TEXT, 0, 5, "problem", score=0.75, concept="C:1", provenance=("extract", "crf"), attributes={"negated": "true"}
+    ),
     Entity.of(TEXT, 20, 24, "problem"),
 )
 DOCUMENTS = (Document("a", TEXT, FOUND), Document("b", "Nothing ."))
@@ -48,14 +50,29 @@ def test_documents_can_be_read_again(done: Path, tmp_path: Path, name: str) -> N
     assert out.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("name", ["o.jsonl", "o.pubtator", "o.xml", "o.conll", "o"])
+def test_attributes_are_written_or_said_to_be_left_out(done: Path, tmp_path: Path, name: str) -> None:
+    form = outputs.form_of(tmp_path / name)
+    lost = outputs.write(done, tmp_path / name, form, private=False)
+    first = next(
+        iter(
+            {"jsonl": jsonl, "pubtator": pubtator, "bioc": bioc, "conll": conll, "brat": brat}[form].read(
+                tmp_path / name
+            )
+        )
+    )
+    assert dict(first.entities[0].attributes) == ({} if form in ("pubtator", "conll") else {"negated": "true"})
+    assert ("attributes, not carried: 1" in lost) == (form in ("pubtator", "conll"))
+
+
 def test_tables_have_a_row_for_each_entity(done: Path, tmp_path: Path) -> None:
-    first = ("a", 0, 5, "problem", "Fever", 0.75, "C:1", "extract crf")
+    first = ("a", 0, 5, "problem", "Fever", 0.75, "C:1", "extract crf", "negated")
     outputs.write(done, tmp_path / "o.csv", "csv", private=False)
     with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
     assert tuple(header) == outputs.COLUMNS and rows == [
         [str(x) for x in first],
-        ["a", "20", "24", "problem", "rash", "", "", ""],
+        ["a", "20", "24", "problem", "rash", "", "", "", ""],
     ]
     outputs.write(done, tmp_path / "o.parquet", "parquet", private=False)
     table = pq.read_table(tmp_path / "o.parquet")

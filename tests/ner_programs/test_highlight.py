@@ -93,6 +93,15 @@ def test_everything_is_escaped() -> None:
         assert "<script" not in html and html.count(bad) == 0
 
 
+def test_what_is_negated_is_struck_through_and_named() -> None:
+    text = "no fever"
+    page = notebook_html(
+        text, [Entity.of(text, 3, 8, "problem", attributes={"Negation": "true", "historical": "true"})]
+    )
+    assert '<mark class="negated"' in page and "fever<sub>problem, negated, historical</sub></mark>" in page
+    assert "mark.negated { text-decoration: line-through" in page
+
+
 def test_what_is_known_of_an_entity_is_its_title() -> None:
     entity = Entity(3, 9, "problem", "x y", ((3, 4), (8, 9)), "P:1", 0.9321, {"negated": "yes"})
     assert about(entity, {"P:1": "fever"}) == "problem · P:1 fever · score 0.93 · negated: yes · 3–4, 8–9"
