@@ -62,6 +62,7 @@ def _quick() -> Iterator[None]:
     """A few steps of the fits show what fusing does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "ITERATIONS", 20)
+        patch.setattr("ner_programs.fusion.reader.ITERATIONS", 20)
         yield
 
 

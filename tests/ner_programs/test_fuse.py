@@ -58,6 +58,7 @@ def _quick() -> Iterator[None]:
     """A few steps of the fits show what fusing does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "ITERATIONS", 25)
+        patch.setattr("ner_programs.fusion.reader.ITERATIONS", 25)
         yield
 
 
@@ -230,7 +231,7 @@ def test_the_program_that_wins_is_asked_anew(monkeypatch: pytest.MonkeyPatch) ->
         examples = {e.id: e for e in made.examples(WARD.train[:30])}
         for id, found in list(fuse.answers.items())[:10]:
             said = made.extract(examples[id].text, examples[id].knowledge, examples[id].exclude)
-            assert align(examples[id].text, said.mentions) == found
+            assert align(examples[id].text, said.items) == found
 
 
 def test_texts_of_one_group_alone_teach_nothing() -> None:
