@@ -36,7 +36,7 @@ class Step:
     error: str = ""
 
 
-class Steps(BaseCallback):  # type: ignore[misc]
+class Steps(BaseCallback):
     """Collects the calls of a program in the order of their beginning."""
 
     def __init__(self, program: NERProgram) -> None:
