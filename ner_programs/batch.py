@@ -43,7 +43,8 @@ async def stream(
     async def one(text: str) -> Found:
         limit.set(room)  # in the task of this text
         try:
-            found: Found = await AWAITING.call(program, text)
+            with dspy.context(disable_history=True, trace=None):  # a million prompts are not for memory
+                found: Found = await AWAITING.call(program, text)
         except Exception as error:
             if on_error == "raise":
                 raise

@@ -16,7 +16,8 @@ import numpy as np
 
 from ner_programs.errors import ComponentError
 from ner_programs.formats.grammar import literal
-from ner_programs.prompts.adapter import StageAdapter, ask
+from ner_programs.prompts.adapter import StageAdapter
+from ner_programs.prompts.asking import ask
 from ner_programs.prompts.decisions import Decision, decisions, tokens_in
 from ner_programs.stages.extract import ExtractEntities, FormatCodec
 from ner_programs.waiting import BLOCKING, finished

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -85,7 +86,8 @@ class NERProgram(Module):
         async def unit(piece: Unit) -> _UnitSaid:
             return await self._unit(wait, text[piece.start : piece.end], text, exclude)
 
-        with dspy.context(lm=self._lm()):
+        lm = self._lm()
+        with nullcontext() if lm is current_lm() else dspy.context(lm=lm):
             pieces = split(text, self.spec.unit, size=self.spec.window)
             for piece, told in zip(pieces, await wait.each(unit, pieces), strict=True):
                 said.add(piece.start, *told)
@@ -113,7 +115,7 @@ class NERProgram(Module):
 
         At most `concurrency` calls are under way, over all texts and the units of each; by default as many as the LM says. A
         text that fails says why in its `error`, and the others go on; with `on_error="raise"` the first failure is raised.
-        `progress` is called after each text.
+        `progress` is called after each text. DSPy keeps no history of these calls.
         """
         return run(collected(self.abatch(texts, concurrency=concurrency, progress=progress, on_error=on_error)))
 
@@ -184,8 +186,10 @@ class NERProgram(Module):
 
     def _lm(self) -> Any:
         """Return the LM to run under; predictors that have one of their own (`set_lm`) need none."""
-        alone = all(p.lm is not None for p in self.predictors())
-        return current_lm(self.lm) if self.lm or alone else default_lm(self.wants)
+        given = current_lm(self.lm)
+        if given is not None or all(p.lm is not None for p in self.predictors()):
+            return given
+        return default_lm(self.wants)
 
     def examples(self, documents: Iterable[Document]) -> list[dspy.Example]:
         """Cut labelled documents into the examples that optimizers train on: every field of the extractor, and gold.

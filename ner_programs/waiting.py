@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import dspy
@@ -45,6 +46,8 @@ class Blocking:
 
     async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
         """Call the module."""
+        if _plain(module):
+            return await module.steps(self, *args, **kwargs)
         return module(*args, **kwargs)
 
     async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
@@ -57,6 +60,8 @@ class Awaiting:
 
     async def call(self, module: Any, *args: Any, **kwargs: Any) -> Any:
         """Await the module."""
+        if _plain(module):
+            return await module.steps(self, *args, **kwargs)
         if hasattr(module, "acall"):
             return await module.acall(*args, **kwargs)
         return await asyncio.to_thread(module, *args, **kwargs)
@@ -116,3 +121,32 @@ class Module(dspy.Module):
     async def aforward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the steps asynchronously."""
         return await self.steps(AWAITING, *args, **kwargs)
+
+
+def unobserved(module: dspy.Module) -> bool:
+    """Return whether nobody would see a call of the module: no history is kept, no usage counted, no callback or stream waits.
+
+    Then a step may do its work without DSPy's own way of calling.
+    """
+    now = dspy.settings
+    seen = now.callbacks or now.track_usage or now.usage_tracker or now.send_stream or module.callbacks
+    return bool(now.disable_history and not seen)
+
+
+def _plain(module: Any) -> bool:
+    """Return whether a call of the module is a call of its steps and nothing more."""
+    kind: Any = type(module)
+    return isinstance(module, Module) and _is_as_written(kind) and untouched(module) and unobserved(module)
+
+
+@cache
+def _is_as_written(kind: Any) -> bool:
+    return all(getattr(kind, name) is getattr(Module, name) for name in _CALLS)
+
+
+def untouched(module: dspy.Module) -> bool:
+    """Return whether nobody has put a method of theirs in the place of the module's own, as some optimizers do."""
+    return _CALLS.isdisjoint(module.__dict__)
+
+
+_CALLS = frozenset({"forward", "aforward", "__call__", "acall"})

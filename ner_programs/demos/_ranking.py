@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ner_programs.demos.base import Demonstration, Pool, allowed
+from ner_programs.demos.base import Demonstration, Pool, showing
 
 Scores = NDArray[np.float32]
 
@@ -37,10 +37,10 @@ class Nearest:
 
 def nearest(pool: Pool, scores: Scores, k: int, text: str, exclude: Collection[str]) -> list[int]:
     """Return the rows of the k highest-scored demonstrations allowed for `text`, highest first, ties in the pool's order."""
-    width = 2 * k + len(exclude) + 64
+    width, may = 2 * k + len(exclude) + 64, showing(text, exclude)
     while True:
         ranked = _highest(scores, width)
-        rows = list(islice((row for row in ranked if allowed(pool[row], text, exclude)), k))
+        rows = list(islice((row for row in ranked if may(pool[row])), k))
         if len(rows) == k or width >= len(scores):
             return rows
         width *= 4

@@ -138,8 +138,15 @@ def plain(text: str) -> str:
 
 def allowed(demonstration: Demonstration, text: str, exclude: Collection[str]) -> bool:
     """Return whether a demonstration may be shown for `text`."""
-    kin = demonstration.document in exclude or demonstration.group in exclude
-    return not kin and plain(demonstration.text) != plain(text)
+    return showing(text, exclude)(demonstration)
+
+
+def showing(text: str, exclude: Collection[str]) -> Callable[[Demonstration], bool]:
+    """Return a function that tells whether a demonstration may be shown for `text`."""
+    same = plain(text)
+    if not exclude:
+        return lambda d: plain(d.text) != same
+    return lambda d: d.document not in exclude and d.group not in exclude and plain(d.text) != same
 
 
 def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list[Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
-from ner_programs.demos.base import Demonstration, Pool, Shown, allowed
+from ner_programs.demos.base import Demonstration, Pool, Shown, showing
 
 
 class Random:
@@ -21,13 +22,7 @@ class Random:
 
     def __call__(self, text: str, exclude: Collection[str] = ()) -> list[Demonstration]:
         """Return k demonstrations in the drawn order."""
-        chosen: list[Demonstration] = []
-        for demonstration in self.order:
-            if len(chosen) >= self.k:
-                break
-            if allowed(demonstration, text, exclude):
-                chosen.append(demonstration)
-        return chosen
+        return list(islice(filter(showing(text, exclude), self.order), max(self.k, 0)))
 
 
 def build(*, pool: Pool, k: Shown = 8, seed: int = 1) -> Random:

@@ -13,19 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from dspy.lm15 import Request, Response
+from dspy.lm15 import Response
 from dspy.utils.exceptions import LMConfigurationError
 
 from ner_programs.errors import LMSetupError
+from ner_programs.lms.call import PLAIN, Call
 from ner_programs.lms.ledger import Ledger, Spent
-from ner_programs.lms.price import Price, read_from_cache, size, usage
+from ner_programs.lms.price import Price, read_from_cache, usage
 from ner_programs.lms.store import AnswerStore, LastAnswers
 
 Cost = tuple[int, float]
 """Tokens (input and output together), and US dollars."""
-Sample = tuple[Any, int]
-"""Identifies one of several answers to a request: its rollout, and its number among the answers."""
-PLAIN: Sample = (None, 0)
 _UNBOUNDED = "a limit in tokens or US dollars needs {}.max_tokens, the most that an answer may be"
 
 
@@ -89,11 +87,13 @@ class Tariff:
         """Whether the price is above 0."""
         return self.cost(1_000_000, 1_000_000) > 0
 
-    def at_most(self, request: Request) -> Cost:
+    def at_most(self, call: Call) -> Cost:
         """Return an upper estimate of a request's cost, from its text and from the longest answers and templates so far."""
-        last = len((request.messages[-1].text or "").encode())
-        tokens_in = size(request) // 3 + 8 + self.unseen
-        tokens_out = request.config.max_tokens or max(last // 2 + 1024, self.longest)
+        tokens_in = call.size // 3 + 8 + self.unseen
+        tokens_out = call.request.config.max_tokens
+        if not tokens_out:
+            last = len((call.request.messages[-1].text or "").encode())
+            tokens_out = max(last // 2 + 1024, self.longest)
         return tokens_in + tokens_out, self.cost(tokens_in, tokens_out)
 
 
@@ -101,7 +101,7 @@ class Account:
     """Counts and limits what several LMs spend together. The caller of `reserve` or `count` must hold `lock`."""
 
     def __init__(self, *, store: AnswerStore | LastAnswers | None = None, ledger: Ledger | None = None) -> None:
-        self.store: AnswerStore | LastAnswers = store if store is not None else AnswerStore()  # an empty store is falsy
+        self.store: AnswerStore | LastAnswers = store if store is not None else LastAnswers(None)
         self.ledger = ledger or Ledger()
         self.spent = Spent()
         self.last_failure = ""
@@ -153,19 +153,18 @@ class Account:
         if tariff.costs and any(map(_in_tokens, (budget, *(limit for limit, _, _ in self._limits)))):
             raise LMSetupError(_UNBOUNDED.format(tariff.table))
 
-    def reserve(
-        self, key: str, tariff: Tariff, request: Request, kept: Response | None, which: Sample = PLAIN
-    ) -> Cost:  # fmt: skip
+    def reserve(self, call: Call, tariff: Tariff, kept: Response | None) -> Cost:
         """Count a call if it is new in this run and every limit allows it. `kept` is its cached answer, if there is one.
 
-        Returns the reservation, which must be given to `release`. The ledger records `which` sample of a request it is. If this
+        Returns the reservation, which must be given to `release`. The ledger records which sample of a request it is. If this
         run paid for the answer before it was killed, that cost is counted again, so that a budget ends at the same call. Raises
         LMConfigurationError if a limit in tokens or money is active and nothing limits the cost of an answer.
         """
+        key, which = call.key, call.which
         new, ours = key not in self._seen, key in self._sent_before
         if kept is not None and not new:
             return 0, 0.0
-        tokens, cost = self._at_most(tariff, request) if kept is None or ours else (0, 0.0)
+        tokens, cost = self._at_most(tariff, call) if kept is None or ours else (0, 0.0)
         self._allow(new, tokens, cost)
         self._seen.add(key)
         self.spent.calls += new
@@ -179,9 +178,9 @@ class Account:
         self.spent.cached += not ours
         if ours:
             self.spent.attempts += 1
-            self.count(tariff, request, kept)
+            self.count(tariff, call, kept)
         else:
-            tokens_in, tokens_out = usage(request, kept)
+            tokens_in, tokens_out = usage(call.size, kept)
             self.spent.kept_in += tokens_in
             self.spent.kept_out += tokens_out
             self.spent.kept_cached += read_from_cache(kept)
@@ -192,16 +191,16 @@ class Account:
         self._reserved[0] -= reserved[0]
         self._reserved[1] -= reserved[1]
 
-    def count(self, tariff: Tariff, request: Request, response: Response) -> dict[str, float]:
+    def count(self, tariff: Tariff, call: Call, response: Response) -> dict[str, float]:
         """Add the tokens and cost of an answer, and return them. They are estimated if the usage is missing."""
-        tokens_in, tokens_out = usage(request, response)
+        tokens_in, tokens_out = usage(call.size, response)
         cost, cached = tariff.cost(tokens_in, tokens_out), read_from_cache(response)
         self.spent.tokens_in += tokens_in
         self.spent.tokens_out += tokens_out
         self.spent.tokens_cached += cached
         self.spent.cost += cost
         tariff.longest = max(tariff.longest, tokens_out)
-        tariff.unseen = max(tariff.unseen, tokens_in - size(request) // 3 - 8)
+        tariff.unseen = max(tariff.unseen, tokens_in - call.size // 3 - 8)
         return {"tokens_in": tokens_in, "tokens_out": tokens_out, "tokens_cached": cached, "cost": cost}
 
     def _allow(self, new: bool, tokens: int, cost: float) -> None:
@@ -216,8 +215,8 @@ class Account:
             if over:
                 raise stop(str(budget))
 
-    def _at_most(self, tariff: Tariff, request: Request) -> Cost:
+    def _at_most(self, tariff: Tariff, call: Call) -> Cost:
         limited = any(_in_tokens(budget) for budget, _, _ in self._limits)
-        if limited and request.config.max_tokens is None and tariff.costs:
+        if limited and call.request.config.max_tokens is None and tariff.costs:
             raise LMConfigurationError(_UNBOUNDED.format(tariff.table))
-        return tariff.at_most(request)
+        return tariff.at_most(call)

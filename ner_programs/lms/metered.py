@@ -6,30 +6,28 @@ its own; their meters share one account (`account.py`), which says what they may
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import itertools
-import json
-import os
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import dspy
-from dspy._vendor.lm15.serde import request_to_dict, response_from_dict, response_to_dict
+from dspy._vendor.lm15.serde import response_from_dict, response_to_dict
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from ner_programs.errors import code_of
 from ner_programs.lms._engine import Engine
-from ner_programs.lms.account import PLAIN, Account, Budget, BudgetSpent, RunStopped, Sample, Tariff
+from ner_programs.lms.account import Account, Budget, BudgetSpent, RunStopped, Tariff
+from ner_programs.lms.call import PLAIN, Call, Keys, Sample, key_of
 from ner_programs.lms.ledger import Spent
-from ner_programs.lms.price import Price
+from ner_programs.lms.price import Price, size
+from ner_programs.lms.threads import in_thread
 from ner_programs.prompts.answers import cleaned, heard
 
 __all__ = [
@@ -110,6 +108,7 @@ class Meter:
         self.account = account or Account()
         self.tariff = Tariff(backend, table)
         self.account.tariffs.append(self.tariff)
+        self.keys = Keys(backend.model, backend.identity)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Meter:
         return self
@@ -135,30 +134,34 @@ class Meter:
         if form := _form.get():
             extensions = {**(request.config.extensions or {}), **form}
             request = replace(request, config=replace(request.config, extensions=extensions))
-        response = self._answer(request, which)
+        return self.answer(Call(request, self.key(request, which), size(request), which))
+
+    def answer(self, call: Call) -> Response:
+        """Answer a request that knows its key."""
+        response = self._answer(call)
         if self.tape is not None:
-            self.tape.keep(request, which, response)
-        response = cleaned(request, response)
+            self.tape.keep(call.request, call.which, response)
+        response = cleaned(call.request, response)
         heard().hear(response)
         return response
 
-    def _answer(self, request: Request, which: Sample) -> Response:
-        key, account = self.key(request, which), self.account
+    def _answer(self, call: Call) -> Response:
+        key, account = call.key, self.account
         with account.lock:
             flight = account.under_way.get(key)
             leads = flight is None
             if flight is None:
                 kept = account.store.get(key)
                 response = response_from_dict(kept) if kept is not None else None
-                reserved = account.reserve(key, self.tariff, request, response, which)
+                reserved = account.reserve(call, self.tariff, response)
                 if response is not None:
                     return response
                 flight = account.under_way[key] = Future()
         if not leads:
             return flight.result()
-        token = sample.set(which)
+        token = sample.set(call.which)
         try:
-            response = self._send(key, request)
+            response = self._send(call)
             flight.set_result(response)
             return response
         except BaseException as error:
@@ -171,17 +174,16 @@ class Meter:
                 account.release(reserved)
 
     def key(self, request: Request, which: Sample = PLAIN) -> str:
-        """Return what makes a request distinct: backend, messages, settings, rollout, and which sample of several."""
-        parts = [self.backend.model, self.backend.identity, request_to_dict(request), list(which)]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+        """Return what makes a request distinct: see `key_of`."""
+        return key_of(self.backend.model, self.backend.identity, request, which)
 
-    def _send(self, key: str, request: Request) -> Response:
-        account = self.account
+    def _send(self, call: Call) -> Response:
+        account, key = self.account, call.key
         for attempt in itertools.count():
             with account.lock:
                 account.spent.attempts += 1
             try:
-                response = self.backend.complete(request)
+                response = self.backend.complete(call.request)
             except Exception as error:
                 said = " ".join(str(x) for x in (type(error).__name__, *_codes(error)) if x)
                 account.ledger.write("failed", key, error=said)
@@ -195,7 +197,7 @@ class Meter:
             else:
                 account.store.put(key, response_to_dict(response))
                 with account.lock:
-                    counted = account.count(self.tariff, request, response)
+                    counted = account.count(self.tariff, call, response)
                 account.ledger.write("answered", key, **counted)
                 return response
         raise AssertionError("unreachable")
@@ -203,15 +205,6 @@ class Meter:
 
 def _codes(error: Exception) -> tuple[Any, Any]:
     return getattr(error, "status", None), code_of(error)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(10_000, thread_name_prefix="nerc-lm")  # made as they are needed
-
-
-if hasattr(os, "register_at_fork"):  # a forked process (`datasets.map(num_proc=2)`) has none of the threads
-    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 class MeteredLM(dspy.LM):
@@ -266,13 +259,8 @@ class MeteredLM(dspy.LM):
             return super().__call__(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        """Ask in a thread, one for each call under way: how many there are is up to who awaits.
-
-        DSPy's own asynchronous clients are not asked. asyncio looks names up in another thread, or connects without, and so
-        passes by what keeps private text from other hosts (`ner_programs.privacy.connecting`).
-        """
-        call = partial(copy_context().run, self, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(_threads(), call)
+        """Ask in a thread: see `in_thread`."""
+        return await in_thread(partial(self, *args, **kwargs))
 
     @contextmanager
     def _sampling(self, kwargs: dict[str, Any]) -> Iterator[None]:

@@ -50,9 +50,9 @@ def size(request: Request) -> int:
     return len((system or "").encode()) + sum(len((m.text or "").encode()) + 16 for m in request.messages)
 
 
-def usage(request: Request, response: Response) -> tuple[int, int]:
-    """Return the number of tokens of a request and of its answer, estimated if the provider does not report it."""
-    tokens_in = response.usage.input_tokens or size(request) // 4
+def usage(size: int, response: Response) -> tuple[int, int]:
+    """Return the number of tokens of a request and of its answer; `size` bytes of its text serve as an estimate."""
+    tokens_in = response.usage.input_tokens or size // 4
     return tokens_in, response.usage.output_tokens or len((response.message.text or "").encode()) // 4
 
 

@@ -52,9 +52,9 @@ class AnswerStore:
 
 
 class LastAnswers:
-    """The `most` recently used answers, in memory. `dropped` is called with the key of each answer that is removed."""
+    """The `most` recently used answers, in memory; with None, all. `dropped` is called with the key of each that is removed."""
 
-    def __init__(self, most: int = 1024) -> None:
+    def __init__(self, most: int | None = 1024) -> None:
         self.most = most
         self.dropped: Callable[[str], None] = lambda key: None
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class LastAnswers:
         """Keep an answer; the first one for a key stays."""
         with self._lock:
             self._answers.setdefault(key, json.dumps(answer))
-            while len(self._answers) > self.most:
+            while self.most is not None and len(self._answers) > self.most:
                 self.dropped(self._answers.popitem(last=False)[0])
 
     def __len__(self) -> int:

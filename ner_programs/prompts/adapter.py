@@ -6,29 +6,18 @@ An adapter is a global setting in DSPy and is not saved with a program; a stage 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, Protocol
 
 import dspy
-from dspy.utils.exceptions import (
-    AdapterParseError,
-    LMAuthError,
-    LMBillingError,
-    LMConfigurationError,
-    LMError,
-    LMNotConfiguredError,
-    LMUnsupportedFeatureError,
-    LMUnsupportedModelError,
-)
 
-from ner_programs.errors import LMSetupError, code_of
 from ner_programs.prompts import prompt
-from ner_programs.prompts.answers import Answers, Hearing, heard, hearing, said
+from ner_programs.prompts.answers import heard, said
 from ner_programs.prompts.decisions import Marks, Token, decisions, tokens_in
 from ner_programs.prompts.likelihood import Place, likelihoods
+from ner_programs.prompts.rendering import Rendering
 from ner_programs.types import Label
-from ner_programs.waiting import Wait
 
 _SPARE = 256
 """Tokens of an answer under a grammar, beside two for each character of its text: more than any right answer has."""
@@ -36,8 +25,6 @@ _TALK = 1024
 """Tokens of an answer under none, beside four for each byte of its text: room for talk around the answer."""
 _ALTERNATIVES = 20
 """Tokens reported in the place of each; no provider gives more."""
-EMPTY = "the reply was empty"
-_SETUP = (LMAuthError, LMBillingError, LMConfigurationError, LMUnsupportedFeatureError, LMUnsupportedModelError)
 
 
 class Codec(Protocol):
@@ -71,16 +58,17 @@ class StageAdapter(dspy.Adapter):
         self.codec, self.labels, self.constrained = codec, tuple(labels), constrained
         self.opening, self.closing = opening, closing
         self.marks: Marks | None = getattr(codec, "marks", None)
+        self.rendering = Rendering(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StageAdapter:
-        return self  # holds nothing that changes
+        return self  # holds nothing that changes what it does
 
     def _call_preprocess(self, lm: Any, lm_kwargs: dict[str, Any], signature: Any, inputs: dict[str, Any]) -> Any:
         """Hold the LM to the answer's form, and ask it for log-probabilities, where format and provider have them."""
-        lm_kwargs |= self._asked(lm, lm_kwargs, inputs)
+        lm_kwargs |= self.settings(lm, lm_kwargs, inputs)
         return super()._call_preprocess(lm, lm_kwargs, signature, inputs)
 
-    def _asked(self, lm: Any, lm_kwargs: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def settings(self, lm: Any, lm_kwargs: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the LM is asked."""
         asked, form, text = dict(lm_kwargs), getattr(lm, "form", ()), str(inputs.get("text") or "")
         if getattr(lm, "reports_logprobs", False):
@@ -117,9 +105,9 @@ class StageAdapter(dspy.Adapter):
         for demo in demos:
             if any(demo.get(field) is None for field in signature.output_fields):
                 continue
-            messages.append({"role": "user", "content": self._user(signature, demo)})
+            messages.append({"role": "user", "content": self.turn(signature.input_fields, demo)})
             messages.append({"role": "assistant", "content": self.codec.encode(demo)})
-        asked = self._user(signature, inputs)
+        asked = self.turn(signature.input_fields, inputs)
         heard().asked = asked
         messages.append({"role": "user", "content": asked})
         return messages
@@ -135,8 +123,9 @@ class StageAdapter(dspy.Adapter):
         )
 
     @staticmethod
-    def _user(signature: type[dspy.Signature], fields: Mapping[str, Any]) -> str:
-        return prompt.render([(name, fields[name]) for name in signature.input_fields if fields.get(name)])
+    def turn(names: Iterable[str], fields: Mapping[str, Any]) -> str:
+        """Return a user's message: the fields with these names that are not empty."""
+        return prompt.render([(name, fields[name]) for name in names if fields.get(name)])
 
     def _call_postprocess(
         self, processed_signature: Any, original_signature: Any, outputs: list[Any], lm: Any, lm_kwargs: dict[str, Any]
@@ -150,15 +139,28 @@ class StageAdapter(dspy.Adapter):
         values: list[dict[str, Any]] = super()._call_postprocess(*given)
         (field,) = original_signature.output_fields  # every stage has one
         for value, output in zip(values, outputs, strict=True):
-            if heard().truncated:
-                value[field] = _complete(output["text"], value[field])
-            placed = [item for item in value[field] or () if isinstance(item, dict) and "place" in item]
-            places, logprobs = [item.pop("place") for item in placed], value.pop("logprobs", None)
-            if logprobs and places:
-                scores = self.scores(output["text"], tokens_in(logprobs), places)
-                for item, score in zip(placed, scores, strict=True):
-                    item |= {} if score is None else {"score": score}
+            value.pop("logprobs", None)
+            self._finish(value, output, field)
         return values
+
+    def read(self, signature: type[dspy.Signature], field: str, output: Any) -> dict[str, Any] | None:
+        """Return what `_call_postprocess` makes of one output; None where it raises AdapterParseError: there is no answer."""
+        output = _answer(output)
+        if not output["text"]:
+            return None
+        value: dict[str, Any] = self.parse(signature, output["text"])
+        self._finish(value, output, field)
+        return value
+
+    def _finish(self, value: dict[str, Any], output: Mapping[str, Any], field: str) -> None:
+        if heard().truncated:
+            value[field] = _complete(output["text"], value[field])
+        placed = [item for item in value[field] or () if isinstance(item, dict) and "place" in item]
+        places, logprobs = [item.pop("place") for item in placed], output.get("logprobs")
+        if logprobs and places:
+            scores = self.scores(output["text"], tokens_in(logprobs), places)
+            for item, score in zip(placed, scores, strict=True):
+                item |= {} if score is None else {"score": score}
 
     def scores(self, answer: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[float | None]:
         """Return how likely what stands at each place of an answer is.
@@ -210,57 +212,3 @@ def _repeats(echo: str, asked: str) -> bool:
     """Tell whether an answer that marks nothing repeats the text, at least half of its words."""
     words = set(dict(prompt.parse(asked)).get("text", "").casefold().split())
     return len(words & set(echo.casefold().split())) * 2 >= len(words)
-
-
-async def ask(wait: Wait, predict: dspy.Predict, adapter: StageAdapter, **fields: Any) -> dspy.Prediction:
-    """Run a stage's predictor under its own adapter, and never fail because of one answer.
-
-    The prediction carries `answers` (how the answer ended), `unreadable` (pieces of it that could not be read) and
-    `unanswered` (why there was no answer: the call failed for good, after retries, or its reply was empty); where nothing
-    could be read its output fields are None. Raises LMSetupError when no call could succeed: no key, an unknown model, an
-    option that the provider refuses.
-    """
-    with hearing() as mine, dspy.context(adapter=adapter):
-        try:
-            return _read(mine, await wait.call(predict, **fields))
-        except AdapterParseError:
-            return _read(mine, {})
-        except LMError as error:
-            return _failed(error)
-
-
-def ended(prediction: dspy.Prediction) -> tuple[int, str, Answers]:
-    """Return what a prediction of `ask` says of its answer: unreadable pieces, why there was none, how it ended."""
-    return prediction.get("unreadable") or 0, prediction.get("unanswered") or "", prediction.get("answers") or Answers()
-
-
-def _read(mine: Hearing, found: Mapping[str, Any]) -> dspy.Prediction:
-    status = mine.status
-    unreadable = mine.unreadable if status in ("read", "truncated", "unreadable") else 0
-    ended = {
-        "answers": Answers.of(status),
-        "unreadable": unreadable,
-        "unanswered": EMPTY if status == "unanswered" else "",
-    }
-    return dspy.Prediction(**dict(found.items()), **ended)
-
-
-def _failed(error: LMError) -> dspy.Prediction:
-    if refused := refusal(error):
-        raise refused from None
-    return dspy.Prediction(unanswered=_named(error), answers=Answers.of("unanswered"))
-
-
-def refusal(error: LMError) -> LMSetupError | None:
-    """Return what to tell people if no call could succeed; None where only this one failed."""
-    if not isinstance(error, _SETUP):
-        return None
-    if isinstance(error, LMNotConfiguredError) or error.status is None:
-        return LMSetupError(str(error))  # said on this side
-    return LMSetupError(f"[{error.model}] the provider refused the call: {_named(error)}")
-
-
-def _named(error: LMError) -> str:
-    """Return what kind of error it is, without what the provider says: that may quote the prompt, and the prompt a patient."""
-    said = [type(error).__name__, f"HTTP {error.status}" if error.status else "", code_of(error)]
-    return ", ".join(filter(None, said))

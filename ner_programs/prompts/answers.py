@@ -51,6 +51,8 @@ _START = re.compile(
 _END = re.compile(
     rf"{_SPECIAL}|</s>|<eos>|<(?:start|end)_of_turn>|<(?:pad|unk)>|\[EOS\]|\[/?INST\]|<end▁of▁sentence>", re.IGNORECASE
 )
+# Whatever is removed begins or ends with one of these.
+_MARKED = re.compile(r"[<◁\\]|\[/?(?:think|inst|eos)\]|\A\s*(?:thinking\.\.\.|analysis)", re.IGNORECASE)
 _WRAPPED = re.compile(
     r"\s*<(answer|final_answer|final|output|response|result|solution)>(.*?)(?:</\1>.*)?\Z", re.I | re.S
 )
@@ -82,6 +84,8 @@ class Answers:
     unanswered: int = 0
 
     def __add__(self, other: Answers) -> Answers:
+        if self is NO_ANSWERS or other is NO_ANSWERS:
+            return other if self is NO_ANSWERS else self
         return Answers(*(a + b for a, b in zip(self.as_dict().values(), other.as_dict().values(), strict=True)))
 
     @classmethod
@@ -116,6 +120,8 @@ def said(answer: str, asked: str = "") -> tuple[str, bool]:
     `asked` is the prompt's last message. Removed are reasoning, the marks of channels and turns, and any text after the end of
     the model's turn.
     """
+    if not _MARKED.search(answer):  # most answers
+        return answer, False
     answer, cut = _without_reasoning(answer, asked)
     answer = _begun(answer, asked)
     end = next((mark for mark in _END.finditer(answer) if mark[0] not in asked), None)

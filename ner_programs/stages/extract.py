@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import dspy
 
 from ner_programs.demos import Demonstration, Selector, permitted
 from ner_programs.formats import Format
-from ner_programs.prompts.adapter import StageAdapter, ask, ended
+from ner_programs.prompts.adapter import StageAdapter
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
+from ner_programs.prompts.asking import ask, ended
 from ner_programs.prompts.decisions import Marks
+from ner_programs.prompts.rendering import DEMONSTRATIONS
 from ner_programs.stages.retrieve import KnowledgeLines
 from ner_programs.task import Item, Task
 from ner_programs.types import Label
@@ -72,6 +74,7 @@ class ExtractEntities(Module):
         self.codec = FormatCodec(format, task)
         self.adapter = StageAdapter(self.codec, labels, *held)
         self.task, self.format, self.lines, self.select = task, format, lines, select
+        self._shown = _Shown(self.as_demo)
 
     async def steps(self, wait: Wait, text: str, knowledge: str, exclude: Sequence[str] = ()) -> Extraction:
         """Ask for the items of `text`; demonstrations from the documents in `exclude` are not shown."""
@@ -84,7 +87,7 @@ class ExtractEntities(Module):
         """Return the demonstrations for `text`, best last."""
         fixed = permitted(self.predict.demos, text, exclude)
         chosen = self.select(text, exclude) if self.select else []
-        return [*fixed, *map(self.as_demo, chosen)]
+        return [*fixed, *map(self._shown, chosen)]
 
     def as_demo(self, demonstration: Demonstration) -> dict[str, Any]:
         """Return a demonstration with every field of the predictor; its knowledge is not what only its own document says."""
@@ -96,3 +99,26 @@ class ExtractEntities(Module):
             "knowledge": self.lines(d.text, exclude=(d.document, d.group)),
             self.codec.field: [self.task.as_fields(item) for item in self.task.items(d)],
         }
+
+
+class _Shown:
+    """Makes each demonstration of a pool a demonstration of the predictor once: what is the same object is rendered once.
+
+    A pool never changes, and neither does what its demonstrations are made with, so copies of a program share them.
+    """
+
+    def __init__(self, make: Callable[[Demonstration], dict[str, Any]]) -> None:
+        self._make = make
+        self._made: dict[int, tuple[Demonstration, dict[str, Any]]] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shown:
+        return self
+
+    def __call__(self, demonstration: Demonstration) -> dict[str, Any]:
+        """Return the demonstration as a dict, the same dict as before."""
+        known = self._made.get(id(demonstration))
+        if known is None or known[0] is not demonstration:
+            if len(self._made) >= DEMONSTRATIONS:
+                self._made.clear()
+            known = self._made[id(demonstration)] = demonstration, self._make(demonstration)
+        return known[1]

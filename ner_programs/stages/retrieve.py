@@ -11,8 +11,9 @@ from typing import Any
 import dspy
 
 from kb import Knowledge, Retriever
-from ner_programs.prompts.adapter import StageAdapter, ask, ended
+from ner_programs.prompts.adapter import StageAdapter
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
+from ner_programs.prompts.asking import ask, ended
 from ner_programs.prompts.prompt import render_knowledge
 from ner_programs.types import Label
 from ner_programs.waiting import Module, Wait

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dspy
 
 from ner_programs.demos import permitted
 from ner_programs.demos.base import Shown
-from ner_programs.prompts.adapter import StageAdapter, ask, ended
+from ner_programs.prompts.adapter import StageAdapter
+from ner_programs.prompts.asking import ask, ended
 from ner_programs.stages.verify import Verification, verdicts_for
 from ner_programs.types import Entity, Label, Verdict
 from ner_programs.verifiers._verdicts import Mode, VerdictCodec, Verdicts, as_fields, render_candidates
@@ -57,7 +58,7 @@ class LLMVerifier(Module):
         return {"text": text, "knowledge": knowledge, "candidates": shown, "verdicts": [as_fields(v) for v in verdicts]}
 
 
-def _verification(prediction: dspy.Prediction) -> Verification:
+def _verification(prediction: Mapping[str, Any]) -> Verification:
     verdicts = tuple(Verdict(**v) for v in prediction.get("verdicts") or ())
     return Verification(verdicts, *ended(prediction))
 

@@ -28,7 +28,7 @@ from ner_programs.bundle.state import ORIGIN, identity
 from ner_programs.evaluate import scored, units_of
 from ner_programs.lms.metered import BudgetSpent
 from ner_programs.program import NERProgram
-from ner_programs.prompts.adapter import refusal
+from ner_programs.prompts.asking import refusal
 from ner_programs.scoring import PooledF1, pooled
 from ner_programs.task import Task, annotations_of
 from ner_programs.types import Document

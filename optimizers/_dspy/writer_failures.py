@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from ner_programs.prompts.adapter import refusal
+from ner_programs.prompts.asking import refusal
 from optimizers._dspy.teleprompter import Ended
 from optimizers.search import Search
 

@@ -55,7 +55,7 @@ def test_what_a_module_does_is_written_once_for_sync_and_async() -> None:
         and node.name in ("acall", "aforward")
         and ast.unparse(node).count("return")
     }
-    assert async_faces == {"ner_programs.waiting", "ner_programs.lms.metered"}
+    assert async_faces == {"ner_programs.waiting", "ner_programs.lms.metered", "ner_programs.lms.direct"}
 
 
 def test_no_module_knows_those_above_it_or_the_tests() -> None:
