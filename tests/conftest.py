@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, configuration, settings
 from pytest_socket import socket_allow_hosts
 
 from tests.effort import often
+from tests.laws import broken
 
 LOOPBACK = ["localhost", "127.0.0.1", "::1"]
 HOME = Path(tempfile.mkdtemp(prefix="nerc-tests-"))
@@ -39,6 +40,12 @@ def pytest_collection_finish() -> None:
     """What was imported stays: no collection of garbage looks at it again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which laws of components were broken, each once."""
+    for said in broken(terminalreporter.getreports("failed")):
+        terminalreporter.write_line(said)
 
 
 def pytest_unconfigure() -> None:

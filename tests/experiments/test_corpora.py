@@ -18,6 +18,9 @@ from experiments.corpora.corpus import Corpus, flatten
 from experiments.errors import ReadError
 from ner_programs.components import names
 from ner_programs.types import Document, Entity, Label
+from tests.laws import EXTENDING, law
+
+OTHERS = f"{EXTENDING}#the-other-kinds"
 
 
 def doc(name: str, group: str = "", label: str = "X") -> Document:
@@ -122,6 +125,7 @@ def test_the_sample_corpus_needs_no_data() -> None:
 
 
 @pytest.mark.parametrize("name", names("experiments.corpora"))
+@law("The `build` of a corpus takes its options by keyword and returns a `Corpus`.", OTHERS)
 def test_every_module_builds_with_checked_keyword_options(name: str) -> None:
     build = importlib.import_module(f"experiments.corpora.{name}").build
     signature = inspect.signature(build, eval_str=True)

@@ -15,6 +15,9 @@ import kb.retrievers
 import kb.sources
 from kb import Knowledge, KnowledgeBase
 from kb.sources import tsv
+from tests.laws import EXTENDING, law
+
+OTHERS = f"{EXTENDING}#the-other-kinds"
 
 
 def components(package: ModuleType) -> list[Any]:
@@ -26,6 +29,11 @@ sources, retrievers = components(kb.sources), components(kb.retrievers)
 
 
 @pytest.mark.parametrize("module", [*sources, *retrievers])
+@law(
+    "A component of any kind is documented: its module says what it is, and its `build` has a docstring and annotated options.",
+    OTHERS,
+    of="module",
+)
 def test_build_is_annotated_documented_and_plain(module: ModuleType) -> None:
     assert module.__doc__
     assert module.build.__doc__
@@ -41,6 +49,7 @@ def test_build_is_annotated_documented_and_plain(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("module", sources)
+@law("A source opens nothing before it is iterated.", OTHERS, of="module")
 def test_sources_take_a_path_and_open_nothing_yet(module: ModuleType) -> None:
     hints = get_type_hints(module.build)
     assert hints["path"] == str | Path
@@ -51,6 +60,11 @@ def test_sources_take_a_path_and_open_nothing_yet(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("module", retrievers)
+@law(
+    "A retriever returns what is most relevant first, with a `surface` that is in the text; the same for the same text.",
+    OTHERS,
+    of="module",
+)
 def test_retrievers(module: ModuleType, birds: KnowledgeBase) -> None:
     hints = get_type_hints(module.build)
     assert hints["kb"] == KnowledgeBase | None

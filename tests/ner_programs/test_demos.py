@@ -11,7 +11,10 @@ from ner_programs import Document, Entity, Mention, Pool, align
 from ner_programs.components import names, resolve
 from ner_programs.demos import Demonstration
 from ner_programs.program import NERProgram
+from tests.laws import EXTENDING, law
 from tests.ner_programs.support import DEMO_OPTIONS, NOTES, PLAIN, TEXTS, annotated, labels_of, ontology
+
+OTHERS = f"{EXTENDING}#the-other-kinds"
 
 NAMES = names("ner_programs.demos")
 
@@ -28,6 +31,7 @@ def pool_of(*rows: tuple[str, str, str]) -> Pool:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@law("It returns at most `k` demonstrations, each once: none from `exclude`, and none with the same text.", OTHERS)
 @given(data=st.data())
 def test_nothing_excluded_nothing_equal_at_most_k(name: str, data: st.DataObject) -> None:
     words = st.lists(st.sampled_from(["knee", "pain", "CT", "x", "[SEP]", ""]), max_size=4).map(" ".join)
@@ -45,6 +49,7 @@ def test_nothing_excluded_nothing_equal_at_most_k(name: str, data: st.DataObject
 
 
 @pytest.mark.parametrize("name", NAMES)
+@law("It finds `k` however many are excluded.", OTHERS)
 def test_k_are_found_although_nearly_all_are_excluded(name: str) -> None:
     rows = [("near", "near", f"knee pain today {n}") for n in range(300)] + [
         (f"far{n}", "g", f"other word{n} thing") for n in range(3)
@@ -54,6 +59,7 @@ def test_k_are_found_although_nearly_all_are_excluded(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@law("An empty pool, or a text without words, is fine.\n- Copies of a program share it.", OTHERS)
 def test_copies_share_the_selector_and_an_empty_pool_is_fine(name: str) -> None:
     select = build(name, Pool.of(NOTES))
     assert copy.deepcopy(select) is select

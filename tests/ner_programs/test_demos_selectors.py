@@ -21,7 +21,10 @@ from ner_programs.components import names, resolve
 from ner_programs.demos import Demonstration
 from ner_programs.demos._ranking import nearest
 from ner_programs.types import Mention
+from tests.laws import EXTENDING, law
 from tests.ner_programs.support import DEMO_OPTIONS, NOTES, PLAIN, knows, note, ontology
+
+OTHERS = f"{EXTENDING}#the-other-kinds"
 
 NAMES = names("ner_programs.demos")
 RANKING = [name for name in NAMES if name != "random"]
@@ -72,6 +75,7 @@ def test_a_program_shows_them_synchronously_asynchronously_and_from_its_bundle(n
 
 
 @pytest.mark.parametrize("name", NAMES)
+@law("Its option `k` can be changed, and the pool is shared then.", OTHERS)
 def test_settings_change_and_the_pool_is_shared(name: str) -> None:
     spec = ProgramSpec(labels=PLAIN, demos={"name": name, "k": 1, **DEMO_OPTIONS.get(name, {})})
     program = spec.build(ontology(), Pool.of(NOTES))

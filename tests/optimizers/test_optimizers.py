@@ -29,9 +29,11 @@ from optimizers._program_diff import nested
 from optimizers.search import Search
 from optimizers.trial import Compilation, Trial
 from tests.effort import THOROUGH
+from tests.laws import EXTENDING, law
 from tests.tiny import DEV, TRAIN, Scripted, documents, gold, program, text_of
 
 EVERY = [n for n in names("optimizers") if n != "calibrate"]  # test_calibration.py: it needs a grammar
+AN_OPTIMIZER = f"{EXTENDING}#an-optimizer"
 WRITE = ("copro", "gepa", "infer_rules", "mipro", "race", "simba")
 OPTIONS: dict[str, dict[str, Any]] = {
     "teleprompter": {
@@ -116,30 +118,42 @@ SENTENCE = re.compile(
 
 @pytest.mark.parametrize("name", EVERY)
 class TestEvery:
+    @law(
+        "The program that it is given stays as it is; the one that it returns has the same knowledge base and pool.",
+        AN_OPTIMIZER,
+    )
     def test_leaves_the_program_it_is_given_alone(self, name: str) -> None:
         _, given, made = compiled(name)
         fresh = program()
-        assert (state_of(given), given.spec, given.wants) == (state_of(fresh), fresh.spec, fresh.wants)
+        same = (state_of(given), given.spec, given.wants) == (state_of(fresh), fresh.spec, fresh.wants)
+        assert same, "the given program was changed: work on program.deepcopy() or program.with_settings(...)"
         assert made is given or name != "none"
         assert made.kb is given.kb and made.pool is given.pool
 
+    @law("It reports every trial as it happens, numbered from 1.", AN_OPTIMIZER)
     def test_reports_trials_as_they_happen(self, name: str) -> None:
         bench, _, _ = compiled(name)
-        assert [t.number for t in bench.trials] == list(range(1, len(bench.trials) + 1)) != []
+        assert bench.trials, "no trial was reported: search.score(...) scores a program and reports it"
+        assert [t.number for t in bench.trials] == list(range(1, len(bench.trials) + 1))
         assert [t.calls for t in bench.trials] == sorted(t.calls for t in bench.trials)
         assert all(len(t.scored.counts) == len(t.scored.predicted) == t.documents for t in bench.trials)
 
+    @law(
+        "The program that it returns says in its `why`, in one sentence, why it won: `search.choose()` writes it.",
+        AN_OPTIMIZER,
+    )
     def test_says_why_in_figures_of_its_trials(self, name: str) -> None:
         bench, _, made = compiled(name)
         said = SENTENCE.fullmatch(made.why)
         if name == "cascade":  # it says what its steps gain
             assert made.why.endswith(".") and not said
             return
-        assert said, made.why
+        assert said, f"program.why is {made.why!r}"
         own = [t for t in bench.trials if identity(t.program) == identity(made)]
         assert said["trial"] is None or int(said["trial"]) in {t.number for t in own}
         assert (int(said["documents"]), said["f1"]) in {(t.documents, f"{t.scored.total.f1:.3f}") for t in own}
 
+    @law("Its program can be saved, and each demonstration in it names its document and group.", AN_OPTIMIZER)
     def test_makes_a_program_that_is_saved_with_demonstrations_that_know_their_documents(
         self, name: str, tmp_path: Path
     ) -> None:
@@ -148,11 +162,16 @@ class TestEvery:
         assert not any(getattr(m, "_compiled", False) for _, m in made.named_sub_modules())
         assert all(d["document"] and d["group"] for d in made.extract.predict.demos)
 
+    @law("It sends no request twice.", AN_OPTIMIZER)
     def test_sends_a_request_again_only_for_another_sample(self, name: str) -> None:
         bench, _, _ = compiled(name)
         spent, sent = bench.lm.meter.spent, Counter(bench.backend.sent)
         assert set(sent.values()) == {1} and len(sent) == spent.calls == spent.attempts <= 90
 
+    @law(
+        "The same seed gives the same program, however many calls run at once; another seed gives another search.",
+        AN_OPTIMIZER,
+    )
     def test_is_repeatable_however_many_calls_run_at_once_heeds_the_seed_of_the_run_and_prints_nothing(
         self, name: str, capfd: pytest.CaptureFixture[str]
     ) -> None:
@@ -163,9 +182,11 @@ class TestEvery:
         assert state_of(same) == state_of(made)
         assert [t.scored.counts for t in benches[0].trials] == [t.scored.counts for t in first.trials]
         one, again, other = ([request for request, _ in b.backend.sent] for b in (first, *benches))
-        assert Counter(one) == Counter(again) and (again != other) is (name != "none")
-        assert tuple(capfd.readouterr()) == ("", "")
+        assert Counter(one) == Counter(again), "the same seed asked for other things"
+        assert (again != other) is (name != "none"), "another seed asked for the same: hand it on, Search(..., seed)"
+        assert tuple(capfd.readouterr()) == ("", ""), "it printed something"
 
+    @law("A verifier keeps its own demonstrations.", AN_OPTIMIZER)
     def test_a_verifier_keeps_its_own_demonstrations(self, name: str) -> None:
         made = Bench(concurrency=4).compile(asked(name, budget={"calls": 60}), program(verify={"name": "llm", "k": 2}))
         state = state_of(made)
@@ -174,6 +195,7 @@ class TestEvery:
         assert all("mentions" in d for d in state["extract.predict"]["demos"])
 
     @pytest.mark.parametrize("calls", [6, 25])
+    @law("It keeps to its budget in calls, tokens and money.", AN_OPTIMIZER)
     def test_keeps_to_its_budget_of_calls(self, name: str, calls: int) -> None:
         bench = Bench(concurrency=4)
         try:
@@ -181,14 +203,18 @@ class TestEvery:
         except BudgetError as error:
             assert f"{calls} calls" in str(error) or "being bootstrapped" in str(error)
         else:
-            assert bench.trials and isinstance(made, NERProgram)
-        assert len(bench.backend.requests) <= calls
+            assert isinstance(made, NERProgram)
+            assert bench.trials, f"{calls} calls were allowed, and no trial was reported"
+        sent = len(bench.backend.requests)
+        assert sent <= calls, f"{calls} calls were allowed, {sent} were made"
 
+    @law("A budget that is too small for one trial is a `BudgetError`.", AN_OPTIMIZER)
     def test_says_when_the_budget_is_too_small(self, name: str) -> None:
         dev = [Document(f"l{n}", "Takes aspirin. Has gout. Feels well.") for n in range(3)]
         with pytest.raises(BudgetError, match=r"2 calls.*(dev|first trial)|bootstrapped"):
             Bench().compile(asked(name, budget={"calls": 2}), program(unit="sentence"), dev=dev)
 
+    @law("It keeps to its budget in calls, tokens and money.", AN_OPTIMIZER)
     def test_a_budget_in_money_and_tokens_holds(self, name: str) -> None:
         """At eight at once, with answers as long as they may be, which no plan expects: simba shows nothing before its end."""
         every: list[dict[str, Any]] = [{"cost": 0.03}, {"tokens": 30_000}]
@@ -197,7 +223,7 @@ class TestEvery:
             bench.backend.usage = Usage(input_tokens=10, output_tokens=1000, total_tokens=1010)
             with pytest.raises(BudgetError, match="one trial on dev") if name == "simba" else nullcontext():
                 bench.compile(asked(name, budget=budget))
-            assert bool(bench.trials) is (name != "simba")
+            assert bool(bench.trials) is (name != "simba"), f"{budget} was allowed, and no trial was reported"
             assert bench.lm.meter.spent.tokens == 1010 * len(bench.backend.requests) <= 30_000
             assert bench.lm.meter.spent.cost <= 0.03
 
@@ -218,6 +244,7 @@ class TestEvery:
         assert bool(bench.trials) is bool(bench.backend.requests) is not written
         assert all(1024 < (r.config.max_tokens or 0) < 2048 for r in bench.backend.requests)
 
+    @law("It swallows no error: a wrong key, the end of the whole run, or a report that fails ends it.", AN_OPTIMIZER)
     def test_ends_with_the_run_when_the_run_is_stopped(self, name: str) -> None:
         """The limit of the whole run does not end a search with the best so far: a later run could not go on from there."""
         bench = Bench()
@@ -225,6 +252,7 @@ class TestEvery:
             bench.compile(asked(name), dev=documents(9, "d"))
         assert len(bench.backend.requests) == 8
 
+    @law("It swallows no error: a wrong key, the end of the whole run, or a report that fails ends it.", AN_OPTIMIZER)
     def test_a_wrong_key_ends_it(self, name: str) -> None:
         def script(request: Request) -> str:
             raise LMAuthError("no", model="m", status=401)
@@ -234,6 +262,7 @@ class TestEvery:
             bench.compile(asked(name))
         assert len(bench.backend.requests) <= len(TRAIN)
 
+    @law("It swallows no error: a wrong key, the end of the whole run, or a report that fails ends it.", AN_OPTIMIZER)
     def test_an_error_in_a_report_is_not_swallowed(self, name: str) -> None:
         def broken(trial: Trial) -> None:
             raise OSError("disk full")
