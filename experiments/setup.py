@@ -165,6 +165,7 @@ def _program_spec(spec: RunSpec, corpus: Corpus) -> ProgramSpec:
         "guidelines": _guidelines(spec),
         "unit": spec.task.unit or corpus.unit,
         **({"window": spec.task.window} if spec.task.window else {}),
+        **({"overlap": spec.task.overlap} if spec.task.overlap else {}),
         "types": spec.kb.labels if spec.kb else {},
         **spec.program.model_dump(exclude={"retriever", "demos"}),
         "demos": spec.program.demos and optimizers.seeded(spec.program.demos, spec.seed, "ner_programs.demos"),

@@ -24,12 +24,13 @@ class _Table(BaseModel):
 class Task(_Table):
     """The task of a prompt: `guidelines` is a file whose text is added to the instruction, `unit` is the text of one prompt.
 
-    The unit "window" is consecutive sentences of at most `window` characters.
+    The unit "window" is consecutive sentences of at most `window` characters; windows overlap by `overlap` characters.
     """
 
     guidelines: Path | None = None
     unit: str | None = None
     window: int | None = None
+    overlap: int | None = None
 
 
 class Knowledge(_Table):

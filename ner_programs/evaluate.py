@@ -115,4 +115,6 @@ def units_of(program: dspy.Module, documents: Sequence[AnnotatedText]) -> int:
     """Return the number of units of text in `documents`, the minimum number of calls."""
     if not isinstance(program, NERProgram):
         return sum(len(split(d.text, "document")) for d in documents)
-    return sum(len(split(d.text, program.spec.unit, size=program.spec.window)) for d in documents)
+    return sum(
+        len(split(d.text, program.spec.unit, size=program.spec.window, overlap=program.spec.overlap)) for d in documents
+    )

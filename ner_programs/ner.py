@@ -12,9 +12,10 @@ from ner_programs.alignment.align import align_report
 from ner_programs.demos.base import Demonstration, labelled_units
 from ner_programs.found import Found
 from ner_programs.scoring import Counts
+from ner_programs.seams import merged
 from ner_programs.task import Aligned, Task
 from ner_programs.types import Document, Entities, Entity, Mention
-from ner_programs.units import UnitKind
+from ner_programs.units import Unit, UnitKind
 
 if TYPE_CHECKING:
     from ner_programs.spec import ProgramSpec
@@ -61,6 +62,10 @@ class EntityRecognition:
         entities = tuple(replace(e.shifted(by), provenance=e.provenance or stages) for e in unit.annotations)
         lost = tuple(m if m.start is None else replace(m, start=m.start + by) for m in unit.lost)
         return Aligned(entities, lost)
+
+    def merged(self, units: Sequence[Unit], found: Sequence[Sequence[Entity]]) -> list[Entity]:
+        """Of entities that overlap, from two windows, keep the one further from its window's edge."""
+        return merged(units, found)
 
     def found(self, text: str, annotations: tuple[Entity, ...], **ended: Any) -> Found:
         """Return the prediction that a notebook shows as the text with its entities marked."""

@@ -88,9 +88,9 @@ class NERProgram(Module):
 
         lm = self._lm()
         with nullcontext() if lm is current_lm() else dspy.context(lm=lm):
-            pieces = split(text, self.spec.unit, size=self.spec.window)
+            pieces = split(text, self.spec.unit, size=self.spec.window, overlap=self.spec.overlap)
             for piece, told in zip(pieces, await wait.each(unit, pieces), strict=True):
-                said.add(piece.start, *told)
+                said.add(piece, *told)
         found = said.prediction(self.kb if self.spec.link else None)
         if self.attributes is not None:
             found.entities = Entities(self.attributes(text, found.entities, exclude), text)
@@ -213,19 +213,22 @@ class _Said:
 
     def __init__(self, task: Task, text: str) -> None:
         self.task, self.text = task, text
-        self.annotations: list[Annotation] = []
+        self.units: list[Unit] = []
+        self.annotations: list[tuple[Annotation, ...]] = []
         self.lost: list[Item] = []
         self.unreadable = self.unanswered = 0
         self.reasons: dict[str, None] = {}
         self.answers = Answers()
 
     def add(
-        self, start: int, found: Sequence[Aligned], retrieval: Retrieval, extraction: Extraction, verification: Verification
+        self, unit: Unit, found: Sequence[Aligned], retrieval: Retrieval, extraction: Extraction, verification: Verification
     ) -> None:  # fmt: skip
-        """Add one unit that begins at offset `start`; `found` has an alignment for each stage, the last one counts."""
+        """Add one unit; `found` has an alignment for each stage, the last one counts."""
+        start = unit.start
+        self.units.append(unit)
         stages = ("extract", "verify") if verification.verdicts else ("extract",)
         moved = [self.task.moved(aligned, start, stages) for aligned in found]
-        self.annotations += moved[-1].annotations
+        self.annotations.append(moved[-1].annotations)
         self.lost += [item for aligned in moved for item in aligned.lost]
         self.unreadable += retrieval.unreadable + extraction.unreadable + verification.unreadable
         why = [one.unanswered for one in (retrieval, extraction, verification) if one.unanswered]
@@ -235,7 +238,7 @@ class _Said:
 
     def prediction(self, kb: KnowledgeBase | None) -> Found:
         """Return what was found in the whole text, linked to the concepts of `kb` where one is given."""
-        annotations = tuple(sorted(self.annotations))
+        annotations = tuple(sorted(self.task.merged(self.units, self.annotations)))
         if kb is not None:
             annotations = linked(self.text, annotations, kb)
         return self.task.found(

@@ -23,7 +23,7 @@ from ner_programs.errors import ComponentError
 from ner_programs.guidelines import Rule
 from ner_programs.guidelines import plain as plain_rule
 from ner_programs.types import Label
-from ner_programs.units import WINDOW, UnitKind
+from ner_programs.units import OVERLAP, WINDOW, UnitKind
 
 if TYPE_CHECKING:
     from kb import KnowledgeBase
@@ -64,7 +64,8 @@ _LABEL = re.compile(r"[^\W_](?:[\w .+/&()-]{0,58}[\w+)])?")
 class ProgramSpec(BaseModel):
     """The options of a program, as plain data; the same in a TOML spec and in a bundle.
 
-    `labels` maps each label to its definition. `window` is the maximum size of a window, in characters. `types` maps semantic
+    `labels` maps each label to its definition. `window` is the maximum size of a window, in characters; windows of a long text
+    overlap by `overlap` characters, so that an entity of that length is whole in one of them. `types` maps semantic
     types of the knowledge base to labels, or to "" for none. `seeds` chooses what finds the names to look up: the dictionary
     ("text"), or the LM as well ("lm"). With `link`, every entity gets its most probable concept.
     `attributes` finds the clinical attributes of entities, after everything else.
@@ -80,6 +81,7 @@ class ProgramSpec(BaseModel):
     guidelines: Text = ""
     unit: UnitKind = "sentence"
     window: int = Field(default=WINDOW, ge=NARROWEST, le=10_000_000)
+    overlap: int = Field(default=0, ge=0)
     format: Component = {"name": "json_list"}
     demos: Component | None = None
     retriever: Component = {"name": "none"}
@@ -109,6 +111,12 @@ class ProgramSpec(BaseModel):
                     f"a label is at most 60 letters, digits, blanks and . + / & ( ) - _, a letter or digit first, not {name!r}"
                 )
         return labels
+
+    @model_validator(mode="after")
+    def _overlaps(self) -> Self:
+        if self.overlap * OVERLAP > self.window:
+            raise ValueError(f"overlap: at most an eighth of the window, {self.window // OVERLAP}")
+        return self
 
     @model_validator(mode="after")
     def _types(self) -> Self:

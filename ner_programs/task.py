@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ner_programs.scoring import Counts
     from ner_programs.spec import ProgramSpec
     from ner_programs.types import AnnotatedText
-    from ner_programs.units import UnitKind
+    from ner_programs.units import Unit, UnitKind
 
 Item = Any
 Annotation = Any
@@ -63,6 +63,9 @@ class Task(Protocol):
 
     def moved(self, unit: Aligned, by: int, stages: tuple[str, ...]) -> Aligned:
         """Return the same in a document in which the unit begins at offset `by`; `stages` are those that made it."""
+
+    def merged(self, units: Sequence[Unit], found: Sequence[Sequence[Annotation]]) -> Iterable[Annotation]:
+        """Return the annotations of all units of a document; of overlapping windows two may say the same or disagree."""
 
     def found(self, text: str, annotations: tuple[Annotation, ...], **ended: Any) -> Found:
         """Return the prediction for a whole text, which a notebook shows; `ended` is everything besides annotations."""

@@ -15,6 +15,8 @@ from syntok import segmenter
 UnitKind = Literal["sentence", "document", "window"]
 WINDOW = 2000
 """The default maximum size of a window, in characters."""
+OVERLAP = 8
+"""A window overlaps with the next by at most its size / OVERLAP."""
 
 _LINE = re.compile(r"[^\n\r\v\f\u2028\u2029]+")
 # Where a sentence may end inside a line. syntok decides; a line without such a place is not given to it.
@@ -32,20 +34,31 @@ class Unit:
 
 
 def split(
-    text: str, unit: UnitKind = "sentence", *, size: int = WINDOW, keep: Iterable[tuple[int, int]] = ()
+    text: str,
+    unit: UnitKind = "sentence",
+    *,
+    size: int = WINDOW,
+    overlap: int = 0,
+    keep: Iterable[tuple[int, int]] = (),
 ) -> list[Unit]:
-    """Split `text` into units: in order, without overlap, without blanks at the edges.
+    """Split `text` into units: in order, without blanks at the edges, and without overlap if none is asked for.
 
     Every character that is not blank is in a unit. `sentence` splits at line ends, then inside lines. `window` packs
     consecutive sentences into units of at most `size` characters (a longer sentence is one unit). `document` is one unit.
+    With an `overlap` every stretch of at most so many characters lies whole in a window: a window begins so far before the end
+    of the one before it, at a sentence if one begins near there, else at a word. A sentence longer than a window is cut.
     `keep` are spans, for instance gold entities, that must not be split: units that such a span crosses are merged. Use
-    `document` for a corpus that is already split into sentences. Raises ValueError for another `unit` and for a `size` below
-    1.
+    `document` for a corpus that is already split into sentences. Raises ValueError for another `unit`, for a `size` below 1,
+    for an `overlap` above an eighth of it, and for both `overlap` and `keep`.
     """
     if unit not in ("sentence", "document", "window"):
         raise ValueError(f"a unit is 'sentence', 'document' or 'window', not {unit!r}")
     if size < 1:
         raise ValueError(f"the size of a window must be at least 1, not {size}")
+    if not 0 <= overlap * OVERLAP <= size or (overlap and keep):
+        raise ValueError(f"windows of {size} characters overlap by at most {size // OVERLAP}, and keep no spans whole")
+    if unit == "window" and overlap:
+        return list(_overlapping(text, size, overlap))
     if unit == "document":
         return list(_trimmed(text, 0, len(text)))
     units = _merged([Unit(start, end) for start, end in _sentences(text)], text, keep)
@@ -128,3 +141,29 @@ def _packed(units: list[Unit], size: int) -> Iterator[Unit]:
         window = unit
     if window:
         yield window
+
+
+def _overlapping(text: str, size: int, overlap: int) -> Iterator[Unit]:
+    """Yield windows of at most `size` characters. Each but the last advances by a quarter of `size` or more."""
+    sentences = _sentences(text)
+    starts, ends = [start for start, _ in sentences], [end for _, end in sentences]
+    begin, last = 0, len(text.rstrip())
+    while begin < last:
+        end = min(begin + size, last)
+        if end < last:
+            end = _cut(text, ends, begin + size // 2 + 1, end)
+        yield from _trimmed(text, begin, end)
+        if end == last:
+            break
+        begin = _cut(text, starts, end - 2 * overlap, end - overlap)
+
+
+def _cut(text: str, places: list[int], lowest: int, highest: int) -> int:
+    """Return the last of `places` from `lowest` to `highest`, else the last place there beside a blank, else `highest`."""
+    found = bisect_right(places, highest) - 1
+    if found >= 0 and places[found] >= lowest:
+        return places[found]
+    blank = (
+        at for at in range(highest, max(lowest, 1) - 1, -1) if text[at - 1].isspace() or text[at : at + 1].isspace()
+    )
+    return next(blank, highest)

@@ -11,6 +11,7 @@ from ner_programs.demos import Demonstration
 from ner_programs.formats.base import Reading
 from ner_programs.found import Found
 from ner_programs.task import Aligned
+from ner_programs.units import Unit
 
 
 class Pair(NamedTuple):
@@ -64,6 +65,9 @@ class SpanPairs:
     def moved(self, unit: Aligned, by: int, stages: tuple[str, ...]) -> Aligned:
         moved = (Pair((a + by, b + by), label, (c + by, d + by)) for (a, b), label, (c, d) in unit.annotations)
         return Aligned(tuple(moved), unit.lost)
+
+    def merged(self, units: Sequence[Unit], found: Sequence[Sequence[Pair]]) -> Iterable[Pair]:
+        return {pair for one in found for pair in one}
 
     def found(self, text: str, annotations: tuple[Pair, ...], **ended: Any) -> Found:
         return Found(pairs=annotations, **ended)
