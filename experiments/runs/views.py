@@ -16,7 +16,8 @@ from typing import Any
 from experiments.runs.paging import every_experiment
 
 NOTE = """\
-Compare programs under **Views** (above, right): *Scores*, best on dev first, and *Trials*, what each change gained.
+[**Scores**: every program, best on dev first](#/experiments/{id}/runs?{training}&viewStateShareKey=scores) ·
+[**Trials**: what each change gained](#/experiments/{id}/runs?{training}&viewStateShareKey=trials)
 
 Both have charts, by the second button at the left of the search field. Without a view, runs hold what they are made of: a run
 that compiled its trials, a grid its cells, a cross-validated run its folds.
@@ -122,12 +123,17 @@ VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def prepare(client: Any, experiment_id: str) -> None:
-    """Write the description, kind and views of an experiment that are missing or outdated."""
+    """Write the description, kind and views of an experiment that are missing or outdated.
+
+    MLflow 3 opens an experiment as the browser is set ("GenAI" at first: charts of traces), whatever its kind. The description
+    stands above every page, so it begins with links to the runs.
+    """
     experiment = client.get_experiment(experiment_id)
     there, now = dict(experiment.tags), int(time.time() * 1000)
     written = json.loads(there.get(OURS, "{}"))
+    described = NOTE.replace("{name}", experiment.name).replace("{id}", experiment_id).replace("{training}", _TRAINING)
     wanted = {
-        "mlflow.note.content": NOTE.replace("{name}", experiment.name),
+        "mlflow.note.content": described,
         "mlflow.experimentKind": "custom_model_development",
     }
     for key, (name, state) in VIEWS.items():

@@ -68,6 +68,8 @@ def test_views_are_such_as_the_page_reads(page: Page) -> None:
         assert len({chart["uuid"] for chart in said["compareRunCharts"]}) == len(said["compareRunCharts"])
     assert page.tags["mlflow.experimentKind"] == "custom_model_development"
     assert "nerc compare --experiment potions" in page.tags[NOTE]
+    runs = "#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey"
+    assert f"({runs}=scores)" in page.tags[NOTE] and f"({runs}=trials)" in page.tags[NOTE]
     assert views.links(page, "http://here")[0] == (
         "potions", "Scores", "http://here/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=scores"
     )  # fmt: skip
