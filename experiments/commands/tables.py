@@ -30,6 +30,7 @@ def result_table(result: Result, engine: str) -> Table:
     scored = {part: e for part, e in (("dev", result.dev), ("test", result.test)) if e is not None}
     unit = next(iter(scored.values())).unit
     ended = [f"{part} answers: {e.answers.summary()}" for part, e in scored.items() if e.answers != NO_ANSWERS]
+    ended += [f"{part} {line}" for part, e in scored.items() for line in attribute_lines(e)]
     caption = "\n".join([f"95 % interval, bootstrap by {unit}", *ended])
     table = Table(title="strict micro-F1", caption=caption, title_justify="left")
     table.add_column("")
@@ -41,6 +42,13 @@ def result_table(result: Result, engine: str) -> Table:
     for name, parts in result.baselines.items():
         table.add_row(f"baseline: {name}", *(c for part in scored for c in _cells(parts[part])))
     return table
+
+
+def attribute_lines(evaluation: Evaluation) -> list[str]:
+    """Return a line with the F1 of each clinical attribute and its interval, if any was counted."""
+    figures = evaluation.breakdown.as_dict().get("attributes", {})
+    said = (f"{name} {x['f1']:.3f} ({x['ci95'][0]:.3f}-{x['ci95'][1]:.3f})" for name, x in figures.items())
+    return ["attributes of right entities, F1: " + ", ".join(said)] if figures else []
 
 
 def _cells(evaluation: Evaluation) -> list[str]:

@@ -169,6 +169,7 @@ def _tables(part: Mapping[str, Any]) -> list[dict[str, Any]]:
     seen = {"seen in train": part.get("seen_f1"), "not seen in train": part.get("unseen_f1")}
     kinds = [
         ("by label", part.get("labels")), ("by scheme (SemEval-2013)", part.get("schemes")), ("by surface", seen),
+        ("attributes of right entities", part.get("attributes")),
         ("by length of the mention, words", part.get("by_mention_length")),
         ("by length of the document, words", part.get("by_document_length")),
     ]  # fmt: skip

@@ -151,6 +151,7 @@ def _breakdown(some: Sequence[Breakdown]) -> Breakdown:
         by_mention_length=dict(sorted(_summed([b.by_mention_length for b in some]).items())),
         errors=_summed([b.errors for b in some]),
         beyond_flat=sum(b.beyond_flat for b in some),
+        attributes=_summed([b.attributes for b in some]),
     )
 
 

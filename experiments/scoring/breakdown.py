@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from experiments.corpora.corpus import flatten
+from experiments.scoring.attributes import Rows, attribute_figures, attribute_rows
 from experiments.scoring.schemes import SCHEMES, Tally, tallies
 from experiments.scoring.significance import interval, pooled
 from ner_programs.scoring import Counts
@@ -35,7 +36,8 @@ class Breakdown:
 
     `labels` has the tallies of each label, annotated or predicted; `label_ci95` has the interval of its strict F1. A word is a
     run of letters and digits. `by_document_length` are quartiles: "12-30" are documents of 12 to 30 words. `beyond_flat` counts
-    gold entities that flat NER cannot express, because they are discontinuous or overlap a longer one.
+    gold entities that flat NER cannot express, because they are discontinuous or overlap a longer one. `attributes` are counted
+    over the entities with the right span and label.
     """
 
     schemes: Mapping[str, Tally] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Breakdown:
     by_document_length: Mapping[str, Counts] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     beyond_flat: int = 0
+    attributes: Mapping[str, Rows] = field(default_factory=dict)
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Breakdown:
@@ -57,6 +60,7 @@ class Breakdown:
             by_document_length={name: Counts(**c) for name, c in data["by_document_length"].items()},
             errors=dict(data["errors"]),
             beyond_flat=data["beyond_flat"],
+            attributes={k: tuple(Counts(**c) for c in rows) for k, rows in data.get("attributes", {}).items()},
         )
 
     def macro_f1(self, scheme: str = "strict") -> float | None:
@@ -81,6 +85,7 @@ class Breakdown:
             "by_document_length": {name: _counted(c) for name, c in self.by_document_length.items()},
             "errors": dict(self.errors),
             "beyond_flat": self.beyond_flat,
+            **({"attributes": attribute_figures(self.attributes, RESAMPLES)} if self.attributes else {}),
         }
 
 
@@ -111,6 +116,7 @@ def break_down(
         by_document_length=_by_document_length(documents, predicted),
         errors=dict(wrong),
         beyond_flat=sum(flatten(d)[1] for d in documents if len(d.entities) > 1 or _broken(d)),
+        attributes=attribute_rows(documents, predicted, groups),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from experiments.commands.tables import attribute_lines
 from experiments.corpora.corpus import Corpus
 from experiments.scoring.answers import dump, read_answer
 from experiments.scoring.evaluation import Evaluation, evaluate
@@ -161,3 +162,30 @@ def test_a_thousand_sentences_are_evaluated_in_no_time() -> None:
     corpus = Corpus("many", dev=tuple(d for d, _ in made))
     with soon():
         evaluate(corpus, "dev", answers=[a for _, a in made]).as_dict()
+
+
+def test_attributes_are_counted_over_the_entities_with_the_right_span_and_label() -> None:
+    def entities(*marks: tuple[str, str, dict[str, str]]) -> tuple[Entity, ...]:
+        return tuple(replace(e, attributes=a) for s, label, a in marks for e in mark(TWO, (s, label)))
+
+    no = {"assertion": "absent"}
+    gold = tuple(
+        Document(
+            str(i), TWO, entities(("fever", "sign", no), ("cough", "sign", no if i else {"assertion": "possible"}))
+        )
+        for i in range(2)
+    )
+    yes = {"negated": "true"}
+    first = entities(("fever", "sign", yes), ("cough", "drug", yes))  # a wrong label does not count
+    second = entities(("fever", "sign", {}), ("cough", "sign", yes))
+    found = evaluate(Corpus("two", dev=gold), "dev", answers=[first, second])
+    said = found.as_dict()["attributes"]
+    assert {name: (x["precision"], x["recall"], x["gold"], x["predicted"]) for name, x in said.items()} == {
+        "negated": (1.0, 0.6667, 3, 2)
+    }
+    lo, hi = said["negated"]["ci95"]
+    assert lo <= said["negated"]["f1"] <= hi and (lo, hi) == (0.6667, 1.0)
+    assert Evaluation.read(json.loads(json.dumps(asdict(found)))) == found
+    assert attribute_lines(found) == ["attributes of right entities, F1: negated 0.800 (0.667-1.000)"]
+    for answers in ([mark(TWO, ("fever", "sign"))] * 2, [()] * 2):
+        assert "attributes" not in evaluate(Corpus("two", dev=gold), "dev", answers=answers).as_dict()
