@@ -19,6 +19,7 @@ from experiments.spec import Model
 from kb import KnowledgeBase
 from ner_programs import Counts, Document, Pool, ProgramSpec, open_lm
 from ner_programs.evaluate import score
+from ner_programs.privacy import PUBLIC
 from ner_programs.tagger import features
 
 K, SIZE = 32, 4000  # demonstrations; characters of knowledge: room for all facts, so that rows differ in nothing else
@@ -60,7 +61,7 @@ def scored(kb: KnowledgeBase, corpus: Corpus, pools: Sequence[Sequence[Document]
     rows: Rows = {}
     for name, retriever in ROWS.items():
         spec = ProgramSpec(labels={label.name: label.definition}, retriever=retriever, knowledge_size=SIZE, **settings)
-        with reading_facts() if name.endswith("read") else session(Model(), private=False):
+        with reading_facts() if name.endswith("read") else session(Model(), privacy=PUBLIC):
             rows[name] = [list(score(spec.build(kb, Pool.of(pool, corpus.unit)), dev).counts) for pool in pools]
     return rows
 

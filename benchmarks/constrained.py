@@ -26,6 +26,8 @@ from typing import Any
 
 import dspy
 
+from ner_programs.privacy import PUBLIC
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import setup
@@ -71,7 +73,7 @@ def counted(program: NERProgram, text: str) -> Iterator[tuple[str, int]]:
 def rows(model: Model, corpus: Corpus, count: int) -> Iterator[dict[str, Any]]:
     """One row for each format and opening, as they come."""
     texts = sentences(corpus.dev, count)
-    with session(model, private=False) as lm, dspy.context(lm=lm):
+    with session(model, privacy=PUBLIC) as lm, dspy.context(lm=lm):
         for name in names("ner_programs.formats"):
             for opening in OPENINGS:
                 labels = {label.name: label.definition for label in corpus.labels}

@@ -22,6 +22,8 @@ from typing import Any
 
 import dspy
 
+from ner_programs.privacy import PUBLIC
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout this file lies in
 
 from experiments import setup
@@ -37,7 +39,7 @@ def row(name: str, spec: RunSpec, program: NERProgram, documents: Sequence[Docum
     """Ask about `count` sentences; mean tokens of a prompt, and how many of them were evaluated."""
     selector, k = DEMOS[name]
     program = program.with_settings(demos={"name": selector, "k": k}, unit="sentence")
-    with session(spec.lm, private=False) as lm, dspy.context(lm=lm):
+    with session(spec.lm, privacy=PUBLIC) as lm, dspy.context(lm=lm):
         for document in documents:
             if lm.meter.spent.calls < count:
                 program(document.text, document.kin)

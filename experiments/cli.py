@@ -161,7 +161,7 @@ def annotate(
     review: Annotated[Path | None, typer.Option(help="Write a page of what to look at, most useful first.")] = None,
     lm: BundleLm = None,
     set: SetLm = [],  # noqa: B006
-    public: Annotated[bool, typer.Option("--public", help="The text may go to any host; else it is private.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Any host may get the text, else allowed ones.")] = False,
     trust: Trust = [],  # noqa: B006
     home: Home = None,
 ) -> None:

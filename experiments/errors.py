@@ -11,7 +11,7 @@ LONGEST = 600  # characters of a message
 
 
 class ReadError(NercError):
-    """A corpus cannot be read. The message never quotes the corpus's texts, because they may be private.
+    """A corpus cannot be read. The message never quotes the corpus's texts: it may be logged.
 
     The message is one line of limited length: names in it (labels, ids, columns) may come from a damaged file.
     """

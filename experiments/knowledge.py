@@ -50,11 +50,11 @@ class Opened:
 def knowledge_base(spec: Knowledge, corpus: Corpus, data: Path, home: Path) -> tuple[KnowledgeBase, Path]:
     """Return the knowledge base of a spec, and its folder.
 
-    The same sources are read only once. A knowledge base with mentions of a private corpus is not in `home` but with the
-    corpus's recorded answers, where `nerc cache` shows and removes it. Raises SpecError for a missing path.
+    The same sources are read only once. A knowledge base with mentions of a corpus that may not be logged is not in `home` but
+    with the corpus's recorded answers, where `nerc cache` shows and removes it. Raises SpecError for a missing path.
     """
     opened = open_sources(spec.sources, data, corpus)
-    if corpus.private and needs_train(spec):
+    if needs_train(spec) and not corpus.privacy.may_log:
         home = places.answers(corpus.name, corpus.fingerprint).parent
     store = home / "kb"
     store.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def run(
         progress.remark(f"{corpus.name}: {remark}")
     with (
         Work.open(home, key(spec, corpus, kb_folder, within)) as work,
-        session(spec.lm, private=corpus.private, answers=places.answers(corpus.name, corpus.fingerprint),
+        session(spec.lm, privacy=corpus.privacy, answers=places.answers(corpus.name, corpus.fingerprint),
                 ledger=work.ledger, backend=within.backend if within else None) as lm,
         work.tracked(home, spec, corpus, program, name, within.parent if within else None) as tracker,
         at_most(lm, max_cost),
@@ -69,7 +69,7 @@ def run(
             scores = score_parts(spec.parts, corpus, compiled, home, tracker, progress, lm)
         place = None if within and spec.optimizer["name"] == "none" else work.bundle(home, spec)
         folder = place and save(
-            _for_use(spec, compiled), place, kb=_kb(spec), kb_folder=kb_folder, private=corpus.private
+            _for_use(spec, compiled), place, kb=_kb(spec), kb_folder=kb_folder, privacy=corpus.privacy
         )
         seconds = time.monotonic() - began
         spent = added([lm.spent(), scores.spent])
@@ -87,7 +87,7 @@ def _compiled(
 
     def finished(trial: optimizers.Trial) -> None:
         tracker.trial(trial)
-        progress.trial(trial, private=tracker.tracker.private)
+        progress.trial(trial, tracker.tracker.privacy)
 
     plain, started = spec.optimizer["name"] == "none", time.monotonic()
     dev = corpus.dev if "dev" in spec.parts or not plain else ()

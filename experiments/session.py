@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ CONCURRENCY = 8
 def session(
     model: Model,
     *,
-    private: bool,
+    privacy: Privacy,
     answers: Path | None = None,
     ledger: Path | None = None,
     backend: Backend | None = None,
@@ -45,10 +46,10 @@ def session(
     Answers are cached in `answers`, costs are recorded in `ledger`. If `backend` is given (from `shared_backend`), it answers
     the task and stays open. Without `send` no call is made: requests that are not in `answers` stay unanswered.
 
-    Raises PrivacyError, before anything is sent, if private text would go to a host that is not allowed (design D16). All
+    Raises PrivacyError, before anything is sent, if text would go to a host that may not have it (design D16). All
     settings are restored afterwards.
     """
-    check_hosts(model, private=private)
+    check_hosts(model, privacy)
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     with ExitStack() as closing:
 
@@ -69,8 +70,9 @@ def session(
             meter = Meter(answers_it, account=account, retries=model.retries, table=f"lm.{name}")
             roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role, answers_it))
         lm = MeteredLM(own, roles=roles, **_asked(model, model, task))
-        if private:
+        if not privacy.may_connect:
             closing.enter_context(confined(_allowed(model)))
+        if not privacy.may_log:
             closing.enter_context(_quiet())
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
             yield lm
@@ -145,7 +147,7 @@ def answerer(model: Model) -> tuple[str, ...]:
     return *sum(backends, ()), version("nerc"), version("dspy")
 
 
-def check_hosts(model: Model, *, private: bool) -> None:
+def check_hosts(model: Model, privacy: Privacy) -> None:
     """Raise PrivacyError if [lm] or a role would get text that may not go to its host, or if its address is unknown.
 
     The host of a role must be in the role's own `allow_hosts`, which defaults to that of [lm].
@@ -153,14 +155,14 @@ def check_hosts(model: Model, *, private: bool) -> None:
     for table, one in {"lm": model, **{f"lm.{name}": role for name, role in model.roles.items()}}.items():
         if is_api(one.model):
             allowed = model.allow_hosts if one.allow_hosts is None else one.allow_hosts
-            Privacy(private, tuple(allowed)).reach(one.model, one.api_base, table)
+            replace(privacy, allow_hosts=tuple(allowed)).reach(one.model, one.api_base, table)
 
 
-def encoding(model: Model, *, private: bool, bundle: bool = False) -> Privacy:
-    """Return the privacy rules for encoders from [lm]. For a `bundle`, the encoder's address must be named there."""
+def encoding(model: Model, privacy: Privacy, *, bundle: bool = False) -> Privacy:
+    """Return `privacy` with what [lm] says of encoders. For a `bundle`, the encoder's address must be named there."""
     encoder = model.encoder or Encoder()
     allowed = model.allow_hosts if encoder.allow_hosts is None else encoder.allow_hosts
-    return Privacy(private, tuple(allowed), encoder.api_base, named_only=bundle)
+    return replace(privacy, allow_hosts=tuple(allowed), encoder=encoder.api_base, named_only=bundle)
 
 
 def _allowed(model: Model) -> list[str]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,8 @@ from experiments.session import backend_of, check_hosts, encoding
 from experiments.spec import RunSpec, explain
 from kb import KnowledgeBase
 from ner_programs import NERProgram, Pool, ProgramSpec
-from ner_programs.components import resolve
+from ner_programs.components import module, resolve
+from ner_programs.privacy import Privacy
 from ner_programs.verifiers.strong import Strong
 from optimizers.preparation import llm_verifier
 
@@ -73,7 +75,7 @@ def build(
     shared = shared or Shared()
     optimizers.opened(spec.optimizer)
     corpus, kb, folder = sources(spec, data, home, shared)
-    check_hosts(spec.lm, private=corpus.private)
+    check_hosts(spec.lm, corpus.privacy)
     task, writer = backend_of(spec.lm), backend_of(spec.lm)
     for role, one in spec.lm.roles.items():
         made = backend_of(one, table=f"lm.{role}")
@@ -83,7 +85,7 @@ def build(
         _check_types(program_spec, kb)
     unit, window = program_spec.unit, program_spec.window
     pool = shared.once(lambda: Pool.of(corpus.train, unit, window), "pool", spec.corpus, spec.labels, unit, window)
-    pool.privacy = encoding(spec.lm, private=corpus.private)
+    pool.privacy = encoding(spec.lm, corpus.privacy)
     program = program_spec.build(kb, pool)
     if spec.lm.strong is None and any(program.named_sub_modules(Strong)):
         raise SpecError("program.verify asks a strong LM: say which in [lm.strong]")
@@ -103,14 +105,16 @@ def _refuse_stages(program: NERProgram, who: str) -> None:
 
 
 def read_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corpus:
-    """Read the corpus of a spec unchanged from its files. Every reader has the option `private` of [corpus]."""
-    options = {key: value for key, value in spec.corpus.items() if key not in ("private", "sample")}
+    """Read the corpus of a spec unchanged from its files. Every corpus has the option `private` of [corpus]."""
     private = spec.corpus.get("private")
     if not isinstance(private, bool | None):
         raise SpecError(f"corpus.private: true or false, not {private!r}")
+    build = getattr(module("experiments.corpora", str(spec.corpus["name"])), "build", None)
+    not_its = {"sample"} if build and "private" in signature(build).parameters else {"sample", "private"}
+    options = {key: value for key, value in spec.corpus.items() if key not in not_its}
     make = partial(resolve, "experiments.corpora", options, data=data)
     corpus: Corpus = (shared or Shared()).once(make, "corpus", options)
-    return corpus if private is None else replace(corpus, private=private)
+    return corpus if private is None else replace(corpus, privacy=Privacy(private))
 
 
 def open_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corpus:

@@ -1,6 +1,6 @@
 """MLflow tracking: one store in `mlruns/`, one run for each compilation, each trial recorded as soon as it is finished.
 
-For a public corpus everything useful is logged. For a private one (design D12) only what has no text: settings, scores, counts
+Of a text that may be logged everything useful is. Of another (design D12) only what has no text: settings, scores, counts
 for each row, fingerprints, and the path of the bundle.
 """
 
@@ -25,12 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.errors import TrackingError
 from experiments.runs import stores, views
-from experiments.runs.models import log_model, log_prompts
+from experiments.runs.models import log_model, log_prompts, privacy_of, tag_of
 from experiments.runs.paging import every_experiment, every_run
 from experiments.runs.trial_runs import TrialRuns, shown
 from experiments.scoring.curves import incumbents
 from experiments.scoring.significance import interval
 from ner_programs.bundle.state import state_of
+from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
 from optimizers.trial import Trial
 
@@ -77,40 +78,33 @@ def existing_store(home: Path) -> mlflow.MlflowClient:
     return open_store(home)
 
 
-def is_private(run: Any) -> bool:
-    """Whether a run must not have texts. A run is private unless its tags say otherwise."""
-    return bool(run.data.tags.get("nerc.private") != "false")
-
-
 class Tracker:
     """Records one run while it goes on."""
 
-    def __init__(self, client: mlflow.MlflowClient, run: Any, *, private: bool, compiles: bool) -> None:
-        self.client, self.run_id, self.private = client, str(run.info.run_id), private
+    def __init__(self, client: mlflow.MlflowClient, run: Any, *, privacy: Privacy, compiles: bool) -> None:
+        self.client, self.run_id, self.privacy = client, str(run.info.run_id), privacy
         self._seen: list[tuple[int, float, float]] = []
         self._steps: frozenset[int] = frozenset()
-        self._trials = TrialRuns(client, run, self._log) if compiles else None
+        self._trials = TrialRuns(client, run, self._log, privacy) if compiles else None
         self._of_model: dict[str, str] = {}
 
     @classmethod
     @tracking_errors()
     def start(
-        cls,
-        home: Path,
-        experiment: str,
-        run_name: str,
-        params: Mapping[str, str],
-        tags: Mapping[str, str],
-        parent: str | None = None,
-    ) -> Tracker:
-        """Start a run in `experiment`, nested in the run `parent`; `params` are settings, `tags` get the prefix `nerc.`."""
+        cls, home: Path, experiment: str, run_name: str, params: Mapping[str, str], tags: Mapping[str, str],
+        parent: str | None = None, *, privacy: Privacy,
+    ) -> Tracker:  # fmt: skip
+        """Start a run in `experiment`, nested in the run `parent`; `params` are settings, `tags` get the prefix `nerc.`.
+
+        `privacy` says whether its texts may be logged.
+        """
         client = open_store(home)
         run = client.create_run(_experiment(client, home, experiment), run_name=run_name)
         compiles = params.get("optimizer.name") != "none"
-        tracker = cls(client, run, private=tags.get("private") == "true", compiles=compiles)
+        tracker = cls(client, run, privacy=privacy, compiles=compiles)
         tags = {"kind": "program", **tags}
         marks = [RunTag(f"nerc.{k}", v[:5000]) for k, v in {**tags, "version": version("nerc")}.items()]
-        shown = {"mlflow.source.name": "nerc run", "mlflow.source.type": "LOCAL"}
+        shown = {**tag_of(privacy), "mlflow.source.name": "nerc run", "mlflow.source.type": "LOCAL"}
         shown |= {"mlflow.parentRunId": parent} if parent else {}
         client.log_batch(
             tracker.run_id, params=_params(params), tags=[*marks, *(RunTag(k, v) for k, v in shown.items())]
@@ -130,15 +124,15 @@ class Tracker:
             run = client.get_run(run_id)
         except mlflow.exceptions.MlflowException as error:
             raise TrackingError(f"the interrupted run {run_id} is no longer in {home}") from error
-        private, compiles = is_private(run), run.data.params.get("optimizer.name") != "none"
-        tracker = cls(client, run, private=private, compiles=compiles)
+        privacy, compiles = privacy_of(run), run.data.params.get("optimizer.name") != "none"
+        tracker = cls(client, run, privacy=privacy, compiles=compiles)
         tracker._steps = frozenset(m.step for m in client.get_metric_history(run_id, "trial_lm_calls"))
         if tracker._trials is not None:
             tracker._trials.resume()
         return tracker
 
     def trial(self, trial: Trial) -> None:
-        """Write a finished trial: its score as a step and as a nested run, and for a public corpus the state of its program.
+        """Write a finished trial: its score as a step and as a nested run, and the state of its program if that may be logged.
 
         If nothing is compiled, the only trial is the run itself, and only its state is written.
         """
@@ -159,10 +153,10 @@ class Tracker:
                 self.metrics(drawn, step=trial.number)
             with tracking_errors():
                 figures = {k: v for k, v in values.items() if k != "best_f1"}
-                self._trials.write(trial, figures, private=self.private)
-        about = {"trial": trial.number, "changes": shown(trial.changes, private=self.private), **values}
+                self._trials.write(trial, figures)
+        about = {"trial": trial.number, "changes": shown(trial.changes, self.privacy), **values}
         state = state_of(trial.program)
-        if self.private:
+        if not self.privacy.may_log:
             state = {k: {"demos": [d.get("id") for d in v["demos"]]} for k, v in state.items()}
         self.file(f"trials/{trial.number:04d}.json", {**about, "state": state})
 
@@ -186,7 +180,7 @@ class Tracker:
         made, tags = log_model(self.client, run, str(bundle)), run.data.tags
         data = {"dataset_name": tags["nerc.corpus"], "dataset_digest": tags["nerc.corpus_fingerprint"]}
         self._of_model = {"model_id": made, **data}
-        if not self.private:
+        if self.privacy.may_log:
             log_prompts(self.client, run, made, first, program)
 
     @tracking_errors()

@@ -1,4 +1,6 @@
-"""Decides where text and API keys may be sent. Every client asks this module before it connects.
+"""Decides where text and API keys may be sent, and who may read what is written of a text.
+
+Every client asks this module before it connects.
 
 Allowed addresses are loopback, the provider's own address (not for private text), and those that the user names: `api_base` is
 the address of a model, `allow_hosts` are the hosts beyond loopback that may receive private text. A bundle cannot name either.
@@ -16,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
@@ -93,7 +96,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """The user's privacy settings for a text: whether it is private, and where it may be sent.
+    """Says of a text what may be done with it: where it may be sent, what may be logged, who may read a file of it.
 
     `encoder` is the `api_base` of an API model that encodes demonstrations. With `named_only`, used for the models of a
     bundle, a model is called only at an address that the user gives, not even at its provider's own.
@@ -103,6 +106,34 @@ class Privacy:
     allow_hosts: tuple[str, ...] = ()
     encoder: str | None = None
     named_only: bool = False
+
+    def __str__(self) -> str:
+        return "private" if self.private else "public"
+
+    @property
+    def may_log(self) -> bool:
+        """Whether MLflow, logs and the pages that others read may have the text (design D12)."""
+        return not self.private
+
+    @property
+    def may_connect(self) -> bool:
+        """Whether a run on the text may connect to more than loopback and the allowed hosts: a model hub, say (design D16)."""
+        return not self.private
+
+    @property
+    def file_mode(self) -> int:
+        """The mode of a file with the text, before the user's mask."""
+        return 0o600 if self.private else 0o666
+
+    @property
+    def folder_mode(self) -> int:
+        """The mode of a folder with the text, before the user's mask."""
+        return 0o700 if self.private else 0o777
+
+    def seal(self, path: Path) -> None:
+        """Let nobody else read a file or folder that was written with the user's mask, unless others may."""
+        if self.private:
+            path.chmod(self.folder_mode if path.is_dir() else self.file_mode)
 
     def reach(self, model: str, api_base: str | None, table: str = "lm") -> Reach | None:
         """Return the allowed connections of a client of `model`; None means the provider's own address.
@@ -134,6 +165,9 @@ class Privacy:
                 f"[{address.host!r}], or say corpus.private = false (annotate --public), if the text is public"
             )
         return Reach(address, allowed | _proxies())
+
+
+PUBLIC, PRIVATE = Privacy(), Privacy(private=True)
 
 
 def base_from_environment(model: str) -> str | None:

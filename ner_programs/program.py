@@ -16,6 +16,7 @@ from ner_programs.demos import Pool
 from ner_programs.errors import BundleError, ComponentError
 from ner_programs.found import Found
 from ner_programs.lms import STAND_IN, current_lm, default_lm, title
+from ner_programs.privacy import PUBLIC
 from ner_programs.prompts.answers import Answers
 from ner_programs.stages.extract import ExtractEntities, Extraction
 from ner_programs.stages.link import linked
@@ -41,9 +42,9 @@ class NERProgram(Module):
     """Finds the entities of a text; an ordinary DSPy module, built from its `spec` (see `ProgramSpec.build`).
 
     `wants` says which LM it was compiled with; the LM itself is given from outside, with `dspy.context(lm=...)`, or as `lm`,
-    which is then asked whatever DSPy has set. A `private` program was made from text that only its owner may read. `why` is
-    one sentence of the optimizer that chose it. `origin` is the bundle that it was loaded from or saved to: a pickle holds its
-    path and digest, and nothing else. A copy needs none.
+    which is then asked whatever DSPy has set. `privacy` is that of the text it was made from. `why` is one sentence of the
+    optimizer that chose it. `origin` is the bundle that it was loaded from or saved to: a pickle holds its path and digest, and
+    nothing else. A copy needs none.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class NERProgram(Module):
         self.retrieve, self.extract, self.verify = retrieve, extract, verify
         self.attributes: AttributeFinder | None = None
         self.wants: dict[str, Any] = {"model": STAND_IN}
-        self.private = False
+        self.privacy = PUBLIC
         self.why = ""
         self.lm: Any = None
         self.origin: Origin | None = None
@@ -173,7 +174,7 @@ class NERProgram(Module):
         old, new = (fuse_of(getattr(p.verify, "verifier", None)) for p in (self, program))
         if old is not None and new is not None:  # said under other settings: near enough to search
             new.take(old)
-        program.wants, program.private, program.lm = self.wants, self.private, self.lm
+        program.wants, program.privacy, program.lm = self.wants, self.privacy, self.lm
         return program
 
     def refilled(self, predictor: dspy.Predict, demo: Any) -> Any:
@@ -249,7 +250,7 @@ class _Said:
 
 def described(program: NERProgram) -> str:
     """Return the lines of `repr(program)`: what each stage is, what it knows, and the LM that it was compiled with."""
-    head = f"NERProgram{' (private: made from text that only its owner may read)' if program.private else ''}"
+    head = f"NERProgram{' (private: made from text that only its owner may read)' if program.privacy.private else ''}"
     lines = [head]
     for name, said in _rows(program):
         lines += textwrap.wrap(said, WIDTH, initial_indent=f"  {name:<16}", subsequent_indent=" " * 18)

@@ -1,6 +1,6 @@
 """Explains in one sentence why a program won, for the log and the report of a run.
 
-The sentence names trials by number and quotes no text: it is safe for a private corpus.
+The sentence names trials by number and quotes no text: it may be logged whatever the corpus.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from experiments.errors import SpecError
 from kb.files import draft_of
 from ner_programs.attributes import names
 from ner_programs.components import module
+from ner_programs.privacy import Privacy
 from ner_programs.types import Document
 
 FORMS = {
@@ -42,15 +43,14 @@ def form_of(out: Path) -> str:
     return form
 
 
-def write(finished: Path, out: Path, form: str, *, private: bool, by: str = "nerc") -> tuple[str, ...]:
+def write(finished: Path, out: Path, form: str, privacy: Privacy, *, by: str = "nerc") -> tuple[str, ...]:
     """Write the documents of a file of JSON lines to `out`; return what the form does not carry. `by` names who found them.
 
-    A table has character offsets, end exclusive, and no row for a document without entities. What is `private` can be read by
-    its owner only. Raises WriteError where a form cannot carry a text or a span.
+    A table has character offsets, end exclusive, and no row for a document without entities. `privacy` says who can read
+    it. Raises WriteError where a form cannot carry a text or a span.
     """
-    mode = 0o600 if private else 0o666
     if form in ("jsonl", "spacy", *_TABLES):
-        with draft_of(out, mode) as draft:
+        with draft_of(out, privacy.file_mode) as draft:
             if form == "jsonl":
                 shutil.copyfile(finished, draft)
             elif form == "spacy":
@@ -60,8 +60,7 @@ def write(finished: Path, out: Path, form: str, *, private: bool, by: str = "ner
         return ()
     more = {"by": by} if form == "label_studio" else {}
     lost: tuple[str, ...] = module("experiments.corpora", form).write(_documents(finished), out, **more)
-    if private:
-        out.chmod(0o700 if out.is_dir() else 0o600)
+    privacy.seal(out)
     return lost
 
 

@@ -12,11 +12,12 @@ from experiments.annotate.documents import Annotated
 from experiments.reports.report import render, save
 from kb import KnowledgeBase
 from ner_programs.highlight import entity_marks, highlighted, label_colours, legend
+from ner_programs.privacy import Privacy
 
 
-def write(annotated: Sequence[Annotated], to: Path, *, by: str, kb: KnowledgeBase | None, private: bool) -> None:
+def write(annotated: Sequence[Annotated], to: Path, *, by: str, kb: KnowledgeBase | None, privacy: Privacy) -> None:
     """Write the page; `by` names the annotator, `kb` has the names of the concepts."""
-    save(rendered(annotated, by, kb), to, private=private)
+    save(rendered(annotated, by, kb), to, privacy)
 
 
 def rendered(annotated: Sequence[Annotated], by: str, kb: KnowledgeBase | None = None) -> str:

@@ -47,7 +47,7 @@ class Written:
 def write(program: NERProgram, corpus: Corpus, out: Path) -> Written:
     """Write `train.jsonl` (the program's labelled pool) and `dev.jsonl` to the new or empty folder `out`, atomically.
 
-    For a private corpus only the owner can read the files. Every line is read again and checked. Raises SpecError if `out` is
+    The corpus's privacy says who can read the files. Every line is read again and checked. Raises SpecError if `out` is
     not empty, or if there are no train documents.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -56,11 +56,12 @@ def write(program: NERProgram, corpus: Corpus, out: Path) -> Written:
         raise SpecError(f"corpus {corpus.name}: there are no train documents")
     flat = [flatten(document) for document in corpus.dev]
     parts = {"train": _trained(program, corpus), "dev": conversations(_alone(program), [d for d, _ in flat])}
-    mode = 0o600 if corpus.private else 0o644
     draft = out.with_name(f".{out.name}.{uuid4().hex[:8]}")
     try:
-        draft.mkdir(parents=True, mode=0o700 if corpus.private else 0o755)
-        sizes = {part: _write(lines, draft / f"{part}.jsonl", mode) for part, lines in parts.items()}
+        draft.mkdir(parents=True, mode=corpus.privacy.folder_mode)
+        sizes = {
+            part: _write(lines, draft / f"{part}.jsonl", corpus.privacy.file_mode) for part, lines in parts.items()
+        }
         if out.exists():
             out.rmdir()
         draft.replace(out)
@@ -68,7 +69,7 @@ def write(program: NERProgram, corpus: Corpus, out: Path) -> Written:
         shutil.rmtree(draft, ignore_errors=True)
     lost = sum(n for _, n in flat)
     remarks = [f"dev entities that flat NER cannot express, left out: {lost}"] if lost else []
-    if corpus.private:
+    if not corpus.privacy.may_log:
         remarks.append("the corpus is private: the files hold its text, and only you can read them")
     lines, tokens, answers = ({part: row[i] for part, row in sizes.items()} for i in range(3))
     return Written(lines, tokens, answers, tuple(remarks))

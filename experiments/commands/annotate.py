@@ -26,6 +26,7 @@ from experiments.runs.progress import Calls, Progress
 from experiments.session import answerer, encoding, session
 from ner_programs.bundle.state import identity
 from ner_programs.evaluate import calls_for
+from ner_programs.privacy import PRIVATE, PUBLIC
 from ner_programs.prompts.answers import Answers
 
 PLANNED = 1000
@@ -60,7 +61,8 @@ def annotate(
     """Annotate documents; exit code 1 where an answer about one of them failed."""
     form, found = to.check(), inputs.check()
     documents = replace(inputs, shared=found.shared)
-    where = encoding(bundle_options(lm, changes), private=not public, bundle=True)
+    privacy = PUBLIC if public else PRIVATE
+    where = encoding(bundle_options(lm, changes), privacy, bundle=True)
     program = load_program(bundle, home=places.home(home), trust=trust, privacy=where)
     model = bundle_model(lm, changes, program.wants, trust)
     planned = calls_for(program, list(documents)) if found.documents <= PLANNED else None
@@ -90,12 +92,12 @@ def annotate(
         if done:
             err.print(f"{done:,} documents are finished already", highlight=False)
         with (
-            session(model, private=not public, answers=answers) as asked,
+            session(model, privacy=privacy, answers=answers) as asked,
             Progress(err).step("annotating", found.documents - done, Calls(asked.answered, planned)) as tick,
         ):
             through(program, islice(documents, done, None), take, tick)
         if work is not None and to.out is not None:
-            for remark in outputs.write(work.finished, to.out, form, private=not public, by=by):
+            for remark in outputs.write(work.finished, to.out, form, privacy, by=by):
                 err.print(f"{to.out}: {remark} (.jsonl carries everything)", highlight=False, soft_wrap=True)
             ended = Answers.total(one.answers for one in finished(work.finished))
             kept = list(finished(work.finished)) if to.pages else []
@@ -103,7 +105,7 @@ def annotate(
                 work.remove()
     for page, shown in ((to.html, kept), (to.review, by_doubt(kept))):
         if page is not None:
-            annotation.write(shown, page, by=by, kb=program.kb, private=not public)
+            annotation.write(shown, page, by=by, kb=program.kb, privacy=privacy)
             err.print(f"page: {page}", soft_wrap=True, markup=False)
     _tell(ended, work)
 

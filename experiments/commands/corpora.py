@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from experiments.corpora.published import Published
     from experiments.spec import RunSpec
+    from ner_programs.privacy import Privacy
 
 app = typer.Typer(no_args_is_help=True, help="Look at a corpus, or fetch a public one.")
 PACKAGE = "experiments.corpora"
@@ -33,8 +34,9 @@ def show(
     from experiments.commands.console import err, print_json
     from experiments.corpora.statistics import statistics
 
-    output = statistics(setup.read_corpus(_spec(what, set), places.data_directory(data)))
-    err.print(_table(output))
+    corpus = setup.read_corpus(_spec(what, set), places.data_directory(data))
+    output = statistics(corpus)
+    err.print(_table(output, corpus.privacy))
     for key in ("licence", "citation"):
         if output[key]:
             err.print(f"{key}: {output[key]}", markup=False)
@@ -105,7 +107,7 @@ def _about(name: str) -> Published | None:
     return getattr(module(PACKAGE, name), "ABOUT", None)
 
 
-def _table(output: dict[str, Any]) -> Table:
+def _table(output: dict[str, Any], privacy: Privacy) -> Table:
     """Return sizes, labels, mentions and overlaps, with a column for each part."""
     from rich.markup import escape
     from rich.table import Table
@@ -114,8 +116,7 @@ def _table(output: dict[str, Any]) -> Table:
     from experiments.corpora.statistics import LONG
 
     parts = [part for part in PARTS if part in output["splits"]]
-    private = "private" if output["private"] else "public"
-    table = Table(title=f"{escape(output['name'])} ({private}, rows are {output['rows']})", title_justify="left")
+    table = Table(title=f"{escape(output['name'])} ({privacy}, rows are {output['rows']})", title_justify="left")
     table.add_column("")
     for part in parts:
         table.add_column(part, justify="right")

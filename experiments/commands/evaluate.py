@@ -61,7 +61,7 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
         from experiments.session import encoding, session
         from ner_programs.evaluate import calls_for, score
 
-        where = encoding(bundle_options(opened.lm, opened.changes), private=corpus.private, bundle=True)
+        where = encoding(bundle_options(opened.lm, opened.changes), corpus.privacy, bundle=True)
         program = load_program(what[0], home=places.home(home), trust=opened.trust, privacy=where)
         if strange := {e.label for d in corpus.part(part) for e in d.entities} - set(program.spec.labels):
             raise SpecError(f"{what[0]} knows no label {min(strange)!r}; it has: {', '.join(program.spec.labels)}")
@@ -69,7 +69,7 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
         documents = corpus.part(part)
         planned = calls_for(program, documents)
         with (
-            session(model, private=corpus.private) as lm,
+            session(model, privacy=corpus.privacy) as lm,
             Progress(err).step(f"scoring {part}", len(documents), Calls(lm.answered, planned)) as tick,
         ):
             scored = score(program, documents, tick)

@@ -64,8 +64,8 @@ def build(
         spec = Knowledge(sources=[{"name": _reader(path), "path": str(path)} for path in what])
     kb = knowledge.build(knowledge.open_sources(spec.sources, data, corpus), spec.merge)
     folder = write_kb(kb, out)
-    if corpus is not None and corpus.private:
-        folder.chmod(0o700)
+    if corpus is not None:
+        corpus.privacy.seal(folder)
     seconds = round(time.monotonic() - began, 2)
     _describe(folder, kb)
     err.print(f"built in {seconds} s: {folder}", soft_wrap=True, markup=False)

@@ -16,7 +16,7 @@ from experiments.spec import RunSpec
 
 def check(spec: RunSpec, data: Path) -> None:
     """Raise SpecError if the texts of a spec must not be in MLflow."""
-    if open_corpus(spec, data, Shared()).private:
+    if not open_corpus(spec, data, Shared()).privacy.may_log:
         raise SpecError(
             "--traces writes texts into MLflow, and this corpus is private (corpus.private = false, if it is public); "
             "`nerc report RUN --texts` shows its errors to you alone"
@@ -35,7 +35,7 @@ def write(spec: RunSpec, result: Result, data: Path, home: Path, number: int) ->
     corpus, client = open_corpus(spec, data, Shared()), tracking.existing_store(home)
     run, program = client.get_run(result.run_id), open_bundle(result.bundle, home)
     answers = places.answers(corpus.name, corpus.fingerprint)
-    with tracking.tracking_errors(), session(spec.lm, private=False, answers=answers, send=False):
+    with tracking.tracking_errors(), session(spec.lm, privacy=corpus.privacy, answers=answers, send=False):
         for document in corpus.dev[:number]:
             log_trace(client, run, program, document)
     return len(corpus.dev[:number])

@@ -22,6 +22,7 @@ from experiments.corpora._split import Split
 from experiments.corpora.corpus import Corpus, Documents, in_order
 from experiments.corpora.labels import Types, listed, select
 from experiments.errors import ReadError
+from ner_programs.privacy import Privacy
 from ner_programs.types import Document
 
 Name = Annotated[str, Field(min_length=1)]
@@ -48,10 +49,15 @@ class Options:
     that differs from the text at its offsets: "error", "repair" or "skip".
     """
 
-    private: bool = True
+    private: bool = Corpus.privacy.private
     split: Split | None = None
     types: Types | None = None
     mismatch: Mismatch = "error"
+
+    @property
+    def privacy(self) -> Privacy:
+        """What may be done with the corpus's text."""
+        return Privacy(self.private)
 
     def parted(self, parts: Mapping[str, Documents], path: object) -> dict[str, Documents]:
         """Return the parts (documents under "" are split) with the wanted types."""
@@ -112,7 +118,7 @@ def corpus_from(
         name_of_corpus(path, data),
         *in_order(parts),
         unit="document" if tokens else "sentence",
-        private=options.private,
+        privacy=options.privacy,
         resampling="document" if grouped else "sentence",
         remarks=listed(remarks),
     )

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from experiments.errors import ReadError
+from ner_programs.privacy import PRIVATE, Privacy
 from ner_programs.types import AnnotatedText, Document, Entity, HeldOut, Label, learnable
 
 Documents = tuple[Document, ...]
@@ -35,7 +36,7 @@ class Corpus:
     test: tuple[HeldOut, ...] = field(default=(), repr=False)
     labels: tuple[Label, ...] = ()
     unit: Literal["sentence", "document"] = "sentence"
-    private: bool = True
+    privacy: Privacy = PRIVATE
     resampling: Literal["document", "sentence"] = "document"
     remarks: tuple[str, ...] = ()
     licence: str = ""

@@ -20,6 +20,7 @@ from experiments.corpora._tables import Columns, Layout, Row, find
 from experiments.corpora.corpus import Corpus, Documents, in_order
 from experiments.corpora.labels import listed
 from experiments.errors import ReadError
+from ner_programs.privacy import Privacy
 
 
 @reader
@@ -32,7 +33,7 @@ def build(
     test.
     """
     given, remarks = columns or Columns(), Counter[str]()
-    splits = _splits(path, data, config, given, options.private, remarks)
+    splits = _splits(path, data, config, given, options.privacy, remarks)
     names = dict.fromkeys(name for rows in splits.values() for row in rows for name in row.values)
     if not names:
         raise ReadError(f"{path}: there are no rows")
@@ -42,14 +43,14 @@ def build(
         Path(path).name.partition(".")[0],
         *in_order(parts),
         unit="document" if layout.kind == "tokens" else "sentence",
-        private=options.private,
+        privacy=options.privacy,
         resampling="sentence" if layout.kind == "tokens" and "group" not in layout.columns else "document",
         remarks=listed(remarks),
     )
 
 
 def _splits(
-    path: str, data: Path, config: str | None, given: Columns, private: bool, remarks: Counter[str]
+    path: str, data: Path, config: str | None, given: Columns, privacy: Privacy, remarks: Counter[str]
 ) -> dict[str, list[Row]]:
     """Return the rows by split, from the disk if the path exists, else from the hub."""
     here = Path(path).exists() or (data / path).exists()
@@ -62,7 +63,7 @@ def _splits(
         )
     if here or not named:
         return from_disk(locate(Path(path), data), given.wanted)
-    if private:
+    if not privacy.may_connect:
         raise ReadError(
             f"there is no {path} here or in {data}; the Hugging Face hub is asked only for a corpus with `private = false`"
         )

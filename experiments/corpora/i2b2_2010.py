@@ -1,6 +1,6 @@
 """i2b2/VA 2010: problems, treatments and tests in discharge and progress notes, in the IOB2 form if a user has it.
 
-The data needs an agreement with its owners and is private. There are several versions (the first had more notes than the
+The data needs an agreement with its owners: only you may read it. There are several versions (the first had more notes than the
 present one), so sizes are not checked. The original form is `i2b2_2010_documents`.
 """
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from experiments.corpora import conll
 from experiments.corpora.corpus import Corpus
 from experiments.corpora.published import Published
+from ner_programs.privacy import PRIVATE
 from ner_programs.types import Label
 
 LABELS = (
@@ -38,6 +39,7 @@ ABOUT = Published(
     citation="Uzuner, South, Shen, DuVall 2011: 2010 i2b2/VA challenge on concepts, assertions, and relations in clinical "
     "text. Journal of the American Medical Informatics Association 18(5)",
     ask="it needs a data use agreement: ask the n2c2 data portal of Harvard Medical School for it",
+    privacy=PRIVATE,
 )
 
 

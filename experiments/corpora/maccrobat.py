@@ -80,7 +80,7 @@ def build(*, path: Path | None = None, data: Path, types: list[str] | dict[str, 
     `types` lists the labels to keep, or maps them to other ones: `{ Disease_disorder = "problem", Sign_symptom = "problem" }`.
     """
     folder = ABOUT.found(path, data, f"{ABOUT.folder}/brat")
-    corpus = brat.build(path=folder, data=data, private=False, split=Split(by="document", dev=0.2, test=0.2))
+    corpus = brat.build(path=folder, data=data, split=Split(by="document", dev=0.2, test=0.2))
     corpus = ABOUT.known(corpus, folder, "documents")
     if types is None:
         return corpus

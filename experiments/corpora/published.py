@@ -16,6 +16,7 @@ from typing import Any, Literal
 from experiments.corpora import conll, pubtator
 from experiments.corpora.corpus import PARTS, Corpus, D
 from experiments.errors import ReadError
+from ner_programs.privacy import PUBLIC, Privacy
 from ner_programs.types import AnnotatedText, Label
 
 Form = Literal["sentences", "documents"]
@@ -27,7 +28,7 @@ class Published:
     """The description of a published corpus; `folder` is its folder below `corpora` of the data directory.
 
     `sizes` are those of the IOB2 form, `documents` those of the PubTator form, whose annotation types `types` maps to labels.
-    `ask` explains how to get a corpus that cannot be fetched.
+    `ask` explains how to get a corpus that cannot be fetched, and `privacy` says so of one that others may not read.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Published:
     types: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     ask: str = ""
+    privacy: Privacy = PUBLIC
 
     def read(self, path: Path | None, data: Path, form: Form = "sentences") -> Corpus:
         """Read the corpus from the data directory, or from the folder `path`, with only its own labels.
@@ -49,11 +51,9 @@ class Published:
         if form == "documents":
             folder = self.found(path, data, f"{self.folder}/pubtator")
             types = dict(self.types) or {label.name: label.name for label in self.labels}
-            return self.known(pubtator.build(path=folder, data=data, private=False, types=types), folder, "documents")
+            return self.known(pubtator.build(path=folder, data=data, types=types), folder, "documents")
         folder = self.found(path, data, f"{self.folder}/iob")
-        corpus = _with_abstracts(
-            conll.build(path=folder, data=data, private=False, scheme="iob2"), folder.parent / "pubtator"
-        )
+        corpus = _with_abstracts(conll.build(path=folder, data=data, scheme="iob2"), folder.parent / "pubtator")
         return self.known(keep_labels(corpus, {label.name: label.name for label in self.labels}), folder)
 
     def found(self, path: Path | None, data: Path, below: str) -> Path:
@@ -70,6 +70,7 @@ class Published:
         """Check the sizes of the corpus, and return it with labels, licence and citation."""
         check_sizes(self.name, corpus, folder, self.sizes if rows == "sentences" else self.documents, rows)
         about: dict[str, Any] = {"labels": self.labels, "licence": self.licence, "citation": self.citation}
+        about["privacy"] = self.privacy
         return replace(corpus, name=self.name, remarks=(*corpus.remarks, *self.remarks), **about)
 
 

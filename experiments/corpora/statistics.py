@@ -1,6 +1,6 @@
 """Statistics of a corpus: sizes, mentions, and what could inflate a score on it (overlap and leakage between parts).
 
-They have only counts and label names, so they may be shown for a private corpus. A row is a document of the reader: a sentence
+They have only counts and label names, so they may be shown of any corpus. A row is a document of the reader: a sentence
 if the corpus is divided into sentences (then `unit` is "document"), else a whole document.
 """
 
@@ -42,7 +42,7 @@ def statistics(corpus: Corpus) -> dict[str, Any]:
         "name": corpus.name,
         "licence": corpus.licence,
         "citation": corpus.citation,
-        "private": corpus.private,
+        "private": corpus.privacy.private,
         "rows": "sentences" if sentences else "documents",
         "splits": {
             part: {"documents": _documents(rows, sentences), "sentences": _sentences(rows, sentences), **_counts(rows)}

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from experiments.corpora.corpus import Corpus, held_out
+from ner_programs.privacy import PUBLIC
 from ner_programs.types import Document, Entity, Label
 
 SPLITS = ("train", "dev", "test")
@@ -43,7 +44,7 @@ _ESCAPE = re.compile(r"\\([\[\]|\\])")
 
 def build(*, data: Path | None = None) -> Corpus:
     """Return the sample corpus. It is in the package, so `data`, which every corpus gets, is ignored."""
-    return Corpus("wardnotes", read("train"), read("dev"), held_out(read("test")), labels=LABELS, private=False)
+    return Corpus("wardnotes", read("train"), read("dev"), held_out(read("test")), labels=LABELS, privacy=PUBLIC)
 
 
 def read(split: str) -> tuple[Document, ...]:

@@ -30,4 +30,4 @@ ABOUT = Published(
 def build(*, path: Path | None = None, data: Path) -> Corpus:
     """Read `corpora/wnut17` of the data directory, or the folder `path`."""
     folder = ABOUT.found(path, data, ABOUT.folder)
-    return ABOUT.known(conll.build(path=folder, data=data, private=False, scheme="iob2"), folder)
+    return ABOUT.known(conll.build(path=folder, data=data, scheme="iob2"), folder)

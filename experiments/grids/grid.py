@@ -26,6 +26,7 @@ from experiments.session import CostLimit, shared_backend
 from experiments.spec import Model
 from experiments.tracking import Tracker
 from ner_programs.lms.metered import Backend
+from ner_programs.privacy import PRIVATE
 
 FIGURES = ("f1", "precision", "recall", "relaxed_f1", "seen_f1", "unseen_f1", "unanswered")
 
@@ -146,8 +147,8 @@ def _resumed(state: Path, grid: Grid, home: Path) -> Tracker:
         except (TrackingError, ValueError, KeyError):  # the run was deleted: start a new one
             state.unlink()
     axes = {k: json.dumps(v) for c in grid.cells for k, v in c.changes.items()}
-    tags = {"kind": "grid", "private": "true"}
-    tracker = Tracker.start(home, grid.name, f"grid of {len(grid.cells)}", {"axes": ", ".join(axes)}, tags)
+    about = {"axes": ", ".join(axes)}
+    tracker = Tracker.start(home, grid.name, f"grid of {len(grid.cells)}", about, {"kind": "grid"}, privacy=PRIVATE)
     state.write_text(json.dumps({"run_id": tracker.run_id}) + "\n")
     return tracker
 
@@ -181,8 +182,8 @@ def _failed(tracker: Tracker, home: Path, cell: Cell, why: str) -> Done:
         if tried.info.run_name == cell.name and tried.info.status == "FAILED":
             tracker.client.set_tag(tried.info.run_id, "nerc.reason", why)
             return Done(cell, tried.info.run_id, reason=why)
-    tags = {"private": "true", "unbegun": "true", "reason": why}
-    child = Tracker.start(home, cell.spec.name, cell.name, cell.spec.flat(), tags, tracker.run_id)
+    tags = {"unbegun": "true", "reason": why}
+    child = Tracker.start(home, cell.spec.name, cell.name, cell.spec.flat(), tags, tracker.run_id, privacy=PRIVATE)
     child.end("FAILED")
     return Done(cell, child.run_id, reason=why)
 

@@ -207,8 +207,7 @@ def write(outcome: Outcome, out: Path) -> tuple[str, ...]:
         made.setdefault(one.id, replace(one, entities=answers[id]))
     documents = [*made.values()]
     lost: tuple[str, ...] = module(CORPORA, first.form).write(documents, out)
-    if outcome.corpus.private and out.is_file():
-        out.chmod(0o600)
+    outcome.corpus.privacy.seal(out)
     return lost
 
 

@@ -192,9 +192,11 @@ def track(
     settings = {k: v for k, v in spec.flat().items() if k.startswith(("corpus.", "labels."))}
     tags = {
         "corpus": corpus.name, "corpus_fingerprint": corpus.fingerprint[:16], "engine": name, "kb_fingerprint": "none",
-        "private": str(corpus.private).lower(), "remarks": "; ".join((*corpus.remarks, *predictions.remarks)),
+        "remarks": "; ".join((*corpus.remarks, *predictions.remarks)),
     }  # fmt: skip
-    recorder = RunRecorder(Tracker.start(home, spec.name, name, settings, {k: v for k, v in tags.items() if v}), corpus)
+    kept = {k: v for k, v in tags.items() if v}
+    tracker = Tracker.start(home, spec.name, name, settings, kept, privacy=corpus.privacy)
+    recorder = RunRecorder(tracker, corpus)
     found = evaluate(corpus, part, predictions.scored, kb=program.kb)
     recorder.scores({part: found}, scored_baselines(program, corpus, home, parts=(part,)), program)
     recorder.answers(part, predictions.scored)

@@ -12,11 +12,13 @@ from experiments.errors import SpecError
 from experiments.reports.chart import legend, run_chart
 from experiments.reports.compiling import instruction
 from experiments.reports.errors import SHOWN, document
-from experiments.reports.report import private_folder, render, save, scale
+from experiments.reports.report import folder_of_texts, render, save, scale
 from experiments.reports.texts import Texts, texts_of
 from experiments.runs.artifacts import artifacts
+from experiments.runs.models import privacy_of
 from experiments.scoring.curves import curve
 from experiments.scoring.significance import FEWEST
+from ner_programs.privacy import PRIVATE
 
 PAGE = "comparison-{part}.html"
 
@@ -27,7 +29,7 @@ def write(comparison: Comparison, home: Path, out: Path | None = None) -> Path:
     page = rendered(comparison, client, runs)
     name = PAGE.format(part=comparison.part)
     to = out or home / "reports" / f"{comparison.rows[0].run_id}-{name}"
-    save(page, to, private=any(tracking.is_private(run) for run in runs))
+    save(page, to, min(map(privacy_of, runs), key=lambda privacy: privacy.may_log))  # the strictest
     client.log_text(comparison.rows[0].run_id, page, name)
     return to
 
@@ -41,10 +43,8 @@ def write_texts(comparison: Comparison, home: Path, data: Path, out: Path | None
         raise SpecError("--texts shows dev: the texts of test are not for looking at")
     client, runs = _runs(comparison, home)
     texts = [texts_of(run, artifacts(client, run.info.run_id), home, data) for run in runs]
-    to = out or private_folder(home) / f"{comparison.rows[0].run_id}-{PAGE.format(part=comparison.part)}"
-    save(
-        rendered(comparison, client, runs, side_by_side([row.name for row in comparison.rows], texts)), to, private=True
-    )
+    to = out or folder_of_texts(home) / f"{comparison.rows[0].run_id}-{PAGE.format(part=comparison.part)}"
+    save(rendered(comparison, client, runs, side_by_side([row.name for row in comparison.rows], texts)), to, PRIVATE)
     return to
 
 

@@ -72,7 +72,7 @@ def demonstrations(params: Mapping[str, str], files: Mapping[str, Any]) -> dict[
     count = len(fixed or made["predictors"].get("extract.predict", {}).get("demos_added", ()))
     if "bundle/program.json" in files:
         options = dict(files["bundle/program.json"]["spec"].get("demos") or {})
-    else:  # a private corpus: the spec's options with the changes by compiling
+    else:  # the bundle may not be logged: the spec's options with the changes by compiling
         options = {k.removeprefix("program.demos."): v for k, v in params.items() if k.startswith("program.demos.")}
         after = {n.removeprefix("demos."): v for n, _, v in made["settings"] if n.startswith("demos.")}
         options = {k: v for k, v in (options | after).items() if v != NONE}

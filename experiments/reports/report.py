@@ -1,7 +1,7 @@
 """The report of one run as a self-contained HTML page: scores and baselines, trials, errors in the texts, instruction, cost.
 
 Everything is read from the run in MLflow. Texts are shown only from dev, because looking at test errors would leak test into
-development. The page for a private corpus (design D12) has no texts, because its run has none; `write_texts` writes one with
+development. The page has no texts that may not be logged (design D12), because its run has none; `write_texts` writes one with
 texts.
 """
 
@@ -24,8 +24,10 @@ from experiments.reports.chart import trial_chart
 from experiments.reports.errors import error_section
 from experiments.reports.texts import texts_of
 from experiments.runs.artifacts import artifacts
+from experiments.runs.models import privacy_of
 from kb.files import draft_of
 from ner_programs.highlight import STYLE
+from ner_programs.privacy import PRIVATE, Privacy
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 
 PAGE = "report.html"
@@ -40,7 +42,7 @@ def write(run: str, home: Path, out: Path | None = None) -> Path:
     found = tracking.find_run(client, run)
     page = rendered(client, found, artifacts(client, found.info.run_id))
     to = out or home / "reports" / f"{found.info.run_id}.html"
-    save(page, to, private=tracking.is_private(found))
+    save(page, to, privacy_of(found))
     client.log_text(found.info.run_id, page, PAGE)
     return to
 
@@ -50,12 +52,12 @@ def write_texts(run: str, home: Path, data: Path, out: Path | None = None) -> Pa
     client = tracking.existing_store(home)
     found = tracking.find_run(client, run)
     texts = texts_of(found, artifacts(client, found.info.run_id), home, data)
-    to = out or private_folder(home) / f"{found.info.run_id}.html"
-    save(rendered(client, found, texts.files, texts.remarks), to, private=True)
+    to = out or folder_of_texts(home) / f"{found.info.run_id}.html"
+    save(rendered(client, found, texts.files, texts.remarks), to, PRIVATE)
     return to
 
 
-def private_folder(home: Path) -> Path:
+def folder_of_texts(home: Path) -> Path:
     """Return the folder of pages with texts, which only its owner can read."""
     folder = home / "reports" / "texts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,14 +65,13 @@ def private_folder(home: Path) -> Path:
     return folder
 
 
-def save(page: str, to: Path, *, private: bool) -> None:
-    """Write a page atomically; a private one is readable by its owner only. Raises SpecError if `to` is a folder."""
+def save(page: str, to: Path, privacy: Privacy) -> None:
+    """Write a page atomically; `privacy` says who can read it. Raises SpecError if `to` is a folder."""
     if to.is_dir():
         raise SpecError(f"--out {to}: it is a folder; name a file")
     to.parent.mkdir(parents=True, exist_ok=True)
-    with draft_of(to, 0o600) as draft:
+    with draft_of(to, privacy.file_mode) as draft:
         draft.write_text(page, encoding="utf-8")
-        draft.chmod(0o600 if private else 0o644)
 
 
 def rendered(client: Any, run: Any, files: Mapping[str, Any], remarks: Sequence[str] = ()) -> str:
@@ -82,7 +83,7 @@ def rendered(client: Any, run: Any, files: Mapping[str, Any], remarks: Sequence[
     rows = [row for part in parts for row in part["rows"]]
     trials = compiling.trials(files)
     dots = compiling.dots(trials)
-    texts = not tracking.is_private(run) or "answers/dev.jsonl" in files
+    texts = privacy_of(run).may_log or "answers/dev.jsonl" in files
     first, last = (files.get(f"prompts/{name}.txt") if texts else None for name in ("first", "compiled"))
     about = _about(run, client) | {"texts": texts}
     return render(
@@ -130,7 +131,7 @@ def _about(run: Any, client: Any) -> dict[str, Any]:
     started = datetime.fromtimestamp(run.info.start_time / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {
         "id": run.info.run_id, "name": run.info.run_name, "experiment": experiment, "started": started,
-        "status": run.info.status, "private": tracking.is_private(run), "corpus": tags.get("nerc.corpus", ""),
+        "status": run.info.status, "privacy": privacy_of(run), "corpus": tags.get("nerc.corpus", ""),
         "engine": tags.get("nerc.engine", ""), "version": tags.get("nerc.version", ""), "bundle": tags.get("nerc.bundle"),
         "optimizer": (optimizer := run.data.params.get("optimizer.name", "scored only")),
         "why": tags.get("nerc.why", ""),

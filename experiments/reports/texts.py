@@ -1,4 +1,4 @@
-"""Collects the texts of a private run, for a page that its owner reads.
+"""Collects the texts of a run that may not be logged, for a page that its owner reads.
 
 MLflow has none of them (design D12). They come from their sources: documents from the corpus, the program's answers from the
 cache of LM answers, instruction and demonstrations from the bundle. Nothing is sent and nothing is written.
@@ -13,11 +13,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from experiments import places, settings, setup, tracking
+from experiments import places, settings, setup
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError, TrackingError
 from experiments.runs import folds, registry
 from experiments.runs.artifacts import json_lines
+from experiments.runs.models import privacy_of
 from experiments.runs.program_changes import program_changes
 from experiments.runs.recorder import SPEC, instruction_digest, prompt_of
 from experiments.scoring.answers import dump
@@ -26,6 +27,7 @@ from experiments.spec import RunSpec, explain
 from kb.errors import KnowledgeError
 from ner_programs.bundle.state import state_of
 from ner_programs.evaluate import score
+from ner_programs.privacy import PUBLIC
 from ner_programs.program import NERProgram
 
 
@@ -42,7 +44,7 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
 
     Raises TrackingError if the texts cannot be found: the corpus has changed, or the run is cross-validated.
     """
-    if not tracking.is_private(run):
+    if privacy_of(run).may_log:
         return Texts(kept)
     name = run.info.run_id[:8]
     spec = _spec(name, kept)
@@ -61,7 +63,7 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
     found, remarks = _answered(spec, corpus, program)
     if kept.get("prompts/first.txt") == instruction_digest(first):
         found["prompts/first.txt"] = prompt_of(first, corpus)
-        found["changes.json"] = kept.get("changes.json", {}) | program_changes(first, program, private=False)
+        found["changes.json"] = kept.get("changes.json", {}) | program_changes(first, program, PUBLIC)
     else:
         found["prompts/first.txt"] = None
         remarks.append("the guidelines have changed since: the program before compiling is not shown")
@@ -70,9 +72,9 @@ def texts_of(run: Any, kept: Mapping[str, Any], home: Path, data: Path) -> Texts
 
 def _answered(spec: RunSpec, corpus: Corpus, program: NERProgram) -> tuple[dict[str, Any], list[str]]:
     """Return the compiled program and its answers on dev as artifacts of a public run, and remarks."""
-    program.pool.privacy = encoding(spec.lm, private=corpus.private)
+    program.pool.privacy = encoding(spec.lm, corpus.privacy)
     answers = places.answers(corpus.name, corpus.fingerprint)
-    with session(spec.lm, private=corpus.private, answers=answers, send=False):
+    with session(spec.lm, privacy=corpus.privacy, answers=answers, send=False):
         scored = score(program, corpus.dev)
     found = {
         "answers/dev.jsonl": json_lines(dump(corpus.dev, scored)),

@@ -11,12 +11,25 @@ from typing import Any
 import mlflow
 from mlflow.entities import LoggedModelOutput
 
+from ner_programs.privacy import PRIVATE, PUBLIC, Privacy
 from ner_programs.program import NERProgram
 
 START, COMPILED = "start", "compiled"
 """Aliases of a prompt: the instruction before compiling, and that of the newest compiled program."""
 LINKED = "mlflow.linkedPrompts"
+PRIVACY = "nerc.private"
+"""The tag of a run and of its model, "true" if no text of it may be logged."""
 LONGEST = 5_000  # characters of a commit message that MLflow keeps
+
+
+def tag_of(privacy: Privacy) -> dict[str, str]:
+    """Return the tag of a run on a text."""
+    return {PRIVACY: str(not privacy.may_log).lower()}
+
+
+def privacy_of(run: Any) -> Privacy:
+    """Return what may be done with the texts of a run. They may not be logged unless its tag says otherwise."""
+    return PUBLIC if run.data.tags.get(PRIVACY) == "false" else PRIVATE
 
 
 def log_model(client: Any, run: Any, bundle: str) -> str:
@@ -28,7 +41,7 @@ def log_model(client: Any, run: Any, bundle: str) -> str:
     there = client.search_logged_models([info.experiment_id], f"source_run_id = '{info.run_id}'")
     if there:
         return str(there[0].model_id)
-    tags = {f"nerc.{key}": run.data.tags[f"nerc.{key}"] for key in ("corpus", "kb_fingerprint", "engine", "private")}
+    tags = {key: run.data.tags[key] for key in ("nerc.corpus", "nerc.kb_fingerprint", "nerc.engine", PRIVACY)}
     shown = {k: v for k, v in params.items() if k.startswith(("program.", "optimizer.")) or k == "lm.model"}
     name = f"{name_of(params.get('name', 'program'))}-{info.run_id[:8]}"
     model = client.create_logged_model(

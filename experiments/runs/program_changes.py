@@ -1,7 +1,7 @@
 """The changes of a program by compiling: settings, instructions, demonstrations added and removed, the pool.
 
-For a private corpus (design D12), they contain only settings that are not texts, the number of changed instruction lines, and
-ids.
+Where texts may not be logged (design D12), they contain only settings that are not texts, the number of changed instruction
+lines, and ids.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from experiments import settings
 from experiments.runs.trial_runs import shown
 from ner_programs.bundle.state import state_of
+from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
 
 _IN_INSTRUCTION = ("labels", "guidelines")
@@ -20,17 +21,17 @@ _NOT_SHOWN = ("id", "document", "group")
 NONE = "–"
 
 
-def program_changes(first: NERProgram, compiled: NERProgram, *, private: bool) -> dict[str, Any]:
+def program_changes(first: NERProgram, compiled: NERProgram, privacy: Privacy) -> dict[str, Any]:
     """Return the differences between both programs as plain data."""
     before, after = state_of(first), state_of(compiled)
     empty: dict[str, Any] = {"instructions": "", "demos": []}
     predictors = {
-        name: _predictor(before.get(name, empty), after.get(name, empty), private=private)
+        name: _predictor(before.get(name, empty), after.get(name, empty), privacy)
         for name in dict.fromkeys((*before, *after))
     }
     old, new = ({d.id for d in program.pool} for program in (first, compiled))
     return {
-        "settings": _settings(first, compiled, private=private),
+        "settings": _settings(first, compiled, privacy),
         "predictors": {name: changes for name, changes in predictors.items() if changes},
         "pool": {"before": len(old), "after": len(new), "added": sorted(new - old), "removed": sorted(old - new)},
     }
@@ -51,7 +52,7 @@ def briefly(changes: Mapping[str, Any]) -> str:
     return ", ".join(found)
 
 
-def _settings(first: NERProgram, compiled: NERProgram, *, private: bool) -> list[tuple[str, str, str]]:
+def _settings(first: NERProgram, compiled: NERProgram, privacy: Privacy) -> list[tuple[str, str, str]]:
     old, new = (
         {
             k: str(v)
@@ -60,7 +61,7 @@ def _settings(first: NERProgram, compiled: NERProgram, *, private: bool) -> list
         for p in (first, compiled)
     )
     names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
-    there = [set(shown({n: side[n] for n in names if n in side}, private=private)) for side in (old, new)]
+    there = [set(shown({n: side[n] for n in names if n in side}, privacy)) for side in (old, new)]
     hidden = "a text, not kept"
 
     def value(name: str, side: Mapping[str, str], visible: set[str]) -> str:
@@ -69,7 +70,7 @@ def _settings(first: NERProgram, compiled: NERProgram, *, private: bool) -> list
     return [(name, value(name, old, there[0]), value(name, new, there[1])) for name in names]
 
 
-def _predictor(before: Mapping[str, Any], after: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
+def _predictor(before: Mapping[str, Any], after: Mapping[str, Any], privacy: Privacy) -> dict[str, Any]:
     """Return the changes of a predictor; {} without any."""
     found: dict[str, Any] = {}
     old, new = str(before["instructions"]), str(after["instructions"])
@@ -77,12 +78,12 @@ def _predictor(before: Mapping[str, Any], after: Mapping[str, Any], *, private: 
         lines = list(difflib.ndiff(old.splitlines(), new.splitlines()))
         found["lines_added"] = sum(line.startswith("+ ") for line in lines)
         found["lines_removed"] = sum(line.startswith("- ") for line in lines)
-        if not private:
+        if privacy.may_log:
             found["instructions"] = [old, new]
     gone, come = _less(before["demos"], after["demos"]), _less(after["demos"], before["demos"])
     if gone or come:
-        found["demos_added"] = [_demo(d, private=private) for d in come]
-        found["demos_removed"] = [_demo(d, private=private) for d in gone]
+        found["demos_added"] = [_demo(d, privacy) for d in come]
+        found["demos_removed"] = [_demo(d, privacy) for d in gone]
     return found
 
 
@@ -91,7 +92,7 @@ def _less(some: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
     return [d for d in some if (d.get("id"), d.get("text")) not in known]
 
 
-def _demo(demo: Mapping[str, Any], *, private: bool) -> dict[str, str]:
+def _demo(demo: Mapping[str, Any], privacy: Privacy) -> dict[str, str]:
     named = {"id": str(demo.get("id") or NONE)}
     texts = "\n".join(f"{k}: {v}" for k, v in demo.items() if k not in _NOT_SHOWN)
-    return named if private else named | {"text": texts}
+    return named | {"text": texts} if privacy.may_log else named

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, 
 from rich.progress import Progress as Bars
 
 from experiments.runs.trial_runs import in_one_line, shown
+from ner_programs.privacy import Privacy
 from ner_programs.prompts.answers import Answers
 from optimizers.trial import Trial
 
@@ -103,15 +104,15 @@ class Progress:
         if self.console is not None and self.details:
             self.console.print(text, markup=False, soft_wrap=True)
 
-    def trial(self, trial: Trial, *, private: bool) -> None:
-        """Show a finished trial in one line; for a private corpus, without changes that are texts.
+    def trial(self, trial: Trial, privacy: Privacy) -> None:
+        """Show a finished trial in one line, with the changes that may be logged.
 
         The calls so far are shown only if they grew since the last trial (repeated requests are not new calls).
         """
         if self.console is None or not self.details:
             return
         total = trial.scored.total
-        changes = escape(in_one_line(shown(trial.changes, private=private)))
+        changes = escape(in_one_line(shown(trial.changes, privacy)))
         f1 = f"{total.f1:.3f}" if trial.documents else "-"
         troubles = Answers.total(trial.scored.answers).troubles()
         failed = f", answers: {troubles}" if troubles else ""

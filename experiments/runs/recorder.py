@@ -1,4 +1,4 @@
-"""Writes a run to MLflow: settings, trials, prompts, scores, row counts, and the bundle of a public corpus."""
+"""Writes a run to MLflow: settings, trials, prompts, scores, row counts, and the bundle of a corpus that may be logged."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from experiments.scoring.evaluation import Evaluation
 from experiments.spec import RunSpec
 from experiments.tracking import Tracker
 from ner_programs.evaluate import Scored
+from ner_programs.privacy import PRIVATE
 from ner_programs.program import NERProgram
 from optimizers.trial import Trial
 
@@ -29,7 +30,7 @@ SPEC = "spec.json"
 
 
 class RunRecorder:
-    """Writes a run to its tracker, without private text and without strings of a licensed knowledge base (design D12)."""
+    """Writes a run to its tracker, without text that may not be logged: a licensed knowledge base counts (design D12)."""
 
     def __init__(self, tracker: Tracker, corpus: Corpus) -> None:
         self.tracker, self.corpus = tracker, corpus
@@ -46,18 +47,19 @@ class RunRecorder:
         cls, home: Path, spec: RunSpec, corpus: Corpus, program: NERProgram, name: str, parent: str | None = None
     ) -> RunRecorder:  # fmt: skip
         """Start a run called `name`, nested in the run `parent`."""
-        private = corpus.private or (spec.kb is not None and spec.kb.bundle == "reference")
+        licensed = spec.kb is not None and spec.kb.bundle == "reference"
         tags = {
             "corpus": corpus.name,
             "corpus_fingerprint": corpus.fingerprint[:16],
             "kb_fingerprint": program.kb.fingerprint if program.kb else "none",
             "kb_from_train": str(from_train(program.kb)).lower(),
             "engine": spec.engine,
-            "private": str(private).lower(),
             **({"kind": "fold"} if parent and _is_fold(spec) else {}),
             **({"remarks": "; ".join(corpus.remarks)} if corpus.remarks else {}),
         }
-        tracker = Tracker.start(home, spec.name, name, spec.flat(), tags, parent)
+        tracker = Tracker.start(
+            home, spec.name, name, spec.flat(), tags, parent, privacy=PRIVATE if licensed else corpus.privacy
+        )
         tracker.file(SPEC, spec.model_dump(mode="json", exclude_none=True))
         return cls(tracker, corpus)
 
@@ -69,7 +71,7 @@ class RunRecorder:
     def trial(self, trial: Trial) -> None:
         """Write a finished trial."""
         self.tracker.trial(trial)
-        changes = shown(trial.changes, private=self.tracker.private)
+        changes = shown(trial.changes, self.tracker.privacy)
         tried = Tried(trial.number, changes, trial.documents, trial.scored.total.f1, calls=trial.calls)
         self._trials.append((tried, trial.program))
 
@@ -84,17 +86,17 @@ class RunRecorder:
     def prompt(self, name: str, program: NERProgram) -> None:
         """Write the prompt that `program` sends for one dev text.
 
-        For a private corpus, only hash and length of the instruction: guidelines may quote notes.
+        If that may not be logged, only hash and length of the instruction: guidelines may quote notes.
         """
         self._first = self._first or program
-        if self.tracker.private:
+        if not self.tracker.privacy.may_log:
             self.tracker.file(f"prompts/{name}.txt", instruction_digest(program))
             return
         self.tracker.file(f"prompts/{name}.txt", prompt_of(program, self.corpus))
 
     def answers(self, part: str, scored: Scored) -> None:
-        """Write the program's answers to the documents of `part` with the gold; nothing for a private corpus."""
-        if not self.tracker.private:
+        """Write the program's answers to the documents of `part` with the gold, if they may be logged."""
+        if self.tracker.privacy.may_log:
             self.tracker.file(f"answers/{part}.jsonl", dump(self.corpus.part(part), scored))
 
     def scores(
@@ -131,12 +133,12 @@ class RunRecorder:
         self.tracker.file("result.json", result.as_dict())
         if result.bundle is not None:
             self.tracker.tag("bundle", str(result.bundle))
-            if not self.tracker.private:
+            if self.tracker.privacy.may_log:
                 self.tracker.folder(result.bundle, "bundle")
         tried = [replace(t, kept=made is program) for t, made in self._trials]
         if choice := chosen(tried):
             self.tracker.tag("chosen", choice)
-        made = program_changes(self._first or program, program, private=self.tracker.private)
+        made = program_changes(self._first or program, program, self.tracker.privacy)
         self.tracker.file("changes.json", {**made, "kept": [t.number for t in tried if t.kept]})
         run = self.tracker.client.get_run(self.run_id)
         self.tracker.describe(describe(run, result, tried, briefly(made)))
@@ -153,7 +155,7 @@ def prompt_of(program: NERProgram, corpus: Corpus) -> str:
 
 
 def instruction_digest(program: NERProgram) -> str:
-    """Return the length and the hash of the instruction: what may be recorded of a private one."""
+    """Return the length and the hash of the instruction: what may be recorded of any."""
     instruction = program.extract.predict.signature.instructions
     digest = hashlib.sha256(instruction.encode()).hexdigest()
     return f"=== system\nprivate: {len(instruction)} characters, SHA-256 {digest}\n"

@@ -11,6 +11,7 @@ import mlflow
 from experiments import places, tracking
 from experiments.errors import TrackingError
 from experiments.runs.bundles import open_bundle
+from experiments.runs.models import privacy_of
 from ner_programs.bundle import folder as bundle
 from ner_programs.privacy import Privacy
 from ner_programs.program import NERProgram
@@ -72,7 +73,7 @@ def _folder(client: Any, run: Any) -> Path:
         )
     if (Path(place) / "program.json").is_file():
         return Path(place)
-    if run.data.tags.get("nerc.private") == "true":
+    if not privacy_of(run).may_log:
         raise TrackingError(f"the bundle of this run holds private text and lay in {place}; it is no longer there")
     try:
         return Path(client.download_artifacts(run.info.run_id, "bundle"))

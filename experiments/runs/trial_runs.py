@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from experiments.runs.models import tag_of
 from experiments.runs.paging import every_run
 from experiments.spec import Program
+from ner_programs.privacy import Privacy
 from optimizers.trial import Trial
 
 LONGEST = 120
@@ -18,8 +20,8 @@ Log = Callable[[str, Mapping[str, float], Mapping[str, str]], None]
 class TrialRuns:
     """Writes the trials of one run. Trials written before an interruption are not written again."""
 
-    def __init__(self, client: Any, run: Any, log: Log) -> None:
-        self._client, self._run, self._log = client, run, log
+    def __init__(self, client: Any, run: Any, log: Log, privacy: Privacy) -> None:
+        self._client, self._run, self._log, self._privacy = client, run, log, privacy
         self._written: set[int] = set()
         self._first: tuple[int, float] | None = None
         self._since = int(time.time() * 1000)
@@ -33,8 +35,8 @@ class TrialRuns:
             else:
                 self._client.delete_run(found.info.run_id)
 
-    def write(self, trial: Trial, figures: Mapping[str, float], *, private: bool) -> None:
-        """Write a finished trial with its metrics; for a private corpus, without settings that are texts."""
+    def write(self, trial: Trial, figures: Mapping[str, float]) -> None:
+        """Write a finished trial with its metrics, and the settings that may be logged."""
         f1, since, self._since = trial.scored.total.f1, self._since, int(time.time() * 1000)
         if trial.documents and self._first is None:
             self._first = (trial.documents, f1)
@@ -42,10 +44,10 @@ class TrialRuns:
             return
         documents, first = self._first or (0, 0.0)
         gain = {"trial_gain": round(f1 - first, 4)} if 0 < documents == trial.documents else {}
-        changes, above = shown(trial.changes, private=private), self._run.info
+        changes, above = shown(trial.changes, self._privacy), self._run.info
         tags = {
             "nerc.kind": "trial", "nerc.trial": str(trial.number), "nerc.of": above.run_name,
-            "nerc.private": str(private).lower(), "mlflow.parentRunId": above.run_id,
+            **tag_of(self._privacy), "mlflow.parentRunId": above.run_id,
             "mlflow.source.name": "nerc run", "mlflow.source.type": "LOCAL",
         }  # fmt: skip
         name = f"trial {trial.number}: {in_one_line(changes)}"
@@ -55,9 +57,9 @@ class TrialRuns:
         self._written.add(trial.number)
 
 
-def shown(changes: Mapping[str, Any], *, private: bool) -> dict[str, Any]:
-    """Return the changes of a trial that may be shown: for a private corpus, no instruction and no other text."""
-    return {k: v for k, v in changes.items() if not (private and (k.endswith("instruction") or _is_text(v)))}
+def shown(changes: Mapping[str, Any], privacy: Privacy) -> dict[str, Any]:
+    """Return the changes of a trial that may be shown: no instruction and no other text, unless texts may be logged."""
+    return {k: v for k, v in changes.items() if privacy.may_log or not (k.endswith("instruction") or _is_text(v))}
 
 
 def _is_text(value: Any) -> bool:

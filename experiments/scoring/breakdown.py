@@ -1,6 +1,6 @@
 """Breaks a score down by scheme, label, length of mention and of document, and kind of error.
 
-A breakdown has only counts and label names, so it may be recorded for a private corpus, too (design D12).
+A breakdown has only counts and label names, so it may be recorded whatever the corpus (design D12).
 """
 
 from __future__ import annotations

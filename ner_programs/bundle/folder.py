@@ -52,14 +52,14 @@ def save(
     *,
     kb: Literal["carry", "reference"] = "carry",
     kb_folder: Path | None = None,
-    private: bool | None = None,
+    privacy: Privacy | None = None,
 ) -> Path:
     """Write `program` as a bundle. An existing bundle in `folder` is replaced atomically.
 
     `kb_folder` is a stored copy of the program's knowledge base, which is linked instead of written again. `kb="reference"`
-    records only the fingerprint of the knowledge base. Only its owner can read a `private` bundle (default:
-    `program.private`). Raises BundleError if `folder` has anything but a bundle, for a verify stage that the spec does not name
-    (it could not be built again), and for anything that could not be loaded again.
+    records only the fingerprint of the knowledge base. `privacy` is that of the text the program was made from (default:
+    `program.privacy`): it says who can read the bundle. Raises BundleError if `folder` has anything but a bundle, for a verify
+    stage that the spec does not name (it could not be built again), and for anything that could not be loaded again.
     """
     folder = Path(folder).absolute()
     if program.verify is not None and program.spec.verify is None:
@@ -75,7 +75,7 @@ def save(
             "nerc": version("nerc"),
             "dspy": version("dspy"),
             "lm": program.wants,
-            "private": program.private if private is None else private,
+            "private": (privacy := privacy or program.privacy).private,
             "kb": None if program.kb is None else {"fingerprint": program.kb.fingerprint, "carried": kb == "carry"},
             "spec": program.spec.model_dump(),
         }
@@ -92,8 +92,7 @@ def save(
             _carry(program.kb, kb_folder, draft / "kb")
         write_manifest(draft)
         _contents(draft)
-        if not about["private"]:
-            draft.chmod(0o777 & ~_umask())
+        draft.chmod(privacy.folder_mode & ~_umask())
         _replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -153,7 +152,7 @@ def _loaded(
         raise
     except ValueError as error:  # an error of kb
         raise BundleError(f"{folder}: {_line(error)}") from error
-    program.wants, program.private = about.lm.model_dump(exclude_unset=True), about.private
+    program.wants, program.privacy = about.lm.model_dump(exclude_unset=True), Privacy(about.private)
     program.origin = Origin.of(program, files, carried=about.kb is None or about.kb.carried, reopen=reopened)
     return program
 

@@ -103,7 +103,7 @@ class Encoder:
 
     def _here(self, texts: list[str]) -> Any:
         with self._lock:  # tokenizers are not thread-safe
-            self._encode = self._encode or _on_this_machine(self.model, self.pooling, self._privacy().private)
+            self._encode = self._encode or _on_this_machine(self.model, self.pooling, self._privacy())
             return self._encode(texts)
 
     def one(self, text: str) -> Vectors:
@@ -140,8 +140,8 @@ def _behind_api(model: str, api_base: str | None) -> Encode:
     return encode
 
 
-def _on_this_machine(model: str, pooling: Pooling, private: bool) -> Encode:
-    offline = private or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+def _on_this_machine(model: str, pooling: Pooling, privacy: Privacy) -> Encode:
+    offline = not privacy.may_connect or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     if pooling == "own":
         from sentence_transformers import SentenceTransformer
 

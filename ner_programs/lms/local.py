@@ -26,7 +26,7 @@ from pydantic import Field
 from ner_programs.errors import LMSetupError
 from ner_programs.lms.api import Api, Can
 from ner_programs.lms.price import Price
-from ner_programs.privacy import Privacy
+from ner_programs.privacy import PRIVATE
 
 _log = logging.getLogger(__name__)
 CONTEXT = 4096
@@ -160,7 +160,7 @@ class _Server:
         self.context = context
         self.address, self.key = f"{self.server.listening_address}/v1", key
         client: dict[str, Any] = {"api_base": self.address, "api_key": key, "timeout": 3600.0}
-        self.api = Api("openai/local", client, Price(0.0, 0.0), Privacy(private=True), _CAN)
+        self.api = Api("openai/local", client, Price(0.0, 0.0), PRIVATE, _CAN)
 
 
 def about(file: Path) -> tuple[bool, int]:

@@ -1,7 +1,7 @@
 """Threads in which LMs are asked by who awaits them, one for each call under way: how many there are is up to who awaits.
 
 DSPy's own asynchronous clients are not asked. asyncio looks names up in another thread, or connects without, and so passes by
-what keeps private text from other hosts (`ner_programs.privacy.connecting`).
+what keeps a text from hosts that may not have it (`ner_programs.privacy.connecting`).
 """
 
 from __future__ import annotations

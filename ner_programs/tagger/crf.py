@@ -255,7 +255,7 @@ def own_file() -> Iterator[str]:
     """Yield the path of a temporary file for the model.
 
     The file is in memory if the system supports that, so that a killed process leaves no words of a text on a disk. Otherwise
-    it is in a private folder, which is deleted afterwards.
+    it is in a folder of its own, which is deleted afterwards.
     """
     if hasattr(os, "memfd_create"):
         with os.fdopen(os.memfd_create("nerc-crf"), "rb") as file:

@@ -85,6 +85,24 @@ def test_one_place_reads_which_lm_dspy_has_set() -> None:
     assert asking == {"optimizers"}, "hand `compilation`, or its `lm`, to whoever asks the LM (optimizers/trial.py)"
 
 
+SPEAK_OF_PRIVATE = {
+    "ner_programs.privacy": "decides", "ner_programs.program": "says so of itself",
+    "ner_programs.bundle.schema": "the key of program.json", "ner_programs.bundle.folder": "the same key",
+    "experiments.setup": "the option of [corpus]", "experiments.corpora._reader": "the option of a reader",
+    "experiments.corpora.hf": "says how to set the option", "experiments.corpora.statistics": "the key of its JSON",
+    "experiments.commands.traces": "says how to set the option", "experiments.runs.models": "the tag of a run",
+    "experiments.runs.registry": "says why a bundle is gone", "experiments.baselines.finetuning": "says who may read",
+}  # fmt: skip
+"""The modules with the word, and what for."""
+
+
+def test_privacy_is_asked_and_not_branched_on() -> None:
+    """A caller asks `privacy.may_log`, `may_connect`, `file_mode` or `seal`: what is private is decided in one place."""
+    named = {dotted(file) for file in MODULES if re.search(r"\bprivate\b", text(file))}
+    said = "take a Privacy and ask what may be done with the text (ner_programs/privacy.py)"
+    assert named == SPEAK_OF_PRIVATE.keys(), f"{sorted(named ^ SPEAK_OF_PRIVATE.keys())}: {said}"
+
+
 def test_what_a_package_offers_is_there_and_in_order() -> None:
     for file in INITS:
         module = import_module(dotted(file))

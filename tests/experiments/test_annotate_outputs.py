@@ -15,6 +15,7 @@ from experiments.annotate.work import Work
 from experiments.corpora import bioc, brat, conll, jsonl, pubtator
 from experiments.errors import SpecError
 from ner_programs import Document, Entity
+from ner_programs.privacy import PRIVATE, PUBLIC
 from ner_programs.prompts.answers import Answers
 
 TEXT = "Fever , cough and 𝔘 rash ."
@@ -37,7 +38,7 @@ def done(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["o.jsonl", "o.pubtator", "o.xml", "o.conll", "o"])
 def test_documents_can_be_read_again(done: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / name
-    outputs.write(done, out, outputs.form_of(out), private=True)
+    outputs.write(done, out, outputs.form_of(out), PRIVATE)
     reader = {"jsonl": jsonl, "pubtator": pubtator, "bioc": bioc, "conll": conll, "brat": brat}[
         outputs.form_of(Path(name))
     ]
@@ -53,7 +54,7 @@ def test_documents_can_be_read_again(done: Path, tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("name", ["o.jsonl", "o.pubtator", "o.xml", "o.conll", "o"])
 def test_attributes_are_written_or_said_to_be_left_out(done: Path, tmp_path: Path, name: str) -> None:
     form = outputs.form_of(tmp_path / name)
-    lost = outputs.write(done, tmp_path / name, form, private=False)
+    lost = outputs.write(done, tmp_path / name, form, PUBLIC)
     first = next(
         iter(
             {"jsonl": jsonl, "pubtator": pubtator, "bioc": bioc, "conll": conll, "brat": brat}[form].read(
@@ -67,14 +68,14 @@ def test_attributes_are_written_or_said_to_be_left_out(done: Path, tmp_path: Pat
 
 def test_tables_have_a_row_for_each_entity(done: Path, tmp_path: Path) -> None:
     first = ("a", 0, 5, "problem", "Fever", 0.75, "C:1", "extract crf", "negated")
-    outputs.write(done, tmp_path / "o.csv", "csv", private=False)
+    outputs.write(done, tmp_path / "o.csv", "csv", PUBLIC)
     with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as stream:
         header, *rows = csv.reader(stream)
     assert tuple(header) == outputs.COLUMNS and rows == [
         [str(x) for x in first],
         ["a", "20", "24", "problem", "rash", "", "", "", ""],
     ]
-    outputs.write(done, tmp_path / "o.parquet", "parquet", private=False)
+    outputs.write(done, tmp_path / "o.parquet", "parquet", PUBLIC)
     table = pq.read_table(tmp_path / "o.parquet")
     assert tuple(table.to_pylist()[0].values()) == first and table.column("score").to_pylist() == [0.75, None]
     assert (tmp_path / "o.csv").stat().st_mode & 0o044

@@ -17,6 +17,7 @@ from experiments.annotate.documents import Annotated, annotate, line
 from experiments.corpora import doccano, label_studio, prodigy
 from experiments.errors import WriteError
 from ner_programs import Document, Entity, open_lm
+from ner_programs.privacy import PRIVATE
 from tests import tiny
 from tests.effort import often
 
@@ -43,7 +44,7 @@ def written(found: list[Document], folder: Path, form: str) -> Path:
     done, out = folder / "done.jsonl", folder / NAMES[form]
     done.write_text("".join(line(Annotated(d)) for d in found), encoding="utf-8")
     assert outputs.form_of(out) == form
-    lost = outputs.write(done, out, form, private=True, by="bundle, crf")
+    lost = outputs.write(done, out, form, PRIVATE, by="bundle, crf")
     assert not [what for what in lost if form != "doccano" and "provenances" not in what], lost
     assert out.stat().st_mode & 0o077 == 0
     return out

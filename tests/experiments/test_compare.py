@@ -13,6 +13,7 @@ from experiments.errors import TrackingError
 from experiments.grids.ablation import Ablated
 from experiments.reports import comparison as comparison_page
 from experiments.scoring.significance import FEWEST, holm, interval, paired, randomization, verdict
+from ner_programs.privacy import PRIVATE
 from ner_programs.scoring import Counts
 from tests.experiments.conftest import Place
 
@@ -177,8 +178,8 @@ def test_a_part_that_the_corpus_has_not(place: Place) -> None:
 
 def test_baselines_of_other_groups_are_refused(place: Place, public: Any) -> None:
     rows = [[1, 1, 2, 1, 0], [1, 1, 1, 1, 0]]
-    tags = {"corpus": "notes", "corpus_fingerprint": "0", "private": "true"}
-    tracker = tracking.Tracker.start(place.home, "other groups", "a run", {}, tags)
+    tags = {"corpus": "notes", "corpus_fingerprint": "0"}
+    tracker = tracking.Tracker.start(place.home, "other groups", "a run", {}, tags, privacy=PRIVATE)
     tracker.file("dev.json", {"unit": "document", "rows": rows})
     tracker.file("baselines.json", {"crf": {"dev": {"rows": rows[::-1]}, "labelled": 3}})
     tracker.end()

@@ -17,6 +17,7 @@ from experiments.corpora._split import split
 from experiments.corpora.corpus import Corpus, flatten
 from experiments.errors import ReadError
 from ner_programs.components import names
+from ner_programs.privacy import PUBLIC
 from ner_programs.types import Document, Entity, Label
 from tests.laws import EXTENDING, law
 
@@ -54,7 +55,7 @@ def test_the_fingerprint_knows_documents_and_parts_and_nothing_else() -> None:
         Corpus("c", train=(replace(doc("a"), related=("z",)),), dev=(doc("b"),)),
     ]
     assert len({c.fingerprint for c in (corpus, *others)}) == 8
-    assert replace(corpus, name="other", private=False).fingerprint == corpus.fingerprint
+    assert replace(corpus, name="other", privacy=PUBLIC).fingerprint == corpus.fingerprint
     # pinned: a changed fingerprint orphans every run and cassette that names the old one
     assert corpus.fingerprint.startswith("fc7b153c88c4")
 
@@ -119,7 +120,7 @@ def test_split_options_are_checked(tmp_path: Path) -> None:
 
 def test_the_sample_corpus_needs_no_data() -> None:
     corpus = wardnotes.build()
-    assert corpus.train and corpus.dev and corpus.test and not corpus.private
+    assert corpus.train and corpus.dev and corpus.test and not corpus.privacy.private
     assert {e.label for _, d in corpus.parts() for e in d.entities} <= {label.name for label in corpus.labels}
     assert not {d.group for d in corpus.train} & {d.group for d in corpus.dev + corpus.test}
 

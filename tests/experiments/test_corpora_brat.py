@@ -100,7 +100,7 @@ def test_patients_by_file_name(tmp_path: Path) -> None:
     groups = [{d.group for d in part} for part in (corpus.train, corpus.dev, corpus.test)]
     assert all(groups) and sorted(g for part in groups for g in part) == [f"p{i}" for i in range(8)]
     by_document = brat.build(path=tmp_path, data=tmp_path)
-    assert all(d.group == d.id for _, d in by_document.parts()) and by_document.private
+    assert all(d.group == d.id for _, d in by_document.parts()) and by_document.privacy.private
     note(tmp_path / "alone", "n1", "a", "")
     with pytest.raises(ReadError, match="no document says which patient"):
         brat.build(path=tmp_path / "alone", data=tmp_path, split=Split(by="patient"))

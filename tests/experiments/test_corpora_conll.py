@@ -39,7 +39,7 @@ def test_conll_reads_sentences_with_offsets(tmp_path: Path) -> None:
     assert (first.id, first.text) == ("train:1", "Gerd and breast cancer")
     assert spans(first) == [(0, 4, "D", "Gerd"), (9, 22, "D", "breast cancer")]
     assert spans(second) == [] and spans(third) == [(0, 4, "D", "rash"), (5, 9, "D", "itch")]
-    assert (corpus.dev, corpus.test[0].text, corpus.unit, corpus.private) == ((), "x", "document", True)
+    assert (corpus.dev, corpus.test[0].text, corpus.unit, corpus.privacy.private) == ((), "x", "document", True)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -78,7 +78,7 @@ DOCUMENTS = {
 def test_sentences_are_as_the_notes_count_them(name: str) -> None:
     corpus = real(name)
     assert sizes(corpus) == (COUNTS | FILTERED)[name]
-    assert (corpus.name, corpus.private, corpus.unit) == (name, False, "document")
+    assert (corpus.name, corpus.privacy.private, corpus.unit) == (name, False, "document")
     assert {e.label for _, d in corpus.parts() for e in d.entities} == {label.name for label in corpus.labels}
     assert all(flatten(d)[1] == 0 for _, d in corpus.parts())
     foreign = any(not d.text.isascii() for _, d in corpus.parts())

@@ -56,7 +56,7 @@ def test_label_studio(tmp_path: Path) -> None:
     ]
     corpus = label_studio.build(path=label_studio_file(tmp_path, *tasks), data=tmp_path)
     assert spans(corpus) == [("7", [(3, 6, "Bird", "owl"), (3, 6, "Animal", "owl")]), ("8", [])]
-    assert [d.group for d in corpus.train] == ["p1", "8"] and corpus.private
+    assert [d.group for d in corpus.train] == ["p1", "8"] and corpus.privacy.private
     assert set(corpus.remarks) == {
         "cancelled annotations, ignored: 1", "annotations of a task after the one taken, ignored: 1",
         "predictions, ignored: 1", "regions without a label, ignored: 1", "results of the type 'relation', ignored: 1",

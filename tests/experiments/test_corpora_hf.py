@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError, validate_call
 
-from experiments import places
+from experiments import places, setup
 from experiments.corpora import _hf, hf
 from experiments.corpora._split import Split
 from experiments.corpora._tables import Columns
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
+from experiments.spec import RunSpec
+from ner_programs.privacy import PUBLIC
 from ner_programs.types import AnnotatedText
 
 Row = dict[str, Any]
@@ -86,7 +88,7 @@ def test_tokens_and_class_labels_from_parquet_shards(tmp_path: Path, library: An
     first = corpus.train[0]
     assert (first.id, first.text, spans(first)) == ("train:0-000", "A barn owl", [("Bird", ((2, 10),), "barn owl")])
     assert first.related == ("train:1-000", "train:0-001", "train:1-001")
-    assert (corpus.unit, corpus.resampling, corpus.private) == ("document", "sentence", True)
+    assert (corpus.unit, corpus.resampling, corpus.privacy.private) == ("document", "sentence", True)
     assert not list(places.cache().iterdir()), "nothing of a private corpus stays in the cache"
 
 
@@ -267,8 +269,10 @@ def test_a_dataset_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, l
     monkeypatch.setattr(_hf, "_library", lambda: hub)
     corpus = hf.build(path="birds/owls", data=tmp_path, config="all", private=False, types={"Bird": "B"})
     assert hub.asked == [("birds/owls", {"name": "all", "cache_dir": str(places.cache() / "datasets")})]
-    assert (corpus.name, corpus.private, [e.label for e in corpus.train[0].entities]) == ("owls", False, ["B"])
+    assert (corpus.name, corpus.privacy.private, [e.label for e in corpus.train[0].entities]) == ("owls", False, ["B"])
     assert [d.id for d in corpus.part("test")] == ["test:0", "test:1"]
+    named = {"name": "hf", "path": "birds/owls", "private": False}
+    assert setup.read_corpus(RunSpec(name="owls", corpus=named), tmp_path).privacy == PUBLIC
 
 
 @pytest.mark.parametrize(

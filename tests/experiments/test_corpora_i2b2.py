@@ -49,7 +49,7 @@ def test_folders_are_found_as_the_archives_have_them(tmp_path: Path) -> None:
     (tmp_path / "a" / "train" / "beth" / "ast" / "r1.ast").write_text("other")
     corpus = i2b2.build(path=tmp_path / "a", data=tmp_path)
     assert [[d.id for d in part] for part in (corpus.train, corpus.dev, corpus.test)] == [["r1", "r2"], [], ["t1"]]
-    assert corpus.private and sum(len(d.entities) for _, d in corpus.parts()) == 12
+    assert corpus.privacy.private and sum(len(d.entities) for _, d in corpus.parts()) == 12
     for i in range(9):
         note(tmp_path / "flat", f"r{i}")
     flat = i2b2.build(path=tmp_path / "flat", data=tmp_path, split=Split(dev=0.3, test=0.3))

@@ -64,7 +64,12 @@ def test_jsonl_reads_what_people_write(tmp_path: Path) -> None:
     first, second = corpus.train
     assert (first.id, first.group, spans(first)) == ("train:1", "7", [(3, 7, "D", "rash")])
     assert (second.id, second.group, spans(second)) == ("12", "p", [(2, 3, "D", "x")])
-    assert (corpus.dev[0].id, corpus.private, corpus.unit, corpus.resampling) == ("dev:1", True, "sentence", "document")
+    assert (corpus.dev[0].id, corpus.privacy.private, corpus.unit, corpus.resampling) == (
+        "dev:1",
+        True,
+        "sentence",
+        "document",
+    )
 
 
 def test_jsonl_one_file_is_split_by_patient(tmp_path: Path) -> None:

@@ -74,7 +74,12 @@ def test_both_forms_of_a_corpus_know_their_abstracts_and_labels(tmp_path: Path) 
         ("A hum rose .", "7", ["hum"]),
         ("A tick fell .", "7", ["tick"]),
     ]
-    assert (corpus.name, corpus.private, corpus.resampling, corpus.unit) == ("small", False, "document", "document")
+    assert (corpus.name, corpus.privacy.private, corpus.resampling, corpus.unit) == (
+        "small",
+        False,
+        "document",
+        "document",
+    )
     assert (corpus.licence, corpus.citation, corpus.labels) == ("free", "us", SMALL.labels)
     documents = SMALL.read(folder / "pubtator", tmp_path, "documents")
     assert [(e.text, e.label, e.concept) for e in documents.train[0].entities] == [
@@ -135,7 +140,7 @@ def test_i2b2_2010_in_the_folders_of_its_archives(tmp_path: Path, reference: str
     assert (len(corpus.train) + len(corpus.dev), len(corpus.test)) == (15, 1)
     assert corpus.dev and len(corpus.train) > len(corpus.dev)
     assert all([e.text for e in d.entities] == ["Zorvexan", "A pale hum"] for _, d in corpus.parts())
-    assert corpus.private and corpus.unit == "sentence" and corpus.labels == i2b2_2010.LABELS
+    assert corpus.privacy.private and corpus.unit == "sentence" and corpus.labels == i2b2_2010.LABELS
     again = i2b2_2010_documents.build(path=tmp_path / "corpora" / "i2b2-2010", data=tmp_path)
     assert again.fingerprint == corpus.fingerprint
 
@@ -154,4 +159,4 @@ def test_i2b2_2010_as_iob2_is_private_and_uncounted(tmp_path: Path) -> None:
     (folder / "train.tsv").write_text("Wenda O\ntook O\nZorvexan B-treatment\n\n")
     (folder / "test.tsv").write_text("Hum B-problem\n\n")
     corpus = i2b2_2010.build(data=tmp_path)
-    assert (corpus.name, corpus.private, len(corpus.train), len(corpus.test)) == ("i2b2_2010", True, 1, 1)
+    assert (corpus.name, corpus.privacy.private, len(corpus.train), len(corpus.test)) == ("i2b2_2010", True, 1, 1)

@@ -44,7 +44,7 @@ def test_title_blank_abstract_and_exact_offsets(tmp_path: Path) -> None:
         ('"plus"', "DiseaseClass", "MESH:D004829|OMIM:1"), ("epilepsy", "Disease", None),
     ]  # fmt: skip
     assert [(e.text, e.concept) for e in second.entities] == [("title", None)]
-    assert found.remarks == ("relation lines, ignored: 1",) and found.private
+    assert found.remarks == ("relation lines, ignored: 1",) and found.privacy.private
 
 
 def test_blanks_around_a_mention_are_trimmed_on_both_sides(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from experiments.corpora import fetch
 from experiments.corpora.corpus import Corpus, held_out
 from experiments.corpora.statistics import leakage, overlap, statistics
 from experiments.errors import ReadError
+from ner_programs.privacy import PUBLIC
 from ner_programs.types import Document, Entity
 from tests.experiments.conftest import Place
 
@@ -35,7 +36,7 @@ def sentences(**changes: Any) -> Corpus:
     )
     dev = (row("d", SHORT, group="three"), row("e", "a pale hum rose", (0, 10, "omen"), (2, 6, "omen"), group="three"))
     test = (row("f", LONG, (16, 24, "potion"), group="four"), row("g", "ZORVEXAN !", (0, 8, "potion"), group="five"))
-    options = {"unit": "document", "private": False, "licence": "free", "citation": "us", **changes}
+    options = {"unit": "document", "privacy": PUBLIC, "licence": "free", "citation": "us", **changes}
     return Corpus("ward", train, dev, held_out(test), **options)
 
 

@@ -13,7 +13,7 @@ from experiments.session import session
 from experiments.spec import RunSpec
 from ner_programs.bundle import folder as bundle
 from ner_programs.evaluate import score
-from ner_programs.privacy import PrivacyError
+from ner_programs.privacy import PUBLIC, PrivacyError
 from tests import tiny
 from tests.experiments.conftest import Place
 
@@ -56,7 +56,7 @@ def test_vectors_are_kept_with_the_corpus(tmp_path: Path, asked: list[str]) -> N
     def run() -> None:
         public = spec(tmp_path, False)
         corpus, program, _ = setup.build(public, tmp_path, tmp_path / "home")
-        with session(public.lm, private=False):
+        with session(public.lm, privacy=PUBLIC):
             score(program, corpus.dev)
         folder = places.answers(corpus.name, corpus.fingerprint).parent
         assert folder.stat().st_mode & 0o777 == 0o700

@@ -18,6 +18,7 @@ from experiments.spec import load
 from kb import Concept, KnowledgeBase
 from ner_programs import Document, Entity, NERProgram, Pool, ProgramSpec, align
 from ner_programs.lms.price import Price
+from ner_programs.privacy import PRIVATE, PUBLIC
 from tests.experiments.conftest import Place
 
 LABELS = {"potion": "Something brewed.", "omen": "A sign."}
@@ -37,7 +38,7 @@ def document(name: str, text: str = NOTE) -> Document:
 def corpus() -> Corpus:
     test = (Document("e1", "Alva drank quilbrine.", (Entity(11, 20, "potion", "quilbrine"),)),)
     return Corpus(
-        "invented", (document("t1"), document("t2", "Nobody took zorvexan.")), (document("d1"),), test, private=False
+        "invented", (document("t1"), document("t2", "Nobody took zorvexan.")), (document("d1"),), test, privacy=PUBLIC
     )
 
 
@@ -117,7 +118,7 @@ def test_dev_entities_that_no_format_can_say_are_counted(corpus: Corpus, tmp_pat
 
 
 def test_private_files_are_for_their_owner(corpus: Corpus, tmp_path: Path) -> None:
-    written = write(program_for(corpus), replace(corpus, private=True), tmp_path / "out")
+    written = write(program_for(corpus), replace(corpus, privacy=PRIVATE), tmp_path / "out")
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out", *(tmp_path / "out").iterdir())]
     assert modes == [0o700, 0o600, 0o600]
     assert "private" in written.remarks[0]
@@ -181,7 +182,7 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
     assert said["remarks"][-1].startswith("the corpus is private")
     again = place.nerc("finetune", "ward.toml", "--out", tmp_path / "out").error
     assert again.endswith("something is there; name a folder that is new or empty")
-    assert corpus.private
+    assert corpus.privacy.private
 
 
 def test_what_either_costs(corpus: Corpus) -> None:

@@ -14,11 +14,12 @@ from experiments.errors import SpecError
 from experiments.knowledge import FROM_TRAIN, from_train, knowledge_base
 from experiments.spec import Knowledge
 from kb import KnowledgeBase, open_kb
+from ner_programs.privacy import PRIVATE, PUBLIC
 from ner_programs.types import Document, Entity
 from tests.experiments.conftest import ONTOLOGY, Place
 
 DOCUMENT = Document("a", "Some pale hum, a dusk fade.", (Entity.of("Some pale hum, a dusk fade.", 5, 13, "omen"),))
-CORPUS = Corpus("tiny", (DOCUMENT,), private=False)
+CORPUS = Corpus("tiny", (DOCUMENT,), privacy=PUBLIC)
 TERMS = "mesh_id\tmesh_name\nD1\tblenmark\nD2\tred blenmark\n"
 TREES = "mesh_id\tmesh_name\tmesh_tree_number\nD1\tblenmark\tC01\nD2\tred blenmark\tC01.1\n"
 
@@ -120,7 +121,7 @@ def test_a_gazetteer_of_a_file_is_flagged_too(tmp_path: Path) -> None:
 
 
 def test_mentions_of_a_private_corpus_lie_with_its_answers(tmp_path: Path) -> None:
-    _, folder = made(tmp_path, {"name": "gazetteer"}, corpus=replace(CORPUS, private=True))
+    _, folder = made(tmp_path, {"name": "gazetteer"}, corpus=replace(CORPUS, privacy=PRIVATE))
     assert not (tmp_path / "mlruns").exists()
     assert folder.parents[1].name.startswith("tiny-")
     assert folder.parents[1].stat().st_mode & 0o077 == 0

@@ -16,6 +16,7 @@ from experiments.settings import OF_ANY_LM
 from experiments.spec import Model, RunSpec, load
 from ner_programs import LMSetupError
 from ner_programs.lms.metered import MeteredLM
+from ner_programs.privacy import PUBLIC, Privacy
 from tests.lab import PRIVATE, Lab
 from tests.tiny import write_corpus
 
@@ -43,7 +44,7 @@ def test_a_backend_in_a_package_of_ones_own_takes_its_options(my: Path) -> None:
     spec = load(my, ['lm.model="tests.lms"', 'lm.says="Mark knees."', 'optimizer={name="copro", budget={calls=40}}'])
     assert (spec.lm.options, spec.lm.temperature) == ({"says": "Mark knees."}, None)
     setup.build(spec, my.parent, my.parent / "home")
-    with session(spec.lm, private=True) as lm:
+    with session(spec.lm, privacy=Privacy(private=True)) as lm:
         assert isinstance(lm, MeteredLM) and lm.meter.backend.says == "Mark knees."  # type: ignore[attr-defined]
     assert "lm.says" in spec.flat() and spec.fingerprint() != load(my).fingerprint()
 
@@ -83,7 +84,7 @@ def test_another_model_has_none_of_the_options_of_the_one_before(my: Path) -> No
 
 def test_processes_may_be_said_and_concurrency_follows() -> None:
     for lm, at_once in ((Model(), None), (Model.model_validate({"processes": 3}), 6), (Model(concurrency=5), 5)):
-        with session(lm, private=False) as opened:
+        with session(lm, privacy=PUBLIC) as opened:
             assert at_once in (None, opened.concurrency)
 
 

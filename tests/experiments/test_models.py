@@ -11,6 +11,7 @@ import ner_programs
 from experiments import tracking
 from experiments.runs.models import LINKED, log_prompts
 from experiments.tracking import Tracker
+from ner_programs.privacy import PUBLIC
 from ner_programs.program import NERProgram
 from tests import tiny, warm
 from tests.experiments.conftest import Place
@@ -66,7 +67,7 @@ def run(tmp_path: Path) -> Any:
     """A tracker of a run with a model."""
     tracker = Tracker.start(
         warm.fresh_home(tmp_path / "mlruns"), "potions", "a run", {"name": "my potions"},
-        {"private": "false", "corpus": "tiny", "corpus_fingerprint": "1", "kb_fingerprint": "none", "engine": "x"},
+        {"corpus": "tiny", "corpus_fingerprint": "1", "kb_fingerprint": "none", "engine": "x"}, privacy=PUBLIC,
     )  # fmt: skip
     tracker.model(tmp_path, instructed("Mark potions."), instructed("Mark potions."))
     return tracker

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from experiments.runs.progress import EVERY, Calls, Pace, Progress
 from ner_programs.evaluate import Scored
+from ner_programs.privacy import PUBLIC
 from optimizers.trial import Trial
 from tests import warm
 from tests.lab import Lab
@@ -108,7 +109,7 @@ def test_calls_so_far_are_said_where_there_are_new_ones() -> None:
     said, scored = StringIO(), Scored((), (), 0, 0)
     progress = Progress(Console(file=said, width=200))
     for number, calls in enumerate((40, 500, 500, 500, 501), 1):
-        progress.trial(Trial(number, {}, scored, 5, calls, program()), private=False)
+        progress.trial(Trial(number, {}, scored, 5, calls, program()), PUBLIC)
     assert ["calls so far" in line for line in said.getvalue().splitlines()] == [True, True, False, False, True]
 
 

@@ -20,6 +20,7 @@ from experiments.runs.program_changes import briefly, program_changes
 from experiments.runs.run_note import Tried, _way
 from experiments.scoring.answers import dump
 from ner_programs.evaluate import Scored
+from ner_programs.privacy import PRIVATE, PUBLIC
 from ner_programs.scoring import Counts
 from ner_programs.types import Document
 from tests import tiny
@@ -196,7 +197,7 @@ def test_changes_of_a_program_are_told() -> None:
     predict = compiled.extract.predict
     predict.signature = predict.signature.with_instructions(f"{predict.signature.instructions}\n{SECRET}")
     predict.demos = list(compiled.examples(tiny.TRAIN[:2]))
-    made = program_changes(first, compiled, private=False)
+    made = program_changes(first, compiled, PUBLIC)
     assert {name: (a, b) for name, a, b in made["settings"]} == {
         "demos.k": ("2", "4"),
         "format.name": ("json_list", "tanl"),
@@ -216,7 +217,7 @@ def test_changes_of_a_private_program_are_counted_and_bear_no_text() -> None:
     predict = compiled.extract.predict
     predict.signature = predict.signature.with_instructions(SECRET)
     predict.demos = list(compiled.examples(tiny.TRAIN[:2]))
-    made = program_changes(first, compiled, private=True)
+    made = program_changes(first, compiled, PRIVATE)
     said = json.dumps(made) + briefly(made)
     assert "zorvexan" not in said and not any(d.text in said for d in tiny.TRAIN)
     extract = made["predictors"]["extract.predict"]
@@ -228,13 +229,13 @@ def test_changes_of_a_private_program_are_counted_and_bear_no_text() -> None:
 
 def test_a_program_that_is_as_it_was_has_no_changes() -> None:
     program = tiny.program(demos={"name": "tfidf", "k": 2})
-    made = program_changes(program, program.deepcopy(), private=False)
+    made = program_changes(program, program.deepcopy(), PUBLIC)
     assert differences({"changes.json": made}) is None and briefly(made) == ""
     assert differences({}) is None
 
 
 def test_what_was_taken_from_the_pool_is_told_by_id() -> None:
-    made = program_changes(tiny.program(), tiny.program(tiny.TRAIN[2:]), private=True)
+    made = program_changes(tiny.program(), tiny.program(tiny.TRAIN[2:]), PRIVATE)
     assert len(made["pool"]["removed"]) == 2 and made["pool"]["added"] == [] and briefly(made) == "pool 10 → 8"
 
 

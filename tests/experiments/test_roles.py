@@ -17,7 +17,7 @@ from experiments.errors import SpecError
 from experiments.session import CostLimit, answerer, at_most, check_hosts, session, wants
 from experiments.spec import Model
 from ner_programs.lms.metered import Budget, BudgetSpent
-from ner_programs.privacy import PrivacyError
+from ner_programs.privacy import PRIVATE, PUBLIC, PrivacyError
 from ner_programs.spec import ProgramSpec
 from tests.loopback import Loopback
 
@@ -53,7 +53,7 @@ class TestWhoIsAsked:
     ) -> None:
         answers, ledger = tmp_path / "answers.db", tmp_path / "ledger.jsonl"
         for again in (False, True):
-            with session(model_of(servers), private=True, answers=answers, ledger=ledger) as lm:
+            with session(model_of(servers), privacy=PRIVATE, answers=answers, ledger=ledger) as lm:
                 assert [lm("q"), lm.role("prompt")("q"), lm.role("strong")("q")] == [["task"], ["prompt"], ["strong"]]
                 assert (lm.role("strong").concurrency, lm.role("strong").kwargs["max_tokens"]) == (3, 50)
             assert [len(server.requests) for server in servers.values()] == [1, 1, 1], again
@@ -66,7 +66,7 @@ class TestWhoIsAsked:
         assert events == ["reserved", "answered"] * 3 + ["cached"] * 3
 
     def test_a_limit_holds_over_all(self, servers: dict[str, Loopback]) -> None:
-        with session(model_of(servers), private=False) as lm:
+        with session(model_of(servers), privacy=PUBLIC) as lm:
             with lm.meter.limited(Budget(calls=2)), pytest.raises(BudgetSpent):
                 for role in ("prompt", "strong", "prompt"):
                     lm.role(role)("q")
@@ -77,13 +77,13 @@ class TestWhoIsAsked:
 
     def test_the_stand_in_takes_a_role_in_the_same_processes(self) -> None:
         model = Model.model_validate({"prompt": {"model": "crf", "temperature": 1.0}})
-        with session(model, private=True) as lm:
+        with session(model, privacy=PRIVATE) as lm:
             assert lm.role("prompt").meter.backend is lm.meter.backend and not lm.has_role("strong")
             assert lm.role("prompt").kwargs["temperature"] == 1.0
 
     def test_what_was_opened_is_closed(self, servers: dict[str, Loopback]) -> None:
         model = model_of(servers, prompt={"model": "crf"})
-        with session(model, private=False) as lm:
+        with session(model, privacy=PUBLIC) as lm:
             engine: Any = lm.role("prompt").meter.backend
             if engine._workers is None:
                 pytest.skip("one core: the engine has no processes")
@@ -120,12 +120,12 @@ class TestPrivate:
         model = Model.model_validate({**lm, role: {"model": "openai/x", **own}})
         said = message.replace("ROLE", role)
         with pytest.raises(PrivacyError, match=said):
-            check_hosts(model, private=True)
-        with pytest.raises(PrivacyError, match=said), session(model, private=True, ledger=tmp_path / "ledger.jsonl"):
+            check_hosts(model, PRIVATE)
+        with pytest.raises(PrivacyError, match=said), session(model, privacy=PRIVATE, ledger=tmp_path / "ledger.jsonl"):
             pass
         assert not [*tmp_path.iterdir()]
         if "@" not in str(own):
-            with session(model, private=False):
+            with session(model, privacy=PUBLIC):
                 pass
 
     @pytest.mark.parametrize(
@@ -137,27 +137,27 @@ class TestPrivate:
         ],
     )
     def test_what_is_allowed_is_not(self, own: Any, lm: Any) -> None:
-        check_hosts(Model.model_validate({**lm, "strong": {"model": "openai/x", **own}}), private=True)
+        check_hosts(Model.model_validate({**lm, "strong": {"model": "openai/x", **own}}), PRIVATE)
 
     def test_what_a_role_may_be_sent_is_not_what_the_task_may(self) -> None:
         own = {"model": "openai/x", "api_base": "http://a.example/v1", "allow_hosts": ["a.example"]}
         model = Model.model_validate({"model": "openai/y", "api_base": "http://a.example/v1", "prompt": own})
         with pytest.raises(PrivacyError, match=r"allow it with lm\.allow_hosts"):
-            check_hosts(model, private=True)
+            check_hosts(model, PRIVATE)
 
     def test_what_a_session_sets_is_afterwards_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NO_PROXY", "b.example")
         log, before = logging.getLogger("dspy"), dict(os.environ)
         level = log.level
         for _ in range(2):
-            with session(Model(), private=True):
-                with session(Model(), private=True):
+            with session(Model(), privacy=PRIVATE):
+                with session(Model(), privacy=PRIVATE):
                     assert log.level == logging.CRITICAL and os.environ["HF_HUB_OFFLINE"] == "1"
                 assert log.level == logging.CRITICAL and os.environ["HF_HUB_OFFLINE"] == "1"
             assert log.level == level and dict(os.environ) == before
 
     def test_no_text_is_in_the_ledger(self, servers: dict[str, Loopback], tmp_path: Path) -> None:
-        with session(model_of(servers), private=True, ledger=tmp_path / "ledger.jsonl") as lm:
+        with session(model_of(servers), privacy=PRIVATE, ledger=tmp_path / "ledger.jsonl") as lm:
             for role in ("prompt", "strong"):
                 lm.role(role)("Mr Smith has gout")
         written = (tmp_path / "ledger.jsonl").read_text()
@@ -185,7 +185,7 @@ class TestBundles:
         assert wanted == {"model": "crf", "strong": {"model": "openai/big"}}
         with (
             pytest.raises(SpecError, match=r"lm\.strong: api has no option 'zz'; it has: model, api_base"),
-            session(bundle_model(None, ["lm.strong.model=openai/big", "lm.strong.zz=1"], wanted), private=False),
+            session(bundle_model(None, ["lm.strong.model=openai/big", "lm.strong.zz=1"], wanted), privacy=PUBLIC),
         ):
             raise AssertionError("nothing is asked")
         with pytest.raises(ValidationError):

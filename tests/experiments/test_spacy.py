@@ -14,6 +14,7 @@ from experiments.annotate.documents import Annotated, line
 from experiments.errors import SpecError
 from ner_programs import Document, Entity
 from ner_programs.batch import failed
+from ner_programs.privacy import PRIVATE
 from tests import tiny
 from tests.architecture.code import PROJECT
 
@@ -125,7 +126,7 @@ def test_a_doc_bin(tmp_path: Path) -> None:
     documents = [Document("a", TEXT, ENTITIES), Document("b", "Nothing.")]
     done.write_text("".join(line(Annotated(d)) for d in documents), encoding="utf-8")
     out = tmp_path / "o.spacy"
-    assert outputs.write(done, out, outputs.form_of(out), private=True) == () and out.stat().st_mode & 0o077 == 0
+    assert outputs.write(done, out, outputs.form_of(out), PRIVATE) == () and out.stat().st_mode & 0o077 == 0
     first, second = DocBin().from_disk(out).get_docs(spacy.blank("en").vocab)
     assert (first.text, first.user_data["id"], second.user_data["id"]) == (TEXT, "a", "b")
     assert [span.text for span in first.ents] == [TEXT[0:14], "🐦"] and not second.ents

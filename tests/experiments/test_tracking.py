@@ -25,6 +25,7 @@ from experiments.scoring.evaluation import evaluate
 from experiments.spec import load
 from experiments.tracking import Tracker
 from ner_programs.evaluate import Scored
+from ner_programs.privacy import PRIVATE, PUBLIC, Privacy
 from ner_programs.scoring import Counts
 from ner_programs.taxonomy import KINDS, errors
 from ner_programs.types import Mention
@@ -133,8 +134,8 @@ def test_answers_of_a_private_corpus_are_not_written(odd: Path) -> None:
     lost = ((Mention("a zorvexan of a secret name", "drug"),),)
     said = Scored((Counts(),), ((),), 0, 1, lost)
     for private in (True, False):
-        corpus = Corpus("tiny", dev=tiny.DEV[:1], private=private)
-        tracker = Tracker.start(odd, "odd", "a run", {}, {"private": str(private).lower()})
+        corpus = Corpus("tiny", dev=tiny.DEV[:1], privacy=Privacy(private))
+        tracker = Tracker.start(odd, "odd", "a run", {}, {}, privacy=Privacy(private))
         RunRecorder(tracker, corpus).answers("dev", said)
         folder = odd / "artifacts" / "odd" / tracker.run_id
         held = [f for f in folder.rglob("*") if f.is_file() and b"zorvexan" in f.read_bytes()]
@@ -190,7 +191,7 @@ def odd(place: Place, public: Any, tmp_path: Path) -> Path:
 
 
 def test_a_store_may_lie_anywhere(odd: Path, public: Any) -> None:
-    tracker = Tracker.start(odd, "odd", "a run", {"a.b": "1"}, {"private": "false"})
+    tracker = Tracker.start(odd, "odd", "a run", {"a.b": "1"}, {}, privacy=PUBLIC)
     tracker.file("some.json", {"é": 1})
     tracker.metrics({"dev_f1": 0.5})
     tracker.end()
@@ -205,17 +206,17 @@ def test_a_store_may_lie_anywhere(odd: Path, public: Any) -> None:
 
 def test_even_where_a_database_url_would_read_its_path_otherwise(odd: Path) -> None:
     home = odd.rename(odd.with_name("100%25 sure?"))
-    tracker = Tracker.start(home, "odd", "a run", {}, {"private": "false"})
+    tracker = Tracker.start(home, "odd", "a run", {}, {}, privacy=PUBLIC)
     tracker.end()
     assert tracker.run_id in [run["run_id"] for run in list_runs(home)]
 
 
 @pytest.mark.parametrize("private", [True, False])
 def test_an_interrupted_run_is_taken_up_as_private_as_it_was(odd: Path, private: bool) -> None:
-    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": str(private).lower()})
+    tracker = Tracker.start(odd, "odd", "a run", {}, {}, privacy=Privacy(private))
     tracker.end("KILLED")
     again = Tracker.resume(odd, tracker.run_id)
-    assert (again.run_id, again.private) == (tracker.run_id, private)
+    assert (again.run_id, again.privacy) == (tracker.run_id, Privacy(private))
     assert again.client.get_run(again.run_id).info.status == "RUNNING"
     with pytest.raises(TrackingError, match="no longer in"):
         Tracker.resume(odd, "0" * 32)
@@ -227,7 +228,7 @@ def trial(number: int, documents: int = 1) -> Trial:
 
 def test_settings_may_be_named_as_labels_and_semantic_types_are(odd: Path) -> None:
     names = ["labels.Drug(s) & co", "labels.Drug[s] + co", "kb.labels.Acid, Peptide, or Protein", "labels.n/a/"]
-    tracker = Tracker.start(odd, "odd", "a run", {name: name for name in names}, {"private": "false"})
+    tracker = Tracker.start(odd, "odd", "a run", {name: name for name in names}, {}, privacy=PUBLIC)
     tracker.end()
     params = tracker.client.get_run(tracker.run_id).data.params
     assert sorted(params.values()) == sorted(names)
@@ -235,7 +236,7 @@ def test_settings_may_be_named_as_labels_and_semantic_types_are(odd: Path) -> No
 
 
 def test_trials_are_not_written_a_second_time(odd: Path) -> None:
-    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "true"})
+    tracker = Tracker.start(odd, "odd", "a run", {}, {}, privacy=PRIVATE)
     tracker.trial(trial(1))
     tracker.end("KILLED")
     again = Tracker.resume(odd, tracker.run_id)
@@ -246,21 +247,21 @@ def test_trials_are_not_written_a_second_time(odd: Path) -> None:
 
 
 def test_a_trial_on_no_documents_has_no_score(odd: Path) -> None:
-    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "true"})
+    tracker = Tracker.start(odd, "odd", "a run", {}, {}, privacy=PRIVATE)
     tracker.trial(trial(1, documents=0))
     metrics = tracker.client.get_run(tracker.run_id).data.metrics
     assert set(metrics) == {"trial_lm_calls", "trial_documents"} and metrics["trial_documents"] == 0
 
 
 def test_a_deleted_experiment_is_said_in_one_line(odd: Path) -> None:
-    tracker = Tracker.start(odd, "gone", "a run", {}, {"private": "true"})
+    tracker = Tracker.start(odd, "gone", "a run", {}, {}, privacy=PRIVATE)
     tracker.client.delete_experiment(tracker.client.get_experiment_by_name("gone").experiment_id)
     with pytest.raises(TrackingError, match=r"^the experiment 'gone' was deleted in MLflow: restore it with [^\n]*$"):
-        Tracker.start(odd, "gone", "a run", {}, {"private": "true"})
+        Tracker.start(odd, "gone", "a run", {}, {}, privacy=PRIVATE)
 
 
 def test_what_the_database_refuses_is_said_in_one_line(odd: Path) -> None:
-    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "true"})
+    tracker = Tracker.start(odd, "odd", "a run", {}, {}, privacy=PRIVATE)
     with sqlite3.connect(odd / "mlflow.db") as store:
         store.execute("DROP TABLE metrics")
     store.close()
@@ -291,12 +292,12 @@ def test_runs_are_found_by_their_first_characters(place: Place, private: Any, pu
 
 
 def test_no_search_ends_at_a_limit_without_a_word(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    above = Tracker.start(odd, "many", "a grid", {}, {"private": "false", "kind": "grid"})
-    made = [Tracker.start(odd, "many", f"run {n}", {}, {"private": "false"}, above.run_id) for n in range(7)]
+    above = Tracker.start(odd, "many", "a grid", {}, {"kind": "grid"}, privacy=PUBLIC)
+    made = [Tracker.start(odd, "many", f"run {n}", {}, {}, above.run_id, privacy=PUBLIC) for n in range(7)]
     made[0].metrics({"dev_f1": 0.5})
     for tracker in made:
         tracker.end()
-    Tracker.start(odd, "one more", "a run", {}, {"private": "false"})
+    Tracker.start(odd, "one more", "a run", {}, {}, privacy=PUBLIC)
     for limit in (2, 1000):
         monkeypatch.setattr(paging, "PAGE", limit)
         ids = [tracker.run_id for tracker in made]
@@ -317,7 +318,7 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_has_no_result(odd: Path) -> None:
-    tracker = Tracker.start(odd, "odd", "a run", {}, {"private": "false"})
+    tracker = Tracker.start(odd, "odd", "a run", {}, {}, privacy=PUBLIC)
     with pytest.raises(TrackingError, match=f"run {tracker.run_id[:8]} has no dev.json"):
         tracking.read_file(tracker.client, tracker.run_id, "dev.json")
     with pytest.raises(TrackingError, match=f"run {tracker.run_id[:8]} has no bundle"):

@@ -17,6 +17,7 @@ from experiments.runs.run_list import list_runs
 from experiments.runs.run_note import Tried, chosen, describe_cells
 from experiments.tracking import Tracker
 from ner_programs.evaluate import Scored
+from ner_programs.privacy import PUBLIC, Privacy
 from optimizers.trial import Trial
 from tests import tiny
 from tests.experiments.conftest import Place
@@ -193,8 +194,8 @@ TEXTS = {
 def test_what_a_terminal_says_of_a_trial_is_one_line_and_no_private_text(private: bool) -> None:
     said = StringIO()
     progress = Progress(Console(file=said, width=400))
-    progress.trial(trial(1, k=3, **TEXTS), private=private)
-    progress.trial(trial(2, instruction="Close [/INST] and [bold]."), private=False)
+    progress.trial(trial(1, k=3, **TEXTS), Privacy(private))
+    progress.trial(trial(2, instruction="Close [/INST] and [bold]."), PUBLIC)
     lines = said.getvalue().splitlines()
     assert len(lines) == 2
     assert "k = 3" in lines[0]
@@ -204,7 +205,7 @@ def test_what_a_terminal_says_of_a_trial_is_one_line_and_no_private_text(private
 
 @pytest.mark.parametrize("private", [True, False])
 def test_a_change_that_is_a_text_is_private(home: Path, private: bool) -> None:
-    tracker = Tracker.start(home, "changes", "a run", {}, {"private": str(private).lower()})
+    tracker = Tracker.start(home, "changes", "a run", {}, {}, privacy=Privacy(private))
     tracker.trial(trial(1, k=3, **TEXTS))
     (run,) = trials(tracker.client, tracker.run_id)
     assert run.data.params.get("trial.k") == "3"
@@ -215,7 +216,7 @@ def test_a_change_that_is_a_text_is_private(home: Path, private: bool) -> None:
 
 
 def test_trials_are_there_once_after_a_kill(home: Path) -> None:
-    tracker = Tracker.start(home, "killed", "a run", {}, {"private": "false"})
+    tracker = Tracker.start(home, "killed", "a run", {}, {}, privacy=PUBLIC)
     tracker.trial(trial(1))
     half = {"mlflow.parentRunId": tracker.run_id, "nerc.kind": "trial", "nerc.trial": "2"}
     experiment = tracker.client.get_experiment_by_name("killed").experiment_id
@@ -228,14 +229,14 @@ def test_trials_are_there_once_after_a_kill(home: Path) -> None:
 
 
 def test_a_gain_is_only_told_of_as_many_documents(home: Path) -> None:
-    tracker = Tracker.start(home, "gains", "a run", {}, {"private": "false"})
+    tracker = Tracker.start(home, "gains", "a run", {}, {}, privacy=PUBLIC)
     for number, documents in ((1, 5), (2, 9), (3, 5)):
         tracker.trial(trial(number, documents))
     assert ["trial_gain" in r.data.metrics for r in trials(tracker.client, tracker.run_id)] == [True, False, True]
 
 
 def test_where_nothing_is_compiled_there_are_no_trials(home: Path) -> None:
-    tracker = Tracker.start(home, "plain", "a run", {"optimizer.name": "none"}, {"private": "false"})
+    tracker = Tracker.start(home, "plain", "a run", {"optimizer.name": "none"}, {}, privacy=PUBLIC)
     tracker.trial(trial(1))
     assert trials(tracker.client, tracker.run_id) == []
     assert tracker.client.get_run(tracker.run_id).data.metrics == {}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ner_programs import Document, align
+from ner_programs.privacy import PRIVATE
 from ner_programs.types import HeldOut
 from tests import tiny
 
@@ -55,7 +56,7 @@ def test_a_program_says_what_it_is_in_one_screen() -> None:
 def test_what_a_program_says_of_itself_holds_no_text_and_no_more_than_a_screen() -> None:
     labels = {f"label {n}": SECRET for n in range(60)}
     program = tiny.program().with_settings(labels=labels, guidelines=SECRET, demos={"name": "random", "k": 2})
-    program.private = True
+    program.privacy = PRIVATE
     program.extract.predict.demos = list(program.examples(tiny.TRAIN[:2]))
     said = repr(program)
     assert "62: drug, problem, label 0" in said and "and 42 more" in said and "private" in said
