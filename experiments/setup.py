@@ -109,7 +109,8 @@ def read_corpus(spec: RunSpec, data: Path, shared: Shared | None = None) -> Corp
     private = spec.corpus.get("private")
     if not isinstance(private, bool | None):
         raise SpecError(f"corpus.private: true or false, not {private!r}")
-    build = getattr(module("experiments.corpora", str(spec.corpus["name"])), "build", None)
+    name = spec.corpus.get("name")
+    build = getattr(module("experiments.corpora", str(name)), "build", None) if name else None
     not_its = {"sample"} if build and "private" in signature(build).parameters else {"sample", "private"}
     options = {key: value for key, value in spec.corpus.items() if key not in not_its}
     make = partial(resolve, "experiments.corpora", options, data=data)

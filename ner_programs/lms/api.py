@@ -94,6 +94,10 @@ class Api:
             raise LMServerError("the reply is no completion", model=self.model)
         return response
 
+    def close(self) -> None:
+        """Close the connections that are kept open for the next request."""
+        self._lm.close()
+
     def _worded(self, request: Request) -> Request:
         """Return the request with its grammar in the field that the server expects."""
         given = request.config.extensions or {}

@@ -79,6 +79,7 @@ def build(tmp_path: Path, kind: str, files: dict[str, str], mismatch: str | None
         (tmp_path / name).write_bytes(content.encode())
     reader = kind.partition("_")[0] if kind.startswith("hf") else kind
     options: dict[str, Any] = {"mismatch": mismatch} if mismatch else {}
+    options |= {"offsets": "characters"} if kind == "doccano" else {}
     path = str(tmp_path) if reader == "hf" else tmp_path
     corpus: Corpus
     if reader == "hf":

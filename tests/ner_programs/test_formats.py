@@ -228,7 +228,7 @@ def test_respaced_and_reordered_answers_are_read(name: str, answer: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@law("An answer that is cut loses only the mention that was cut.", A_FORMAT)
+@law("An answer that is cut changes at most the mention that was cut: it may be missing, or be read in part.", A_FORMAT)
 def test_truncated_answers_lose_only_what_was_cut(name: str) -> None:
     answer, form = written(name), FORMS[name]
     whole = pairs(form.read(answer))
