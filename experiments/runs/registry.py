@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -44,24 +45,42 @@ def export(run_id: str, out: Path, home: Path | None = None) -> Path:
 def register(run_id: str, name: str, alias: str, home: Path | None = None) -> str:
     """Register the program of a run in MLflow's model registry under a name and an alias; return the version.
 
-    The registered model is the run's bundle, as plain files: no pickle, no key.
+    The registered model is an MLflow pyfunc made from code, without a pickle and a key. It carries the bundle, or,
+    where texts may not be logged, says where it lies.
     """
-    client = tracking.existing_store(places.home(home))
+    home = places.home(home)
+    client = tracking.existing_store(home)
     run = tracking.find_run(client, run_id)
     _folder(client, run)
     try:
         known = client.search_registered_models(f"name = '{name}'")
         if not known:
             client.create_registered_model(name)
-        version: Any = client.create_model_version(name, f"{run.info.artifact_uri}/bundle", run.info.run_id)
+        version: Any = client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id)
         try:
             client.set_registered_model_alias(name, alias, version.version)
-        except mlflow.exceptions.MlflowException:
+            _log_served(client, run, home)
+        except Exception:
             client.delete_model_version(name, version.version) if known else client.delete_registered_model(name)
+            if known and alias in known[0].aliases:
+                client.set_registered_model_alias(name, alias, known[0].aliases[alias])
             raise
     except mlflow.exceptions.MlflowException as error:
         raise TrackingError(f"{name}@{alias} cannot be registered: {error.message}") from error
     return str(version.version)
+
+
+def _log_served(client: Any, run: Any, home: Path) -> None:
+    """Write the pyfunc of a run's program to its artifacts."""
+    from experiments.runs import served  # it imports MLflow's pyfunc, which takes seconds
+
+    with TemporaryDirectory() as made:
+        model = Path(made) / "model"
+        if privacy_of(run).may_log:
+            served.save(model, {}, {"bundle": str(export(run.info.run_id, Path(made) / "bundle", home))})
+        else:
+            served.save(model, {"bundle": str(_folder(client, run))}, {})
+        client.log_artifacts(run.info.run_id, str(model), "model")
 
 
 def _folder(client: Any, run: Any) -> Path:

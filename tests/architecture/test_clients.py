@@ -31,6 +31,8 @@ OTHERS = {
     "experiments.tracking": "a file of sqlite, whatever address the environment names",
     "experiments.runs.models": "the same file",
     "experiments.runs.registry": "the same file",
+    "experiments.runs.served": "writes a folder; what answers is an LM of the command line's kind",
+    "experiments.runs.served_model": "names the model to who loads that folder",
     "experiments.runs.stores": "the same file",
     "experiments.runs.traces": "the same file",
 }

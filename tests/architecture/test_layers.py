@@ -70,7 +70,7 @@ def test_no_module_knows_those_above_it_or_the_tests() -> None:
 def test_mlflow_is_known_by_few_modules_only() -> None:
     assert {dotted(file) for file in MODULES if "mlflow" in imported(file)} == {
         "experiments.tracking", "experiments.runs.models", "experiments.runs.registry", "experiments.runs.stores",
-        "experiments.runs.traces",
+        "experiments.runs.traces", "experiments.runs.served", "experiments.runs.served_model",
     }  # fmt: skip
 
 

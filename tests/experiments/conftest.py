@@ -217,6 +217,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:The ``noload`` loader strategy:DeprecationWarning"
     )  # MLflow's own
+    config.addinivalue_line("filterwarnings", "ignore:.*Any type hint is inferred as AnyType:UserWarning")  # as well
 
 
 @pytest.fixture
