@@ -42,7 +42,7 @@ def run_of(place: Place, said: Any) -> Any:
 
 
 def artifacts(place: Place, said: Any) -> set[str]:
-    """Paths of all files that MLflow has of a run, without comparisons and a registered model: other tests may have made them."""
+    """Paths of all files that MLflow has of a run, without comparisons and a registered model, which other tests make."""
     client, run_id = tracking.open_store(place.home), said["run_id"]
 
     def below(path: str | None) -> list[str]:
