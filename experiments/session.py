@@ -114,10 +114,11 @@ def _open(backend: Backend, closing: ExitStack) -> Backend:
 def _asked(model: Model, one: Answering, backend: Backend) -> dict[str, Any]:
     """Return the call settings of one of a spec's LMs: the concurrency of [lm] or of the backend, and its own options."""
     threads = model.concurrency or getattr(backend, "concurrency", CONCURRENCY)
-    return {"concurrency": threads, **_generation(one)}
+    return {"concurrency": threads, **generation(one)}
 
 
-def _generation(one: Answering) -> dict[str, Any]:
+def generation(one: Answering) -> dict[str, Any]:
+    """Return how an LM of a spec generates: `temperature` and `max_tokens`, where they are set."""
     return {k: v for k in ("temperature", "max_tokens") if (v := getattr(one, k)) is not None}
 
 
@@ -195,5 +196,5 @@ def wants(model: Model, program: NERProgram) -> Mapping[str, Any]:
     The strong LM is included if the program uses one.
     """
     asks = any(isinstance(part, Strong) for _, part in program.named_sub_modules())
-    strong = {"strong": {"model": model.strong.model, **_generation(model.strong)}} if asks and model.strong else {}
-    return {"model": model.model, **_generation(model), **strong}
+    strong = {"strong": {"model": model.strong.model, **generation(model.strong)}} if asks and model.strong else {}
+    return {"model": model.model, **generation(model), **strong}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments import places, tracking
+from experiments.corpora.corpus import Corpus
 from experiments.errors import SpecError
 from experiments.runs.bundles import open_bundle
 from experiments.runs.scores import Result
@@ -14,9 +15,10 @@ from experiments.setup import Shared, open_corpus
 from experiments.spec import RunSpec
 
 
-def check(spec: RunSpec, data: Path) -> None:
-    """Raise SpecError if the texts of a spec must not be in MLflow."""
-    if not open_corpus(spec, data, Shared()).privacy.may_log:
+def check(spec: RunSpec, data: Path) -> Corpus:
+    """Return the corpus of a spec. Raises SpecError if its texts must not be in MLflow."""
+    corpus = open_corpus(spec, data, Shared())
+    if not corpus.privacy.may_log:
         raise SpecError(
             "--traces writes texts into MLflow, and this corpus is private (corpus.private = false, if it is public); "
             "`nerc report RUN --texts` shows its errors to you alone"
@@ -25,14 +27,15 @@ def check(spec: RunSpec, data: Path) -> None:
         raise SpecError(
             "--traces writes strings of the knowledge base into MLflow, and kb.bundle says that it is licensed"
         )
+    return corpus
 
 
 def write(spec: RunSpec, result: Result, data: Path, home: Path, number: int) -> int:
     """Write the traces of the first `number` dev documents to a run, and return how many. No call is made."""
-    check(spec, data)
+    corpus = check(spec, data)
     if result.bundle is None:
         return 0
-    corpus, client = open_corpus(spec, data, Shared()), tracking.existing_store(home)
+    client = tracking.existing_store(home)
     run, program = client.get_run(result.run_id), open_bundle(result.bundle, home)
     answers = places.answers(corpus.name, corpus.fingerprint)
     with tracking.tracking_errors(), session(spec.lm, privacy=corpus.privacy, answers=answers, send=False):

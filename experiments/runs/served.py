@@ -21,7 +21,7 @@ from mlflow.types.schema import Array, DataType, Map, Object, Property
 from experiments.commands.bundle_lm import bundle_model, bundle_options
 from experiments.errors import ReadError
 from experiments.runs.bundles import open_bundle
-from experiments.session import check_hosts, encoding
+from experiments.session import check_hosts, encoding, generation
 from experiments.spec import Answering
 from ner_programs import open_lm
 from ner_programs.found import Found
@@ -94,5 +94,4 @@ def save(folder: Path, config: dict[str, Any], artifacts: dict[str, str]) -> Non
 
 def _options(one: Answering) -> dict[str, Any]:
     """Return the options of `open_lm` for an LM of a spec."""
-    asked = {k: v for k in ("temperature", "max_tokens") if (v := getattr(one, k)) is not None}
-    return {"model": one.model, **one.options, **asked}
+    return {"model": one.model, **one.options, **generation(one)}
