@@ -1,8 +1,8 @@
 """A spaCy component, and documents as spaCy's: `nlp.add_pipe("nerc", config={"bundle": "bundles/ncbi"})` (extra `nerc[spacy]`).
 
 `doc.ents` has the entities that begin and end with tokens; of those that overlap, the longest. `doc.spans["nerc"]` has all; one
-that ends inside a token covers the whole token. `span._.nerc_score`, `span._.nerc_concept` and `span._.nerc_offsets` (the
-characters of the entity itself) say what the program said, `doc._.nerc_reasons` why calls failed.
+that ends inside a token covers the whole token. `span._.nerc_score`, `span._.nerc_concept`, `span._.nerc_attributes` and
+`span._.nerc_offsets` (the characters of the entity itself) say what the program said, `doc._.nerc_reasons` why calls failed.
 
 spaCy imports this module whenever a pipeline is made, so DSPy and the program wait until the first text.
 """
@@ -32,7 +32,7 @@ def _value(what: str) -> Callable[[Span], Any]:
     return lambda span: span.doc.user_data.get((GROUP, what, span.start, span.end, span.label_))
 
 
-for _what in ("score", "concept", "offsets"):
+for _what in ("score", "concept", "offsets", "attributes"):
     Span.set_extension(f"nerc_{_what}", getter=_value(_what), force=True)
 Doc.set_extension("nerc_reasons", getter=lambda doc: doc.user_data.get((GROUP, "reasons"), ()), force=True)
 
@@ -122,7 +122,8 @@ def marked(doc: Doc, entities: Iterable[Entity]) -> Doc:
         every.append(span)
         if (span.start_char, span.end_char) == (e.start, e.end) and len(e.fragments) == 1:
             exact.append(span)
-        for what, value in (("score", e.score), ("concept", e.concept), ("offsets", (e.start, e.end))):
+        said = {"score": e.score, "concept": e.concept, "offsets": (e.start, e.end), "attributes": dict(e.attributes)}
+        for what, value in said.items():
             doc.user_data[GROUP, what, span.start, span.end, span.label_] = value
     doc.spans[GROUP] = every
     ours = filter_spans(exact)

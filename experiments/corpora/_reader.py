@@ -164,10 +164,11 @@ class Span(BaseModel):
     end: int = Field(validation_alias=AliasChoices("end", "end_offset"))
     label: Name
     text: str | None = None
+    attributes: dict[str, str] = {}
 
     def claim(self, where: Callable[[str], ReadError]) -> Claim:
         """Return the claim of this span."""
-        return Claim(where, ((self.start, self.end),), self.label, self.text)
+        return Claim(where, ((self.start, self.end),), self.label, self.text, {"attributes": self.attributes})
 
 
 def rows(path: Path, model: type[M]) -> Iterator[tuple[int, M]]:

@@ -64,6 +64,11 @@ def write_lines(
     return checked(path, without(known, shown), write, read)
 
 
+def grouped(document: AnnotatedText) -> dict[str, str]:
+    """Return the field `group` of a document that is not alone in its group, as all JSON forms have it."""
+    return {} if document.group == document.id else {"group": document.group}
+
+
 def without(documents: Iterable[AnnotatedText], fields: Sequence[str]) -> list[AnnotatedText]:
     """Return the documents without these optional fields of their entities."""
     none = dict.fromkeys(fields)

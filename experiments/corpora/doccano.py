@@ -2,7 +2,8 @@
 
 doccano's offsets count UTF-16 units, as JavaScript does: an emoji counts two (its issue 2290). `offsets = "characters"` reads
 files of others. A document is named after its `document`, else its `id`, else its file and number. A split keeps documents of
-one `group` or `patient` together (doccano keeps additional columns). Relations are left out and counted.
+one `group` or `patient` together. Relations are left out and counted. doccano has no attributes of spans, but keeps additional
+columns: `span_attributes` (`[[start, end, label, {"negated": "true"}]]`) holds for the spans that are still there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from experiments.corpora._mismatch import Found
 from experiments.corpora._passages import Unit, marks_of
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
-from experiments.corpora._write import write_lines
+from experiments.corpora._write import grouped, write_lines
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText
@@ -33,6 +34,7 @@ class _Line(BaseModel):
     triples: list[tuple[int, int, Name]] | None = Field(default=None, validation_alias=AliasChoices("label", "labels"))
     entities: list[Span] | None = None
     relations: list[Any] = []
+    span_attributes: list[tuple[int, int, Name, dict[str, str]]] = []
     group: Name | int | None = Field(default=None, validation_alias=AliasChoices("group", "patient"))
 
 
@@ -49,7 +51,9 @@ def find(path: Path, remarks: Counter[str], *, offsets: Unit = "utf-16") -> Iter
             raise ReadError.at(path, number, "expected one of `label`, `labels` and `entities`")
         if row.relations:
             remarks["relations, ignored"] += len(row.relations)
-        triples = [Span(start=start, end=end, label=label) for start, end, label in row.triples or []]
+        said = {(start, end, label): attributes for start, end, label, attributes in row.span_attributes}
+        remarks["attributes of spans that are gone, ignored"] += len(said.keys() - set(row.triples or []))
+        triples = [Span(start=s, end=e, label=x, attributes=said.get((s, e, x), {})) for s, e, x in row.triples or []]
         where = partial(ReadError.at, path, number)
         claims = [span.claim(where) for span in [*triples, *(row.entities or [])]]
         name = row.id if row.document is None else row.document
@@ -67,5 +71,6 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 def _dump(document: AnnotatedText) -> dict[str, Any]:
     at = marks_of(document.text, "utf-16")
     labels = [[at[e.start], at[e.end], e.label] for e in document.entities]
-    group = {} if document.group == document.id else {"group": document.group}
-    return {"document": document.id, "text": document.text, "label": labels, **group}
+    said = [[*label, dict(e.attributes)] for label, e in zip(labels, document.entities, strict=True) if e.attributes]
+    about = {"span_attributes": said} if said else {}
+    return {"document": document.id, "text": document.text, "label": labels, **grouped(document), **about}

@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments.corpora._mismatch import Claim, Found, Spans
 from experiments.corpora._reader import Name, Options, corpus_from, found_at, reader, reads, rows
-from experiments.corpora._write import write_lines
+from experiments.corpora._write import grouped, write_lines
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText, Entity
@@ -85,9 +85,12 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 
 def dump(document: AnnotatedText) -> dict[str, Any]:
     """Return the document as a JSON object that `read` accepts, without empty and default fields."""
-    row = {"id": document.id, "text": document.text, "entities": [_dump(entity) for entity in document.entities]}
-    if document.group != document.id:
-        row["group"] = document.group
+    row: dict[str, Any] = {
+        "id": document.id,
+        "text": document.text,
+        "entities": [_dump(entity) for entity in document.entities],
+    }
+    row |= grouped(document)
     if document.related:
         row["related"] = list(document.related)
     return row

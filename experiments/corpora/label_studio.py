@@ -1,9 +1,9 @@
 """Reads Label Studio's JSON export, and writes tasks with predictions: `data.text`, and regions of the type `labels`.
 
-Of several annotations the ground truth is used, else the first. Predictions, cancelled annotations, other regions and tasks
-without annotation are left out and counted. A task is named after its `data.document`, else its `id`. A split keeps documents
-of one `data.group` or `data.patient` together. Offsets count code points; those of older versions count UTF-16 units (an
-emoji is two), which `mismatch = "repair"` converts.
+The choices of a region (`perRegion`) are its attributes. Of several annotations the ground truth is used, else the first.
+Predictions, cancelled annotations, other regions and tasks without annotation are left out and counted. A task is named after
+its `data.document`, else its `id`. A split keeps documents of one `data.group` or `data.patient` together. Offsets count code
+points; those of older versions count UTF-16 units (an emoji is two), which `mismatch = "repair"` converts.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from pydantic import (
 
 from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, problem, reader, reads
-from experiments.corpora._write import checked, without
+from experiments.corpora._write import checked, grouped, without
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText, Entity
+
+ATTRIBUTES = "attributes"
+"""The name of the control with an entity's attributes: `<Choices name="attributes" toName="text" perRegion="true">`."""
 
 
 class _Value(BaseModel):
@@ -42,8 +45,15 @@ class _Value(BaseModel):
     labels: list[Name] = []
 
 
+class _Chosen(BaseModel):
+    model_config = ConfigDict(strict=True)
+    choices: list[Name] = []
+
+
 class _Result(BaseModel):
     type: str
+    id: str | None = None
+    from_name: str = ""
     value: dict[str, Any] = {}
 
 
@@ -112,8 +122,9 @@ read = reads(find)
 def write(documents: Iterable[AnnotatedText], path: Path, *, by: str = "nerc") -> tuple[str, ...]:
     """Write tasks to import, each with a prediction of the model version `by`. Return what the form cannot express.
 
-    The labelling interface needs `<Labels name="label" toName="text">` and `<Text name="text" value="$text"/>`. Raises
-    WriteError for discontinuous entities.
+    The labelling interface needs `<Labels name="label" toName="text">` and `<Text name="text" value="$text"/>`; for attributes,
+    `<Choices name="attributes" toName="text" perRegion="true" choice="multiple">`, too. Raises WriteError for discontinuous
+    entities.
     """
     known = list(documents)
 
@@ -131,25 +142,32 @@ def write(documents: Iterable[AnnotatedText], path: Path, *, by: str = "nerc") -
 
 def _task(document: AnnotatedText, by: str) -> dict[str, Any]:
     """Return a task. Its score is the mean of its entities', so that a project can be sorted by it."""
-    group = {} if document.group == document.id else {"group": document.group}
     scores = [e.score for e in document.entities if e.score is not None]
     score = {"score": sum(scores) / len(scores)} if scores else {}
-    regions = [_region(number, entity) for number, entity in enumerate(document.entities, 1)]
+    regions = [result for number, entity in enumerate(document.entities, 1) for result in _results(number, entity)]
     return {
-        "data": {"text": document.text, "document": document.id, **group},
+        "data": {"text": document.text, "document": document.id, **grouped(document)},
         "predictions": [{"model_version": by, **score, "result": regions}],
     }
 
 
-def _region(number: int, entity: Entity) -> dict[str, Any]:
-    value = {"start": entity.start, "end": entity.end, "text": entity.text, "labels": [entity.label]}
+def _results(number: int, entity: Entity) -> Iterator[dict[str, Any]]:
+    """Yield the region of an entity, and the choices of the same region, which are its attributes."""
+    at = {"start": entity.start, "end": entity.end, "text": entity.text}
+    about = {"id": f"nerc-{number}", "to_name": "text"}
     score = {} if entity.score is None else {"score": entity.score}
     concept = {} if entity.concept is None else {"meta": {"text": [entity.concept]}}
-    return (
-        {"id": f"nerc-{number}", "from_name": "label", "to_name": "text", "type": "labels", "value": value}
-        | score
-        | concept
-    )
+    yield {
+        **about,
+        "from_name": "label",
+        "type": "labels",
+        "value": {**at, "labels": [entity.label]},
+        **score,
+        **concept,
+    }
+    if entity.attributes:
+        chosen = [name if value == "true" else f"{name}={value}" for name, value in entity.attributes.items()]
+        yield {**about, "from_name": ATTRIBUTES, "type": "choices", "value": {**at, "choices": chosen}}
 
 
 @dataclass(frozen=True)
@@ -175,9 +193,12 @@ def _chosen(task: _Task, remarks: Counter[str]) -> _Annotation | None:
 
 
 def _spans(at: _At, annotation: _Annotation, remarks: Counter[str]) -> list[Span]:
-    """Return a span for each label of each region."""
+    """Return a span for each label of each region, with the attributes of the region."""
     spans: list[Span] = []
+    attributes = _attributes(at, annotation)
     for number, result in enumerate(annotation.result, 1):
+        if result.type == "choices" and result.id in attributes:
+            continue
         if result.type != "labels":
             remarks[f"results of the type {result.type[:40]!r}, ignored"] += 1
             continue
@@ -188,5 +209,31 @@ def _spans(at: _At, annotation: _Annotation, remarks: Counter[str]) -> list[Span
         if not value.labels:
             remarks["regions without a label, ignored"] += 1
         for label in value.labels:
-            spans.append(Span(start=value.start, end=value.end, label=label, text=value.text))
+            about = attributes.get(result.id or "", {})
+            spans.append(Span(start=value.start, end=value.end, label=label, text=value.text, attributes=about))
     return spans
+
+
+def _attributes(at: _At, annotation: _Annotation) -> dict[str, dict[str, str]]:
+    """Return the attributes of each region that has choices, by its id.
+
+    The choices of the control "attributes" are names, or `name=value`, as `write` has them; so are several choices of another
+    control. Its only choice is the value, and the control's name the name.
+    """
+    regions = {result.id for result in annotation.result if result.type == "labels" and result.id is not None}
+    found: dict[str, dict[str, str]] = {}
+    for number, result in enumerate(annotation.result, 1):
+        if result.type != "choices" or result.id is None or result.id not in regions:
+            continue
+        try:
+            choices = _Chosen.model_validate(result.value).choices
+        except ValidationError as error:
+            raise at(f"region {number}: {problem(error)}") from None
+        about = found.setdefault(result.id, {})
+        if len(choices) == 1 and result.from_name not in ("", ATTRIBUTES):
+            about[result.from_name] = choices[0]
+            continue
+        for choice in choices:
+            name, _, value = choice.partition("=")
+            about[name] = value or "true"
+    return found

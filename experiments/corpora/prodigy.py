@@ -3,6 +3,7 @@
 A document is named after its `_input_hash`, else its `meta.id`, else its file and number. A split keeps documents of one
 `meta.group` or `meta.patient` together, or of one `meta.id` if there is a hash. The first of several answers to a text is used.
 Answers about one suggestion (the view "ner") do not cover the whole text and are left out. Everything left out is counted.
+A span keeps its `attributes` (`{"negated": "true"}`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from experiments.corpora._mismatch import Found
 from experiments.corpora._reader import Name, Options, Span, corpus_from, found_at, reader, reads, rows
-from experiments.corpora._write import write_lines
+from experiments.corpora._write import grouped, write_lines
 from experiments.corpora.corpus import Corpus
 from experiments.errors import ReadError
 from ner_programs.types import AnnotatedText
@@ -79,11 +80,12 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 
 def _dump(document: AnnotatedText) -> dict[str, Any]:
     spans = [
-        {"start": e.start, "end": e.end, "label": e.label, **({} if e.score is None else {"score": e.score})}
+        {"start": e.start, "end": e.end, "label": e.label}
+        | ({} if e.score is None else {"score": e.score})
+        | ({"attributes": dict(e.attributes)} if e.attributes else {})
         for e in document.entities
     ]
-    group = {} if document.group == document.id else {"group": document.group}
-    return {"text": document.text, "spans": spans, "meta": {"id": document.id, **group}}
+    return {"text": document.text, "spans": spans, "meta": {"id": document.id, **grouped(document)}}
 
 
 def _document(path: Path, number: int, row: _Line, remarks: Counter[str]) -> Found:

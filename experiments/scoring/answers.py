@@ -1,7 +1,7 @@
 """Documents with gold and predicted entities as JSON lines: the artifact `answers/{part}.jsonl` of a public run.
 
 `{"id", "group", "text", "gold": [entity], "predicted": [entity], "lost": [{"text", "label"}], "unanswered"}`. An entity is
-`{"start", "end", "label"}` (characters, end exclusive), with `concept`, `score` and `fragments` if it has them.
+`{"start", "end", "label"}` (characters, end exclusive), with `concept`, `score`, `attributes` and `fragments` if it has them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def _entity(entity: Entity) -> dict[str, Any]:
     row: dict[str, Any] = {"start": entity.start, "end": entity.end, "label": entity.label}
     if len(entity.fragments) > 1:
         row["fragments"] = [list(piece) for piece in entity.fragments]
-    return row | {k: v for k in ("concept", "score") if (v := getattr(entity, k)) is not None}
+    row |= {k: v for k in ("concept", "score") if (v := getattr(entity, k)) is not None}
+    return row | ({"attributes": dict(entity.attributes)} if entity.attributes else {})
 
 
 def _read(text: str, row: Mapping[str, Any]) -> Entity:
     pieces = tuple((start, end) for start, end in row.get("fragments", ()))
-    return Entity.of(
-        text, row["start"], row["end"], row["label"], fragments=pieces, concept=row.get("concept"), score=row.get("score")
-    )  # fmt: skip
+    about = {"concept": row.get("concept"), "score": row.get("score"), "attributes": row.get("attributes", {})}
+    return Entity.of(text, row["start"], row["end"], row["label"], fragments=pieces, **about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.effort import often
 
 WIDE = "\U0001f426\U0001f468\U0001f3fb\u200d\U0001f692 "  # five code points beyond ASCII and a blank, nine UTF-16 units
 NAMES = {"label_studio": "o.label_studio.json", "doccano": "o.doccano.jsonl", "prodigy": "o.prodigy.jsonl"}
+LOST = {"label_studio": ("provenances",), "doccano": ("provenances", "scores", "concepts"), "prodigy": ("provenances",)}
 Rows = list[dict[str, Any]]
 
 
@@ -35,6 +37,9 @@ def found() -> list[Document]:
         program = tiny.program(demos={"name": "tfidf", "k": 8})
         annotate(program, [*notes, Document("none", "Well.")], done.append, lambda: None)
     documents = [one.document for one in done]
+    [entity, *rest] = documents[0].entities
+    marked = replace(entity, attributes={"negated": "true", "polarity": "NEG"})
+    documents[0] = replace(documents[0], entities=(marked, *rest))
     assert sum(len(d.entities) for d in documents) >= 6 and not documents[-1].entities
     assert any(e.score is not None for d in documents for e in d.entities)
     return documents
@@ -45,7 +50,7 @@ def written(found: list[Document], folder: Path, form: str) -> Path:
     done.write_text("".join(line(Annotated(d)) for d in found), encoding="utf-8")
     assert outputs.form_of(out) == form
     lost = outputs.write(done, out, form, PRIVATE, by="bundle, crf")
-    assert not [what for what in lost if form != "doccano" and "provenances" not in what], lost
+    assert not [what for what in lost if not what.startswith(LOST[form])], lost
     assert out.stat().st_mode & 0o077 == 0
     return out
 
@@ -93,6 +98,7 @@ def test_the_way_there_and_back(found: list[Document], tmp_path: Path, form: str
     again = sorted((d for _, d in corpus.parts()), key=lambda d: order.index(d.text))
     assert [(d.text, d.entities) for d in again] == [(d.text, d.entities) for d in found]
     assert all(d.text[e.start : e.end] == e.text for d in again for e in d.entities)
+    assert [dict(e.attributes) for e in again[0].entities[:2]] == [{"negated": "true", "polarity": "NEG"}, {}]
     if form != "prodigy":  # which names a document after its hash, and groups by the id
         assert [(d.id, d.group) for d in again] == [(d.id, d.group) for d in found]
 
@@ -109,6 +115,29 @@ def test_label_studio_shows_what_the_program_is_sure_of(found: list[Document], t
     assert (owl["score"], owl["meta"]) == (0.75, {"text": ["B:1"]})
     assert len({region["id"] for region in prediction["result"]}) == 2
     assert second["predictions"] == [{"model_version": "bundle, crf", "result": []}]
+
+
+def test_label_studio_has_attributes_as_choices_of_the_region(tmp_path: Path) -> None:
+    entity = Entity.of("No owl.", 3, 6, "Bird", attributes={"negated": "true", "a": "b=c"})
+    [row] = rows_of(written([Document("d", "No owl.", (entity,))], tmp_path, "label_studio"))
+    region, choices = row["predictions"][0]["result"]
+    assert choices == {
+        "id": region["id"], "from_name": "attributes", "to_name": "text", "type": "choices",
+        "value": {"start": 3, "end": 6, "text": "owl", "choices": ["negated", "a=b=c"]},
+    }  # fmt: skip
+    [again] = label_studio.read(tmp_path / NAMES["label_studio"], predicted=True)
+    assert again.entities[0].attributes == entity.attributes
+
+
+def test_attributes_of_spans_that_were_removed_are_left_out(tmp_path: Path) -> None:
+    entity = Entity.of(WIDE + "owl", 6, 9, "Bird", attributes={"negated": "true"})
+    [row] = docs_accepted(rows_of(written([Document("d", WIDE + "owl", (entity,))], tmp_path, "doccano")))
+    assert row["span_attributes"] == [[10, 13, "Bird", {"negated": "true"}]]
+    row["label"] = [[10, 12, "Bird"]]
+    (tmp_path / "train.jsonl").write_text(json.dumps(row))
+    corpus = doccano.build(path=tmp_path / "train.jsonl", data=tmp_path)
+    assert [(e.text, dict(e.attributes)) for _, d in corpus.parts() for e in d.entities] == [("ow", {})]
+    assert "attributes of spans that are gone, ignored: 1" in corpus.remarks
 
 
 def test_offsets_count_what_the_tool_counts(tmp_path: Path) -> None:

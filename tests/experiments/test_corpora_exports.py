@@ -66,6 +66,18 @@ def test_label_studio(tmp_path: Path) -> None:
     assert spans(renamed)[0] == ("7", [(3, 6, "B", "owl")])
 
 
+def test_label_studio_choices_of_a_region_are_its_attributes(tmp_path: Path) -> None:
+    def chosen(control: str, *choices: str, **rest: Any) -> Row:
+        return {"type": "choices", "from_name": control, "value": {"choices": list(choices)}, "id": "r1", **rest}
+
+    about = (chosen("assertion", "absent"), chosen("more", "family", "grade=2"), chosen("attributes", "negated"))
+    result = by(region(3, 6, "Bird") | {"id": "r1"}, *about, chosen("whole", "good", id="r2"), region(0, 2, "X"))
+    corpus = label_studio.build(path=label_studio_file(tmp_path, task(1, "An owl", result)), data=tmp_path)
+    owl, other = sorted(corpus.train[0].entities, reverse=True)
+    assert dict(owl.attributes) == {"assertion": "absent", "family": "true", "grade": "2", "negated": "true"}
+    assert not other.attributes and corpus.remarks == ("results of the type 'choices', ignored: 1",)
+
+
 def test_label_studio_offsets_in_utf_16_units(tmp_path: Path) -> None:
     text = "\U0001d6fd-globin in \U0001f426"
     moved = by(region(2, 9, "P", text="-globin"), region(13, 15, "B", text="\U0001f426"))
@@ -91,6 +103,14 @@ def test_label_studio_offsets_in_utf_16_units(tmp_path: Path) -> None:
         (task(2, "secret", by(region(0, 99, "X"))), r"task 2: 0\.\.99 is no span"),
         (task(2, "secret", by(region(0, 3, "X", text="secr"))), r"task 2: its text is not what lies at 0\.\.3"),
         (task(2, "secret", by({"type": "labels", "value": {"start": "0"}})), "task 2: region 1: start: .*integer"),
+        (
+            task(
+                2,
+                "secret",
+                by(region(0, 3, "X") | {"id": "r"}, {"type": "choices", "id": "r", "value": {"choices": "secret"}}),
+            ),
+            r"task 2: region 2: choices: ",
+        ),
         ({"data": {"text": "secret"}}, "task 2: annotations: Field required"),
         ({"data": {"note": "secret"}, "annotations": []}, "task 2: data.text: Field required"),
     ],

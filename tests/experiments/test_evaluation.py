@@ -129,17 +129,25 @@ def test_documents_of_one_length_are_one_bin() -> None:
 
 def test_answers_are_read_back_as_they_were_said(corpus: Corpus) -> None:
     linked = replace(
-        scored(unanswered=2), predicted=(tuple(replace(e, concept="C:1", score=0.5) for e in SAID[0]), SAID[1])
+        scored(unanswered=2),
+        predicted=(tuple(replace(e, concept="C:1", score=0.5, attributes={"a": "b"}) for e in SAID[0]), SAID[1]),
     )
     lines = [json.loads(line) for line in dump(GOLD, linked).splitlines()]
     assert [line.keys() for line in lines] == [{"id", "group", "text", "gold", "predicted", "lost", "unanswered"}] * 2
     assert [(line["id"], line["text"], line["unanswered"]) for line in lines] == [("1", ONE, 2), ("2", TWO, 2)]
     assert lines[0]["gold"][2] == {"start": 20, "end": 47, "label": "sign", "fragments": [[20, 26], [38, 47]]}
-    assert lines[0]["predicted"][0] == {"start": 6, "end": 13, "label": "sign", "concept": "C:1", "score": 0.5}
+    assert lines[0]["predicted"][0] == {
+        "start": 6,
+        "end": 13,
+        "label": "sign",
+        "concept": "C:1",
+        "score": 0.5,
+        "attributes": {"a": "b"},
+    }
     counted: dict[str, int] = {}
     for document, line, said, lost in zip(GOLD, lines, linked.predicted, LOST, strict=True):
         assert read_answer(line) == (document.entities, said, lost)
-        assert [e.concept for e in read_answer(line)[1]] == [e.concept for e in said]
+        assert [(e.concept, e.attributes) for e in read_answer(line)[1]] == [(e.concept, e.attributes) for e in said]
         for error in errors(line["text"], *read_answer(line)):
             counted[error.kind] = counted.get(error.kind, 0) + 1
     expected = evaluate(corpus, "dev", linked).breakdown.errors

@@ -29,7 +29,7 @@ TEXT = "Owl-like birds sing 🐦 owls."
 OF = Entity.of
 ENTITIES = (
     OF(TEXT, 0, 8, "Look", score=0.5),
-    OF(TEXT, 0, 14, "Bird", score=0.75, concept="B:1"),
+    OF(TEXT, 0, 14, "Bird", score=0.75, concept="B:1", attributes={"negated": "true"}),
     OF(TEXT, 20, 21, "Bird"),
     OF(TEXT, 22, 25, "Bird", score=0.25),  # "owl" of "owls"
     Entity(0, 19, "Piece", TEXT[0:19], ((0, 3), (15, 19))),
@@ -78,6 +78,7 @@ def test_what_overlaps_or_ends_inside_a_token_is_a_span_only() -> None:
     assert [span.text for span in doc.ents] == [TEXT[0:14], "🐦"]
     every = [(span.label_, span._.nerc_offsets, span._.nerc_score, span._.nerc_concept) for span in doc.spans["nerc"]]
     assert every == [(e.label, (e.start, e.end), e.score, e.concept) for e in ENTITIES]
+    assert [span._.nerc_attributes for span in doc.spans["nerc"]] == [dict(e.attributes) for e in ENTITIES]
     assert [span.text for span in doc.spans["nerc"]][3] == "owls"
     assert doc.ents[0].kb_id_ == "B:1"
 
@@ -111,7 +112,7 @@ def test_a_text_that_fails_goes_to_the_error_handler(nlp: Any) -> None:
 
     class Breaks:
         def batch(self, texts: list[str], **given: Any) -> list[Any]:
-            return [failed(t, RuntimeError("broken")) if t == TEXTS[1] else real(t) for t in texts]
+            return [failed(real, t, RuntimeError("broken")) if t == TEXTS[1] else real(t) for t in texts]
 
     pipe._program = Breaks()
     with pytest.raises(RuntimeError, match="broken"):
@@ -131,6 +132,7 @@ def test_a_doc_bin(tmp_path: Path) -> None:
     assert (first.text, first.user_data["id"], second.user_data["id"]) == (TEXT, "a", "b")
     assert [span.text for span in first.ents] == [TEXT[0:14], "🐦"] and not second.ents
     assert [span._.nerc_score for span in first.spans["nerc"]] == [e.score for e in ENTITIES]
+    assert [span._.nerc_attributes for span in first.spans["nerc"]] == [dict(e.attributes) for e in ENTITIES]
 
 
 def test_the_factory_is_an_entry_point() -> None:
