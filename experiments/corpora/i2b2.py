@@ -1,10 +1,11 @@
 """Reads the document forms of i2b2/VA 2010 and 2012: notes in x.txt, their mentions in x.con (2010) or x.extent (2012).
 
 A line of .con is `c="<text in lower case>" 12:0 12:3||t="problem"`: lines of the note from 1, tokens of a line (separated by
-blanks) from 0, both ends inclusive. A concept may continue in the next line. A line of .extent is `EVENT="<text>" 12:0
-12:3||type="TEST"||modality="FACTUAL"||polarity="POS"`, or the same with `TIMEX3=`: the type is the label, the rest are
-attributes. The XML form of 2012 is read if there is no .txt. The text of a document is the unchanged file. The two kinds of
-file may be in different folders (`txt`, `concept`, `concepts`).
+blanks) from 0, both ends inclusive. A concept may continue in the next line. Where x.con has an x.ast beside it, or in a folder
+`ast` beside its own, a line of that (the same with `||a="absent"` at its end) gives the concept its attribute `assertion`. A
+line of .extent is `EVENT="<text>" 12:0 12:3||type="TEST"||modality="FACTUAL"||polarity="POS"`, or the same with `TIMEX3=`: the
+type is the label, the rest are attributes. The XML form of 2012 is read if there is no .txt. The text of a document is the
+unchanged file. The files of a note may be in different folders (`txt`, `concept`, `concepts`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from experiments.corpora._files import lines, pairs, text_of
 from experiments.corpora._mismatch import Claim, Found, Spans
@@ -27,15 +29,18 @@ _SURFACE = re.compile(r'(\w+)="(.*)" (\d{1,9}):(\d{1,9}) (\d{1,9}):(\d{1,9})((?:
 _FIELD = re.compile(r'\|\|(\w+)="([^"]*)"')
 _TYPE = {"c": "t", "EVENT": "type", "TIMEX3": "type"}  # the prefix of a line, and the field with its label
 _ENDINGS = ("con", "extent")
+_EXPECTED = 'expected `c="<text>" <line>:<token> <line>:<token>||t="<type>"` or the like of EVENT and TIMEX3'
+_ASSERTED = 'expected `c="<text>" <line>:<token> <line>:<token>||t="<type>"||a="<assertion>"`'
 _OTHER_FORMS = {
     r'm=".*\|\|do="': "the 2009 form (medications with dose and route), which is not read; turn each field that is wanted "
     'into a line of the 2010 form, `c="<text>" <line>:<token> <line>:<token>||t="<type>"`',
-    r'c=".*\|\|a="': "the assertion form of 2010 (.ast), which is not read; give the .con files",
+    r'c=".*\|\|a="': "the assertion form of 2010 (.ast), which is read only beside .con files; give these, too",
     r'c=".*\|\|r="': "the relation form of 2010 (.rel), which is not read; give the .con files",
     r'(EVENT|TIMEX3)=.*\|\|(EVENT|TIMEX3|SECTIME)="': "the links of 2012 (.tlink), which are not read; give the .extent files",
 }
 _XML = "ClinicalNarrativeTemporalAnnotation"
 Token = tuple[int, int]
+_Assertions = dict[tuple[Token, str], str]  # by place and label
 
 
 class _Concept(Claim):
@@ -65,7 +70,11 @@ def find(place: Path, remarks: Counter[str], *, concepts: Path | None = None) ->
     _check_form(place)
     for note, annotation in pairs(place, _ENDINGS, concepts):
         text = text_of(note)
-        yield Found(note.stem, ((0, text),), tuple(_claims(annotation, text, remarks)))
+        tokens = _tokens(text)
+        assertions, checks = _assertions(annotation, tokens, remarks)
+        claims = list(_claims(annotation, tokens, assertions, remarks))
+        remarks["assertions about no concept, ignored"] += len(assertions)
+        yield Found(note.stem, ((0, text),), (*claims, *checks))
 
 
 read = reads(find)
@@ -84,35 +93,69 @@ def _form(line: str) -> str:
     return next((f"this is {form}" for sign, form in _OTHER_FORMS.items() if re.match(sign, line)), "")
 
 
-def _claims(path: Path, text: str, remarks: Counter[str]) -> Iterator[Claim]:
-    tokens = _tokens(text)
-    seen: set[tuple[Token, str, str]] = set()
+class _Row(NamedTuple):
+    """A line of an annotation file: `kind` is its prefix, `fields` are what follows the place."""
+
+    where: Callable[[str], ReadError]
+    kind: str
+    span: Token
+    surface: str
+    fields: dict[str, str]
+
+
+def _rows(path: Path, tokens: list[list[Token]], expected: str) -> Iterator[_Row]:
+    """Yield the lines that are not blank. Raises ReadError with the line for one that has another form or no place."""
     for number, line in lines(path):
         if not line.strip():
             continue
-        if form := _form(line):
+        if (form := _form(line)) and expected != _ASSERTED:
             raise ReadError.at(path, number, form)
-        found = _SURFACE.fullmatch(line)
-        fields = dict(_FIELD.findall(found[7])) if found else {}
-        if found and found[1] == "SECTIME":
-            remarks["times of sections, ignored"] += 1
-            continue
-        label = fields.pop(_TYPE.get(found[1], ""), "") if found else ""
-        if not found or not label or (found[1] == "c" and fields):
-            expected = 'expected `c="<text>" <line>:<token> <line>:<token>||t="<type>"` or the like of EVENT and TIMEX3'
+        if not (found := _SURFACE.fullmatch(line)):
             raise ReadError.at(path, number, expected)
         first_line, first, last_line, last = map(int, found.groups()[2:6])
         try:
             span = _token(tokens, first_line, first)[0], _token(tokens, last_line, last)[1]
         except IndexError:
             raise ReadError.at(path, number, "the note has no such line or token") from None
-        same = span, label, " ".join(found[2].lower().split())
+        yield _Row(partial(ReadError.at, path, number), found[1], span, found[2], dict(_FIELD.findall(found[7])))
+
+
+def _claims(path: Path, tokens: list[list[Token]], assertions: _Assertions, remarks: Counter[str]) -> Iterator[Claim]:
+    """Yield the concepts of a file, and take from `assertions` what is said about them."""
+    seen: set[tuple[Token, str, str]] = set()
+    said: dict[tuple[Token, str], str] = {}
+    for row in _rows(path, tokens, _EXPECTED):
+        if row.kind == "SECTIME":
+            remarks["times of sections, ignored"] += 1
+            continue
+        label = row.fields.pop(_TYPE.get(row.kind, ""), "")
+        if not label or (row.kind == "c" and row.fields):
+            raise row.where(_EXPECTED)
+        same = row.span, label, " ".join(row.surface.lower().split())
         if same in seen:
             remarks["concepts that stand twice, kept once"] += 1
             continue
         seen.add(same)
-        where = partial(ReadError.at, path, number)
-        yield _Concept(where, (span,), label, found[2], {"attributes": fields}, "the text of the concept")
+        if same[:2] in assertions:
+            said[same[:2]] = assertions.pop(same[:2])
+        about = row.fields | ({"assertion": said[same[:2]]} if same[:2] in said else {})
+        yield _Concept(row.where, (row.span,), label, row.surface, {"attributes": about}, "the text of the concept")
+
+
+def _assertions(concepts: Path, tokens: list[list[Token]], remarks: Counter[str]) -> tuple[_Assertions, list[Claim]]:
+    """Return the assertions about the concepts of a .con file, if there are any, and claims that only check their texts."""
+    folder = concepts.parent
+    near = [place / f"{concepts.stem}.ast" for place in (folder, folder.parent / "ast")]
+    path = next((file for file in near if file.is_file()), None)
+    found, checks = _Assertions(), list[Claim]()
+    for row in _rows(path, tokens, _ASSERTED) if path else ():
+        label, value = row.fields.pop("t", ""), row.fields.pop("a", "")
+        if row.kind != "c" or not label or not value or row.fields:
+            raise row.where(_ASSERTED)
+        checks.append(_Concept(row.where, (row.span,), "", row.surface, {}, "the text of the concept"))
+        if found.setdefault((row.span, label), value) != value:
+            remarks["concepts with a second, different assertion, ignored"] += 1
+    return found, checks
 
 
 def _from_xml(path: Path, remarks: Counter[str]) -> Found:

@@ -1,4 +1,4 @@
-"""i2b2/VA 2010 in its original form: notes in .txt, concepts in .con, in the folders of its archives.
+"""i2b2/VA 2010 in its original form: notes in .txt, concepts in .con, assertions in .ast, in the folders of its archives.
 
 There is no official dev part: dev are the training notes whose file name has a SHA-256, as a number in [0, 1), below 0.2. Its
 sizes are not checked, because there are several versions. The IOB2 form is `i2b2_2010`.

@@ -104,7 +104,7 @@ def test_i2b2_2012_in_both_its_forms(tmp_path: Path) -> None:
     ("line", "ending", "message"),
     [
         ('m="zorvexan" 1:0 1:0||do="5 mg" 1:1 1:2||mo="nm"||f="nm"', "entries", "the 2009 form .*turn each"),
-        ('c="admission" 1:0 1:0||t="problem"||a="absent"', "ast", r"the assertion form .*give the \.con files"),
+        ('c="admission" 1:0 1:0||t="problem"||a="absent"', "ast", r"the assertion form .*beside \.con files"),
         ('c="admission" 1:0 1:0||r="TrIP"||c="date" 1:1 1:1', "rel", r"the relation form of 2010 \(\.rel\)"),
         ('EVENT="admission" 1:0 1:0||TIMEX3="09/28/1993" 2:0 2:0||type="BEFORE"', "tlink", "the links of 2012"),
     ],

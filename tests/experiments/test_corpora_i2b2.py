@@ -9,6 +9,7 @@ import pytest
 from experiments.corpora import i2b2
 from experiments.corpora._split import Split
 from experiments.errors import ReadError
+from ner_programs.attributes import clinical
 
 NOTE = "Admission  Date :\n The  patient has no\n chest pain .\n\nShe took  Zorvexan 5 mg , Zorvexan\n"
 CON = """c="the  patient" 2:0 2:1||t="problem"
@@ -16,6 +17,10 @@ c="no chest pain" 2:3 3:1||t="problem"
 c="zorvexan 5 mg" 5:2 5:4||t="treatment"
 
 c="zorvexan" 5:6 5:6||t="treatment"
+"""
+AST = """c="the patient" 2:0 2:1||t="problem"||a="absent"
+
+c="no chest pain" 2:3 3:1||t="problem"||a="possible"
 """
 
 
@@ -46,9 +51,13 @@ def test_folders_are_found_as_the_archives_have_them(tmp_path: Path) -> None:
     note(tmp_path / "a" / "train" / "partners", "r2")
     note(tmp_path / "a" / "test", "t1", where=("", "reference/concepts"))
     (tmp_path / "a" / "train" / "beth" / "ast").mkdir()
-    (tmp_path / "a" / "train" / "beth" / "ast" / "r1.ast").write_text("other")
+    (tmp_path / "a" / "train" / "beth" / "ast" / "r1.ast").write_text(AST)
+    (tmp_path / "a" / "test" / "reference" / "ast").mkdir()
+    (tmp_path / "a" / "test" / "reference" / "ast" / "t1.ast").write_text(AST)
     corpus = i2b2.build(path=tmp_path / "a", data=tmp_path)
     assert [[d.id for d in part] for part in (corpus.train, corpus.dev, corpus.test)] == [["r1", "r2"], [], ["t1"]]
+    said = [[e.attributes.get("assertion") for e in d.entities] for _, d in corpus.parts()]
+    assert said == [["absent", "possible", None, None], [None] * 4, ["absent", "possible", None, None]]
     assert corpus.privacy.private and sum(len(d.entities) for _, d in corpus.parts()) == 12
     for i in range(9):
         note(tmp_path / "flat", f"r{i}")
@@ -63,6 +72,38 @@ def test_what_stands_twice_is_kept_once_and_counted(tmp_path: Path) -> None:
     corpus = i2b2.build(path=tmp_path, data=tmp_path)
     assert len(corpus.train[0].entities) == 5, "another type is another concept"
     assert corpus.remarks == ("concepts that stand twice, kept once: 1",)
+
+
+def test_assertions_are_attributes_of_concepts(tmp_path: Path) -> None:
+    path = note(tmp_path / "train", "r1", where=("", ""))
+    odd = 'c="zorvexan" 5:6 5:6||t="problem"||a="present"\nc="the patient" 2:0 2:1||t="problem"||a="conditional"\n'
+    (path / "r1.ast").write_text(AST + odd)
+    corpus = i2b2.build(path=tmp_path, data=tmp_path)
+    assert [e.attributes.get("assertion") for e in corpus.train[0].entities] == ["absent", "possible", None, None]
+    assert [sorted(clinical(e.attributes)) for e in corpus.train[0].entities] == [["negated"], ["uncertain"], [], []]
+    assert set(corpus.remarks) == {
+        "assertions about no concept, ignored: 1", "concepts with a second, different assertion, ignored: 1",
+    }  # fmt: skip
+    assert i2b2.build(path=path / "r1.txt", data=tmp_path).train == corpus.train
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('c="secret" 2:0 2:1||t="problem"||a="absent"', "the text of the concept is not what lies"),
+        ('c="the patient" 2:0 2:9||t="problem"||a="absent"', "no such line or token"),
+        ('c="the patient" 2:0 2:1||t="problem"', 'expected `c=.*a="<assertion>"`'), ("secret", "expected `c="),
+        ('c="the patient" 2:0 2:1||t="problem"||a=""', "expected `c="),
+        ('EVENT="the patient" 2:0 2:1||t="problem"||a="absent"', "expected `c="),
+        ('c="the patient" 2:0 2:1||t="problem"||a="absent"||b="secret"', "expected `c="),
+    ],
+)  # fmt: skip
+def test_errors_of_assertions_name_file_and_line(tmp_path: Path, line: str, message: str) -> None:
+    path = note(tmp_path, "r1", where=("", ""))
+    (path / "r1.ast").write_text(AST + line + "\n")
+    with pytest.raises(ReadError, match=message) as caught:
+        i2b2.build(path=path, data=tmp_path)
+    assert "r1.ast:4: " in str(caught.value) and "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
