@@ -68,16 +68,19 @@ class Awaiting:
 
     async def each(self, work: Work[P, T], pieces: Iterable[P]) -> list[T]:
         """Work on the pieces concurrently, as many at once as `limit` allows; without a limit, one after another."""
-        room = limit.get()
+        room, pieces = limit.get(), list(pieces)
         if room is None:
-            return await BLOCKING.each(work, pieces)
+            return [await work(piece) for piece in pieces]
 
         async def one(piece: P) -> T:
             async with room:
-                limit.set(None)  # only in this task: nested pieces share its one place, one after another
-                return await work(piece)
+                token = limit.set(None)  # nested pieces share this one's place, one after another
+                try:
+                    return await work(piece)
+                finally:
+                    limit.reset(token)
 
-        return await together(map(one, pieces))
+        return [await one(pieces[0])] if len(pieces) == 1 else await together(map(one, pieces))
 
 
 BLOCKING, AWAITING = Blocking(), Awaiting()
@@ -111,6 +114,7 @@ def finished(steps: Coroutine[Any, Any, T]) -> T:
 class Module(dspy.Module):
     """A DSPy module that is written once: `steps` is both its `forward` and its `aforward`."""
 
+    __getattribute__ = object.__getattribute__  # DSPy's is slow, and only warns of who calls `forward`
     steps: Callable[..., Coroutine[Any, Any, Any]]
     """`async def steps(self, wait: Wait, ...)`: calls other modules through `wait` and must not await anything else."""
 

@@ -92,6 +92,12 @@ class Scripted:
         return response(request, self.script(request), self.usage)
 
 
+def answer(said: str) -> Response:
+    """Return a response that says no more than this."""
+    message = Message.assistant([TextPart(said)])
+    return Response(id="1", model="test/tiny", message=message, finish_reason="stop", usage=Usage())
+
+
 def response(request: Request, said: str, usage: Usage | None = None, finish: str = "stop") -> Response:
     """Return the response that says `said`."""
     usage = usage or Usage(input_tokens=10, output_tokens=5, total_tokens=15)

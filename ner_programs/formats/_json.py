@@ -200,4 +200,4 @@ def _inner(value: Mapping[str, Any], labels: Labels, above: str | None) -> Itera
 
 
 def _key(key: Any) -> str:
-    return "".join(c for c in str(key).casefold() if c.isalnum())
+    return "".join(filter(str.isalnum, str(key).casefold()))

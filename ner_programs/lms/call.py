@@ -45,8 +45,8 @@ class Turn:
     @classmethod
     def of(cls, role: Any, text: str) -> Turn:
         """Render a message. Raises UnicodeEncodeError for a lone surrogate, which no provider takes."""
-        written = _json({"parts": [{"text": text, "type": "text"}], "role": role})
-        return cls(text, Message(role=role, parts=(TextPart(text),)), written, len(text.encode()) + 16)
+        written = f'{{"parts": [{{"text": {_written(text)}, "type": "text"}}], "role": {_written(role)}}}'
+        return cls(text, Message(role=role, parts=(TextPart(text),)), written.encode(), len(text.encode()) + 16)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,9 +97,9 @@ class Keys:
     def call(self, prompt: Rendered, which: Sample) -> Call:
         """Return the request; its key is that of `key_of`."""
         begun, asked = self._beginning(prompt), prompt.asked
-        system, bytes_of_system = _system(prompt.system)
+        between, bytes_of_system = _between(prompt.model, prompt.system)
         state = begun.state.copy()
-        state.update(asked.json + b'], "model": ' + _json(prompt.model) + system + _json(list(which)) + b"]")
+        state.update(asked.json + between + _json(list(which)) + b"]")
         messages = (*begun.messages, asked.message)
         request = Request(prompt.model, messages, system=prompt.system, config=prompt.settings.config)
         return Call(request, state.hexdigest(), begun.size + asked.size + bytes_of_system, which)
@@ -124,10 +124,13 @@ class Keys:
 
 
 @lru_cache(maxsize=64)
-def _system(text: str) -> tuple[bytes, int]:
-    """Return the part of the key after the model, and the number of bytes."""
-    return b', "system": ' + _json(text) + b"}, ", len(text.encode())
+def _between(model: str, system: str) -> tuple[bytes, int]:
+    """Return the part of the key between the messages and the sample, and the number of bytes of `system`."""
+    return b'], "model": ' + _json(model) + b', "system": ' + _json(system) + b"}, ", len(system.encode())
+
+
+_written = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()
+    return _written(value).encode()

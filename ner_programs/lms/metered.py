@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, Protocol
 
 import dspy
-from dspy._vendor.lm15.serde import response_from_dict, response_to_dict
 from dspy.lm15 import Request, Response
 from dspy.utils.exceptions import is_retryable_lm_error
 
@@ -151,8 +150,7 @@ class Meter:
             flight = account.under_way.get(key)
             leads = flight is None
             if flight is None:
-                kept = account.store.get(key)
-                response = response_from_dict(kept) if kept is not None else None
+                response = account.store.get(key)
                 reserved = account.reserve(call, self.tariff, response)
                 if response is not None:
                     return response
@@ -195,7 +193,7 @@ class Meter:
                 asked = getattr(error, "retry_after", None)
                 time.sleep(min(asked if asked is not None else self.backoff * 2**attempt, 60))
             else:
-                account.store.put(key, response_to_dict(response))
+                account.store.put(key, response)
                 with account.lock:
                     counted = account.count(self.tariff, call, response)
                 account.ledger.write("answered", key, **counted)

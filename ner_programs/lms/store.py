@@ -9,7 +9,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from dspy._vendor.lm15.serde import response_from_dict, response_to_dict
+from dspy.lm15 import Response
 
 
 class AnswerStore:
@@ -29,17 +31,19 @@ class AnswerStore:
             "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID"
         )
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> Response | None:
         """Return the answer to the request `key`, or None."""
         with self._lock:
             row = self._db.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return response_from_dict(json.loads(row[0])) if row else None
 
-    def put(self, key: str, answer: dict[str, Any]) -> None:
+    def put(self, key: str, answer: Response) -> None:
         """Keep an answer; the first one for a key stays."""
+        written = json.dumps(
+            response_to_dict(answer)
+        )  # ASCII: an answer can contain a lone surrogate, which sqlite rejects
         with self._lock:
-            # ASCII, because an answer can contain a lone surrogate, which sqlite rejects.
-            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, json.dumps(answer)))
+            self._db.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (key, written))
 
     def __len__(self) -> int:
         with self._lock:
@@ -58,21 +62,20 @@ class LastAnswers:
         self.most = most
         self.dropped: Callable[[str], None] = lambda key: None
         self._lock = threading.Lock()
-        self._answers: OrderedDict[str, str] = OrderedDict()
+        self._answers: OrderedDict[str, Response] = OrderedDict()
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str) -> Response | None:
         """Return the answer to the request `key`, or None."""
         with self._lock:
             if key not in self._answers:
                 return None
             self._answers.move_to_end(key)
-            answer: dict[str, Any] = json.loads(self._answers[key])
-            return answer
+            return self._answers[key]
 
-    def put(self, key: str, answer: dict[str, Any]) -> None:
+    def put(self, key: str, answer: Response) -> None:
         """Keep an answer; the first one for a key stays."""
         with self._lock:
-            self._answers.setdefault(key, json.dumps(answer))
+            self._answers.setdefault(key, answer)
             while self.most is not None and len(self._answers) > self.most:
                 self.dropped(self._answers.popitem(last=False)[0])
 

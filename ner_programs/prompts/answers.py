@@ -86,7 +86,10 @@ class Answers:
     def __add__(self, other: Answers) -> Answers:
         if self is NO_ANSWERS or other is NO_ANSWERS:
             return other if self is NO_ANSWERS else self
-        return Answers(*(a + b for a, b in zip(self.as_dict().values(), other.as_dict().values(), strict=True)))
+        return Answers(
+            self.read + other.read, self.truncated + other.truncated, self.unreadable + other.unreadable,
+            self.refused + other.refused, self.unanswered + other.unanswered,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, status: Status) -> Answers:

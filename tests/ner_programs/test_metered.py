@@ -33,6 +33,7 @@ from ner_programs.lms.ledger import Ledger, Spent
 from ner_programs.lms.metered import Account, Budget, BudgetSpent, Meter, MeteredLM, RunStopped
 from ner_programs.lms.price import Price
 from ner_programs.lms.store import AnswerStore
+from tests import tiny
 from tests.loopback import without_waiting
 from tests.tiny import Scripted, response, text_of
 
@@ -467,10 +468,11 @@ WRITER = """
 import os, sys
 from pathlib import Path
 from ner_programs.lms.store import AnswerStore
+from tests.tiny import answer
 store = AnswerStore(Path(sys.argv[1]))
 for n in range(int(sys.argv[3])):
-    store.put(f"{sys.argv[2]}{n}", {"said": n})
-    store.put(f"both{n}", {"said": n})
+    store.put(f"{sys.argv[2]}{n}", answer(str(n)))
+    store.put(f"both{n}", answer(str(n)))
     print(n, flush=True)
 print("done", flush=True)
 sys.stdin.read()
@@ -493,8 +495,8 @@ class TestStore:
                 told = int(process.stdout.readline())
             process.send_signal(signal.SIGKILL)
         store = AnswerStore(tmp_path / "a.db")
-        assert all(store.get(f"x{n}") == {"said": n} for n in range(told + 1))
-        store.put("more", {})
+        assert all(store.get(f"x{n}") == tiny.answer(str(n)) for n in range(told + 1))
+        store.put("more", tiny.answer("more"))
         store.close()
 
     def test_is_shared_by_processes_that_open_it_at_the_same_time(self, tmp_path: Path) -> None:
@@ -510,7 +512,7 @@ class TestStore:
         before = os.umask(0)
         try:
             store = AnswerStore(tmp_path / "corpus" / "answers.db")
-            store.put("k", {"said": "Mr Smith"})
+            store.put("k", tiny.answer("Mr Smith"))
             files = [*(tmp_path / "corpus").iterdir()]
             assert {f.name for f in files} >= {"answers.db", "answers.db-wal"}
             assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o600}
@@ -521,9 +523,9 @@ class TestStore:
 
     def test_keeps_the_first_answer_and_half_a_surrogate_pair(self, tmp_path: Path) -> None:
         store = AnswerStore(tmp_path / "a.db")
-        store.put("k", {"said": "\ud83d"})
-        store.put("k", {"said": "other"})
-        assert store.get("k") == {"said": "\ud83d"} and store.get("unknown") is None
+        store.put("k", tiny.answer("\ud83d"))
+        store.put("k", tiny.answer("other"))
+        assert store.get("k") == tiny.answer("\ud83d") and store.get("unknown") is None
         store.close()
 
     def test_answers_come_back_as_they_were(self) -> None:

@@ -288,9 +288,9 @@ def test_the_default_lm_remembers_the_last_answers_only() -> None:
     small = LastAnswers(2)
     small.dropped = gone.append
     for key in "abc":
-        small.put(key, {"said": key})
+        small.put(key, tiny.answer(key))
         small.get("a")
-    assert (len(small), gone) == (2, ["b"]) and small.get("a") == {"said": "a"} and small.get("b") is None
+    assert (len(small), gone) == (2, ["b"]) and small.get("a") == tiny.answer("a") and small.get("b") is None
     asked = tiny.Scripted()
     from ner_programs.lms.metered import Account, Meter, MeteredLM
 
