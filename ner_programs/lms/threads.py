@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -19,7 +20,9 @@ T = TypeVar("T")
 
 async def in_thread(work: Callable[..., T], *args: Any) -> T:
     """Return the result of `work`, which runs in a thread, in a copy of the present context."""
-    return await asyncio.get_running_loop().run_in_executor(_threads(), copy_context().run, work, *args)
+    asked = asyncio.get_running_loop().run_in_executor(_threads(), copy_context().run, work, *args)
+    time.sleep(0)  # lets the thread send its request now, not at the end of this one's time slice
+    return await asked
 
 
 @cache
