@@ -16,7 +16,7 @@ from experiments.runs.progress import Calls, Progress
 from experiments.runs.recorder import RunRecorder
 from experiments.runs.scores import Result, Scores, added, labelled, score_parts
 from experiments.runs.work import Work
-from experiments.session import answerer, at_most, session, wants
+from experiments.session import answerer, answering, at_most, session, wants
 from experiments.spec import RunSpec
 from ner_programs import NERProgram, save
 from ner_programs.evaluate import calls_for
@@ -51,7 +51,7 @@ def run(
         session(spec.lm, privacy=corpus.privacy, answers=places.answers(corpus.name, corpus.fingerprint),
                 ledger=work.ledger, backend=within.backend if within else None) as lm,
         work.tracked(home, spec, corpus, program, name, within.parent if within else None) as tracker,
-        at_most(lm, max_cost),
+        at_most(lm, max_cost), answering(lm),
     ):  # fmt: skip
         tracker.prompt("first", program)
         if program.spec.guidelines and not lm.writes:

@@ -17,8 +17,9 @@ from dspy.utils.exceptions import LMInvalidRequestError
 
 from experiments.errors import SpecError
 from experiments.spec import Answering, Encoder, Model
-from ner_programs.errors import BudgetError, ComponentError
+from ner_programs.errors import BudgetError, ComponentError, OutageError
 from ner_programs.lms import is_api, open_backend
+from ner_programs.lms.account import Outage
 from ner_programs.lms.ledger import Ledger
 from ner_programs.lms.metered import Account, Backend, Budget, Meter, MeteredLM, RunStopped, max_answer
 from ner_programs.lms.replay import Recorder
@@ -70,6 +71,8 @@ def session(
             meter = Meter(answers_it, account=account, retries=model.retries, table=f"lm.{name}")
             roles[name] = MeteredLM(meter, roles=roles, **_asked(model, role, answers_it))
         lm = MeteredLM(own, roles=roles, **_asked(model, model, task))
+        for one in (lm, *roles.values()):
+            closing.callback(one.meter.pace.end)
         if not privacy.may_connect:
             closing.enter_context(confined(_allowed(model)))
         if not privacy.may_log:
@@ -188,6 +191,24 @@ def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
             f"stopped before the run costs more than {cost} US dollars (it has cost {spent.cost:.4f}, {spent.calls} calls); "
             "what was answered is kept: the same command with a higher --max-cost goes on from here"
         ) from None
+
+
+class ServerLost(OutageError):
+    """The LM stopped answering."""
+
+
+@contextmanager
+def answering(lm: MeteredLM) -> Iterator[None]:
+    """End the block where an LM stops answering, in place of going on with calls that fail. Raises ServerLost then."""
+    account = lm.meter.account
+    account.outage = Outage
+    try:
+        yield
+    except Outage as outage:
+        kept = "; what was answered is kept: the same command goes on from here" if account.store.lasting else ""
+        raise ServerLost(f"the LM stopped answering (the last call: {outage}){kept}") from None
+    finally:
+        account.outage = None
 
 
 def wants(model: Model, program: NERProgram) -> Mapping[str, Any]:

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
 from ner_programs.lms._answer import Answer
+from ner_programs.lms.pace import Pace
 from tests.faulty import FAULTS, PROMPT, Body, Fault
 from tests.lms import Writer
 
@@ -53,11 +53,30 @@ def slow(seconds: float) -> Fault:
     return Fault("slow", delay=seconds)
 
 
+class Clock:
+    """The time of a `Pace` in tests: it goes on when somebody waits for it. `naps` are the seconds waited for, one by one."""
+
+    def __init__(self, chance: float = 1.0) -> None:
+        self.now, self.naps, self._chance = 0.0, list[float](), chance
+
+    def install(self, put: Callable[[Any, str, Any], None] = setattr) -> Self:
+        """Have every pace go by this clock; with `chance` 1 it waits as long as it ever may."""
+        put(Pace, "clock", staticmethod(lambda: self.now))
+        put(Pace, "chance", staticmethod(lambda: self._chance))
+        put(Pace, "wait", staticmethod(self.wait))
+        return self
+
+    def wait(self, room: threading.Condition, seconds: float | None) -> None:
+        if seconds is None:
+            room.wait()
+        else:
+            self.naps.append(round(seconds, 6))
+            self.now += seconds + 1e-9  # rounding leaves nothing to wait for
+
+
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Do not sleep between attempts; return the list that the naps are noted in."""
-    slept: list[float] = []
-    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
-    return slept
+    return Clock().install(monkeypatch.setattr).naps
 
 
 def texts_of(body: Body) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
     with redirect_stdout(sys.stderr):
         from experiments import load as load_program
         from experiments.runs.progress import Calls, Progress
-        from experiments.session import encoding, session
+        from experiments.session import answering, encoding, session
         from ner_programs.evaluate import calls_for, score
 
         where = encoding(bundle_options(opened.lm, opened.changes), corpus.privacy, bundle=True)
@@ -70,6 +70,7 @@ def bundle(what: Sequence[str], opened: Opened, part: str, data: Path | None, ho
         planned = calls_for(program, documents)
         with (
             session(model, privacy=corpus.privacy) as lm,
+            answering(lm),
             Progress(err).step(f"scoring {part}", len(documents), Calls(lm.answered, planned)) as tick,
         ):
             scored = score(program, documents, tick)

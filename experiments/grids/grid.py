@@ -22,7 +22,7 @@ from experiments.grids.cells import Cell, Grid
 from experiments.reference_run import Within, key, run
 from experiments.runs.progress import Progress
 from experiments.runs.run_note import describe_cells
-from experiments.session import CostLimit, shared_backend
+from experiments.session import CostLimit, ServerLost, shared_backend
 from experiments.spec import Model
 from experiments.tracking import Tracker
 from ner_programs.lms.metered import Backend
@@ -90,7 +90,8 @@ def run_grid(
 ) -> GridResult:  # fmt: skip
     """Run every unfinished cell; `max_cost` (US dollars) is for all of them together.
 
-    Raises TrackingError if another process runs this grid, and CostLimit when the money is spent. Finished cells are kept.
+    Raises TrackingError if another process runs this grid, CostLimit when the money is spent, and ServerLost when the LM stops
+    answering. Finished cells are kept.
     """
     with _parent(grid, home) as tracker, _backends() as backend_for:
         shared, cells, calls, cost = setup.Shared(), list[Done](), 0, 0.0
@@ -107,7 +108,7 @@ def run_grid(
                     calls, cost = calls + int(result.spent["calls"]), cost + result.spent["cost"]
                     done = Done(cell, result.run_id, tracker.client.get_run(result.run_id).data.metrics)
                     _forget(tracker, cell, before)
-            except CostLimit:
+            except (CostLimit, ServerLost):
                 raise
             except Exception as error:
                 done = _failed(tracker, home, cell, reason(error))

@@ -60,6 +60,10 @@ class RunStopped(BaseException):
     """The next call would exceed the budget of the whole run. It was not sent, and the run ends, not only a search."""
 
 
+class Outage(RunStopped):
+    """An LM stopped answering, and the run ends with it."""
+
+
 class Priced(Protocol):
     """A model whose price may be known."""
 
@@ -105,6 +109,8 @@ class Account:
         self.ledger = ledger or Ledger()
         self.spent = Spent()
         self.last_failure = ""
+        self.outage: type[BaseException] | None = None
+        """Raised where an LM stopped answering (`pace.Pace`); with None its calls fail, and others go on."""
         self.tariffs: list[Tariff] = []
         self.under_way: dict[str, Future[Response]] = {}
         self.lock = threading.RLock()

@@ -7,7 +7,6 @@ its own; their meters share one account (`account.py`), which says what they may
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -18,13 +17,13 @@ from typing import Any, Protocol
 
 import dspy
 from dspy.lm15 import Request, Response
-from dspy.utils.exceptions import is_retryable_lm_error
 
 from ner_programs.errors import code_of
 from ner_programs.lms._engine import Engine
 from ner_programs.lms.account import Account, Budget, BudgetSpent, RunStopped, Tariff
 from ner_programs.lms.call import PLAIN, Call, Keys, Sample, key_of
 from ner_programs.lms.ledger import Spent
+from ner_programs.lms.pace import LMStopped, Pace
 from ner_programs.lms.price import Price, size
 from ner_programs.lms.threads import in_thread
 from ner_programs.prompts.answers import cleaned, heard
@@ -103,7 +102,7 @@ class Meter:
         self, backend: Backend, *, account: Account | None = None, tape: Tape | None = None, retries: int = 4,
         backoff: float = 1.0, table: str = "lm",
     ) -> None:  # fmt: skip
-        self.backend, self.tape, self.retries, self.backoff = backend, tape, retries, backoff
+        self.backend, self.tape, self.retries, self.pace = backend, tape, retries, Pace(backoff)
         self.account = account or Account()
         self.tariff = Tariff(backend, table)
         self.account.tariffs.append(self.tariff)
@@ -176,22 +175,18 @@ class Meter:
         return key_of(self.backend.model, self.backend.identity, request, which)
 
     def _send(self, call: Call) -> Response:
-        account, key = self.account, call.key
+        account, key, due = self.account, call.key, 0.0
         for attempt in itertools.count():
-            with account.lock:
-                account.spent.attempts += 1
             try:
-                response = self.backend.complete(call.request)
+                response = self.pace.send(partial(self._attempt, call.request), due)
             except Exception as error:
                 said = " ".join(str(x) for x in (type(error).__name__, *_codes(error)) if x)
                 account.ledger.write("failed", key, error=said)
-                if attempt >= self.retries or not is_retryable_lm_error(error):
-                    with account.lock:
-                        account.spent.failed += 1
-                        account.last_failure = said
+                again = self.pace.again(error, attempt) if attempt < self.retries else None
+                if again is None:
+                    self._lost(error, said)
                     raise
-                asked = getattr(error, "retry_after", None)
-                time.sleep(min(asked if asked is not None else self.backoff * 2**attempt, 60))
+                due = again
             else:
                 account.store.put(key, response)
                 with account.lock:
@@ -199,6 +194,21 @@ class Meter:
                 account.ledger.write("answered", key, **counted)
                 return response
         raise AssertionError("unreachable")
+
+    def _attempt(self, request: Request) -> Response:
+        with self.account.lock:
+            self.account.spent.attempts += 1
+        return self.backend.complete(request)
+
+    def _lost(self, error: Exception, said: str) -> None:
+        """Count a call that failed for good. Raises `Account.outage` where the LM stopped answering and a run ends with it."""
+        account, stopped = self.account, isinstance(error, LMStopped)
+        self.pace.lost(error)
+        with account.lock:
+            account.spent.failed += 1
+            account.last_failure = account.last_failure if stopped else said
+        if account.outage is not None and (stopped or self.pace.stopped):
+            raise account.outage(account.last_failure) from None
 
 
 def _codes(error: Exception) -> tuple[Any, Any]:

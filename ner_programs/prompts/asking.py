@@ -29,6 +29,7 @@ from ner_programs.lms import current_lm
 from ner_programs.lms.call import Rendered
 from ner_programs.lms.direct import Direct, is_direct
 from ner_programs.lms.metered import MeteredLM
+from ner_programs.lms.pace import STOPPED, LMStopped
 from ner_programs.prompts.adapter import StageAdapter
 from ner_programs.prompts.answers import Answers, Hearing, hearing
 from ner_programs.prompts.rendering import Layout
@@ -144,5 +145,7 @@ def refusal(error: LMError) -> LMSetupError | None:
 
 def _named(error: LMError) -> str:
     """Return what kind of error it is, without what the provider says: that may quote the prompt, and the prompt a patient."""
+    if isinstance(error, LMStopped):
+        return STOPPED
     said = [type(error).__name__, f"HTTP {error.status}" if error.status else "", code_of(error)]
     return ", ".join(filter(None, said))

@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import dspy
@@ -45,9 +44,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-the-test")
     monkeypatch.setenv("AZURE_API_KEY", "azure-key")
-    slept: list[float] = []
-    monkeypatch.setattr("ner_programs.lms.metered.time", SimpleNamespace(sleep=slept.append))
-    return slept
+    return loopback.without_waiting(monkeypatch)
 
 
 @pytest.fixture

@@ -344,7 +344,7 @@ class TestRetries:
 
         lm, backend = lm_of(script)
         assert lm("q") == ["fine"]
-        assert naps == [7.0, 0.0, 60] and len(backend.requests) == 4
+        assert naps == [8.0, 1.0, 501.0] and len(backend.requests) == 4
         assert (lm.meter.spent.calls, lm.meter.spent.attempts, lm.meter.spent.failed) == (1, 4, 0)
 
     @pytest.mark.parametrize("retries", [0, 1, 4])
