@@ -53,12 +53,14 @@ class Pace:
 
     def __init__(self, backoff: float = 1.0) -> None:
         self.backoff = backoff
-        self._room = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._wanted = self._widest = self._under_way = 0
         self._limit, self._cuts = inf, 0
         self._until = self._probe = 0.0
         self._failed = self._lost = 0  # attempts, and calls for good, since the last answer
         self.stopped = self._ended = False
+        self._calm = True  # nothing waits, and nothing failed since the last answer
 
     clock = staticmethod(time.monotonic)
     chance = staticmethod(random.Random().random)
@@ -78,7 +80,14 @@ class Pace:
 
         Raises what `work` raises, and LMStopped instead of sending it to an LM that stopped answering.
         """
-        cuts = self._begin(due)
+        with self._lock:
+            self._wanted += 1
+            if self._wanted > self._widest:
+                self._widest = self._wanted
+            if due or not self._calm:
+                self._turn(due)
+            self._under_way += 1
+            cuts = self._cuts
         error: BaseException | None = None
         try:
             return work()
@@ -86,7 +95,11 @@ class Pace:
             error = raised
             raise
         finally:
-            self._end(cuts, error)
+            with self._lock:
+                self._wanted -= 1
+                self._under_way -= 1
+                if error is not None or not self._calm:
+                    self._ended_with(error, cuts)
 
     def again(self, error: Exception, attempt: int) -> float | None:
         """Return when a call may be sent again whose attempt (counted from 0) failed; None for not at all."""
@@ -97,7 +110,7 @@ class Pace:
             return self.clock() + min(self.backoff * 2 ** min(attempt, 16), LONGEST) * (1 + self.chance()) / 2
         due = self.clock() + asked + self.backoff * self.chance()
         with self._room:
-            self._until = max(self._until, due)
+            self._until, self._calm = max(self._until, due), False
         return due
 
     def lost(self, error: Exception) -> None:
@@ -112,21 +125,17 @@ class Pace:
     def end(self) -> None:
         """Send nothing more: whoever waits fails at once."""
         with self._room:
-            self._ended = True
+            self._ended, self._calm = True, False
             self._room.notify_all()
 
-    def _begin(self, due: float) -> int:
-        with self._room:
-            self._wanted += 1
-            self._widest = max(self._widest, self._wanted)
-            try:
-                while pause := self._pause(due):
-                    self.wait(self._room, None if pause == inf else pause)
-            except BaseException:
-                self._wanted -= 1
-                raise
-            self._under_way += 1
-            return self._cuts
+    def _turn(self, due: float) -> None:
+        """Wait for the turn of a call."""
+        try:
+            while pause := self._pause(due):
+                self.wait(self._room, None if pause == inf else pause)
+        except BaseException:
+            self._wanted -= 1
+            raise
 
     def _pause(self, due: float) -> float:
         """Return how many seconds to wait before the next look, infinity for until a call ends, 0 where it may be sent."""
@@ -141,24 +150,23 @@ class Pace:
         ahead = max(due, self._until) - now
         return ahead if ahead > 0 else 0.0 if self._under_way + 1 <= self._limit else inf
 
-    def _end(self, cuts: int, error: BaseException | None) -> None:
-        with self._room:
-            if error is None or (
-                isinstance(error, Exception) and not is_retryable_lm_error(error)
-            ):  # it says something
-                self._failed = self._lost = 0
-                self.stopped = False
-                self._limit += 1 / self._limit
-                if self._limit >= self._widest:
-                    self._limit = inf
-            elif isinstance(error, Exception):
-                self._failed += 1
-                if cuts == self._cuts and _is_full(error):  # once for all that were sent at the old number
-                    self._limit = max(1.0, min(self._limit, self._under_way) / 2)
-                    self._cuts += 1
-            self._wanted -= 1
-            self._under_way -= 1
-            self._room.notify_all()
+    def _ended_with(self, error: BaseException | None, cuts: int) -> None:
+        """Take note of how an attempt ended that was sent after so many cuts of the limit."""
+        if error is None or (
+            isinstance(error, Exception) and not is_retryable_lm_error(error)
+        ):  # the LM says something
+            self._failed = self._lost = 0
+            self.stopped = False
+            self._limit += 1 / self._limit
+            if self._limit >= self._widest:
+                self._limit = inf
+            self._calm = self._limit == inf and not self._ended and self._until <= self.clock()
+        elif isinstance(error, Exception):
+            self._failed, self._calm = self._failed + 1, False
+            if cuts == self._cuts and _is_full(error):  # once for all that were sent before the limit was cut
+                self._limit = max(1.0, min(self._limit, self._under_way + 1) / 2)
+                self._cuts += 1
+        self._room.notify_all()
 
 
 def _is_full(error: Exception) -> bool:
