@@ -103,11 +103,11 @@ class Pace:
 
     def again(self, error: Exception, attempt: int) -> float | None:
         """Return when a call may be sent again whose attempt (counted from 0) failed; None for not at all."""
-        asked = getattr(error, "retry_after", None)
+        asked: float | None = getattr(error, "retry_after", None)
         if not is_retryable_lm_error(error) or self.stopped or (asked or 0) > PATIENCE:
             return None
         if asked is None:
-            return self.clock() + min(self.backoff * 2 ** min(attempt, 16), LONGEST) * (1 + self.chance()) / 2
+            return self.clock() + min(self.backoff * 2.0 ** min(attempt, 16), LONGEST) * (1 + self.chance()) / 2
         due = self.clock() + asked + self.backoff * self.chance()
         with self._room:
             self._until, self._calm = max(self._until, due), False
