@@ -10,6 +10,8 @@ from experiments.runs.trial_runs import in_one_line
 from experiments.scoring.curves import incumbents
 
 STEPS = 6
+FINAL = "final"
+"""Among the changes of a trial that scores the program of an earlier one again: that one's number."""
 
 if TYPE_CHECKING:
     from experiments.runs.scores import Result
@@ -33,7 +35,7 @@ def chosen(trials: Sequence[Tried]) -> str:
     if len(trials) < 2:
         return ""
     best = _kept(trials)
-    return f"{in_one_line(_settings(best))} (trial {best.number} of {len(trials)})"
+    return f"{in_one_line(_settings(best))} (trial {_number(best)} of {len(_candidates(trials))})"
 
 
 def describe(run: Any, result: Result, trials: Sequence[Tried], changes: str = "") -> str:
@@ -109,7 +111,8 @@ def _choice(trials: Sequence[Tried], optimizer: str) -> str:
         f"dev F1 from {first.f1:.3f} to {best.f1:.3f}" if first.documents == best.documents else f"dev F1 {best.f1:.3f}"
     )
     settings = in_one_line(_settings(best))
-    return f"**Compiling** ({optimizer}, {len(trials)} trials): {gain}; kept trial {best.number}, {settings}"
+    tried = len(_candidates(trials))
+    return f"**Compiling** ({optimizer}, {tried} trials): {gain}; kept trial {_number(best)}, {settings}"
 
 
 def _way(trials: Sequence[Tried]) -> str:
@@ -127,5 +130,15 @@ def _kept(trials: Sequence[Tried]) -> Tried:
     return kept[-1] if kept else max(trials, key=lambda trial: (trial.documents, trial.f1))
 
 
+def _candidates(trials: Sequence[Tried]) -> list[Tried]:
+    """Return the trials without those that score an earlier one's program again, for the final choice."""
+    return [trial for trial in trials if FINAL not in trial.changes]
+
+
+def _number(trial: Tried) -> int:
+    """Return the number of the trial in which a program was scored first."""
+    return int(trial.changes.get(FINAL, trial.number))
+
+
 def _settings(trial: Tried) -> dict[str, Any]:
-    return {key: value for key, value in trial.changes.items() if key != "final"}
+    return {key: value for key, value in trial.changes.items() if key != FINAL}

@@ -81,13 +81,13 @@ def log_trace(client: Any, run: Any, program: NERProgram, document: AnnotatedTex
     root = next(iter(steps.made.values()))
     root.inputs = {"document": document.id, "text": document.text}
     root.outputs = {
-        "entities": [_shown(e) for e in found.entities],
-        "gold": [_shown(e) for e in document.entities],
         "errors": [
             {"kind": w.kind, **{k: _shown(e) for k in ("gold", "predicted") if (e := getattr(w, k)) is not None},
              **({"lost": w.lost.text} if w.lost else {})}
             for w in wrong
         ],
+        "entities": [_shown(e) for e in found.entities],
+        "gold": [_shown(e) for e in document.entities],
         "unanswered": list(found.reasons),
     }  # fmt: skip
     name, ids = f"tr-{uuid4().hex}", {call: uuid4().hex[:16] for call in steps.made}
@@ -126,8 +126,9 @@ def _span(trace: str, ids: Mapping[str, str], call: str, step: Step) -> Span:
 
 
 def _shown(entity: Entity) -> dict[str, Any]:
+    score = None if entity.score is None else round(entity.score, 3)
     row = {"text": entity.text, "label": entity.label, "start": entity.start, "end": entity.end}
-    return row | {k: v for k in ("concept", "score") if (v := getattr(entity, k)) is not None}
+    return row | {k: v for k, v in (("concept", entity.concept), ("score", score)) if v is not None}
 
 
 def plain(value: Any) -> Any:

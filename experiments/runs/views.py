@@ -16,7 +16,7 @@ from typing import Any
 from experiments.runs.paging import every_experiment
 
 NOTE = """\
-[**Scores**: every program, best on dev first](#/experiments/{id}/runs?{training}&viewStateShareKey=scores) ·
+[**Scores**: every program, best on dev first](#/experiments/{id}/runs?{training}&viewStateShareKey=scores) · \
 [**Trials**: what each change gained](#/experiments/{id}/runs?{training}&viewStateShareKey=trials)
 
 Both have charts, by the second button at the left of the search field. Without a view, runs hold what they are made of: a run

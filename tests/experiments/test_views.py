@@ -248,7 +248,7 @@ def test_what_was_chosen() -> None:
     final = Tried(3, {"demos.k": 64, "final": 2}, 9, 0.6, kept=True)
     assert chosen([first]) == ""
     assert chosen([first, second]) == "demos.k = 64 (trial 2 of 2)"
-    assert chosen([first, second, final]) == "demos.k = 64 (trial 3 of 3)"
+    assert chosen([first, second, final]) == "demos.k = 64 (trial 2 of 2)"
     assert chosen([Tried(1, {}, 9, 0.5, kept=True), second]) == "as it is (trial 1 of 2)"
 
 
