@@ -25,17 +25,26 @@ class Annotated:
     answers: Answers = NO_ANSWERS
     reasons: tuple[str, ...] = ()
 
+    @property
+    def unread(self) -> int:
+        """How many answers about it were not simply read."""
+        return sum(self.answers.as_dict().values()) - self.answers.read
+
+    @property
+    def doubtful(self) -> float:
+        """How many entities are expected to be wrong: one less its score for each, one half where it has none."""
+        return sum(0.5 if e.score is None else 1 - e.score for e in self.document.entities)
+
 
 def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
     """Return the documents in which something is doubtful, the most useful to look at first.
 
-    That is by how many entities are expected to be wrong: one less its score for each, one half where it has none; and one for
-    each answer that could not be read. A score of `fuse` is low where its two readers disagree.
+    That is by how many entities are expected to be wrong, and one for each answer that could not be read. A score of `fuse` is
+    low where its two readers disagree.
     """
 
     def doubt(one: Annotated) -> float:
-        unread = sum(one.answers.as_dict().values()) - one.answers.read
-        return unread + sum(0.5 if e.score is None else 1 - e.score for e in one.document.entities)
+        return one.unread + one.doubtful
 
     return sorted((a for a in annotated if doubt(a) > 0), key=doubt, reverse=True)
 

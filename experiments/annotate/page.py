@@ -15,12 +15,16 @@ from ner_programs.highlight import entity_marks, highlighted, label_colours, leg
 from ner_programs.privacy import Privacy
 
 
-def write(annotated: Sequence[Annotated], to: Path, *, by: str, kb: KnowledgeBase | None, privacy: Privacy) -> None:
-    """Write the page; `by` names the annotator, `kb` has the names of the concepts."""
-    save(rendered(annotated, by, kb), to, privacy)
+def write(
+    annotated: Sequence[Annotated], to: Path, *, by: str, kb: KnowledgeBase | None, privacy: Privacy, review: bool = False
+) -> None:  # fmt: skip
+    """Write the page; `by` names the annotator, `kb` has the names of concepts. One for `review` says why a text is there."""
+    save(rendered(annotated, by, kb, review), to, privacy)
 
 
-def rendered(annotated: Sequence[Annotated], by: str, kb: KnowledgeBase | None = None) -> str:
+def rendered(
+    annotated: Sequence[Annotated], by: str, kb: KnowledgeBase | None = None, review: bool = False
+) -> str:  # fmt: skip
     """Return the page."""
     found = [entity for one in annotated for entity in one.document.entities]
     concepts = {entity.concept for entity in found if entity.concept}
@@ -29,6 +33,7 @@ def rendered(annotated: Sequence[Annotated], by: str, kb: KnowledgeBase | None =
     return render(
         "annotation.html",
         by=by,
+        review=review,
         entities=len(found),
         legend=Markup(legend(found)),
         documents=[_document(one, names, colours) for one in annotated],
@@ -54,4 +59,6 @@ def _document(one: Annotated, names: Mapping[str, str], colours: Mapping[str, st
         "rows": rows,
         "columns": shown,
         "troubles": one.answers.troubles(),
+        "doubtful": one.doubtful,
+        "least": min(((e.score, e.text) for e in document.entities if e.score is not None), default=None),
     }

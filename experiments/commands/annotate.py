@@ -19,7 +19,7 @@ from experiments.annotate.documents import Annotated, by_doubt, finished, line
 from experiments.annotate.documents import annotate as through
 from experiments.annotate.inputs import Inputs
 from experiments.annotate.work import Work
-from experiments.commands.bundle_lm import bundle_model, bundle_options
+from experiments.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err
 from experiments.errors import SpecError
 from experiments.runs.progress import Calls, Progress
@@ -103,9 +103,9 @@ def annotate(
             kept = list(finished(work.finished)) if to.pages else []
             if not (ended.unanswered or ended.refused):
                 work.remove()
-    for page, shown in ((to.html, kept), (to.review, by_doubt(kept))):
+    for page, shown, review in ((to.html, kept, False), (to.review, by_doubt(kept), True)):
         if page is not None:
-            annotation.write(shown, page, by=by, kb=program.kb, privacy=privacy)
+            annotation.write(shown, page, by=by, kb=program.kb, privacy=privacy, review=review)
             err.print(f"page: {page}", soft_wrap=True, markup=False)
     _tell(ended, work)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from experiments import places
-from experiments.commands.bundle_lm import bundle_model, bundle_options
+from experiments.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err, print_json
 from experiments.commands.verbs import check_part
 from experiments.errors import SpecError

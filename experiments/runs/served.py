@@ -18,7 +18,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import Array, DataType, Map, Object, Property
 
-from experiments.commands.bundle_lm import bundle_model, bundle_options
+from experiments.bundle_lm import bundle_model, bundle_options
 from experiments.errors import ReadError
 from experiments.runs.bundles import open_bundle
 from experiments.session import check_hosts, encoding, generation

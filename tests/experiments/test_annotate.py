@@ -257,6 +257,8 @@ def test_a_page_for_review_begins_with_what_is_most_likely_wrong(place: Place, p
     said = place.nerc("annotate", public["bundle"], note, "--review", "review.html")
     assert (said.code, said.out) == (0, "") and "page: review.html" in said.err
     assert (place.root / "review.html").stat().st_mode & 0o777 == 0o600
+    page = (place.root / "review.html").read_text(encoding="utf-8")
+    assert "To look at first: 1 document" in page and "of them expected to be wrong, least sure: “" in page
     scored = {"sure": (1.0,), "doubtful": (0.9, 0.2), "unsaid": (None,), "empty": ()}
     made = [
         Annotated(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from experiments.commands.bundle_lm import bundle_model
+from experiments.bundle_lm import bundle_model
 from experiments.errors import SpecError
 from experiments.session import CostLimit, answerer, at_most, check_hosts, session, wants
 from experiments.spec import Model
