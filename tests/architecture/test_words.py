@@ -119,7 +119,9 @@ def test_no_address_of_an_index_and_no_path_of_a_machine(pattern: re.Pattern[str
     assert {f"{short(file)}: {match[0]}" for file, said in texts() if (match := pattern.search(said))} == set()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-local.lock", "requirements-docs.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-local.lock", "requirements-spacy.lock", "requirements-docs.lock"]
+)
 def test_the_lock_files_have_no_addresses(name: str) -> None:
     lock = ROOT / name
     if not lock.exists():
@@ -137,9 +139,8 @@ def test_nothing_is_left_lying_about() -> None:
     top = {file.relative_to(ROOT).parts[0] for file in tracked()}
     expected = {*PACKAGES, "tests", "mlruns", "docs", "benchmarks", ".ci", ".gitignore", ".github", "pyproject.toml"}
     expected |= {
-        "requirements.lock", "requirements-local.lock", "requirements-docs.lock", "mkdocs.yml", "Makefile", "README.md",
-        "CHANGELOG.md", "CONTRIBUTING.md",
-        "LICENSE",
+        "requirements.lock", "requirements-local.lock", "requirements-spacy.lock", "requirements-docs.lock", "mkdocs.yml",
+        "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
     }  # fmt: skip
     assert top <= expected
 

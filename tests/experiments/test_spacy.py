@@ -18,7 +18,7 @@ from ner_programs.privacy import PRIVATE
 from tests import tiny
 from tests.architecture.code import PROJECT
 
-spacy = pytest.importorskip("spacy", reason="spaCy is not installed: pip install 'nerc[spacy]'", exc_type=ImportError)
+spacy = pytest.importorskip("spacy", reason="spaCy is not installed here: make spacy", exc_type=ImportError)
 
 from spacy.tokens import DocBin, Span  # noqa: E402
 
