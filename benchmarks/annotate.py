@@ -89,7 +89,7 @@ def main() -> None:
 
         lm = MeteredLM(Meter(Stub(), account=Account(store=AnswerStore(work.answers))), concurrency=8)
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
-            annotate(program, inputs, take, lambda: None)
+            annotate(program, work.missing(inputs), take, lambda: None)
         work.remove()
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from experiments.commands import corpora, fuse, kb
-from experiments.commands.options import BundleLm, Data, Home, Json, Lm, Set, SetLm, Trust
+from experiments.commands.options import BundleLm, Data, DryRun, Home, Json, Lm, MaxCost, Part, Set, SetLm, Texts, Trust
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -20,16 +20,6 @@ app = typer.Typer(
 app.add_typer(kb.app, name="kb")
 app.add_typer(corpora.app, name="corpora")
 app.command("fuse")(fuse.fuse)
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and money; send nothing.")]
-MaxCost = Annotated[float | None, typer.Option(min=0, help="Stop before spending more US dollars than this.")]
-Part = Annotated[str, typer.Option(help="dev or test.")]
-Texts = Annotated[
-    bool,
-    typer.Option(
-        "--texts", help="With the texts of dev, instruction and prompts: a page for you alone, not in MLflow."
-    ),
-]
 
 
 @app.command()
@@ -164,13 +154,19 @@ def annotate(
     public: Annotated[bool, typer.Option("--public", help="Any host may get the text, else allowed ones.")] = False,
     trust: Trust = [],  # noqa: B006
     home: Home = None,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
 ) -> None:
     """Annotate documents with a compiled program; entities carry character offsets. With --out a killed one goes on."""
     from experiments.annotate.inputs import Inputs
     from experiments.commands import annotate as verb
 
-    found, to = Inputs.of(inputs, format, column), verb.Outputs(out, html, review)
-    verb.annotate(bundle, found, to, lm, set, home, public=public, trust=trust)
+    found, to, limits = (
+        Inputs.of(inputs, format, column),
+        verb.Outputs(out, html, review),
+        verb.Limits(dry_run, max_cost),
+    )
+    verb.annotate(bundle, found, to, lm, set, home, public=public, trust=trust, limits=limits)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +15,7 @@ import dspy
 from ner_programs.errors import NercError
 from ner_programs.found import Found
 from ner_programs.lms import current_lm
+from ner_programs.lms.account import BudgetSpent, RunStopped
 from ner_programs.ner import task_of
 from ner_programs.prompts.answers import NO_ANSWERS
 from ner_programs.waiting import AWAITING, limit
@@ -53,13 +55,23 @@ async def stream(
             progress()
         return found
 
-    try:
+    async with _ended(begun):
         for text in texts:
             begun.append(asyncio.ensure_future(one(text)))
             while len(begun) >= AHEAD * width or (begun and begun[0].done()):
                 yield await begun.popleft()
         while begun:
             yield await begun.popleft()
+
+
+@asynccontextmanager
+async def _ended(begun: deque[asyncio.Task[Any]]) -> AsyncIterator[None]:
+    """Let no task outlive the block. Where a budget ends it, calls under way end first: they are paid for."""
+    try:
+        yield
+    except (BudgetSpent, RunStopped):
+        await asyncio.gather(*begun, return_exceptions=True)
+        raise
     finally:
         for task in begun:
             task.cancel()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,9 @@ from tests import warm
 from tests.loopback import Loopback
 from tests.tiny import CORPUS, write_corpus
 
+CONCURRENCY = 4
+NOTES = int(os.environ.get("NERC_NOTES", "40"))
+"""So many notes of two sentences a lab annotates."""
 PRIVATE = CORPUS.replace("private = false", "private = true")
 
 real_model = pytest.mark.skipif(
@@ -56,3 +61,32 @@ class Lab:
         ran = warm.shared().end()
         server.on_request = lambda count: None
         return ran
+
+
+class Annotating(Lab):
+    """A lab with a bundle, and notes of two sentences for it, which a server annotates."""
+
+    def __init__(self, folder: Path, server: Loopback) -> None:
+        unit = '[task]\nunit = "sentence"\n[optimizer]\nname = "none"\n'
+        super().__init__(folder, f'name = "tiny"\n{CORPUS}{unit}')
+        self.server = server
+        ran = self.nerc("run", "my.toml", "--json")
+        assert ran.code == 0, ran.stderr
+        rows = [{"id": f"n{n}", "text": f"Note {n} of aspirin. Then came fever {n}."} for n in range(NOTES)]
+        (folder / "notes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.bundle = str(ran.json["bundle"])
+
+    def words(self, out: str, **options: object) -> list[str]:
+        """Return a command line; `options` are those of [lm]."""
+        options = {"api_base": self.server.base, "concurrency": CONCURRENCY, "retries": 0, **options}
+        where = [word for key, value in options.items() for word in ("--set", f"lm.{key}={value}")]
+        return ["annotate", self.bundle, "notes.jsonl", "--lm", "hosted_vllm/tiny", "--out", out, *where]
+
+    def killed(self, number: int, out: str) -> warm.Ran:
+        return self.killed_at(self.server, number, *self.words(out))
+
+    def read(self, out: str) -> bytes:
+        return (self.folder / out).read_bytes()
+
+    def rows(self, out: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.read(out).splitlines()]

@@ -12,6 +12,7 @@ from typing import Any
 from experiments.corpora import jsonl
 from ner_programs.batch import run
 from ner_programs.errors import NercError
+from ner_programs.lms.pace import STOPPED
 from ner_programs.program import NERProgram
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.types import Document
@@ -50,23 +51,29 @@ def by_doubt(annotated: Sequence[Annotated]) -> list[Annotated]:
 
 
 def annotate(
-    program: NERProgram, documents: Iterable[Document], take: Callable[[Annotated], None], tick: Callable[[], None]
-) -> None:
+    program: NERProgram, documents: Iterable[Document], take: Callable[[Annotated], None], tick: Callable[[], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
     """Annotate documents one after another, as they are read; `take` is given each, in their order.
 
-    A document that fails is given without entities, and the others go on. Raises the NercError of one that none can escape: no
-    key, a host that may not be asked.
+    A document that fails is given without entities, and the others go on. Once the LM has `stopped` answering all others are
+    given at once, as failed. Raises the NercError of a document that none can escape: no key, a host that may not be asked.
     """
-    run(_annotate(program, documents, take, tick))
+    left = iter(documents)
+    run(_annotate(program, left, take, tick, stopped))
+    for document in left:
+        take(Annotated(replace(document, entities=()), Answers.of("unanswered"), (STOPPED,)))
+        tick()
 
 
 async def _annotate(
-    program: NERProgram, documents: Iterable[Document], take: Callable[[Annotated], None], tick: Callable[[], None]
-) -> None:
+    program: NERProgram, left: Iterator[Document], take: Callable[[Annotated], None], tick: Callable[[], None],
+    stopped: Callable[[], bool],
+) -> None:  # fmt: skip
     begun: deque[Document] = deque()
 
     def texts() -> Iterator[str]:
-        for document in documents:
+        while not stopped() and (document := next(left, None)) is not None:
             begun.append(document)
             yield document.text
 

@@ -19,15 +19,15 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from experiments.corpora import suffixes
 from experiments.corpora.packed import bare, unpacked
 from experiments.errors import ReadError, SpecError
 from ner_programs.components import module, names
 from ner_programs.types import Document
 
 FORMS = {
-    ".txt": "text", ".text": "text", ".md": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv",
-    ".parquet": "parquet", ".pubtator": "pubtator", ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob": "conll",
-    ".iob2": "conll",
+    ".txt": "text", ".text": "text", ".md": "text", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
+    **suffixes.CORPORA,
 }  # fmt: skip
 TABLES = ("csv", "tsv", "parquet", "hf")
 CORPORA = "experiments.corpora"

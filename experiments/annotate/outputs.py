@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from experiments.corpora import jsonl
+from experiments.corpora import jsonl, suffixes
 from experiments.errors import SpecError
 from kb.files import draft_of
 from ner_programs.attributes import names
@@ -19,8 +19,7 @@ from ner_programs.privacy import Privacy
 from ner_programs.types import Document
 
 FORMS = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pubtator": "pubtator",
-    ".xml": "bioc", ".conll": "conll", ".bio": "conll", ".iob2": "conll", ".label_studio.json": "label_studio",
+    **suffixes.CORPORA, ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".label_studio.json": "label_studio",
     ".doccano.jsonl": "doccano", ".prodigy.jsonl": "prodigy", ".spacy": "spacy", "": "brat",
 }  # fmt: skip
 COLUMNS = ("document", "start", "end", "label", "text", "score", "concept", "provenance", "attributes")

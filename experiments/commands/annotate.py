@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from experiments import load as load_program
@@ -18,16 +17,20 @@ from experiments.annotate import page as annotation
 from experiments.annotate.documents import Annotated, by_doubt, finished, line
 from experiments.annotate.documents import annotate as through
 from experiments.annotate.inputs import Inputs
-from experiments.annotate.work import Work
+from experiments.annotate.plan import plan
+from experiments.annotate.summary import Summary, summarized
+from experiments.annotate.work import Work, left
 from experiments.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err
+from experiments.commands.tables import plan_table
 from experiments.errors import SpecError
 from experiments.runs.progress import Calls, Progress
-from experiments.session import answerer, encoding, session
+from experiments.session import answerer, at_most, encoding, session
+from experiments.spec import Model
 from ner_programs.bundle.state import identity
 from ner_programs.evaluate import calls_for
-from ner_programs.privacy import PRIVATE, PUBLIC
-from ner_programs.prompts.answers import Answers
+from ner_programs.privacy import PRIVATE, PUBLIC, Privacy
+from ner_programs.program import NERProgram
 
 PLANNED = 1000
 """Of more documents than these nobody counts beforehand how many calls they take."""
@@ -54,60 +57,93 @@ class Outputs:
         return outputs.form_of(self.out) if self.out is not None else "jsonl"
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Whether calls are made at all, and how many US dollars they may cost."""
+
+    dry_run: bool = False
+    max_cost: float | None = None
+
+
 def annotate(
     bundle: str, inputs: Inputs, to: Outputs, lm: str | None, changes: Sequence[str], home: Path | None, *,
-    public: bool = False, trust: Sequence[str] = (),
+    public: bool = False, trust: Sequence[str] = (), limits: Limits = Limits(),
 ) -> None:  # fmt: skip
     """Annotate documents; exit code 1 where an answer about one of them failed."""
+    if limits.max_cost is not None and to.out is None:
+        raise SpecError("--max-cost needs --out: there what was answered is kept")
     form, found = to.check(), inputs.check()
-    documents = replace(inputs, shared=found.shared)
     privacy = PUBLIC if public else PRIVATE
     where = encoding(bundle_options(lm, changes), privacy, bundle=True)
     program = load_program(bundle, home=places.home(home), trust=trust, privacy=where)
     model = bundle_model(lm, changes, program.wants, trust)
-    planned = calls_for(program, list(documents)) if found.documents <= PLANNED else None
-    job = {
+    key = {
         "documents": found.digest,
         "program": identity(program),
         "LM": _digest(model.model_dump_json(), answerer(model)),
     }
+    job = _Job(program, model, replace(inputs, shared=found.shared), found.documents, privacy, key)
+    if limits.dry_run:
+        missing = left(to.out, key, job.documents)
+        err.print(plan_table(plan(program, model, missing, found.documents)))
+        return
     by = f"{Path(bundle).name}, {model.name}"
-    kept: list[Annotated] = []
-    ended = Answers()
-
-    def take(one: Annotated) -> None:
-        nonlocal ended
-        if work is not None:
-            work.add(line(one))
-            return
-        ended += one.answers
-        if to.pages:
-            kept.append(one)
-        else:
-            sys.stdout.write(line(one))
-            sys.stdout.flush()
-
-    with _work(to.out, job) as work:
-        done, answers = (work.done, work.answers) if work is not None else (0, None)
-        if done:
-            err.print(f"{done:,} documents are finished already", highlight=False)
-        with (
-            session(model, privacy=privacy, answers=answers) as asked,
-            Progress(err).step("annotating", found.documents - done, Calls(asked.answered, planned)) as tick,
-        ):
-            through(program, islice(documents, done, None), take, tick)
+    kept = list[Annotated]()
+    with _work(to.out, key) as work:
+        summary = _asked(job, work, limits.max_cost, kept if to.pages else None)
         if work is not None and to.out is not None:
             for remark in outputs.write(work.finished, to.out, form, privacy, by=by):
                 err.print(f"{to.out}: {remark} (.jsonl carries everything)", highlight=False, soft_wrap=True)
-            ended = Answers.total(one.answers for one in finished(work.finished))
+            summary = summarized(finished(work.finished), work.failures)
             kept = list(finished(work.finished)) if to.pages else []
-            if not (ended.unanswered or ended.refused):
+            if not summary.failed:
                 work.remove()
     for page, shown, review in ((to.html, kept, False), (to.review, by_doubt(kept), True)):
         if page is not None:
             annotation.write(shown, page, by=by, kb=program.kb, privacy=privacy, review=review)
             err.print(f"page: {page}", soft_wrap=True, markup=False)
-    _tell(ended, work)
+    _tell(summary, work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A program with its LM, over so many documents; `key` says by name what decides the annotations."""
+
+    program: NERProgram
+    model: Model
+    documents: Inputs
+    number: int
+    privacy: Privacy
+    key: dict[str, str]
+
+
+def _asked(job: _Job, work: Work | None, max_cost: float | None, kept: list[Annotated] | None) -> Summary:
+    """Annotate what is missing: into the work folder, else into `kept`, else to stdout."""
+    summary = Summary()
+
+    def take(one: Annotated) -> None:
+        if work is not None:
+            return work.add(line(one))
+        summary.add(one)
+        if kept is not None:
+            return kept.append(one)
+        sys.stdout.write(line(one))
+        sys.stdout.flush()
+
+    done, answers = (work.done, work.answers) if work is not None else (0, None)
+    if done:
+        err.print(f"{done:,} documents are finished already", highlight=False)
+    planned = calls_for(job.program, list(job.documents)) if job.number <= PLANNED else None
+    with (
+        session(job.model, privacy=job.privacy, answers=answers) as lm,
+        at_most(lm, max_cost),
+        Progress(err).step("annotating", job.number - done, Calls(lm.answered, planned)) as tick,
+    ):
+        missing = work.missing(job.documents) if work is not None else job.documents
+        through(job.program, missing, take, tick, lambda: lm.meter.pace.stopped)
+    if work is not None:
+        work.finish()
+    return summary
 
 
 @contextmanager
@@ -126,11 +162,12 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def _tell(ended: Answers, work: Work | None) -> None:
+def _tell(summary: Summary, work: Work | None) -> None:
     """Say how the LM's answers ended; exit with 1 where some failed."""
-    if troubles := ended.troubles():
-        err.print(f"the LM's answers: {troubles}; what they would have found is missing (see `answers`)")
-    if ended.unanswered or ended.refused:
+    for told in summary.lines():
+        err.print(told, soft_wrap=True, markup=False, highlight=False)
+    if summary.failed:
         if work is not None:
-            err.print(f"the same command asks again for what failed; {work.folder} keeps the rest", soft_wrap=True)
+            again = f"listed in {work.failures}; the same command asks again for what failed, and for nothing else"
+            err.print(again, soft_wrap=True, markup=False)
         raise SystemExit(1)

@@ -15,3 +15,12 @@ BundleLm = Annotated[str | None, typer.Option("--lm", help="Another language mod
 SetLm = Annotated[list[str], typer.Option("--set", help="An option of the language model: lm.api_base=http://...")]
 Trust = Annotated[list[str], typer.Option("--trust", help="A package of yours whose components the bundle names.")]
 Lm = Annotated[str | None, typer.Option("--lm", help="A language model, e.g. openai/gpt-4.1-mini.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print calls, tokens and money; send nothing.")]
+MaxCost = Annotated[float | None, typer.Option(min=0, help="Stop before spending more US dollars than this.")]
+Part = Annotated[str, typer.Option(help="dev or test.")]
+Texts = Annotated[
+    bool,
+    typer.Option(
+        "--texts", help="With the texts of dev, instruction and prompts: a page for you alone, not in MLflow."
+    ),
+]

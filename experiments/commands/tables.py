@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from experiments.annotate.plan import Plan
 from experiments.comparison import Comparison, Row
 from experiments.grids.ablation import Ablated
 from experiments.grids.annotation_curve import Point
@@ -114,12 +115,27 @@ def estimate_table(plan: Estimate) -> Table:
     table.add_row("scoring dev", str(plan.dev_calls))
     table.add_row("scoring test", str(plan.test_calls))
     table.add_section()
-    table.add_row("calls", str(plan.calls))
+    _add_costs(table, plan)
+    return table
+
+
+def plan_table(plan: Plan) -> Table:
+    """Return the maximum cost of an annotation."""
+    table = Table(title=f"{plan.model}: calls at most, tokens estimated", title_justify="left")
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_row("documents", f"{plan.documents:,}")
+    table.add_row("finished already", f"{plan.finished:,}")
+    _add_costs(table, plan)
+    return table
+
+
+def _add_costs(table: Table, plan: Estimate | Plan) -> None:
+    table.add_row("calls", f"{plan.calls:,}")
     table.add_row("tokens in / out", f"{plan.tokens_in:,} / {plan.tokens_out:,}")
     table.add_row("US dollars", "unknown: set lm.price" if plan.cost is None else f"{plan.cost:.2f}")
     if plan.seconds is not None:
         table.add_row("minutes, two cores", f"{plan.seconds / 60:.1f}")
-    return table
 
 
 def curve_table(points: Sequence[Point]) -> Table:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.baselines.scored import scored_baselines
+from experiments.corpora import suffixes
 from experiments.corpora.corpus import Corpus
 from experiments.corpora.labels import listed
 from experiments.errors import ReadError, SpecError
@@ -25,10 +26,7 @@ from ner_programs.program import NERProgram
 from ner_programs.scoring import Counts
 from ner_programs.types import AnnotatedText, Document
 
-READ_BY = {
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "pubtator", ".pubtator": "pubtator", ".xml": "bioc", ".tsv": "conll",
-    ".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll",
-}  # fmt: skip
+READ_BY = {**suffixes.CORPORA, ".txt": "pubtator", ".tsv": "conll"}
 CORPORA = "experiments.corpora"
 NAMELESS = ("conll",)  # readers that number the documents: these numbers are not the corpus's ids
 

@@ -12,7 +12,7 @@ from experiments import setup
 from experiments.corpora.corpus import Corpus
 from experiments.runs import folds
 from experiments.session import backend_of
-from experiments.spec import RunSpec
+from experiments.spec import Model, RunSpec
 from ner_programs.demos.embedding import Embedding
 from ner_programs.evaluate import calls_for
 from ner_programs.program import NERProgram
@@ -65,22 +65,28 @@ def total(plans: Sequence[Estimate]) -> Estimate:
 def estimate(spec: RunSpec, data: Path, home: Path, shared: setup.Shared | None = None) -> Estimate:
     """Estimate by rendering the prompts of a few dev texts. Adds up the folds of a cross-validated run. Sends nothing."""
     corpus, program, _ = setup.build(spec, data, home, shared)
-    lms = (spec.lm, *spec.lm.roles.values())
-    backends = [backend_of(one) for one in lms]
-    prices = [backend.price for backend in backends]
     pieces = [child for _, child in folds.children(spec, program.spec.labels)]
     parts = () if pieces else spec.parts  # the final program of a cross-validated run is compiled but not scored
     dev, test = (calls_for(program, corpus.part(p)) if p in parts else 0 for p in ("dev", "test"))
-    characters_in, characters_out = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
+    sizes = prompt_size(program, (*corpus.dev, *corpus.train)[:SAMPLE])
     compile_calls = compiling(spec, corpus, program)
-    calls = compile_calls + dev + test
-    tokens_in, tokens_out = int(calls * characters_in / 4), int(calls * characters_out / 4)
-    costs = [price.cost(tokens_in, tokens_out) for price in prices if price]  # the share of each LM is unknown
-    cost = round(max(costs), 4) if len(costs) == len(prices) else None
+    whole = Estimate(spec.lm.model, compile_calls, dev, test, *costs(spec.lm, compile_calls + dev + test, sizes))
+    return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
+
+
+def costs(model: Model, calls: int, sizes: tuple[float, float]) -> tuple[int, int, float | None, float | None]:
+    """Return tokens in and out, US dollars and seconds of calls whose prompts and answers have so many characters.
+
+    Which LM of the model is asked how often is unknown, so the dearest and the slowest count. Dollars and seconds are None
+    where they are not known.
+    """
+    backends = [backend_of(one) for one in (model, *model.roles.values())]
+    tokens_in, tokens_out = (int(calls * characters / 4) for characters in sizes)
+    dollars = [backend.price.cost(tokens_in, tokens_out) for backend in backends if backend.price]
+    cost = round(max(dollars), 4) if len(dollars) == len(backends) else None
     paces = [getattr(backend, "pace", None) for backend in backends]
     seconds = None if None in paces else round(max(calls * a + tokens_in * b for a, b in filter(None, paces)), 1)
-    whole = Estimate(spec.lm.model, compile_calls, dev, test, tokens_in, tokens_out, cost, seconds)
-    return total([whole, *(estimate(piece, data, home, shared) for piece in pieces)]) if pieces else whole
+    return tokens_in, tokens_out, cost, seconds
 
 
 def compiling(spec: RunSpec, corpus: Corpus, program: NERProgram) -> int:

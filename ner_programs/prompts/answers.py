@@ -101,6 +101,11 @@ class Answers:
         """Return the sum of counts."""
         return sum(counts, cls())
 
+    @property
+    def failed(self) -> int:
+        """The number of answers that were not given: refused or unanswered."""
+        return self.refused + self.unanswered
+
     def as_dict(self) -> dict[str, int]:
         """Return the counts by status, in the order of the fields."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

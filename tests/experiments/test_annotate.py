@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,25 @@ def test_a_new_document_is_not_taken_for_one_of_train() -> None:
     with dspy.context(lm=open_lm("crf")):
         annotate.annotate(program, [Document("train:1", "abc", group="p1")], done.append, lambda: None)
     assert Watched.excluded == [()] and [one.document.id for one in done] == ["train:1"]
+
+
+def test_once_the_lm_has_stopped_documents_are_listed_as_they_are_read() -> None:
+    """Neither the program nor memory has anything to do with them."""
+    program, read, listed = tiny.program(), list[int](), list[int]()
+
+    def documents() -> Iterator[Document]:
+        for n in range(5000):
+            assert len(listed) == n  # none is held
+            read.append(n)
+            yield Document(str(n), "given aspirin", (Entity.of("given aspirin", 6, 13, "drug"),))
+
+    def take(one: Annotated) -> None:
+        assert one.document.entities == () and one.answers.unanswered == 1
+        assert one.reasons == ("the LM stopped answering",)
+        listed.append(int(one.document.id))
+
+    annotate.annotate(program, documents(), take, lambda: None, lambda: True)
+    assert listed == list(range(5000))
 
 
 def test_a_program_is_loaded_from_its_run(place: Place, public: Any, expected: list[tuple[int, int, str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ import pytest
 from experiments.annotate import outputs
 from experiments.annotate.documents import Annotated, finished, line
 from experiments.annotate.work import Work
+from experiments.annotate.work import left as unfinished
 from experiments.corpora import bioc, brat, conll, jsonl, pubtator
 from experiments.errors import SpecError
 from ner_programs import Document, Entity
@@ -101,19 +103,51 @@ def test_a_line_says_what_failed_and_is_read_again(tmp_path: Path) -> None:
     assert list(finished(tmp_path / "x.jsonl")) == [one]
 
 
-def test_work_goes_on_behind_what_is_whole(tmp_path: Path) -> None:
+def test_work_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     good, bad = line(Annotated(DOCUMENTS[1])), line(Annotated(DOCUMENTS[0], Answers(refused=1)))
-    for left, kept in ((good, 1), (good + bad + good, 1), (good + good + good[:9], 2), (good[:-1], 0), ("", 0)):
+    for left, missing in (
+        (good, [1, 2, 3]), (good + bad + good, [1, 3]), (good + good + good[:9], [2, 3]), (good[:-1], [0, 1, 2, 3]),
+        ("", [0, 1, 2, 3]), (bad + good * 3, [0]), (good + bad * 3, [1, 2, 3]),
+    ):  # fmt: skip
         work = Work.open(tmp_path / "o.jsonl", JOB)
         work.finished.write_text(left)
         work.close()
+        given = [Document(str(n), "x") for n in range(4)]
+        assert [d.id for d in unfinished(tmp_path / "o.jsonl", JOB, given)] == [str(n) for n in missing]
         work = Work.open(tmp_path / "o.jsonl", JOB)
-        assert work.done == kept
-        work.add(good)
-        assert work.finished.read_text() == good * (kept + 1)
+        assert work.done == 4 - len(missing)
+        for _ in work.missing(given):
+            work.add(good)
+        work.finish()
+        assert work.finished.read_text() == good * 4
         assert all(f.stat().st_mode & 0o077 == 0 for f in (work.folder, *work.folder.iterdir()))
         work.remove()
         assert not work.folder.exists()
+
+
+def test_no_line_is_lost_or_written_twice_wherever_work_is_stopped(tmp_path: Path) -> None:
+    rng, out, given = random.Random(2), tmp_path / "o.jsonl", [Document(f"d{n}", "x") for n in range(12)]
+    for _ in range(20):
+        good = set[str]()
+        while len(good) < len(given):
+            work, stop = Work.open(out, JOB), rng.randint(0, 14)
+            asked = [d.id for d in given if d.id not in good]
+            for number, document in enumerate(work.missing(given)):
+                assert document.id == asked[number]
+                if number == stop:
+                    break
+                failed = rng.random() < 0.3
+                work.add(line(Annotated(document, Answers(unanswered=int(failed)))))
+                good |= set() if failed else {document.id}
+            else:
+                work.finish()
+            work.close()
+            if rng.random() < 0.5:
+                with work.finished.open("a") as stream:
+                    stream.write('{"id": "d9", "te')  # half a line
+        work = Work.open(out, JOB)
+        assert [one.document.id for one in finished(work.finished)] == [d.id for d in given]
+        work.remove()
 
 
 def test_a_work_folder_is_of_one_job(tmp_path: Path) -> None:

@@ -10,43 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
-from tests.lab import CORPUS, Lab
+from tests.lab import CONCURRENCY, NOTES, Annotating
 from tests.loopback import SERVER_ERROR, Loopback
 
 KILLS = int(os.environ.get("NERC_KILLS", "3"))
-CONCURRENCY, NOTES = 4, 40
-SPEC = f'name = "tiny"\n{CORPUS}[task]\nunit = "sentence"\n[optimizer]\nname = "none"\n'
-
-
-class Annotating(Lab):
-    """A lab with a bundle, and notes of several sentences for it."""
-
-    def __init__(self, folder: Path, server: Loopback) -> None:
-        super().__init__(folder, SPEC)
-        self.server = server
-        ran = self.nerc("run", "my.toml", "--json")
-        assert ran.code == 0, ran.stderr
-        rows = [{"id": f"n{n}", "text": f"Note {n} of aspirin. Then came fever {n}."} for n in range(NOTES)]
-        (folder / "notes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        self.bundle = str(ran.json["bundle"])
-
-    def words(self, out: str) -> list[str]:
-        where = (
-            "--set",
-            f"lm.api_base={self.server.base}",
-            "--set",
-            f"lm.concurrency={CONCURRENCY}",
-            "--set",
-            "lm.retries=0",
-        )
-        return ["annotate", self.bundle, "notes.jsonl", "--lm", "hosted_vllm/tiny", "--out", out, *where]
-
-    def killed(self, number: int, out: str) -> warm.Ran:
-        return self.killed_at(self.server, number, *self.words(out))
-
-    def read(self, out: str) -> bytes:
-        return (self.folder / out).read_bytes()
 
 
 @pytest.fixture
