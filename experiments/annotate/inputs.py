@@ -55,11 +55,11 @@ class Inputs:
 
     @classmethod
     def of(cls, paths: Sequence[Path], form: str = "auto", column: str | None = None) -> Inputs:
-        """Find the files. Raises ReadError for none, or for a suffix without a form, and SpecError for a wrong option."""
+        """Find the files, each once. Raises ReadError for none or a suffix without a form, SpecError for a wrong option."""
         known = sorted({*FORMS.values(), *TABLES, *names(CORPORA)})
         if form not in ("auto", *known):
             raise SpecError(f"--format {form}: it is auto or one of {', '.join(known)}")
-        files = tuple(found for path in paths for found in _files(path, form))
+        files = tuple(dict.fromkeys(found for path in paths for found in _files(path, form)))
         if column is not None and not any(kind in TABLES for _, kind in files):
             raise SpecError(f"--column {column}: none of the inputs is a table ({', '.join(TABLES)})")
         return cls(files, column)
@@ -70,19 +70,21 @@ class Inputs:
         Ids that documents of several files have are `shared`. Raises ReadError where an id is twice in one file.
         """
         digest, number = hashlib.sha256(), 0
-        seen, here, shared = set[bytes](), set[bytes](), set[str]()
+        before, here, shared, file = set[int](), set[int](), set[str](), None
         for path, document in self._found():
             number += 1
             digest.update(
                 f"{len(document.id)} {len(document.text)} {document.id}{document.text}".encode("utf-8", "replace")
             )
-            short, own = _short(document.id), _short(f"{path}\0{document.id}")
-            if own in here:
+            if path != file:
+                before |= here
+                here, file = set(), path
+            short = _short(document.id)
+            if short in here:
                 raise ReadError(f"{path}: several documents have the id {document.id!r}: they could not be told apart")
-            if short in seen:
+            if short in before:
                 shared.add(document.id)
-            seen.add(short)
-            here.add(own)
+            here.add(short)
         return Check(number, digest.hexdigest(), frozenset(shared))
 
     def __iter__(self) -> Iterator[Document]:
@@ -212,5 +214,5 @@ def _qualified(path: Path, document: Document) -> Document:
     return replace(document, id=name, group=name if document.group == document.id else document.group)
 
 
-def _short(name: str) -> bytes:
-    return hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
+def _short(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest())

@@ -130,10 +130,13 @@ class Selector(Protocol):
         """Return demonstrations for `text`, best last: none with the same text, none from a document or group in `exclude`."""
 
 
-@lru_cache(maxsize=1 << 16)
 def plain(text: str) -> str:
     """Return `text` in the form that detects equal texts: case-folded, white space collapsed."""
     return " ".join(text.casefold().split())
+
+
+_plain = lru_cache(maxsize=1 << 16)(plain)
+"""Of demonstrations only: texts to annotate are many, and asked about once."""
 
 
 def allowed(demonstration: Demonstration, text: str, exclude: Collection[str]) -> bool:
@@ -145,8 +148,8 @@ def showing(text: str, exclude: Collection[str]) -> Callable[[Demonstration], bo
     """Return a function that tells whether a demonstration may be shown for `text`."""
     same = plain(text)
     if not exclude:
-        return lambda d: plain(d.text) != same
-    return lambda d: d.document not in exclude and d.group not in exclude and plain(d.text) != same
+        return lambda d: _plain(d.text) != same
+    return lambda d: d.document not in exclude and d.group not in exclude and _plain(d.text) != same
 
 
 def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list[Any]:
@@ -154,7 +157,7 @@ def permitted(demos: Iterable[Any], text: str, exclude: Collection[str]) -> list
     kin = set(exclude)
     same = plain(text)
     return [
-        d for d in demos if plain(d.get("text") or "") != same and kin.isdisjoint((d.get("document"), d.get("group")))
+        d for d in demos if _plain(d.get("text") or "") != same and kin.isdisjoint((d.get("document"), d.get("group")))
     ]  # fmt: skip
 
 

@@ -54,7 +54,7 @@ class KnowledgeLines:
         own = {label.name.casefold(): label.name for label in labels}
         self.types = own | {kind.casefold(): label for kind, label in types.items()}
         self.retriever, self.size, self.only = retriever, size, only
-        self._render = lru_cache(maxsize=50_000)(self._rendered)  # every demonstration asks again and again
+        self._render = lru_cache(maxsize=1 << 13)(self._rendered)  # every trial asks the same again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> KnowledgeLines:
         return self  # nothing here is compiled; copies share what is remembered

@@ -140,3 +140,9 @@ def test_options_that_fit_nothing(tmp_path: Path) -> None:
         found(tmp_path / "empty")
     with pytest.raises(ReadError, match="there is no such file"):
         found(tmp_path / "nothing.txt")
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1")
+    (tmp_path / "b.txt").write_text("2")
+    assert found(tmp_path / "a.txt", tmp_path, tmp_path / "a.txt") == [("a", "1"), ("b", "2")]
