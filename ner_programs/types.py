@@ -35,7 +35,8 @@ class Label:
 class Mention:
     """A mention in a model's answer: a surface string and a label, not yet aligned to the text.
 
-    `start` is a hint of its offset, `score` its confidence (0..1). `provenance` names its sources, if known.
+    `start` is a hint of its offset, `score` its confidence (0..1). `provenance` names its sources, if known. `attributes` are
+    those of a demonstration's mention, from which attributes are learned; no prompt shows them.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Mention:
     start: int | None = None
     score: float | None = None
     provenance: tuple[str, ...] = field(compare=False, default=())
+    attributes: Attributes = field(compare=False, repr=False, default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, order=True)

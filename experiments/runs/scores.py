@@ -102,7 +102,12 @@ def score_parts(
 
 def labelled(spec: RunSpec, program: NERProgram) -> int:
     """Return the number of labelled train units that the program uses: all of the pool, a random draw, or none."""
-    if program.spec.verify or spec.optimizer["name"] != "none" or from_train(program.kb):
+    if (
+        program.spec.verify
+        or hasattr(program.attributes, "pool")
+        or spec.optimizer["name"] != "none"
+        or from_train(program.kb)
+    ):
         return len(program.pool)
     drawn = getattr(program.extract.select, "k", 0) if program.spec.demos else 0
     random = program.spec.demos is not None and program.spec.demos["name"] == "random"

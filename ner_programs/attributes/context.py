@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from threading import RLock
 from typing import Any, Literal
 
+from ner_programs.attributes._sentences import sentences
 from ner_programs.attributes.clinical import ATTRIBUTES
 from ner_programs.errors import ComponentError
 from ner_programs.types import Entity
-from ner_programs.units import split
 
 Language = Literal["de", "en", "es", "fr", "it", "nl", "pl", "pt"]
 _GROUP = "medspacy_spans"  # medspaCy's own default
@@ -39,7 +39,7 @@ class Context:
             rules = _rules(self.language)
             sections = rules.sections(text) if self.sections else [(0, frozenset[str]())]
             begins = [start for start, _ in sections]
-            for start, end, inside in _sentences(text, entities):
+            for start, end, inside in sentences(text, entities):
                 section, said = sections[max(0, bisect_right(begins, inside[0][1].start) - 1)]
                 start = max(
                     start, section
@@ -92,21 +92,6 @@ class _Rules:
         for (n, _), span in zip(entities, spans, strict=True):
             said = () if span is None else (name for name in ATTRIBUTES if getattr(span._, f"is_{name}"))
             yield n, frozenset(said)
-
-
-def _sentences(text: str, entities: Sequence[Entity]) -> list[tuple[int, int, list[tuple[int, Entity]]]]:
-    """Return the sentences with entities: start, end, and the entities with their numbers."""
-    order = sorted(enumerate(entities), key=lambda pair: pair[1].start)
-    held: list[tuple[int, int, list[tuple[int, Entity]]]] = []
-    at = 0
-    for unit in split(text, "sentence", keep=[(e.start, e.end) for e in entities]):
-        inside = []
-        while at < len(order) and order[at][1].start < unit.end:
-            inside.append(order[at])
-            at += 1
-        if inside:
-            held.append((unit.start, unit.end, inside))
-    return held
 
 
 @lru_cache(maxsize=4)

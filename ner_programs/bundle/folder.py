@@ -4,7 +4,7 @@ A pickle of a program (for `multiprocessing`, say) holds only the path and the d
 
 - `program.json`: the spec, and the versions and LM that it was compiled with.
 - `state.json`: instructions and demonstrations of the predictors, as an optimizer set them.
-- `pool.jsonl`: the labelled texts for its selector or its verifier.
+- `pool.jsonl`: the labelled texts for its selector, its verifier, or what finds attributes.
 - `fusion.json`: the trained model of `verify = { name = "fuse" }`.
 - `index/`: vectors of the pool, if a neural encoder made some.
 - `kb/`: the knowledge base (for licensed sources only its fingerprint, in `program.json`).
@@ -82,7 +82,8 @@ def save(
         write(draft / "program.json", about)
         write(draft / "state.json", state_of(program))
         with (draft / "pool.jsonl").open("w", encoding="utf-8") as lines:
-            needed = program.spec.demos or _learns(getattr(program.verify, "verifier", None))
+            stages = (getattr(program.verify, "verifier", None), program.attributes)
+            needed = program.spec.demos or any(map(_learns, stages))
             lines.writelines(json.dumps(_row(d), ensure_ascii=False) + "\n" for d in program.pool if needed)
         write_fusion(program, draft)
         index = getattr(program.extract.select, "index", None)
@@ -164,14 +165,18 @@ def lacks(folder: Path) -> str | None:
 
 
 def _row(d: Demonstration) -> dict[str, Any]:
-    mentions = [{"text": m.text, "label": m.label, "start": m.start, "score": m.score} for m in d.mentions]
+    mentions = [
+        {"text": m.text, "label": m.label, "start": m.start, "score": m.score}
+        | ({"attributes": dict(m.attributes)} if m.attributes else {})
+        for m in d.mentions
+    ]
     return {**asdict(d), "mentions": mentions}
 
 
-def _learns(verifier: Any) -> bool:
-    """Return whether a verifier, or one inside it (`first`, `of`), learns from the pool."""
-    inside = (getattr(verifier, name, None) for name in ("first", "of"))
-    return verifier is not None and (hasattr(verifier, "pool") or any(map(_learns, inside)))
+def _learns(stage: Any) -> bool:
+    """Return whether a verifier, one inside it (`first`, `of`), or what finds attributes learns from the pool."""
+    inside = (getattr(stage, name, None) for name in ("first", "of"))
+    return stage is not None and (hasattr(stage, "pool") or any(map(_learns, inside)))
 
 
 def _about(folder: Path) -> schema.ProgramFile:
@@ -234,7 +239,7 @@ def _pool(files: Files, labels: Collection[str]) -> Pool:
     try:
         for line in files.content("pool.jsonl").splitlines():
             r = schema.checked(schema.PoolRow, schema.plain(line), labels)
-            mentions = tuple(Mention(m.text, m.label, m.start, m.score) for m in r.mentions)
+            mentions = tuple(Mention(m.text, m.label, m.start, m.score, attributes=m.attributes) for m in r.mentions)
             shown.append(Demonstration(r.id, r.document, r.group, r.text, mentions))
     except BundleError:
         raise

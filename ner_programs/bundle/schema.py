@@ -90,6 +90,7 @@ class MentionRow(_Strict):
     label: str
     start: int | None = Field(default=None, ge=0)
     score: Share | None = None
+    attributes: Annotated[dict[Name, Name], Field(max_length=1000)] = {}
 
     @field_validator("label")
     @classmethod

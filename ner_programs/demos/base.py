@@ -39,8 +39,11 @@ class Demonstration:
 
     @property
     def entities(self) -> tuple[Entity, ...]:
-        """The mentions as entities, sorted."""
-        return tuple(Entity.of(self.text, *span) for span in self.spans)
+        """The mentions as entities, sorted, with their attributes."""
+        placed = ((m, m.start or 0) for m in self.mentions)
+        return tuple(
+            sorted(Entity.of(self.text, at, at + len(m.text), m.label, attributes=m.attributes) for m, at in placed)
+        )
 
 
 class Pool(Sequence[Demonstration]):
@@ -107,7 +110,12 @@ class Pool(Sequence[Demonstration]):
     @property
     def fingerprint(self) -> str:
         """A hash of the pool's content."""
-        made: str = self.once("fingerprint", lambda: sha256(ascii(self._all).encode()).hexdigest())
+
+        def content() -> str:
+            said = [[sorted(m.attributes.items()) for m in d.mentions] for d in self._all]
+            return ascii(self._all) + (ascii(said) if any(map(any, said)) else "")
+
+        made: str = self.once("fingerprint", lambda: sha256(content().encode()).hexdigest())
         return made
 
     def __getitem__(self, index: Any) -> Any:
@@ -167,8 +175,11 @@ def labelled_units(document: Document, unit: UnitKind, window: int) -> Iterator[
     for n, piece in enumerate(split(text, unit, size=window, keep=spans)):
         # if a span crosses the edge of its unit, only blanks are outside
         inside = [e for e in document.entities if e.start < piece.end and piece.start < e.end]
-        clipped = [(e.label, max(e.start, piece.start), min(e.end, piece.end)) for e in inside]
-        mentions = tuple(Mention(text[start:end], label, start - piece.start) for label, start, end in clipped)
+        clipped = [(e, max(e.start, piece.start), min(e.end, piece.end)) for e in inside]
+        mentions = tuple(
+            Mention(text[start:end], e.label, start - piece.start, attributes=dict(e.attributes))
+            for e, start, end in clipped
+        )
         yield Demonstration(
             f"{document.id}#{n}", document.id, document.group, document.text[piece.start : piece.end], mentions
         )

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ner_programs.demos import Demonstration
+from ner_programs.demos.cross_fit import BLOCKS, blocks_of
 from ner_programs.verifiers._span_evidence import Evidence, Floats, Place, View, Words, places
 
-BLOCKS = 5
 _SHOWN = 1500  # mentions that the weights are fitted on; counts are of all
 _LEAST = 10  # mentions without which there is nothing to learn
 _RAGGED = 0.01  # the share of edges inside words up to which words are taken to be whole
@@ -64,14 +64,6 @@ def fit(demonstrations: Sequence[Demonstration], wrong: float) -> Model | None:
     cases = [_case(view, words, place) for view, some in views for words, place in some[::every]]
     weights = _weights(cases)
     return Model(total, weights, _threshold(cases, weights, wrong), ragged <= _RAGGED * size)
-
-
-def blocks_of(demonstrations: Sequence[Demonstration]) -> list[int]:
-    """Return the block of each demonstration: runs of about as many, a group never in two."""
-    blocks: dict[str, int] = {}
-    for n, d in enumerate(demonstrations):
-        blocks.setdefault(d.group, n * BLOCKS // len(demonstrations))
-    return [blocks[d.group] for d in demonstrations]
 
 
 class _Case(NamedTuple):

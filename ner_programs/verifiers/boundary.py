@@ -8,16 +8,17 @@ nothing is rejected or added.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from threading import Lock
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from ner_programs.demos import Pool
+from ner_programs.demos.cross_fit import CrossFitted
 from ner_programs.errors import ComponentError
 from ner_programs.stages.verify import Placed, Verification
 from ner_programs.types import Entity, Verdict
-from ner_programs.verifiers._boundaries import Model, blocks_of, fit
+from ner_programs.verifiers._boundaries import Model, fit
 from ner_programs.verifiers._span_evidence import Words, places
 
 WRONG = 0.1
@@ -26,34 +27,14 @@ SEEN = 10
 """The number of mentions that `WRONG` counts for, beside those of known answers."""
 
 
-class Conventions:
-    """The models of one pool, fitted when first asked for: of all its texts, or cross-fitted, without some of its blocks."""
+Conventions = CrossFitted[Model | None]
+"""The models of one pool; None where its texts teach nothing."""
 
-    def __init__(self, pool: Pool, wrong: float) -> None:
-        self.pool, self.wrong = pool, wrong
-        self.blocks = blocks_of(pool)
-        self._of: dict[str, set[int]] = {}
-        for d, block in zip(pool, self.blocks, strict=True):
-            for kin in (d.document, d.group):
-                self._of.setdefault(kin, set()).add(block)
-        self._fitted: dict[frozenset[int], Model | None] = {}
-        self._lock = Lock()
 
-    def without(self, exclude: Collection[str]) -> Model | None:
-        """Return a model that has seen no document or group in `exclude`; None where the rest teaches nothing."""
-        return self.of_others(self.among(exclude))
-
-    def among(self, exclude: Collection[str]) -> frozenset[int]:
-        """Return the blocks that documents or groups lie in."""
-        return frozenset(block for kin in exclude for block in self._of.get(kin, ()))
-
-    def of_others(self, out: frozenset[int]) -> Model | None:
-        """Return a model that has not seen the blocks in `out`; None where the rest teaches nothing."""
-        with self._lock:
-            if out not in self._fitted:
-                rest = [d for d, block in zip(self.pool, self.blocks, strict=True) if block not in out]
-                self._fitted[out] = fit(rest, self.wrong)
-            return self._fitted[out]
+def conventions_of(pool: Pool, wrong: float = WRONG) -> Conventions:
+    """Return the models of a pool, the same for all who ask."""
+    made: Conventions = pool.once(f"boundary {wrong}", lambda: CrossFitted(pool, partial(fit, wrong=wrong)))
+    return made
 
 
 class BoundaryVerifier:
@@ -61,7 +42,7 @@ class BoundaryVerifier:
 
     def __init__(self, pool: Pool, wrong: float) -> None:
         self.pool = pool
-        self.conventions: Conventions = pool.once(f"boundary {wrong}", lambda: Conventions(pool, wrong))
+        self.conventions = conventions_of(pool, wrong)
 
     def __call__(
         self, text: str, knowledge: str, candidates: Sequence[Entity], exclude: Sequence[str] = ()

@@ -27,7 +27,7 @@ from ner_programs.stages.verify import Placed, Verification, apply
 from ner_programs.tagger.crf import Hint
 from ner_programs.tagger.features import hints
 from ner_programs.types import Entity, Label, Verdict
-from ner_programs.verifiers.boundary import WRONG, Conventions, moves
+from ner_programs.verifiers.boundary import conventions_of, moves
 
 SIZE = 100_000
 """Characters of knowledge lines: what is named is not cut to the room that a prompt has."""
@@ -39,7 +39,7 @@ class Evidence:
 
     def __init__(self, pool: Pool, lines: KnowledgeLines | None, labels: Sequence[Label]) -> None:
         self.pool, self.lines, self.labels = pool, lines, list(labels)
-        self.conventions: Conventions = pool.once(f"boundary {WRONG}", lambda: Conventions(pool, WRONG))
+        self.conventions = conventions_of(pool)
         self._fitted: dict[Any, Fusion | None] = {}
         self._lock, self._locks = Lock(), dict[Any, Lock]()
 
