@@ -153,6 +153,10 @@ def annotate(
     set: SetLm = [],  # noqa: B006
     public: Annotated[bool, typer.Option("--public", help="Any host may get the text, else allowed ones.")] = False,
     trust: Trust = [],  # noqa: B006
+    engine: Annotated[str, typer.Option(help="local, or ray: Ray Data on this machine or on RAY_ADDRESS.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that annotate (local: 1; ray: one for each core).")
+    ] = None,
     home: Home = None,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
@@ -161,12 +165,9 @@ def annotate(
     from experiments.annotate.inputs import Inputs
     from experiments.commands import annotate as verb
 
-    found, to, limits = (
-        Inputs.of(inputs, format, column),
-        verb.Outputs(out, html, review),
-        verb.Limits(dry_run, max_cost),
-    )
-    verb.annotate(bundle, found, to, lm, set, home, public=public, trust=trust, limits=limits)
+    found, to = Inputs.of(inputs, format, column), verb.Outputs(out, html, review)
+    how = verb.How(dry_run, max_cost, engine, workers)
+    verb.annotate(bundle, found, to, lm, set, home, public=public, trust=trust, how=how)
 
 
 @app.command()

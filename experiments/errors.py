@@ -34,6 +34,10 @@ class SpecError(NercError):
     """A spec, or a change to it on the command line, is invalid."""
 
 
+class WorkerError(NercError):
+    """A process that annotates ended before its work was done. What was found until then is kept."""
+
+
 class TrackingError(NercError):
     """A run is not in the store, or lacks what is needed."""
 

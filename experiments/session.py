@@ -37,15 +37,16 @@ def session(
     model: Model,
     *,
     privacy: Privacy,
-    answers: Path | None = None,
+    answers: Path | AnswerStore | None = None,
     ledger: Path | None = None,
     backend: Backend | None = None,
     send: bool = True,
 ) -> Iterator[MeteredLM]:
     """Run the block under the LM of a spec with its roles. All LMs spend from one account.
 
-    Answers are cached in `answers`, costs are recorded in `ledger`. If `backend` is given (from `shared_backend`), it answers
-    the task and stays open. Without `send` no call is made: requests that are not in `answers` stay unanswered.
+    Answers are cached in `answers` (a file, or a store that is closed at the end), costs are recorded in `ledger`. If `backend`
+    is given (from `shared_backend`), it answers the task and stays open. Without `send` no call is made: requests that are not
+    in `answers` stay unanswered.
 
     Raises PrivacyError, before anything is sent, if text would go to a host that may not have it (design D16). All
     settings are restored afterwards.
@@ -60,7 +61,7 @@ def session(
 
         task = backend or opened(model)
         tape = Recorder(task, model.record) if model.record is not None else None
-        store, book = AnswerStore(answers), Ledger(ledger)
+        store, book = answers if isinstance(answers, AnswerStore) else AnswerStore(answers), Ledger(ledger)
         closing.callback(store.close)
         closing.callback(book.close)
         account = Account(store=store, ledger=book)
@@ -74,7 +75,7 @@ def session(
         for one in (lm, *roles.values()):
             closing.callback(one.meter.pace.end)
         if not privacy.may_connect:
-            closing.enter_context(confined(_allowed(model)))
+            closing.enter_context(confined(hosts_of(model)))
         if not privacy.may_log:
             closing.enter_context(_quiet())
         with dspy.context(lm=lm, disable_history=True, track_usage=False):
@@ -169,7 +170,7 @@ def encoding(model: Model, privacy: Privacy, *, bundle: bool = False) -> Privacy
     return replace(privacy, allow_hosts=tuple(allowed), encoder=encoder.api_base, named_only=bundle)
 
 
-def _allowed(model: Model) -> list[str]:
+def hosts_of(model: Model) -> list[str]:
     """Return every host that the user allows."""
     lists = [one.allow_hosts for one in (model, *model.roles.values())] + [(model.encoder or Encoder()).allow_hosts]
     return [host for hosts in lists for host in hosts or ()]

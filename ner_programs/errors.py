@@ -8,7 +8,7 @@ NercError (of `kb`)
 ├── BudgetError           the budget is too small for one trial, or cannot be enforced
 ├── OutageError           too many LM calls failed to rank a candidate
 ├── KnowledgeError        a source, a folder or an option of a knowledge base (`kb.errors`)
-└── ReadError, WriteError, SpecError, TrackingError   a user's corpus, output, spec or run (`experiments.errors`)
+└── ReadError, WriteError, SpecError, WorkerError, TrackingError   a corpus, output, spec, process or run (`experiments.errors`)
 
 The command line catches NercError in one place, prints the message and exits with 2.
 """

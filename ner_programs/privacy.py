@@ -135,6 +135,16 @@ class Privacy:
         if self.private:
             path.chmod(self.folder_mode if path.is_dir() else self.file_mode)
 
+    def share(self, machines: Iterable[str]) -> None:
+        """Raise PrivacyError if one of the machines that would work on the text together may not have it."""
+        allowed = set(map(normal, self.allow_hosts))
+        for host in machines:
+            if self.private and normal(host) not in allowed and not is_loopback(host):
+                raise PrivacyError(
+                    f"the text is private and may not be sent to the machine {host}: allow each with lm.allow_hosts = "
+                    f"[{host!r}], or say annotate --public, if the text is public"
+                )
+
     def reach(self, model: str, api_base: str | None, table: str = "lm") -> Reach | None:
         """Return the allowed connections of a client of `model`; None means the provider's own address.
 

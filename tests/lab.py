@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,11 +84,52 @@ class Annotating(Lab):
         where = [word for key, value in options.items() for word in ("--set", f"lm.{key}={value}")]
         return ["annotate", self.bundle, "notes.jsonl", "--lm", "hosted_vllm/tiny", "--out", out, *where]
 
-    def killed(self, number: int, out: str) -> warm.Ran:
-        return self.killed_at(self.server, number, *self.words(out))
+    def killed(self, number: int, out: str, *more: str) -> warm.Ran:
+        return self.killed_at(self.server, number, *self.words(out), *more)
+
+    def loses_a_worker(self, named: str, number: int, out: str, *more: str) -> tuple[warm.Ran, bool]:
+        """Run, and kill a worker, a process with this name below the command's, when the server has got so many requests.
+
+        Returns how the command ended, and whether a worker was there to be killed.
+        """
+        already, process, one = len(self.server.requests), [0], threading.Lock()
+        killed: list[int] = []
+
+        def on_request(count: int) -> None:
+            with one:
+                if count >= already + number and process[0] and not killed:
+                    killed.extend([pid for pid in below(process[0]) if named in command(pid)][:1])
+                    for pid in killed:
+                        os.kill(pid, signal.SIGKILL)
+
+        self.server.on_request = on_request
+        process[0] = self.begin(*self.words(out), *more)
+        ran = warm.shared().end()
+        self.server.on_request = lambda count: None
+        return ran, bool(killed)
 
     def read(self, out: str) -> bytes:
         return (self.folder / out).read_bytes()
 
     def rows(self, out: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.read(out).splitlines()]
+
+
+def below(process: int) -> Iterator[int]:
+    """Yield the processes that a process has begun, and those that they have."""
+    try:
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+        found = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    except OSError:  # it has ended
+        return
+    for pid in found:
+        yield pid
+        yield from below(pid)
+
+
+def command(process: int) -> str:
+    """Return the command line of a process; "" of one that has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""

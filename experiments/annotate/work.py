@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -65,15 +66,13 @@ class Work:
 
     def missing(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Yield those of all documents of the job that lack an answer; `add` takes their lines, in this order."""
-        if self._before is None:
-            for number, document in _missing(documents, repeat(b"", self.done)):
-                self._asked.append(number)
-                yield document
-            return
-        with (self.folder / BEFORE).open("rb") as lines:
-            for number, document in _missing(documents, lines):
-                self._asked.append(number)
-                yield document
+        for number, document in self.elsewhere(documents).numbered():
+            self._asked.append(number)
+            yield document
+
+    def elsewhere(self, documents: Iterable[Document]) -> Missing:
+        """Return the same documents for another process, which reads them beside this one."""
+        return Missing(documents, self.done, None if self._before is None else (self.folder / BEFORE).absolute())
 
     def add(self, line: str) -> None:
         """Write a finished document, with its line end, behind those before it that were finished earlier."""
@@ -104,6 +103,26 @@ class Work:
 
     def _copy(self, number: int | None) -> None:
         self._stream.writelines(islice(self._before or (), number))
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The documents of a job that lack an answer, each time they are iterated; `before` has the lines of the last time."""
+
+    documents: Iterable[Document]
+    done: int
+    before: Path | None
+
+    def __iter__(self) -> Iterator[Document]:
+        return (document for _, document in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, Document]]:
+        """Yield each with its number among all documents."""
+        if self.before is None:
+            yield from _missing(self.documents, repeat(b"", self.done))
+            return
+        with self.before.open("rb") as lines:
+            yield from _missing(self.documents, lines)
 
 
 def left(out: Path | None, job: dict[str, str], documents: Iterable[Document]) -> Iterator[Document]:

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from experiments import load as load_program
 from experiments import places
-from experiments.annotate import outputs
+from experiments.annotate import engines, outputs
 from experiments.annotate import page as annotation
 from experiments.annotate.documents import Annotated, by_doubt, finished, line
-from experiments.annotate.documents import annotate as through
 from experiments.annotate.inputs import Inputs
 from experiments.annotate.plan import plan
 from experiments.annotate.summary import Summary, summarized
 from experiments.annotate.work import Work, left
+from experiments.annotate.worker import Job
 from experiments.bundle_lm import bundle_model, bundle_options
 from experiments.commands.console import err
 from experiments.commands.tables import plan_table
 from experiments.errors import SpecError
 from experiments.runs.progress import Calls, Progress
-from experiments.session import answerer, at_most, encoding, session
+from experiments.session import answerer, encoding
 from experiments.spec import Model
 from ner_programs.bundle.state import identity
 from ner_programs.evaluate import calls_for
@@ -58,20 +58,23 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Whether calls are made at all, and how many US dollars they may cost."""
+class How:
+    """Whether calls are made at all, how many US dollars they may cost, and who makes them."""
 
     dry_run: bool = False
     max_cost: float | None = None
+    engine: str = "local"
+    workers: int | None = None
 
 
 def annotate(
     bundle: str, inputs: Inputs, to: Outputs, lm: str | None, changes: Sequence[str], home: Path | None, *,
-    public: bool = False, trust: Sequence[str] = (), limits: Limits = Limits(),
+    public: bool = False, trust: Sequence[str] = (), how: How = How(),
 ) -> None:  # fmt: skip
     """Annotate documents; exit code 1 where an answer about one of them failed."""
-    if limits.max_cost is not None and to.out is None:
+    if how.max_cost is not None and to.out is None:
         raise SpecError("--max-cost needs --out: there what was answered is kept")
+    engines.check(how.engine, how.workers, how.max_cost)
     form, found = to.check(), inputs.check()
     privacy = PUBLIC if public else PRIVATE
     where = encoding(bundle_options(lm, changes), privacy, bundle=True)
@@ -83,14 +86,14 @@ def annotate(
         "LM": _digest(model.model_dump_json(), answerer(model)),
     }
     job = _Job(program, model, replace(inputs, shared=found.shared), found.documents, privacy, key)
-    if limits.dry_run:
+    if how.dry_run:
         missing = left(to.out, key, job.documents)
         err.print(plan_table(plan(program, model, missing, found.documents)))
         return
     by = f"{Path(bundle).name}, {model.name}"
     kept = list[Annotated]()
     with _work(to.out, key) as work:
-        summary = _asked(job, work, limits.max_cost, kept if to.pages else None)
+        summary = _asked(job, work, how, kept if to.pages else None)
         if work is not None and to.out is not None:
             for remark in outputs.write(work.finished, to.out, form, privacy, by=by):
                 err.print(f"{to.out}: {remark} (.jsonl carries everything)", highlight=False, soft_wrap=True)
@@ -117,7 +120,7 @@ class _Job:
     key: dict[str, str]
 
 
-def _asked(job: _Job, work: Work | None, max_cost: float | None, kept: list[Annotated] | None) -> Summary:
+def _asked(job: _Job, work: Work | None, how: How, kept: list[Annotated] | None) -> Summary:
     """Annotate what is missing: into the work folder, else into `kept`, else to stdout."""
     summary = Summary()
 
@@ -134,13 +137,14 @@ def _asked(job: _Job, work: Work | None, max_cost: float | None, kept: list[Anno
     if done:
         err.print(f"{done:,} documents are finished already", highlight=False)
     planned = calls_for(job.program, list(job.documents)) if job.number <= PLANNED else None
+    every = job.documents
+    here, elsewhere = (every, every) if work is None else (work.missing(every), work.elsewhere(every))
+    asked = Job(here, elsewhere, job.number - done, job.program, job.model, job.privacy, answers, how.max_cost)
     with (
-        session(job.model, privacy=job.privacy, answers=answers) as lm,
-        at_most(lm, max_cost),
-        Progress(err).step("annotating", job.number - done, Calls(lm.answered, planned)) as tick,
+        engines.running(how.engine, how.workers, asked) as run,
+        Progress(err).step("annotating", asked.number, Calls(run.answered, planned)) as tick,
     ):
-        missing = work.missing(job.documents) if work is not None else job.documents
-        through(job.program, missing, take, tick, lambda: lm.meter.pace.stopped)
+        run.through(take, tick)
     if work is not None:
         work.finish()
     return summary

@@ -298,3 +298,11 @@ def test_the_default_lm_remembers_the_last_answers_only() -> None:
     for n in (*range(10), 9):
         lm(f"q{n}")
     assert len(asked.requests) == 10 == lm.meter.spent.calls and len(lm.meter.account._seen) == 3
+
+
+def test_a_text_is_shared_with_named_machines_only() -> None:
+    machines = ["127.0.0.1", "10.0.0.3"]
+    with pytest.raises(PrivacyError, match=r"the machine 10.0.0.3: allow each with lm.allow_hosts"):
+        Privacy(private=True, allow_hosts=("10.0.0.1",)).share(machines)
+    Privacy(private=True, allow_hosts=("10.0.0.3",)).share(machines)
+    Privacy().share(machines)

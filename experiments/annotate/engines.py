@@ -1,0 +1,112 @@
+"""Who annotates: this process, several of this machine, or Ray (`ray_engine`). All find the same, in the same order."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from importlib.util import find_spec
+from multiprocessing import connection, get_context, parent_process
+
+from experiments.annotate.documents import annotate
+from experiments.annotate.worker import Batch, Engine, Job, Outcome, Worker, batches, gathered
+from experiments.errors import SpecError, WorkerError
+from experiments.session import at_most, session
+
+ENGINES = ("local", "ray")
+
+
+def check(name: str, workers: int | None, max_cost: float | None) -> None:
+    """Raise SpecError for an engine or a number of workers that there is not, or Ray where it is not installed.
+
+    Costs are counted in one process, so a limit for several is refused.
+    """
+    if name not in ENGINES:
+        raise SpecError(f"--engine {name}: it is one of {', '.join(ENGINES)}")
+    if name == "ray" and find_spec("ray") is None:
+        raise SpecError("--engine ray: it needs Ray: pip install 'nerc[ray]'")
+    if workers is not None and workers < 1:
+        raise SpecError(f"--workers {workers}: it is at least 1")
+    if max_cost is not None and (name == "ray" or (workers or 1) > 1):
+        raise SpecError("--max-cost holds in one process: leave out --engine ray and --workers")
+
+
+def running(name: str, workers: int | None, job: Job) -> AbstractContextManager[Engine]:
+    """Start an engine."""
+    if name == "ray":
+        _prepare_ray()
+        from experiments.annotate.ray_engine import on_ray
+
+        return on_ray(job, workers)
+    return here(job) if workers in (None, 1) else spawned(job, workers or 1)
+
+
+def _prepare_ray() -> None:
+    """Set what Ray reads when it is imported: no usage report, errors only; a token of a Ray that this process starts.
+
+    Ray listens on all addresses of the machine, and without a token it runs anybody's code.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_LOG_LEVEL": "ERROR"}
+    own = not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules
+    if own and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+@contextmanager
+def here(job: Job) -> Iterator[Engine]:
+    """Annotate in this process."""
+    with session(job.model, privacy=job.privacy, answers=job.answers) as lm, at_most(lm, job.max_cost):
+        through = partial(annotate, job.program, job.documents, stopped=lambda: lm.meter.pace.stopped)
+        yield Engine(through, lm.answered)
+
+
+@contextmanager
+def spawned(job: Job, workers: int) -> Iterator[Engine]:
+    """Annotate in processes of this machine. Raises WorkerError where one ends before its work is done."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (job.worker(job.answers),)) as pool:
+        try:
+            some = batches(job.documents, job.width(workers))
+            yield gathered(partial(_in_order, pool, some, 2 * workers))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(pool: ProcessPoolExecutor, batches: Iterator[Batch], ahead: int) -> Iterator[Outcome]:
+    begun = deque[Future[Outcome]]()
+    try:
+        for batch in batches:
+            begun.append(pool.submit(_annotated, batch))
+            if len(begun) >= ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    except BrokenProcessPool:
+        raise WorkerError("a worker process was ended from outside (memory?); the same command goes on") from None
+
+
+_workers: list[Worker] = []
+
+
+def _begin(worker: Worker) -> None:
+    """Begin the worker of this process, which ends with its parent."""
+    _workers[:] = [worker]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _annotated(batch: Batch) -> Outcome:
+    return _workers[0](batch)
