@@ -11,7 +11,7 @@ from experiments.comparison import Comparison
 from experiments.errors import SpecError
 from experiments.reports.chart import legend, run_chart
 from experiments.reports.compiling import instruction
-from experiments.reports.errors import SHOWN, document
+from experiments.reports.errors import SHOWN, answered
 from experiments.reports.report import folder_of_texts, render, save, scale
 from experiments.reports.texts import Texts, texts_of
 from experiments.runs.artifacts import artifacts
@@ -82,7 +82,7 @@ def rendered(comparison: Comparison, client: Any, found: Sequence[Any], texts: M
 
 def side_by_side(names: Sequence[str], texts: Sequence[Texts]) -> dict[str, Any]:
     """Return the dev texts in which some run is wrong, with each run's answer, and each run's prompt."""
-    answers = [{d["id"]: d for d in map(document, one.files.get("answers/dev.jsonl", ()))} for one in texts]
+    answers = [{d["id"]: d for d in answered(one.files.get("answers/dev.jsonl", ()))} for one in texts]
     wrong = [name for name in answers[0] if any(name in run and run[name]["kinds"] for run in answers)]
     shown = [
         {

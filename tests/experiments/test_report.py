@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from experiments import tracking
 from experiments.reports.chart import Dot, legend, run_chart, trial_chart
 from experiments.reports.compiling import changed, changed_lines, demonstrations, differences
+from experiments.reports.errors import answered, error_section
 from experiments.reports.report import scale
 from experiments.runs.artifacts import artifacts
 from experiments.runs.program_changes import briefly, program_changes
@@ -22,7 +24,7 @@ from experiments.scoring.answers import dump
 from ner_programs.evaluate import Scored
 from ner_programs.privacy import PRIVATE, PUBLIC
 from ner_programs.scoring import Counts
-from ner_programs.types import Document
+from ner_programs.types import Document, Entity
 from tests import tiny
 from tests.experiments.conftest import OMENS, POTIONS, Place
 
@@ -95,6 +97,29 @@ def test_a_page_is_a_file(place: Place, public: Any, tmp_path: Path, verb: str) 
     said = place.nerc(verb, public["run_id"], "--out", tmp_path / "out")
     assert said.code == 2 and said.err == f"nerc: --out {tmp_path / 'out'}: it is a folder; name a file\n"
     assert [p.name for p in tmp_path.rglob("*")] == ["out"]
+
+
+def test_attributes_are_shown_and_where_they_are_scored_those_that_are_wrong() -> None:
+    text = "no owl, an oak, a hen"
+    owl, oak, hen = (Entity.of(text, text.index(w), text.index(w) + 3, "X") for w in ("owl", "oak", "hen"))
+    gold = (replace(owl, attributes={"polarity": "NEG"}), replace(oak, attributes={"negated": "true"}), hen)
+    said = (replace(owl, attributes={"negated": "true"}), oak, replace(hen, attributes={"uncertain": "true"}))
+
+    def lines(predicted: tuple[Entity, ...]) -> list[Any]:
+        scored = Scored((Counts.of(gold, predicted),), (predicted,), 0, 1)
+        return [json.loads(line) for line in dump([Document("d", text, gold)], scored).splitlines()]
+
+    [found] = answered(lines(said))
+    assert (found["kinds"], found["attributes"], found["summary"]) == (["wrong_attribute"], 2, "2 wrong attribute")
+    assert 'class="right negated"' in found["predicted"] and "<sub>X, negated</sub>" in found["gold"]
+    assert 'class="wrong_attribute negated"' in found["gold"] and 'class="wrong_attribute" ' in found["predicted"]
+    assert 'title="wrong attribute: X · uncertain: true' in found["predicted"]
+    section = error_section({"dev.json": {"errors": {"missed": 1}}, "answers/dev.jsonl": lines(said)})
+    assert section is not None and section["kinds"][-1]["count"] == 2
+    [plain] = answered(lines((owl, oak, hen)))
+    assert not plain["kinds"], "a program that finds no attributes is not wrong about them"
+    section = error_section({"dev.json": {"errors": {"missed": 1}}, "answers/dev.jsonl": lines((owl, oak, hen))})
+    assert section is not None and "wrong_attribute" not in [kind["name"] for kind in section["kinds"]]
 
 
 def test_line_ends_of_other_kinds_in_a_text_end_no_line(tmp_path: Path) -> None:
