@@ -54,7 +54,8 @@ def _prepare_ray() -> None:
     Ray listens on all addresses of the machine, and without a token it runs anybody's code.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ |= {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_LOG_LEVEL": "ERROR"}
+    for name, level in (("RAY_BACKEND_LOG_LEVEL", "fatal"), ("RAY_DATA_LOG_LEVEL", "ERROR")):
+        os.environ.setdefault(name, level)
     own = not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules
     if own and "RAY_AUTH_MODE" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -63,12 +63,12 @@ def _connected(workers: int | None) -> Iterator[str]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with ExitStack() as closing:
         if not ray.is_initialized():
-            closing.callback(ray.shutdown)
             if not os.environ.get("RAY_ADDRESS"):
-                folder = tempfile.mkdtemp(prefix="nerc-")  # its mode is 0700, while Ray's folders in it are open to all
+                folder = tempfile.mkdtemp(prefix="nerc-")  # of mode 0700; Ray opens its own folder in it to all
                 closing.callback(shutil.rmtree, folder, ignore_errors=True)
-                quiet |= {"address": "local", "include_dashboard": False, "_temp_dir": folder, "num_cpus": workers}
-                quiet |= {"object_store_memory": STORE}
+                quiet |= {"address": "local", "include_dashboard": False, "num_cpus": workers}
+                quiet |= {"_temp_dir": f"{folder}/r", "object_store_memory": STORE}
+            closing.callback(ray.shutdown)  # before its folder is removed
             ray.init(**quiet)
         yield ray.get_runtime_context().get_node_id()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +47,17 @@ def test_the_command_is_killed_and_run_again(lab: Annotating, engine: tuple[str,
     assert lab.nerc(*lab.words("out.jsonl"), *engine).code == 0
     assert lab.read("out.jsonl") == lab.read("whole.jsonl")
     assert len(lab.server.requests) - before - CALLS <= 2 * CONCURRENCY
+
+
+@needs_ray
+def test_ray_leaves_nothing_and_opens_nothing_to_others(lab: Annotating) -> None:
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # a socket's path may not be long
+    seen: list[int] = []
+    lab.server.on_request = lambda count: seen.extend(folder.stat().st_mode & 0o777 for folder in place.iterdir())
+    ran = lab.nerc(*lab.words("out.jsonl"), *RAY, before=f"import tempfile; tempfile.tempdir = {str(place)!r}")
+    assert ran.code == 0, ran.stderr
+    assert set(seen) == {0o700} and not list(place.iterdir())
+    place.rmdir()
 
 
 @needs_ray
