@@ -148,3 +148,6 @@ def test_a_run_ends_where_the_lm_stopped_answering_and_goes_on_later(lab: Annota
     assert again.code == 0, again.stderr
     assert len(lab.server.requests) - before == len(texts)
     assert again.json["test"]["answers"]["unanswered"] == 0
+    lab.server.fault = dead
+    scored = lab.nerc("evaluate", lab.bundle, "my.toml", "--part", "test", *words[2:], before=HURRIED)
+    assert scored.code == 2 and scored.stdout == "" and STOPPED in scored.stderr, scored.stderr
