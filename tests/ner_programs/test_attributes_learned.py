@@ -152,6 +152,21 @@ def test_rules_need_medspacy() -> None:
         build(pool=Pool.of(notes()), rules="en")
 
 
+@pytest.mark.skipif(find_spec("medspacy") is None, reason="needs nerc[attributes] (medspaCy)")
+@pytest.mark.filterwarnings("ignore")  # of what medspaCy imports
+def test_context_is_evidence() -> None:
+    cues = ("No evidence of", "She denies", "There is no")
+    known = [
+        note(n, (cues[n % 3], NEGATED), ("She has", {}), ("Possible", {"uncertain": "true"} if n < 3 else {}))
+        for n in range(12)
+    ]
+    finder = build(pool=Pool.of(known), rules="en")
+    text = "Negative for gout. Probable asthma. Now she has a stroke."
+    assert said(finder, text, "gout", "asthma", "stroke") == [{"negated": "true"}, {"uncertain": "true"}, {}], (
+        "cues that the labelled texts do not have; too few are uncertain to learn"
+    )
+
+
 FINDER = build(pool=Pool.of(notes()))
 
 
