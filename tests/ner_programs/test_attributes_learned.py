@@ -161,9 +161,9 @@ def test_context_is_evidence() -> None:
         for n in range(12)
     ]
     finder = build(pool=Pool.of(known), rules="en")
-    text = "Negative for gout. Probable asthma. Now she has a stroke."
+    text = "Negative for gout. Possible asthma. Now she has a stroke."
     assert said(finder, text, "gout", "asthma", "stroke") == [{"negated": "true"}, {"uncertain": "true"}, {}], (
-        "cues that the labelled texts do not have; too few are uncertain to learn"
+        "a cue that the labelled texts do not have; too few are uncertain to learn"
     )
 
 
