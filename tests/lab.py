@@ -108,6 +108,21 @@ class Annotating(Lab):
         self.server.on_request = lambda count: None
         return ran, bool(killed)
 
+    def interrupted(self, number: int, out: str, *more: str) -> tuple[warm.Ran, int]:
+        """Run, and interrupt when the server has got so many requests; return how it ended, and how many there were then."""
+        already, process, sent = len(self.server.requests), [0], list[int]()
+
+        def on_request(count: int) -> None:
+            if count >= already + number and process[0] and not sent:
+                sent.append(count)
+                os.kill(process[0], signal.SIGINT)
+
+        self.server.on_request = on_request
+        process[0] = self.begin(*self.words(out), *more)
+        ran = warm.shared().end()
+        self.server.on_request = lambda count: None
+        return ran, sent[0]
+
     def read(self, out: str) -> bytes:
         return (self.folder / out).read_bytes()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import threading
 from collections import deque
@@ -41,24 +42,26 @@ def check(name: str, workers: int | None, max_cost: float | None) -> None:
 def running(name: str, workers: int | None, job: Job) -> AbstractContextManager[Engine]:
     """Start an engine."""
     if name == "ray":
-        _prepare_ray()
+        own = _prepare_ray()
         from experiments.annotate.ray_engine import on_ray
 
-        return on_ray(job, workers)
+        return on_ray(job, workers, own)
     return here(job) if workers in (None, 1) else spawned(job, workers or 1)
 
 
-def _prepare_ray() -> None:
+def _prepare_ray() -> bool:
     """Set what Ray reads when it is imported: no usage report, errors only; a token of a Ray that this process starts.
 
-    Ray listens on all addresses of the machine, and without a token it runs anybody's code.
+    Ray listens on all addresses of the machine, and without a token it runs anybody's code. Returns whether this process
+    starts one.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for name, level in (("RAY_BACKEND_LOG_LEVEL", "fatal"), ("RAY_DATA_LOG_LEVEL", "ERROR")):
         os.environ.setdefault(name, level)
-    own = not os.environ.get("RAY_ADDRESS") and "ray" not in sys.modules
-    if own and "RAY_AUTH_MODE" not in os.environ:
+    own = os.environ.get("RAY_ADDRESS", "") in ("", "local")
+    if own and "ray" not in sys.modules:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    return own
 
 
 @contextmanager
@@ -71,11 +74,19 @@ def here(job: Job) -> Iterator[Engine]:
 
 @contextmanager
 def spawned(job: Job, workers: int) -> Iterator[Engine]:
-    """Annotate in processes of this machine. Raises WorkerError where one ends before its work is done."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (job.worker(job.answers),)) as pool:
+    """Annotate in processes of this machine. Raises WorkerError where one ends before its work is done.
+
+    Where the work ends early (Ctrl-C, an error) the processes end at once, and send nothing more.
+    """
+    context = get_context("spawn")
+    told, tell = context.Pipe(duplex=False)
+    with ProcessPoolExecutor(workers, context, _begin, (job.worker(job.answers), told)) as pool:
         try:
             some = batches(job.documents, job.width(workers))
             yield gathered(partial(_in_order, pool, some, 2 * workers))
+        except BaseException:
+            tell.close()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -96,16 +107,17 @@ def _in_order(pool: ProcessPoolExecutor, batches: Iterator[Batch], ahead: int) -
 _workers: list[Worker] = []
 
 
-def _begin(worker: Worker) -> None:
-    """Begin the worker of this process, which ends with its parent."""
+def _begin(worker: Worker, told: connection.Connection) -> None:
+    """Begin the worker of this process, which ends with its parent, or when it is told so: its answers are kept by then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too
     _workers[:] = [worker]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end, args=(told,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _end(told: connection.Connection) -> None:
     parent = parent_process()
     assert parent is not None
-    connection.wait([parent.sentinel])
+    connection.wait([parent.sentinel, told])
     os._exit(1)
 
 

@@ -42,15 +42,15 @@ READ_AHEAD = 128 << 20
 
 
 @contextmanager
-def on_ray(job: Job, workers: int | None) -> Iterator[Engine]:
-    """Annotate on the cluster of RAY_ADDRESS, or on a Ray of this machine that lasts as long; a worker for each core.
+def on_ray(job: Job, workers: int | None, own: bool) -> Iterator[Engine]:
+    """Annotate on the cluster of RAY_ADDRESS, or on its `own` Ray, of this machine, that lasts as long; a worker for each core.
 
     Raises PrivacyError where the cluster has a machine that may not have the texts.
     """
-    with _connected(workers) as node, ExitStack() as inside:
+    with _connected(workers, own) as node, ExitStack() as inside:
         machines = {one["NodeID"]: one["NodeManagerAddress"] for one in ray.nodes() if one["Alive"]}
-        own = machines.pop(node)
-        replace(job.privacy, allow_hosts=(own, *hosts_of(job.model))).share(machines.values())
+        here = machines.pop(node)
+        replace(job.privacy, allow_hosts=(here, *hosts_of(job.model))).share(machines.values())
         if not job.privacy.may_connect:
             inside.enter_context(confined(hosts_of(job.model)))
         size = workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
@@ -58,12 +58,12 @@ def on_ray(job: Job, workers: int | None) -> Iterator[Engine]:
 
 
 @contextmanager
-def _connected(workers: int | None) -> Iterator[str]:
+def _connected(workers: int | None, own: bool) -> Iterator[str]:
     """Connect to Ray, or start it; yield the id of this machine in it."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with ExitStack() as closing:
         if not ray.is_initialized():
-            if not os.environ.get("RAY_ADDRESS"):
+            if own:
                 folder = tempfile.mkdtemp(prefix="nerc-")  # of mode 0700; Ray opens its own folder in it to all
                 closing.callback(shutil.rmtree, folder, ignore_errors=True)
                 quiet |= {"address": "local", "include_dashboard": False, "num_cpus": workers}

@@ -126,10 +126,6 @@ def _classified(error: LMError) -> LMError:
         type(error) is LMProviderError and (error.status or 200) < 400
     ):  # the reply is not JSON; its text is not repeated
         return LMServerError("the reply is not JSON", **details)
-    if error.retry_after is None:
-        headers = [h for e in chain if (h := getattr(e, "litellm_response_headers", None))]
-        asked = next((h["retry-after"] for h in headers if "retry-after" in h), "")
-        error.retry_after = float(asked) if asked.replace(".", "", 1).isdigit() else None
     return error
 
 

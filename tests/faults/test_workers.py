@@ -101,6 +101,16 @@ def test_a_process_that_is_killed_ends_the_command_and_the_next_goes_on(lab: Ann
     assert len(lab.server.requests) - before - CALLS <= 2 * CONCURRENCY
 
 
+def test_an_interrupt_ends_the_processes_and_nothing_more_is_sent(lab: Annotating) -> None:
+    lab.server.latency = 0.3
+    ran, sent = lab.interrupted(CONCURRENCY, "out.jsonl", *TWO)
+    assert ran.code not in (0, 1, None), ran.stderr
+    assert len(lab.server.requests) - sent <= 2 * CONCURRENCY  # what was under way
+    lab.server.latency = 0.0
+    assert lab.nerc(*lab.words("out.jsonl"), *TWO).code == 0
+    assert lab.read("out.jsonl") == lab.read("whole.jsonl")
+
+
 @both
 def test_what_failed_is_listed_and_asked_for_again(lab: Annotating, engine: tuple[str, ...]) -> None:
     lab.server.fault = lambda body: SERVER_ERROR if "fever 3." in str(body) else None
