@@ -165,7 +165,8 @@ def annotate(
     from experiments.annotate.inputs import Inputs
     from experiments.commands import annotate as verb
 
-    found, to = Inputs.of(inputs, format, column), verb.Outputs(out, html, review)
+    to = verb.Outputs(out, html, review)
+    found = Inputs.of(inputs, format, column, filter(None, (out, html, review)))
     how = verb.How(dry_run, max_cost, engine, workers)
     verb.annotate(bundle, found, to, lm, set, home, public=public, trust=trust, how=how)
 

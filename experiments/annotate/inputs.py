@@ -54,12 +54,18 @@ class Inputs:
     shared: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
-    def of(cls, paths: Sequence[Path], form: str = "auto", column: str | None = None) -> Inputs:
-        """Find the files, each once. Raises ReadError for none or a suffix without a form, SpecError for a wrong option."""
+    def of(
+        cls, paths: Sequence[Path], form: str = "auto", column: str | None = None, outputs: Iterable[Path] = ()
+    ) -> Inputs:
+        """Find the files, each once. What is written to `outputs` is left out of folders and globs.
+
+        Raises ReadError for no file or a suffix without a form, SpecError for a wrong option or an output that is named.
+        """
         known = sorted({*FORMS.values(), *TABLES, *names(CORPORA)})
         if form not in ("auto", *known):
             raise SpecError(f"--format {form}: it is auto or one of {', '.join(known)}")
-        files = tuple(dict.fromkeys(found for path in paths for found in _files(path, form)))
+        taken = [_place(place) for out in outputs for place in (out, out.with_name(f"{out.name}.work"))]
+        files = tuple(dict.fromkeys(found for path in paths for found in _files(path, form, taken)))
         if column is not None and not any(kind in TABLES for _, kind in files):
             raise SpecError(f"--column {column}: none of the inputs is a table ({', '.join(TABLES)})")
         return cls(files, column)
@@ -97,14 +103,16 @@ class Inputs:
                 yield path, document
 
 
-def _files(path: Path, form: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path stands for, each with its form."""
+def _files(path: Path, form: str, taken: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that a path stands for, each with its form, but for those at or below a place that is `taken`."""
+    if _below(_place(path), taken):
+        raise SpecError(f"{path}: it is an output of this command, so it can be no input")
     if path.is_dir():
         saved = any((path / name).is_file() for name in _SAVED)
         if form in ("brat", "hf") or (form == "auto" and saved):
             yield path, "hf" if saved else form
             return
-        inside = (f for f in sorted(path.rglob("*")) if f.is_file() and not f.name.startswith("."))
+        inside = (f for f in _inside(path, taken) if f.is_file())
         found = [(f, kind if form == "auto" else form) for f in inside if (kind := _form(f))]
         if not found:
             raise ReadError(f"{path}: no file in it has a suffix of these: {', '.join(FORMS)}")
@@ -115,10 +123,30 @@ def _files(path: Path, form: str) -> Iterator[tuple[Path, str]]:
             raise ReadError(f"{path}: its suffix is none of {', '.join(FORMS)} (or .gz, .zst after one); say --format")
         yield path, kind
     elif has_magic(str(path)) and (places := sorted(glob(str(path), recursive=True))):
-        for place in places:
-            yield from _files(Path(place), form)
+        for place in map(Path, places):
+            if not _below(_place(place), taken):
+                yield from _files(place, form, taken)
     else:
         raise ReadError(f"{path}: there is no such file")
+
+
+def _inside(folder: Path, taken: Sequence[Path]) -> Iterator[Path]:
+    """Yield what lies in a folder and below, sorted, but for what is hidden or `taken`."""
+    root = folder.resolve()
+    taken = [place for place in taken if root in place.parents]
+    for path in sorted(folder.rglob("*")):
+        steps = path.relative_to(folder)
+        if not any(step.startswith(".") for step in steps.parts) and not (taken and _below(root / steps, taken)):
+            yield path
+
+
+def _place(path: Path) -> Path:
+    """Return where a file or folder lies, however that was typed; a link is a place of its own."""
+    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
+
+
+def _below(place: Path, taken: Iterable[Path]) -> bool:
+    return any(place.is_relative_to(other) for other in taken)
 
 
 def _form(path: Path) -> str | None:

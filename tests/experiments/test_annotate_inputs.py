@@ -146,3 +146,17 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1")
     (tmp_path / "b.txt").write_text("2")
     assert found(tmp_path / "a.txt", tmp_path, tmp_path / "a.txt") == [("a", "1"), ("b", "2")]
+
+
+def test_what_is_written_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = Path("notes/found.jsonl")
+    for name in ("a.txt", "found.jsonl", "found.jsonl.work/failed.jsonl", ".cache/c.txt", "review.md", "brat/a.txt"):
+        (tmp_path / "notes" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "notes" / name).write_text("a")
+    outputs = (out, Path("notes/../notes/review.md"), tmp_path / "notes" / "brat")
+    for given in ("notes", "./notes/../notes", ".", "notes/*", "**/*", str(tmp_path)):
+        assert [f.name for f, _ in Inputs.of([Path(given)], outputs=outputs).files] == ["a.txt"]
+    for named in (out, tmp_path / "notes" / ".." / out, Path("notes/found.jsonl.work"), Path("notes/brat/a.txt")):
+        with pytest.raises(SpecError, match="it is an output of this command"):
+            Inputs.of([Path("notes"), named], outputs=outputs)

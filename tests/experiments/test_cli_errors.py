@@ -182,6 +182,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "bundle of half a model": (("annotate", "models:/zz", "guidelines.md"), "there is no models:/zz; write it as"),
     "out in no folder": (("annotate", "BUNDLE", "guidelines.md", "--out", "zz/out.jsonl"), "--out zz/out.jsonl: "),
+    "input and output": (
+        ("annotate", "BUNDLE", "guidelines.md", "--html", "guidelines.md"),
+        "guidelines.md: it is an output of this command",
+    ),
     "out is a folder": (("annotate", "BUNDLE", "guidelines.md", "--out", "notes"), "--out notes: it is a folder"),
     "another setting": (
         ("annotate", "BUNDLE", "guidelines.md", "--set", "seed=1"),
