@@ -2,33 +2,41 @@
 
 `OUT.work/` holds a manifest (of which job it is), the finished documents as JSON lines, in order, and the LM's answers. A job
 goes on with the documents that lack an answer, and with no other: the lines of the rest are copied. So while it does, the lines
-of the last time stand in `before.jsonl`. The folder is for its owner alone, and is removed when every document has its answers.
+of the last time stand in `before.jsonl`. The folder is for its owner alone, of one command at a time (which holds `.lock`), and
+goes when every document has its answers. A folder of this name that is not nerc's is left alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from experiments.errors import SpecError
 from kb.files import draft_of
 from ner_programs.prompts.answers import Answers
 from ner_programs.types import Document
 
-NOW, BEFORE = "documents.jsonl", "before.jsonl"
+NOW, BEFORE, MANIFEST, LOCK = "documents.jsonl", "before.jsonl", "manifest.json", ".lock"
+FILES = ("failed.jsonl", BEFORE, NOW, "answers.db", "answers.db-wal", "answers.db-shm", MANIFEST, LOCK)
+"""What a work folder has. They are removed in this order: until the manifest goes, it is seen whose they are."""
+_DRAFT = re.compile(r"\.manifest\.json\.\d+\.draft")
 
 
 class Work:
     """A work folder that is open; `done` documents have all their answers."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self.folder, self._lock = folder, lock
         lines, failed = _taken_up(folder)
         self.done = lines - failed
         self._before = (folder / BEFORE).open("rb") if failed else None
@@ -40,14 +48,21 @@ class Work:
     def open(cls, out: Path, job: dict[str, str]) -> Work:
         """Open the work folder of `out`, new or as a job left it; `job` says by name what decides the annotations.
 
-        Raises SpecError where the folder is of another job.
+        Raises SpecError where the folder is of another job, or not nerc's, or another command is at work in it.
         """
         folder = _folder(out)
+        _is_of(folder, job)
         folder.mkdir(mode=0o700, exist_ok=True)
-        if not _is_of(folder, job):
-            with draft_of(folder / "manifest.json", 0o600) as draft:
-                draft.write_text(json.dumps(job, indent=1), "utf-8")
-        return cls(folder)
+        folder.chmod(0o700)
+        lock = _locked(folder, out)
+        try:
+            if not _is_of(folder, job):
+                with draft_of(folder / MANIFEST, 0o600) as draft:
+                    draft.write_text(json.dumps(job, indent=1), "utf-8")
+            return cls(folder, lock)
+        except BaseException:
+            lock.release()
+            raise
 
     @property
     def finished(self) -> Path:
@@ -87,19 +102,29 @@ class Work:
     def finish(self) -> None:
         """Write what was finished earlier behind the last document that was asked about. Nothing is missing now."""
         self._copy(None)
-        self.close()
+        self._close_lines()
         (self.folder / BEFORE).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and let other commands in."""
+        self._close_lines()
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Remove the folder, if it has nobody else's files: the annotation is complete."""
+        self._close_lines()
+        for name in FILES:
+            for draft in self.folder.glob(f".{name}.*.draft"):
+                draft.unlink()
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # it is not empty
+            self.folder.rmdir()
+        self._lock.release()
+
+    def _close_lines(self) -> None:
         self._stream.close()
         if self._before is not None:
             self._before.close()
-
-    def remove(self) -> None:
-        """Remove the folder: the annotation is complete."""
-        self.close()
-        shutil.rmtree(self.folder)
 
     def _copy(self, number: int | None) -> None:
         self._stream.writelines(islice(self._before or (), number))
@@ -149,26 +174,42 @@ def _folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.work")
 
 
+def _locked(folder: Path, out: Path) -> FileLock:
+    """Return the lock of a work folder, which is held then. Raises SpecError where another command holds it."""
+    lock = FileLock(folder / LOCK, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise SpecError(f"{out}: another command is writing it, in {folder}; wait until it has ended") from None
+    if not (folder / LOCK).exists():  # the other has just removed it
+        lock.release()
+        raise SpecError(f"{out}: another command was writing it; the same command can begin now")
+    return lock
+
+
 def _is_of(folder: Path, job: dict[str, str]) -> bool:
-    """Return whether a folder is of a job; False where there is none yet. Raises SpecError where it is of another job."""
-    manifest = folder / "manifest.json"
-    if not manifest.exists():
+    """Return whether a folder is of a job; False where there is none yet, or an empty one.
+
+    Raises SpecError where it is of another job, or not nerc's.
+    """
+    if not os.path.lexists(folder):
         return False
-    if differ := _differ(manifest, job):
+    old: Any = None
+    if folder.is_dir() and not folder.is_symlink():
+        if all(name == LOCK or _DRAFT.fullmatch(name) for name in os.listdir(folder)):
+            return False
+        with suppress(OSError, ValueError):
+            old = json.loads((folder / MANIFEST).read_bytes())
+    if not isinstance(old, dict) or not job.keys() <= old.keys():
+        raise SpecError(
+            f"{folder}: no unfinished annotation of nerc's, which needs this name for one; move it elsewhere"
+        )
+    if differ := ", ".join(name for name in job if old[name] != job[name]):
         raise SpecError(
             f"{folder}: an unfinished annotation of another job ({differ} differ); finish it with its own command, or "
             "remove the folder"
         )
     return True
-
-
-def _differ(manifest: Path, job: dict[str, str]) -> str:
-    """Return what the manifest of a folder has other than `job`, as text; "" if nothing."""
-    try:
-        old = json.loads(manifest.read_bytes())
-    except ValueError:
-        return "all things"
-    return ", ".join(name for name in job if not isinstance(old, dict) or old.get(name) != job[name])
 
 
 def _lines(folder: Path) -> Iterator[bytes]:

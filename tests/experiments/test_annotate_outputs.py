@@ -155,5 +155,56 @@ def test_a_work_folder_is_of_one_job(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"\(program, LM differ\)"):
         Work.open(tmp_path / "o", JOB | {"program": "x", "LM": "y"})
     (tmp_path / "o.work" / "manifest.json").write_text("{")
-    with pytest.raises(SpecError, match="all things differ"):
+    with pytest.raises(SpecError, match="no unfinished annotation of nerc's"):
         Work.open(tmp_path / "o", JOB)
+
+
+def test_one_command_at_a_time_is_at_work_in_a_folder(tmp_path: Path) -> None:
+    good, given = line(Annotated(DOCUMENTS[1])), [Document(str(n), "x") for n in range(3)]
+    first = Work.open(tmp_path / "o.jsonl", JOB)
+    for _ in first.missing(given[:2]):
+        first.add(good)
+    for finished_ in (False, True):
+        if finished_:
+            first.finish()  # the output is yet to be written
+        with pytest.raises(SpecError, match=r"o.jsonl: another command is writing it"):
+            Work.open(tmp_path / "o.jsonl", JOB)
+        assert first.finished.read_text() == good * 2
+    first.close()
+    again = Work.open(tmp_path / "o.jsonl", JOB)
+    assert again.done == 2
+    again.remove()
+    assert not again.folder.exists()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    theirs = tmp_path / "o.work"
+    theirs.mkdir(mode=0o755)
+    (theirs / "thesis.txt").write_text("precious")
+    for manifest in (None, "{", "[]", '{"name": "thesis"}'):
+        if manifest is not None:
+            (theirs / "manifest.json").write_text(manifest)
+        for begun in (lambda: Work.open(tmp_path / "o", JOB), lambda: unfinished(tmp_path / "o", JOB, [])):
+            with pytest.raises(SpecError, match=r"o\.work: no unfinished annotation of nerc's"):
+                begun()
+        assert not (theirs / ".lock").exists() and theirs.stat().st_mode & 0o777 == 0o755
+    (tmp_path / "link.work").symlink_to(theirs)
+    (tmp_path / "file.work").touch()
+    for name in ("link", "file"):
+        with pytest.raises(SpecError, match="no unfinished annotation of nerc's"):
+            Work.open(tmp_path / name, JOB)
+    assert (theirs / "thesis.txt").read_text() == "precious"
+
+
+def test_an_empty_folder_is_taken_over_and_what_others_put_there_stays(tmp_path: Path) -> None:
+    for other in (None, "thesis.txt"):
+        (tmp_path / "o.work").mkdir(mode=0o755)
+        (tmp_path / "o.work" / ".manifest.json.12.draft").touch()  # of one that was killed as it began
+        work = Work.open(tmp_path / "o", JOB)
+        assert work.folder.stat().st_mode & 0o777 == 0o700
+        (work.folder / ".documents.jsonl.12.draft").touch()
+        if other:
+            (work.folder / other).write_text("precious")
+        work.remove()
+        left = [f.name for f in work.folder.iterdir()] if work.folder.exists() else None
+        assert left == (other and [other])
