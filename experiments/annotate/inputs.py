@@ -4,7 +4,7 @@
 >>> inputs.check().documents                                                          # doctest: +SKIP
 1204
 
-A suffix names the form (`FORMS`; `.gz` and `.zst` after it are unpacked), a `form` overrules it: text, jsonl, csv, tsv,
+A suffix names the form (`sources.FORMS`; `.gz` and `.zst` after it are unpacked), a `form` overrules it: text, jsonl, csv, tsv,
 parquet, hf (a folder that `datasets` saved), or any reader of `experiments/corpora`. A text file is one document.
 """
 
@@ -14,44 +14,41 @@ import csv
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from glob import glob, has_magic
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from experiments.corpora import suffixes
-from experiments.corpora.packed import bare, unpacked
+from experiments.annotate.sources import FORMS, Source, find
+from experiments.corpora.packed import unpacked
 from experiments.errors import ReadError, SpecError
 from ner_programs.components import module, names
 from ner_programs.types import Document
 
-FORMS = {
-    ".txt": "text", ".text": "text", ".md": "text", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
-    **suffixes.CORPORA,
-}  # fmt: skip
 TABLES = ("csv", "tsv", "parquet", "hf")
 CORPORA = "experiments.corpora"
 _ROWS = 256
-_SAVED = ("state.json", "dataset_dict.json")  # what `datasets` puts into a folder
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How many documents there are, a digest of their ids and texts, and ids that need their file's path before them."""
+    """How many documents there are, a digest of their ids and texts, and the ids that need their file's name before them.
+
+    These are eight bytes of a hash each, so that a million take little memory.
+    """
 
     documents: int
     digest: str
-    shared: frozenset[str] = field(repr=False)
+    shared: frozenset[int] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Files with their forms; iterating reads the documents anew, one at a time."""
 
-    files: tuple[tuple[Path, str], ...]
+    files: tuple[Source, ...]
     column: str | None = None
-    shared: frozenset[str] = field(default=frozenset(), repr=False)
+    shared: frozenset[int] = field(default=frozenset(), repr=False)
 
     @classmethod
     def of(
@@ -64,111 +61,68 @@ class Inputs:
         known = sorted({*FORMS.values(), *TABLES, *names(CORPORA)})
         if form not in ("auto", *known):
             raise SpecError(f"--format {form}: it is auto or one of {', '.join(known)}")
-        taken = [_place(place) for out in outputs for place in (out, out.with_name(f"{out.name}.work"))]
-        files = tuple(dict.fromkeys(found for path in paths for found in _files(path, form, taken)))
-        if column is not None and not any(kind in TABLES for _, kind in files):
+        files = find(paths, form, outputs)
+        if column is not None and not any(file.form in TABLES for file in files):
             raise SpecError(f"--column {column}: none of the inputs is a table ({', '.join(TABLES)})")
         return cls(files, column)
 
     def check(self) -> Check:
         """Read everything once, so that what cannot be read is known before anything is asked.
 
-        Ids that documents of several files have are `shared`. Raises ReadError where an id is twice in one file.
+        Ids that documents of several files have are `shared`; then everything is read again, with ids as they are written.
+        Raises ReadError where an id is twice in one file, or twice among all ids as they are written.
         """
+        found = self._checked()
+        return replace(self, shared=found.shared)._checked() if found.shared else found
+
+    def __iter__(self) -> Iterator[Document]:
+        return (document for _, document in self._found())
+
+    def _checked(self) -> Check:
         digest, number = hashlib.sha256(), 0
-        before, here, shared, file = set[int](), set[int](), set[str](), None
-        for path, document in self._found():
+        before, here, shared, file = set[int](), set[int](), set[int](), None
+        for source, document in self._found():
             number += 1
             digest.update(
                 f"{len(document.id)} {len(document.text)} {document.id}{document.text}".encode("utf-8", "replace")
             )
-            if path != file:
+            if source != file:
                 before |= here
-                here, file = set(), path
+                here, file = set(), source
             short = _short(document.id)
-            if short in here:
-                raise ReadError(f"{path}: several documents have the id {document.id!r}: they could not be told apart")
+            if short in here or (self.shared and short in before):
+                why = f"several documents have the id {document.id!r}: they could not be told apart"
+                raise ReadError(f"{source.path}: {why}")
             if short in before:
-                shared.add(document.id)
+                shared.add(short)
             here.add(short)
-        return Check(number, digest.hexdigest(), frozenset(shared))
+        return Check(number, digest.hexdigest(), self.shared or frozenset(shared))
 
-    def __iter__(self) -> Iterator[Document]:
-        for path, document in self._found():
-            yield _qualified(path, document) if document.id in self.shared else document
-
-    def _found(self) -> Iterator[tuple[Path, Document]]:
-        for path, form in self.files:
-            for document in _documents(path, form, self.column):
-                yield path, document
+    def _found(self) -> Iterator[tuple[Source, Document]]:
+        """Yield the documents with their ids as they are written."""
+        for source in self.files:
+            for document in _documents(source, self.column):
+                qualified = self.shared and _short(document.id) in self.shared
+                yield source, _qualified(source, document) if qualified else document
 
 
-def _files(path: Path, form: str, taken: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path stands for, each with its form, but for those at or below a place that is `taken`."""
-    if _below(_place(path), taken):
-        raise SpecError(f"{path}: it is an output of this command, so it can be no input")
-    if path.is_dir():
-        saved = any((path / name).is_file() for name in _SAVED)
-        if form in ("brat", "hf") or (form == "auto" and saved):
-            yield path, "hf" if saved else form
-            return
-        inside = (f for f in _inside(path, taken) if f.is_file())
-        found = [(f, kind if form == "auto" else form) for f in inside if (kind := _form(f))]
-        if not found:
-            raise ReadError(f"{path}: no file in it has a suffix of these: {', '.join(FORMS)}")
-        yield from found
-    elif path.is_file():
-        kind = _form(path) if form == "auto" else form
-        if kind is None:
-            raise ReadError(f"{path}: its suffix is none of {', '.join(FORMS)} (or .gz, .zst after one); say --format")
-        yield path, kind
-    elif has_magic(str(path)) and (places := sorted(glob(str(path), recursive=True))):
-        for place in map(Path, places):
-            if not _below(_place(place), taken):
-                yield from _files(place, form, taken)
-    else:
-        raise ReadError(f"{path}: there is no such file")
-
-
-def _inside(folder: Path, taken: Sequence[Path]) -> Iterator[Path]:
-    """Yield what lies in a folder and below, sorted, but for what is hidden or `taken`."""
-    root = folder.resolve()
-    taken = [place for place in taken if root in place.parents]
-    for path in sorted(folder.rglob("*")):
-        steps = path.relative_to(folder)
-        if not any(step.startswith(".") for step in steps.parts) and not (taken and _below(root / steps, taken)):
-            yield path
-
-
-def _place(path: Path) -> Path:
-    """Return where a file or folder lies, however that was typed; a link is a place of its own."""
-    return path.resolve() if path.is_dir() else path.parent.resolve() / path.name
-
-
-def _below(place: Path, taken: Iterable[Path]) -> bool:
-    return any(place.is_relative_to(other) for other in taken)
-
-
-def _form(path: Path) -> str | None:
-    """Return the form that a file's suffix names."""
-    return FORMS.get(bare(path).suffix.lower())
-
-
-def _documents(path: Path, form: str, column: str | None) -> Iterator[Document]:
+def _documents(source: Source, column: str | None) -> Iterator[Document]:
+    path, form, _ = source
     if form == "text":
         with unpacked(path) as stream:
             try:
-                yield Document(_stem(path), stream.read().decode("utf-8"))
+                yield Document(source.stem, stream.read().decode("utf-8"))
             except UnicodeDecodeError:  # not chained: it carries the text
                 raise ReadError(f"{path}: not UTF-8") from None
     elif form in TABLES:
-        yield from _of_table(path, _TABLES[form](path), column)
+        yield from _of_table(source, _TABLES[form](path), column)
     else:
         yield from module(CORPORA, form).read(path)
 
 
-def _of_table(path: Path, rows: Iterable[tuple[int, Row]], column: str | None) -> Iterator[Document]:
+def _of_table(source: Source, rows: Iterable[tuple[int, Row]], column: str | None) -> Iterator[Document]:
     """Yield a document for each row: its text in `column`, its id in a column `id`, else its number."""
+    path = source.path
     for number, row in rows:
         if column is None:
             column = "text" if "text" in row else next(iter(row)) if len(row) == 1 else None
@@ -180,7 +134,7 @@ def _of_table(path: Path, rows: Iterable[tuple[int, Row]], column: str | None) -
         text, given = row[column], row.get("id")
         if not isinstance(text, str):
             raise ReadError.at(path, number, f"column {column!r} holds no text")
-        yield Document(f"{_stem(path)}:{number}" if given in (None, "") else str(given), text)
+        yield Document(f"{source.stem}:{number}" if given in (None, "") else str(given), text)
 
 
 def _of_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
@@ -233,12 +187,8 @@ _TABLES: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
 }  # fmt: skip
 
 
-def _stem(path: Path) -> str:
-    return bare(path).stem
-
-
-def _qualified(path: Path, document: Document) -> Document:
-    name = str(path) if document.id == _stem(path) else f"{path}:{document.id}"
+def _qualified(source: Source, document: Document) -> Document:
+    name = source.name if document.id == source.stem else f"{source.name}:{document.id}"
     return replace(document, id=name, group=name if document.group == document.id else document.group)
 
 

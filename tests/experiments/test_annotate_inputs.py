@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from experiments.annotate.inputs import FORMS, Inputs
+from experiments.annotate.inputs import Inputs
+from experiments.annotate.sources import FORMS
 from experiments.corpora import bioc, brat, pubtator
 from experiments.errors import ReadError, SpecError
 from ner_programs import Document, Entity
@@ -84,11 +85,58 @@ def test_ids_of_several_files_are_told_apart_by_the_path(tmp_path: Path) -> None
         (tmp_path / folder / "note.txt").write_text(folder)
     (tmp_path / "b" / "c.jsonl").write_text('{"id": "note", "text": "line"}\n{"text": "own"}\n')
     assert [id for id, _ in found(tmp_path)] == [
-        f"{tmp_path}/a/note.txt", f"{tmp_path}/b/c.jsonl:note", "c:2", f"{tmp_path}/b/note.txt",
+        "a/note.txt", "b/c.jsonl:note", "c:2", "b/note.txt",
     ]  # fmt: skip
     (tmp_path / "twice.jsonl").write_text('{"id": "x", "text": "1"}\n{"id": "x", "text": "2"}\n')
     with pytest.raises(ReadError, match=r"twice.jsonl: several documents have the id 'x'"):
         found(tmp_path / "twice.jsonl")
+
+
+def ids(*paths: str) -> tuple[list[str], str]:
+    inputs = Inputs.of([Path(path) for path in paths])
+    checked = inputs.check()
+    return [d.id for d in replace(inputs, shared=checked.shared)], checked.digest
+
+
+def test_ids_do_not_depend_on_how_a_path_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("s/a", "s/b", "t/s/a"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.txt").write_text(folder)
+    (tmp_path / "s" / "t.csv").write_text("text\n1\n")
+    (tmp_path / "s" / "a" / "t.csv").write_text("text\n1\n")
+    monkeypatch.chdir(tmp_path)
+    below = ids("s")
+    assert below[0] == ["a/t.csv:t:2", "a/x.txt", "b/x.txt", "t.csv:t:2"]
+    for typed in ("./s/../s/", str(tmp_path / "s"), "s/**/*.*", "s/**", "s/*", f"{tmp_path}/t/../s/**/*.*"):
+        assert ids(typed) == below
+    assert ids("s/*/x.txt")[0] == ids("s/a/x.txt", "s/b")[0] == ["a/x.txt", "b/x.txt"]
+    assert ids("s", "s/a/x.txt", "s/../s/b/x.txt") == below
+    several = ids("s/a", "t/s/a", "s/b")
+    assert several[0] == ["t:2", f"{tmp_path.name}/s/a/x.txt", "t/s/a/x.txt", "b/x.txt"]
+    monkeypatch.chdir(tmp_path / "s")
+    assert ids(".") == ids("../s") == below
+    assert ids("a", "../t/s/a", "b") == several
+
+
+def test_the_digest_is_of_ids_as_they_are_written(tmp_path: Path) -> None:
+    for name in ("a/x.txt", "b/x.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("text")
+    before = ids(str(tmp_path))
+    (tmp_path / "b").rename(tmp_path / "c")
+    after = ids(str(tmp_path))
+    assert (before[0][1], after[0][1]) == ("b/x.txt", "c/x.txt") and before[1] != after[1]
+
+
+@pytest.mark.parametrize("line", ['{"id": "a/x.txt", "text": "1"}', '{"id": "b/x.txt", "text": "1"}'])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_id_as_it_is_written_is_the_id_of_one_document(tmp_path: Path, line: str, first: bool) -> None:
+    for name in ("a/x.txt", "b/x.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("text")
+    (tmp_path / f"{'0' if first else 'z'}.jsonl").write_text(line + "\n")
+    with pytest.raises(ReadError, match=r"several documents have the id '[ab]/x.txt'"):
+        found(tmp_path)
 
 
 def test_the_digest_is_of_ids_and_texts(tmp_path: Path) -> None:
@@ -156,7 +204,7 @@ def test_what_is_written_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "notes" / name).write_text("a")
     outputs = (out, Path("notes/../notes/review.md"), tmp_path / "notes" / "brat")
     for given in ("notes", "./notes/../notes", ".", "notes/*", "**/*", str(tmp_path)):
-        assert [f.name for f, _ in Inputs.of([Path(given)], outputs=outputs).files] == ["a.txt"]
+        assert [f.name for f, _, _ in Inputs.of([Path(given)], outputs=outputs).files] == ["a.txt"]
     for named in (out, tmp_path / "notes" / ".." / out, Path("notes/found.jsonl.work"), Path("notes/brat/a.txt")):
         with pytest.raises(SpecError, match="it is an output of this command"):
             Inputs.of([Path("notes"), named], outputs=outputs)
