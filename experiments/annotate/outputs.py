@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -10,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from experiments.annotate.work import mark_of
 from experiments.corpora import jsonl, suffixes
+from experiments.corpora.closed import write_corpus
 from experiments.errors import SpecError
 from kb.files import draft_of
 from ner_programs.attributes import names
-from ner_programs.components import module
 from ner_programs.privacy import Privacy
 from ner_programs.types import Document
 
@@ -37,9 +39,21 @@ def form_of(out: Path) -> str:
         raise SpecError(f"--out {out}: it needs spaCy: pip install 'nerc[spacy]'")
     if not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}: there is no folder {out.absolute().parent}")
-    if out.is_dir() and (form != "brat" or any(out.iterdir())):
+    if out.is_dir() and not (form == "brat" and _may_be_replaced(out)):
         raise SpecError(f"--out {out}: it is a folder; name a file, or for BRAT a folder that is new or empty")
     return form
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Return whether a folder is empty, or as an annotation left it that is unfinished."""
+    mark = mark_of(folder)
+    return not any(folder.iterdir()) or (mark.is_file() and mark.read_text() == _stamp(folder))
+
+
+def _stamp(folder: Path) -> str:
+    """Return what changes if somebody changes a file of a folder, adds one, or removes one."""
+    about = sorted((file.name, (s := file.stat()).st_size, s.st_mtime_ns) for file in folder.iterdir())
+    return hashlib.sha256(repr(about).encode()).hexdigest()
 
 
 def write(finished: Path, out: Path, form: str, privacy: Privacy, *, by: str = "nerc") -> tuple[str, ...]:
@@ -58,8 +72,11 @@ def write(finished: Path, out: Path, form: str, privacy: Privacy, *, by: str = "
                 _TABLES[form](_rows(finished), draft)
         return ()
     more = {"by": by} if form == "label_studio" else {}
-    lost: tuple[str, ...] = module("experiments.corpora", form).write(_documents(finished), out, **more)
-    privacy.seal(out)
+    replaces = out.is_dir() and _may_be_replaced(out)
+    lost = write_corpus(form, _documents(finished), out, privacy, replaces=replaces, **more)
+    if out.is_dir() and mark_of(out).parent.is_dir():
+        with draft_of(mark_of(out), 0o600) as draft:
+            draft.write_text(_stamp(out))
     return lost
 
 

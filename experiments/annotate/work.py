@@ -26,8 +26,8 @@ from kb.files import draft_of
 from ner_programs.prompts.answers import Answers
 from ner_programs.types import Document
 
-NOW, BEFORE, MANIFEST, LOCK = "documents.jsonl", "before.jsonl", "manifest.json", ".lock"
-FILES = ("failed.jsonl", BEFORE, NOW, "answers.db", "answers.db-wal", "answers.db-shm", MANIFEST, LOCK)
+NOW, BEFORE, WRITTEN, MANIFEST, LOCK = "documents.jsonl", "before.jsonl", "written", "manifest.json", ".lock"
+FILES = ("failed.jsonl", BEFORE, NOW, "answers.db", "answers.db-wal", "answers.db-shm", WRITTEN, MANIFEST, LOCK)
 """What a work folder has. They are removed in this order: until the manifest goes, it is seen whose they are."""
 _DRAFT = re.compile(r"\.manifest\.json\.\d+\.draft")
 
@@ -168,6 +168,11 @@ def _missing(documents: Iterable[Document], lines: Iterator[bytes]) -> Iterator[
         line = next(lines, None)
         if line is None or failed(line):
             yield number, document
+
+
+def mark_of(out: Path) -> Path:
+    """Return the file of a work folder that says what an unfinished annotation has written to `out`, if that is a folder."""
+    return _folder(out) / WRITTEN
 
 
 def _folder(out: Path) -> Path:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from experiments import setup
+from experiments.corpora.closed import write_corpus
 from experiments.corpora.corpus import Corpus, flatten
 from experiments.errors import ReadError, SpecError
 from experiments.predictions.fused import gains
@@ -206,9 +207,7 @@ def write(outcome: Outcome, out: Path) -> tuple[str, ...]:
     for id, one in first.part.items():  # a text that is twice in the corpus may be once in the file
         made.setdefault(one.id, replace(one, entities=answers[id]))
     documents = [*made.values()]
-    lost: tuple[str, ...] = module(CORPORA, first.form).write(documents, out)
-    outcome.corpus.privacy.seal(out)
-    return lost
+    return write_corpus(first.form, documents, out, outcome.corpus.privacy)
 
 
 def check(files: Files, part: str, out: Path | None) -> None:

@@ -15,7 +15,8 @@ from experiments.annotate.documents import Annotated, finished, line
 from experiments.annotate.work import Work
 from experiments.annotate.work import left as unfinished
 from experiments.corpora import bioc, brat, conll, jsonl, pubtator
-from experiments.errors import SpecError
+from experiments.corpora.closed import write_corpus
+from experiments.errors import SpecError, WriteError
 from ner_programs import Document, Entity
 from ner_programs.privacy import PRIVATE, PUBLIC
 from ner_programs.prompts.answers import Answers
@@ -81,6 +82,46 @@ def test_tables_have_a_row_for_each_entity(done: Path, tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "o.parquet")
     assert tuple(table.to_pylist()[0].values()) == first and table.column("score").to_pylist() == [0.75, None]
     assert (tmp_path / "o.csv").stat().st_mode & 0o044
+
+
+@pytest.mark.parametrize("name", ["o.jsonl", "o.csv", "o.pubtator", "o.doccano.jsonl", "o"])
+def test_a_private_output_is_closed_when_it_comes_to_its_place(
+    done: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes, replace = list[int](), Path.replace
+
+    def seen(self: Path, target: Path) -> Path:
+        modes.append(self.stat().st_mode & 0o077)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", seen)
+    outputs.write(done, tmp_path / name, outputs.form_of(tmp_path / name), PRIVATE)
+    assert modes == [0] and (tmp_path / name).exists()
+    assert sorted(f.name for f in tmp_path.iterdir()) == sorted([name, "done.jsonl"])
+
+
+def test_a_brat_folder_is_replaced_while_its_annotation_is_unfinished_and_nobody_has_changed_it(
+    done: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    work = Work.open(out, JOB)
+    for _ in range(2):
+        outputs.write(done, out, outputs.form_of(out), PRIVATE)
+    assert {f.name for f in out.iterdir()} == {"a.txt", "a.ann", "b.txt", "b.ann"}
+    (out / "a.ann").write_text("corrected by hand")
+    with pytest.raises(SpecError, match="it is a folder"):
+        outputs.form_of(out)
+    with pytest.raises(WriteError, match=rf"{out}: the folder is not empty"):
+        outputs.write(done, out, "brat", PRIVATE)
+    assert (out / "a.ann").read_text() == "corrected by hand"
+    work.remove()
+    assert not work.folder.exists()
+
+
+def test_what_cannot_be_written_names_the_output(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match=rf"^{tmp_path / 'o'}: 'a/b' can be no file name"):
+        write_corpus("brat", [Document("a/b", "x")], tmp_path / "o", PUBLIC)
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_of_no_form_are_refused(tmp_path: Path) -> None:

@@ -55,6 +55,28 @@ def test_what_failed_is_listed_and_asked_for_again(lab: Annotating) -> None:
     assert lab.read("out.jsonl") == lab.read("whole.jsonl")
 
 
+@pytest.mark.parametrize("out", ["out.jsonl", "out.csv", "out", "out.pubtator"])
+def test_every_form_goes_on_after_a_failure(lab: Annotating, out: str) -> None:
+    lab.server.fault = lambda body: SERVER_ERROR if any(f"fever {n}." in str(body) for n in (3, 20)) else None
+    assert lab.nerc(*lab.words(out)).code == 1
+    before, calls = contents(lab.folder / out), len(lab.server.requests)
+    assert before
+    lab.server.fault = lambda body: None
+    plan = lab.nerc(*lab.words(out), "--dry-run")
+    assert plan.code == 0 and str(NOTES - 2) in plan.stderr, plan.stderr
+    assert contents(lab.folder / out) == before and len(lab.server.requests) == calls
+    again = lab.nerc(*lab.words(out))
+    assert again.code == 0 and len(lab.server.requests) == calls + 2, again.stderr
+    assert lab.nerc(*lab.words(f"whole-{out}")).code == 0
+    assert contents(lab.folder / out) == contents(lab.folder / f"whole-{out}")
+    assert not [f for f in lab.folder.iterdir() if "work" in f.name or "writing" in f.name]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Return the files of an output, by name."""
+    return {f.relative_to(out).name: f.read_bytes() for f in ([out] if out.is_file() else out.iterdir())}
+
+
 def test_another_job_does_not_go_on_in_the_folder_of_one(lab: Annotating) -> None:
     assert lab.killed(5, "out.jsonl").code == -signal.SIGKILL
     (lab.folder / "notes.jsonl").write_text('{"text": "other"}\n')
