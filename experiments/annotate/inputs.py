@@ -86,11 +86,11 @@ class Inputs:
             digest.update(
                 f"{len(document.id)} {len(document.text)} {document.id}{document.text}".encode("utf-8", "replace")
             )
-            if source != file:
+            if source != file and not self.shared:
                 before |= here
                 here, file = set(), source
             short = _short(document.id)
-            if short in here or (self.shared and short in before):
+            if short in here:
                 why = f"several documents have the id {document.id!r}: they could not be told apart"
                 raise ReadError(f"{source.path}: {why}")
             if short in before:
@@ -101,9 +101,10 @@ class Inputs:
     def _found(self) -> Iterator[tuple[Source, Document]]:
         """Yield the documents with their ids as they are written."""
         for source in self.files:
+            stem = source.stem
             for document in _documents(source, self.column):
                 qualified = self.shared and _short(document.id) in self.shared
-                yield source, _qualified(source, document) if qualified else document
+                yield source, _qualified(source.name, stem, document) if qualified else document
 
 
 def _documents(source: Source, column: str | None) -> Iterator[Document]:
@@ -122,7 +123,7 @@ def _documents(source: Source, column: str | None) -> Iterator[Document]:
 
 def _of_table(source: Source, rows: Iterable[tuple[int, Row]], column: str | None) -> Iterator[Document]:
     """Yield a document for each row: its text in `column`, its id in a column `id`, else its number."""
-    path = source.path
+    path, stem = source.path, source.stem
     for number, row in rows:
         if column is None:
             column = "text" if "text" in row else next(iter(row)) if len(row) == 1 else None
@@ -134,7 +135,7 @@ def _of_table(source: Source, rows: Iterable[tuple[int, Row]], column: str | Non
         text, given = row[column], row.get("id")
         if not isinstance(text, str):
             raise ReadError.at(path, number, f"column {column!r} holds no text")
-        yield Document(f"{source.stem}:{number}" if given in (None, "") else str(given), text)
+        yield Document(f"{stem}:{number}" if given in (None, "") else str(given), text)
 
 
 def _of_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Row]]:
@@ -187,9 +188,9 @@ _TABLES: dict[str, Callable[[Path], Iterator[tuple[int, Row]]]] = {
 }  # fmt: skip
 
 
-def _qualified(source: Source, document: Document) -> Document:
-    name = source.name if document.id == source.stem else f"{source.name}:{document.id}"
-    return replace(document, id=name, group=name if document.group == document.id else document.group)
+def _qualified(name: str, stem: str, document: Document) -> Document:
+    whole = name if document.id == stem else f"{name}:{document.id}"
+    return replace(document, id=whole, group=whole if document.group == document.id else document.group)
 
 
 def _short(name: str) -> int:
