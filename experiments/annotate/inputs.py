@@ -20,12 +20,13 @@ from typing import Any
 
 from experiments.annotate.sources import FORMS, Source, find
 from experiments.corpora.packed import unpacked
-from experiments.errors import ReadError, SpecError
+from experiments.errors import ReadError, SpecError, WriteError
 from ner_programs.components import module, names
 from ner_programs.types import Document
 
 TABLES = ("csv", "tsv", "parquet", "hf")
 CORPORA = "experiments.corpora"
+_CHOOSY = ("brat", "pubtator", "conll", "bioc")  # forms of outputs that cannot carry every id and text
 _ROWS = 256
 Row = Mapping[str, Any]
 
@@ -66,19 +67,21 @@ class Inputs:
             raise SpecError(f"--column {column}: none of the inputs is a table ({', '.join(TABLES)})")
         return cls(files, column)
 
-    def check(self) -> Check:
+    def check(self, form: str = "jsonl") -> Check:
         """Read everything once, so that what cannot be read is known before anything is asked.
 
         Ids that documents of several files have are `shared`; then everything is read again, with ids as they are written.
-        Raises ReadError where an id is twice in one file, or twice among all ids as they are written.
+        Raises ReadError where an id is twice in one file, or twice among all ids as they are written, WriteError where the
+        output's `form` cannot carry an id or a text.
         """
-        found = self._checked()
-        return replace(self, shared=found.shared)._checked() if found.shared else found
+        refused = module(CORPORA, form).refused if form in _CHOOSY else lambda document: None
+        found = self._checked(form, refused)
+        return replace(self, shared=found.shared)._checked(form, refused) if found.shared else found
 
     def __iter__(self) -> Iterator[Document]:
         return (document for _, document in self._found())
 
-    def _checked(self) -> Check:
+    def _checked(self, form: str, refused: Callable[[Document], str | None]) -> Check:
         digest, number = hashlib.sha256(), 0
         before, here, shared, file = set[int](), set[int](), set[int](), None
         for source, document in self._found():
@@ -89,6 +92,8 @@ class Inputs:
             if source != file and not self.shared:
                 before |= here
                 here, file = set(), source
+            if why := refused(document):
+                raise WriteError(f"{source.path}: {why}, so --out cannot be {form}")
             short = _short(document.id)
             if short in here:
                 why = f"several documents have the id {document.id!r}: they could not be told apart"

@@ -10,6 +10,7 @@ spaCy imports this module whenever a pipeline is made, so DSPy and the program w
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,7 @@ def marked(doc: Doc, entities: Iterable[Entity]) -> Doc:
 def write(documents: Iterable[AnnotatedText], path: Path) -> None:
     """Write documents as a DocBin (`.spacy`), with the tokens of spaCy's blank English; `doc.user_data["id"]` is their id."""
     nlp, docs = spacy.blank("en"), DocBin(store_user_data=True)
+    nlp.max_length = sys.maxsize  # its limit is for parsers
     for document in documents:
         doc = marked(nlp.make_doc(document.text), document.entities)
         doc.user_data["id"] = document.id

@@ -75,7 +75,8 @@ def annotate(
     if how.max_cost is not None and to.out is None:
         raise SpecError("--max-cost needs --out: there what was answered is kept")
     engines.check(how.engine, how.workers, how.max_cost)
-    form, found = to.check(), inputs.check()
+    form = to.check()
+    found = inputs.check(form)
     privacy = PUBLIC if public else PRIVATE
     where = encoding(bundle_options(lm, changes), privacy, bundle=True)
     program = load_program(bundle, home=places.home(home), trust=trust, privacy=where)

@@ -98,6 +98,13 @@ def _number(path: Path, element: Element, text: str | None) -> int:
     return int(text or "")
 
 
+def refused(document: AnnotatedText) -> str | None:
+    """Return why `write` refuses a document, whatever its entities are: a character that XML cannot hold."""
+    if _NO_XML.search(f"{document.id}{document.text}"):
+        return f"document {document.id!r} has a character that XML cannot hold"
+    return None
+
+
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     """Write one file, each document as one passage. Return what the format cannot express (scores, provenances).
 

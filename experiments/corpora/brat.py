@@ -27,6 +27,7 @@ from ner_programs.types import AnnotatedText, Entity
 
 _LINE = re.compile(r"[TNERAM#]\d+\t|\*\t|\s*$")
 _PLACE = re.compile(r"T\d+\t\S+ (\d{1,12}) (?:[\d ;]* )?(\d{1,12})\t")
+_LONGEST = 255  # bytes of a file name
 _IGNORED = {"E": "events", "R": "relations", "*": "relations", "#": "notes"}
 
 
@@ -167,6 +168,18 @@ def _span(path: Path, number: int, line: str) -> _Span:
     return _Span(partial(ReadError.at, path, number), spans, label, text, what=f"the text of {name}")
 
 
+def refused(document: AnnotatedText) -> str | None:
+    """Return why `write` refuses a document, whatever its entities are: its id is no file name."""
+    file = f"{document.id}.txt"
+    if (
+        Path(file).stem != document.id
+        or re.search(r"[\x00/\\]", file)
+        or len(file.encode("utf-8", "replace")) > _LONGEST
+    ):
+        return f"{document.id!r} can be no file name"
+    return None
+
+
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     """Write a new folder with two files for each document. Return what the format cannot express.
 
@@ -176,8 +189,8 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     known = sorted(documents, key=lambda d: d.id)
     for document, following in pairwise((*known, None)):
         assert document is not None
-        if Path(f"{document.id}.txt").stem != document.id or re.search(r"[\x00/\\]", document.id):
-            raise WriteError(f"{path}: {document.id!r} can be no file name")
+        if why := refused(document):
+            raise WriteError(f"{path}: {why}")
         if following and following.id == document.id:
             raise WriteError(f"{path}: {document.id!r} is the id of two documents")
 

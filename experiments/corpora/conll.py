@@ -59,6 +59,14 @@ def find(path: Path, remarks: Counter[str], *, scheme: Scheme | None = None) -> 
 read = reads(find)
 
 
+def refused(document: AnnotatedText) -> str | None:
+    """Return why `write` refuses a document, whatever its entities are: a text that is not made of tokens."""
+    text = document.text
+    if not all(text.split(" ")) or text.startswith((_DOCSTART, "\ufeff")) or re.search(r"[\t\n]", text):
+        return f"document {document.id!r} is not made of tokens with one blank between them"
+    return None
+
+
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     """Write IOB2 with two columns, one sentence for each document. Return what the format cannot express.
 
@@ -85,9 +93,9 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
 
 def _tagged(path: Path, document: AnnotatedText) -> Iterator[tuple[str, str]]:
     """Yield tokens and IOB2 tags. Raises WriteError if the document cannot be tagged."""
+    if why := refused(document):
+        raise WriteError(f"{path}: {why}")
     tokens, starts = document.text.split(" "), {e.start: e for e in document.entities}
-    if not all(tokens) or document.text.startswith(_DOCSTART) or re.search(r"[\t\n]", document.text):
-        raise WriteError(f"{path}: document {document.id!r} is not made of tokens with one blank between them")
     offset, now = 0, None
     done: set[int] = set()
     for token in tokens:

@@ -63,6 +63,15 @@ def find(path: Path, remarks: Counter[str]) -> Iterator[Found]:
 read = reads(find)
 
 
+def refused(document: AnnotatedText) -> str | None:
+    """Return why `write` refuses a document, whatever its entities are: its id, or line ends in its text."""
+    if not re.fullmatch(r"(?!\ufeff)[^|\t\n\r]+", document.id):
+        return f"{document.id!r} can be no id there"
+    if re.search(r"[\n\r]", document.text):
+        return f"document {document.id!r} has line ends in its text"
+    return None
+
+
 def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     """Write one file. Return what the format cannot express (groups, scores, attributes ...).
 
@@ -72,10 +81,10 @@ def write(documents: Iterable[AnnotatedText], path: Path) -> tuple[str, ...]:
     known = list(documents)
     seen: set[str] = set()
     for document in known:
-        if document.id in seen or not re.fullmatch(r"[^|\t\n\r]+", document.id):
-            raise WriteError(f"{path}: {document.id!r} can be no id there, or is the id of two documents")
-        if re.search(r"[\n\r]", document.text):
-            raise WriteError(f"{path}: document {document.id!r} has line ends in its text")
+        if why := refused(document):
+            raise WriteError(f"{path}: {why}")
+        if document.id in seen:
+            raise WriteError(f"{path}: {document.id!r} is the id of two documents")
         if any(len(e.fragments) > 1 for e in document.entities):
             raise WriteError(f"{path}: document {document.id!r} has an entity in pieces")
         seen.add(document.id)

@@ -14,7 +14,7 @@ import pytest
 from experiments.annotate.inputs import Inputs
 from experiments.annotate.sources import FORMS
 from experiments.corpora import bioc, brat, pubtator
-from experiments.errors import ReadError, SpecError
+from experiments.errors import ReadError, SpecError, WriteError
 from ner_programs import Document, Entity
 
 CSV = 'id,report,age\n1,"a ""quoted"" note, of\ntwo lines",70\n,other,\n'
@@ -137,6 +137,20 @@ def test_an_id_as_it_is_written_is_the_id_of_one_document(tmp_path: Path, line: 
     (tmp_path / f"{'0' if first else 'z'}.jsonl").write_text(line + "\n")
     with pytest.raises(ReadError, match=r"several documents have the id '[ab]/x.txt'"):
         found(tmp_path)
+
+
+def test_what_the_output_cannot_carry_is_known_before_anything_is_asked(tmp_path: Path) -> None:
+    for name in ("a/x.txt", "b/x.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("two\nlines")
+    Inputs.of([tmp_path]).check("csv")
+    Inputs.of([tmp_path / "a"]).check("brat")
+    with pytest.raises(WriteError, match=r"a/x.txt: 'a/x.txt' can be no file name, so --out cannot be brat"):
+        Inputs.of([tmp_path]).check("brat")
+    with pytest.raises(
+        WriteError, match=r"a/x.txt: document 'x' has line ends in its text, so --out cannot be pubtator"
+    ):
+        Inputs.of([tmp_path]).check("pubtator")
 
 
 def test_the_digest_is_of_ids_and_texts(tmp_path: Path) -> None:

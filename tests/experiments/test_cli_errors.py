@@ -186,6 +186,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("annotate", "BUNDLE", "guidelines.md", "--html", "guidelines.md"),
         "guidelines.md: it is an output of this command",
     ),
+    "out of no use": (
+        ("annotate", "BUNDLE", "guidelines.md", "--out", "out.conll"),
+        "guidelines.md: document 'guidelines' is not made of tokens with one blank between them, so --out cannot be conll",
+    ),
     "out is a folder": (("annotate", "BUNDLE", "guidelines.md", "--out", "notes"), "--out notes: it is a folder"),
     "another setting": (
         ("annotate", "BUNDLE", "guidelines.md", "--set", "seed=1"),

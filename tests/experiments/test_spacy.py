@@ -135,6 +135,12 @@ def test_a_doc_bin(tmp_path: Path) -> None:
     assert [span._.nerc_attributes for span in first.spans["nerc"]] == [dict(e.attributes) for e in ENTITIES]
 
 
+def test_a_doc_bin_takes_a_text_of_any_length(tmp_path: Path) -> None:
+    spacy_pipe.write([Document("long", "a" * 1_000_001)], tmp_path / "o.spacy")
+    (doc,) = DocBin().from_disk(tmp_path / "o.spacy").get_docs(spacy.blank("en").vocab)
+    assert len(doc.text) == 1_000_001
+
+
 def test_the_factory_is_an_entry_point() -> None:
     assert PROJECT["project"]["entry-points"]["spacy_factories"] == {"nerc": f"{spacy_pipe.__name__}:build"}
 
