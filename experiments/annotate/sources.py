@@ -57,8 +57,7 @@ def find(paths: Iterable[Path], form: str, outputs: Iterable[Path] = ()) -> tupl
 def _files(path: Path, form: str, taken: Sequence[Path], fixed: Path | None = None) -> Iterator[_Found]:
     """Yield the files that a path stands for, but for those at or below a place that is `taken`. `fixed` is a glob's root."""
     place = _place(path)
-    if _below(place, taken):
-        raise SpecError(f"{path}: it is an output of this command, so it can be no input")
+    _refuse(path, place, form, taken)
     root = fixed if fixed is not None and fixed in place.parents else None
     if path.is_dir():
         saved = any((path / name).is_file() for name in _SAVED)
@@ -78,6 +77,17 @@ def _files(path: Path, form: str, taken: Sequence[Path], fixed: Path | None = No
                 yield from _files(match, form, taken, fixed)
     else:
         raise ReadError(f"{path}: there is no such file")
+
+
+def _refuse(path: Path, place: Path, form: str, taken: Sequence[Path]) -> None:
+    """Raise SpecError for an input that is an output, and for a BRAT corpus that an output would become a part of."""
+    if _below(place, taken):
+        raise SpecError(f"{path}: it is an output of this command, so it can be no input")
+    for other in taken:
+        if form == "brat" and place in other.parents and other.suffix in ("", ".txt"):
+            raise SpecError(
+                f"{path}: all texts in it and below are read as one BRAT corpus, so {other} cannot lie there"
+            )
 
 
 def _inside(folder: Path, form: str, taken: Sequence[Path], root: Path) -> Iterator[_Found]:

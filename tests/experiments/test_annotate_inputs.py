@@ -6,6 +6,8 @@ import gzip
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +15,11 @@ import pytest
 
 from experiments.annotate.inputs import Inputs
 from experiments.annotate.sources import FORMS
-from experiments.corpora import bioc, brat, pubtator
+from experiments.annotate.work import Work
+from experiments.corpora import bioc, brat, jsonl, pubtator
 from experiments.errors import ReadError, SpecError, WriteError
 from ner_programs import Document, Entity
+from tests.experiments.conftest import Place
 
 CSV = 'id,report,age\n1,"a ""quoted"" note, of\ntwo lines",70\n,other,\n'
 
@@ -222,3 +226,20 @@ def test_what_is_written_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for named in (out, tmp_path / "notes" / ".." / out, Path("notes/found.jsonl.work"), Path("notes/brat/a.txt")):
         with pytest.raises(SpecError, match="it is an output of this command"):
             Inputs.of([Path("notes"), named], outputs=outputs)
+    assert Inputs.of([Path("notes")], "brat", outputs=[out])
+    with pytest.raises(SpecError, match=r"one BRAT corpus, so .*brat cannot lie there"):
+        Inputs.of([Path("notes")], "brat", outputs=[Path("notes/brat")])
+
+
+def test_an_output_among_its_inputs(place: Place, public: Any) -> None:
+    for name in ("a", "b"):
+        (place.root / "mixed" / name).mkdir(parents=True)
+        (place.root / "mixed" / name / "x.txt").write_text("Wenda took zorvexan.", encoding="utf-8")
+    with patch.object(Work, "finish", side_effect=RuntimeError("power cut")):
+        assert place.nerc("annotate", public["bundle"], "mixed", "--out", "mixed/found.jsonl").code == 1
+    for typed in (
+        ("mixed/../mixed", "mixed/found.jsonl"),
+        (place.root / "mixed", place.root / "mixed" / "found.jsonl"),
+    ):
+        assert place.nerc("annotate", public["bundle"], typed[0], "--out", typed[1]).code == 0
+        assert [d.id for d in jsonl.read(place.root / "mixed" / "found.jsonl")] == ["a/x.txt", "b/x.txt"]
