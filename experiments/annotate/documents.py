@@ -17,6 +17,10 @@ from ner_programs.program import NERProgram
 from ner_programs.prompts.answers import NO_ANSWERS, Answers
 from ner_programs.types import Document
 
+NO_DOCUMENT = Document("", "")
+FILTERED = "content_filter"
+"""The code of an answer, or a prompt, that the provider's filter withholds: asking again changes nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
@@ -25,6 +29,16 @@ class Annotated:
     document: Document = field(repr=False)
     answers: Answers = NO_ANSWERS
     reasons: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether an answer about it was not given."""
+        return self.answers.failed > 0
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer about it failed that may be given another time: not where the LM, or a filter, refused it."""
+        return self.answers.unanswered > 0 and not (self.reasons and all(FILTERED in why for why in self.reasons))
 
     @property
     def unread(self) -> int:
@@ -100,5 +114,11 @@ def line(one: Annotated) -> str:
 def finished(file: Path) -> Iterator[Annotated]:
     """Read annotated documents again from a file of such lines."""
     with file.open(encoding="utf-8") as stream:
-        for document, row in zip(jsonl.read(file), map(json.loads, stream), strict=True):
-            yield Annotated(document, Answers(**row.get("answers", {})), tuple(row.get("reasons", ())))
+        for document, text in zip(jsonl.read(file), stream, strict=True):
+            yield ended(text, document)
+
+
+def ended(line: str | bytes, document: Document = NO_DOCUMENT) -> Annotated:
+    """Read again from such a line how the answers about a document ended."""
+    row = json.loads(line)
+    return Annotated(document, Answers(**row.get("answers", {})), tuple(row.get("reasons", ())))

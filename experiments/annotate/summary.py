@@ -17,17 +17,18 @@ REFUSED = "the LM refused"
 
 
 class Summary:
-    """Counts annotated documents, those that lack an answer (`failed`), and their reasons."""
+    """Counts annotated documents, those that lack an answer (`failed`), and their reasons; `open` ones may get it yet."""
 
     def __init__(self) -> None:
-        self.answers, self.documents, self.failed = Answers(), 0, 0
+        self.answers, self.documents, self.failed, self.open = Answers(), 0, 0, 0
         self.reasons = Counter[str]()
 
     def add(self, one: Annotated) -> None:
         """Count a document."""
         self.answers += one.answers
         self.documents += 1
-        if one.answers.failed:
+        self.open += one.open
+        if one.failed:
             self.failed += 1
             self.reasons.update(reasons(one))
 
@@ -53,6 +54,6 @@ def summarized(annotated: Iterable[Annotated], listing: Path) -> Summary:
     with draft_of(listing, 0o600) as draft, draft.open("w", encoding="utf-8") as stream:
         for one in annotated:
             summary.add(one)
-            if one.answers.failed:
+            if one.failed:
                 stream.write(json.dumps({"id": one.document.id, "reasons": reasons(one)}, ensure_ascii=False) + "\n")
     return summary

@@ -3,7 +3,7 @@
 `OUT.work/` holds a manifest (of which job it is), the finished documents as JSON lines, in order, and the LM's answers. A job
 goes on with the documents that lack an answer, and with no other: the lines of the rest are copied. So while it does, the lines
 of the last time stand in `before.jsonl`. The folder is for its owner alone, of one command at a time (which holds `.lock`), and
-goes when every document has its answers. A folder of this name that is not nerc's is left alone.
+goes when every document has its answers, or was refused them for good. A folder of this name that is not nerc's is left alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from experiments.annotate.documents import ended
 from experiments.errors import SpecError
 from kb.files import draft_of
-from ner_programs.prompts.answers import Answers
 from ner_programs.types import Document
 
 NOW, BEFORE, WRITTEN, MANIFEST, LOCK = "documents.jsonl", "before.jsonl", "written", "manifest.json", ".lock"
@@ -33,7 +33,7 @@ _DRAFT = re.compile(r"\.manifest\.json\.\d+\.draft")
 
 
 class Work:
-    """A work folder that is open; `done` documents have all their answers."""
+    """A work folder that is open; `done` documents have all answers that they will ever have."""
 
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder, self._lock = folder, lock
@@ -158,15 +158,15 @@ def left(out: Path | None, job: dict[str, str], documents: Iterable[Document]) -
     return (document for _, document in _missing(documents, lines))
 
 
-def failed(line: bytes) -> bool:
-    """Return whether an answer about a finished document failed."""
-    return b'"answers"' in line and Answers(**json.loads(line).get("answers", {})).failed > 0
+def is_open(line: bytes) -> bool:
+    """Return whether a document is to be asked about again, of which a line was written."""
+    return b'"answers"' in line and ended(line).open
 
 
 def _missing(documents: Iterable[Document], lines: Iterator[bytes]) -> Iterator[tuple[int, Document]]:
     for number, document in enumerate(documents):
         line = next(lines, None)
-        if line is None or failed(line):
+        if line is None or is_open(line):
             yield number, document
 
 
@@ -242,7 +242,7 @@ def _taken_up(folder: Path) -> tuple[int, int]:
     now.touch(0o600)
     lines = bad = size = 0
     for line in _lines(folder):
-        lines, bad, size = lines + 1, bad + failed(line), size + len(line)
+        lines, bad, size = lines + 1, bad + is_open(line), size + len(line)
     os.truncate(now, size)
     if bad:
         now.rename(before)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from experiments.annotate import engines, outputs
 from experiments.annotate import page as annotation
 from experiments.annotate.documents import Annotated, by_doubt, finished, line
 from experiments.annotate.inputs import Inputs
+from experiments.annotate.lm import check_limit, decides
 from experiments.annotate.plan import plan
 from experiments.annotate.summary import Summary, summarized
 from experiments.annotate.work import Work, left
@@ -25,7 +24,7 @@ from experiments.commands.console import err
 from experiments.commands.tables import plan_table
 from experiments.errors import SpecError
 from experiments.runs.progress import Calls, Progress
-from experiments.session import answerer, encoding
+from experiments.session import encoding
 from experiments.spec import Model
 from ner_programs.bundle.state import identity
 from ner_programs.evaluate import calls_for
@@ -84,13 +83,15 @@ def annotate(
     key = {
         "documents": found.digest,
         "program": identity(program),
-        "LM": _digest(model.model_dump_json(), answerer(model)),
+        "LM": decides(model),
     }
     job = _Job(program, model, replace(inputs, shared=found.shared), found.documents, privacy, key)
     if how.dry_run:
         missing = left(to.out, key, job.documents)
         err.print(plan_table(plan(program, model, missing, found.documents)))
         return
+    if how.max_cost is not None:
+        check_limit(model, privacy, how.max_cost)
     by = f"{Path(bundle).name}, {model.name}"
     kept = list[Annotated]()
     with _work(to.out, key) as work:
@@ -100,7 +101,7 @@ def annotate(
                 err.print(f"{to.out}: {remark} (.jsonl carries everything)", highlight=False, soft_wrap=True)
             summary = summarized(finished(work.finished), work.failures)
             kept = list(finished(work.finished)) if to.pages else []
-            if not summary.failed:
+            if not summary.open:
                 work.remove()
     for page, shown, review in ((to.html, kept, False), (to.review, by_doubt(kept), True)):
         if page is not None:
@@ -163,16 +164,15 @@ def _work(out: Path | None, job: dict[str, str]) -> Iterator[Work | None]:
         work.close()
 
 
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
-
-
 def _tell(summary: Summary, work: Work | None) -> None:
     """Say how the LM's answers ended; exit with 1 where some failed."""
     for told in summary.lines():
         err.print(told, soft_wrap=True, markup=False, highlight=False)
     if summary.failed:
-        if work is not None:
-            again = f"listed in {work.failures}; the same command asks again for what failed, and for nothing else"
+        if work is not None and summary.open:
+            what = "what failed" if summary.open == summary.failed else f"{summary.open:,} of them"
+            again = f"listed in {work.failures}; the same command asks again for {what}, and for nothing else"
             err.print(again, soft_wrap=True, markup=False)
+        elif work is not None:
+            err.print("refused for good: asking again changes nothing, and the annotation is finished", soft_wrap=True)
         raise SystemExit(1)

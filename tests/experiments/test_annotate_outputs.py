@@ -12,6 +12,7 @@ import pytest
 
 from experiments.annotate import outputs
 from experiments.annotate.documents import Annotated, finished, line
+from experiments.annotate.summary import Summary
 from experiments.annotate.work import Work
 from experiments.annotate.work import left as unfinished
 from experiments.corpora import bioc, brat, conll, jsonl, pubtator
@@ -145,7 +146,7 @@ def test_a_line_says_what_failed_and_is_read_again(tmp_path: Path) -> None:
 
 
 def test_work_goes_on_with_what_is_missing(tmp_path: Path) -> None:
-    good, bad = line(Annotated(DOCUMENTS[1])), line(Annotated(DOCUMENTS[0], Answers(refused=1)))
+    good, bad = line(Annotated(DOCUMENTS[1])), line(Annotated(DOCUMENTS[0], Answers(unanswered=1)))
     for left, missing in (
         (good, [1, 2, 3]), (good + bad + good, [1, 3]), (good + good + good[:9], [2, 3]), (good[:-1], [0, 1, 2, 3]),
         ("", [0, 1, 2, 3]), (bad + good * 3, [0]), (good + bad * 3, [1, 2, 3]),
@@ -164,6 +165,29 @@ def test_work_goes_on_with_what_is_missing(tmp_path: Path) -> None:
         assert all(f.stat().st_mode & 0o077 == 0 for f in (work.folder, *work.folder.iterdir()))
         work.remove()
         assert not work.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "reasons", "again"),
+    [
+        (Answers(read=2), (), False),
+        (Answers(refused=1), (), False),
+        (Answers(unanswered=1), (), True),
+        (Answers(read=1, unanswered=1), ("LMTimeoutError",), True),
+        (Answers(unanswered=2), ("LMInvalidRequestError, HTTP 400, content_filter",), False),
+        (Answers(unanswered=2, refused=1), ("LMInvalidRequestError, content_filter", "LMTimeoutError"), True),
+    ],
+)
+def test_what_was_refused_for_good_is_not_asked_again(
+    tmp_path: Path, answers: Answers, reasons: tuple[str, ...], again: bool
+) -> None:
+    one, summary = Annotated(DOCUMENTS[0], answers, reasons), Summary()
+    summary.add(one)
+    assert (one.open, summary.open, summary.failed) == (again, again, answers.failed > 0)
+    work = Work.open(tmp_path / "o.jsonl", JOB)
+    work.finished.write_text(line(one))
+    work.close()
+    assert len(list(unfinished(tmp_path / "o.jsonl", JOB, DOCUMENTS[:1]))) == again
 
 
 def test_no_line_is_lost_or_written_twice_wherever_work_is_stopped(tmp_path: Path) -> None:

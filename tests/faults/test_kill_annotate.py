@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faulty import Fault
 from tests.lab import CONCURRENCY, NOTES, Annotating
-from tests.loopback import SERVER_ERROR, Loopback
+from tests.loopback import FILTERED, FILTERED_ANSWER, SERVER_ERROR, Loopback
+
+SORRY = Fault("refusal", change=lambda said, prompt: "I'm sorry, but I can't help with that.")
 
 KILLS = int(os.environ.get("NERC_KILLS", "3"))
 
@@ -75,6 +78,37 @@ def test_every_form_goes_on_after_a_failure(lab: Annotating, out: str) -> None:
 def contents(out: Path) -> dict[str, bytes]:
     """Return the files of an output, by name."""
     return {f.relative_to(out).name: f.read_bytes() for f in ([out] if out.is_file() else out.iterdir())}
+
+
+@pytest.mark.parametrize("fault", [FILTERED, FILTERED_ANSWER, SORRY])
+def test_what_is_refused_for_good_ends_the_job(lab: Annotating, fault: Fault) -> None:
+    lab.server.fault = lambda body: fault if "fever 3." in str(body) else None
+    ran = lab.nerc(*lab.words("out.jsonl"))
+    assert ran.code == 1 and f"1 of {NOTES} documents failed" in ran.stderr, ran.stderr
+    assert "refused for good" in ran.stderr and "asks again" not in ran.stderr, ran.stderr
+    assert not list(lab.folder.glob("*.work"))
+    assert [row["id"] for row in lab.rows("out.jsonl") if "answers" in row] == ["n3"]
+
+
+def test_a_job_goes_on_at_another_address_and_pace_but_not_with_another_lm(lab: Annotating) -> None:
+    lab.server.fault = lambda body: SERVER_ERROR if "fever 3." in str(body) else None
+    assert lab.nerc(*lab.words("out.jsonl")).code == 1
+    lab.server.fault = lambda body: None
+    other = lab.nerc(*lab.words("out.jsonl", temperature=0.5))
+    assert other.code == 2 and "(LM differ)" in other.stderr, other.stderr
+    with Loopback(latency=0.003) as server:
+        price = '{"input": 1.0, "output": 1.0}'
+        moved = lab.words("out.jsonl", retries=8, concurrency=2, api_base=server.base, price=price)
+        assert lab.nerc(*moved).code == 0
+        assert 1 <= len(server.requests) <= 2
+    assert lab.nerc(*lab.words("whole.jsonl")).code == 0
+    assert lab.read("out.jsonl") == lab.read("whole.jsonl")
+
+
+def test_a_limit_that_cannot_hold_leaves_nothing_behind(lab: Annotating) -> None:
+    refused = lab.nerc(*lab.words("out.jsonl"), "--max-cost", "1")
+    assert refused.code == 2 and "is not known" in refused.stderr, refused.stderr
+    assert not list(lab.folder.glob("out*")) and not lab.server.requests
 
 
 def test_another_job_does_not_go_on_in_the_folder_of_one(lab: Annotating) -> None:
