@@ -38,13 +38,14 @@ def session(
     *,
     privacy: Privacy,
     answers: Path | AnswerStore | None = None,
-    ledger: Path | None = None,
+    ledger: Path | Ledger | None = None,
     backend: Backend | None = None,
     send: bool = True,
 ) -> Iterator[MeteredLM]:
     """Run the block under the LM of a spec with its roles. All LMs spend from one account.
 
-    Answers are cached in `answers` (a file, or a store that is closed at the end), costs are recorded in `ledger`. If `backend`
+    Answers are cached in `answers` (a file, or a store that is closed at the end), costs are recorded in `ledger`
+    (likewise). If `backend`
     is given (from `shared_backend`), it answers the task and stays open. Without `send` no call is made: requests that are not
     in `answers` stay unanswered.
 
@@ -61,7 +62,8 @@ def session(
 
         task = backend or opened(model)
         tape = Recorder(task, model.record) if model.record is not None else None
-        store, book = answers if isinstance(answers, AnswerStore) else AnswerStore(answers), Ledger(ledger)
+        store = answers if isinstance(answers, AnswerStore) else AnswerStore(answers)
+        book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         closing.callback(store.close)
         closing.callback(book.close)
         account = Account(store=store, ledger=book)
@@ -181,15 +183,20 @@ class CostLimit(BudgetError):
 
 
 @contextmanager
-def at_most(lm: MeteredLM, cost: float | None) -> Iterator[None]:
-    """Limit the cost of the whole run, in US dollars. Raises CostLimit instead of sending the call that would exceed it."""
+def at_most(lm: MeteredLM, cost: float | None, before: float = 0.0) -> Iterator[None]:
+    """Limit the cost of the whole run, in US dollars, of which it has cost some `before`.
+
+    Raises CostLimit instead of sending the call that would exceed it.
+    """
+    left = None if cost is None else max(cost - before, 0.0)
     try:
-        with lm.meter.limited(Budget(cost=cost), RunStopped):
+        with lm.meter.limited(Budget(cost=left), RunStopped):
             yield
     except RunStopped:
         spent = lm.meter.spent
+        has = f"{before + spent.cost:.4f}, {spent.calls} calls"
         raise CostLimit(
-            f"stopped before the run costs more than {cost} US dollars (it has cost {spent.cost:.4f}, {spent.calls} calls); "
+            f"stopped before the run costs more than {cost} US dollars (it has cost {has}); "
             "what was answered is kept: the same command with a higher --max-cost goes on from here"
         ) from None
 

@@ -67,7 +67,9 @@ def _prepare_ray() -> bool:
 @contextmanager
 def here(job: Job) -> Iterator[Engine]:
     """Annotate in this process."""
-    with session(job.model, privacy=job.privacy, answers=job.answers) as lm, at_most(lm, job.max_cost):
+    before = job.costs.before if job.costs is not None else 0.0
+    opened = session(job.model, privacy=job.privacy, answers=job.answers, ledger=job.costs)
+    with opened as lm, at_most(lm, job.max_cost, before):
         through = partial(annotate, job.program, job.documents, stopped=lambda: lm.meter.pace.stopped)
         yield Engine(through, lm.answered)
 

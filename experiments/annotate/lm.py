@@ -30,3 +30,8 @@ def check_limit(model: Model, privacy: Privacy, cost: float) -> None:
     """Raise LMSetupError where a limit in US dollars could not hold, for the price of an LM is not known, say."""
     with session(model, privacy=privacy, send=False) as lm, at_most(lm, cost):
         pass
+
+
+def is_priced(model: Model) -> bool:
+    """Return whether the prices of an LM and of its roles are known."""
+    return all(backend_of(one).price is not None for one in (model, *model.roles.values()))

@@ -27,7 +27,18 @@ from kb.files import draft_of
 from ner_programs.types import Document
 
 NOW, BEFORE, WRITTEN, MANIFEST, LOCK = "documents.jsonl", "before.jsonl", "written", "manifest.json", ".lock"
-FILES = ("failed.jsonl", BEFORE, NOW, "answers.db", "answers.db-wal", "answers.db-shm", WRITTEN, MANIFEST, LOCK)
+FILES = (
+    "failed.jsonl",
+    BEFORE,
+    NOW,
+    "answers.db",
+    "answers.db-wal",
+    "answers.db-shm",
+    "costs.txt",
+    WRITTEN,
+    MANIFEST,
+    LOCK,
+)
 """What a work folder has. They are removed in this order: until the manifest goes, it is seen whose they are."""
 _DRAFT = re.compile(r"\.manifest\.json\.\d+\.draft")
 
@@ -73,6 +84,11 @@ class Work:
     def answers(self) -> Path:
         """The file of the LM's answers."""
         return self.folder / "answers.db"
+
+    @property
+    def costs(self) -> Path:
+        """The file of what the LM's answers cost."""
+        return self.folder / "costs.txt"
 
     @property
     def failures(self) -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from experiments.annotate.costs import Costs
 from experiments.annotate.documents import Annotated, annotate
 from experiments.errors import WorkerError, reason
 from experiments.session import CONCURRENCY, backend_of, session
@@ -35,7 +36,8 @@ Tick = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be annotated and by what; `answers` is the file that keeps the LM's, `max_cost` the most that they may cost.
+    """What is to be annotated and by what; `answers` is the file that keeps the LM's, `max_cost` the most that they may cost,
+    with what they have cost at earlier starts (`costs`).
 
     `documents`, of this `number`, are read once, in the process of the command. `elsewhere` yields the same where another
     process reads: it is pickled, and iterated anew if that process has to start again.
@@ -49,6 +51,7 @@ class Job:
     privacy: Privacy
     answers: Path | None = None
     max_cost: float | None = None
+    costs: Costs | None = None
 
     def width(self, workers: int) -> int:
         """Return how many documents a batch for one of so many workers has."""

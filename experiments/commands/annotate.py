@@ -12,9 +12,10 @@ from experiments import load as load_program
 from experiments import places
 from experiments.annotate import engines, outputs
 from experiments.annotate import page as annotation
+from experiments.annotate.costs import Costs
 from experiments.annotate.documents import Annotated, by_doubt, finished, line
 from experiments.annotate.inputs import Inputs
-from experiments.annotate.lm import check_limit, decides
+from experiments.annotate.lm import check_limit, decides, is_priced
 from experiments.annotate.plan import plan
 from experiments.annotate.summary import Summary, summarized
 from experiments.annotate.work import Work, left
@@ -141,7 +142,8 @@ def _asked(job: _Job, work: Work | None, how: How, kept: list[Annotated] | None)
     planned = calls_for(job.program, list(job.documents)) if job.number <= PLANNED else None
     every = job.documents
     here, elsewhere = (every, every) if work is None else (work.missing(every), work.elsewhere(every))
-    asked = Job(here, elsewhere, job.number - done, job.program, job.model, job.privacy, answers, how.max_cost)
+    costs = _costs(work, job.model, how)
+    asked = Job(here, elsewhere, job.number - done, job.program, job.model, job.privacy, answers, how.max_cost, costs)
     with (
         engines.running(how.engine, how.workers, asked) as run,
         Progress(err).step("annotating", asked.number, Calls(run.answered, planned)) as tick,
@@ -149,7 +151,22 @@ def _asked(job: _Job, work: Work | None, how: How, kept: list[Annotated] | None)
         run.through(take, tick)
     if work is not None:
         work.finish()
+    if costs is not None and (told := costs.told()):
+        err.print(told, highlight=False)
     return summary
+
+
+def _costs(work: Work | None, model: Model, how: How) -> Costs | None:
+    """Return what the job has cost. Raises SpecError where a limit could not hold for all of it."""
+    if work is None:
+        return None
+    alone = how.engine == "local" and how.workers in (None, 1)
+    costs = Costs(work.costs, alone and is_priced(model))
+    costs.check(how.max_cost, work.folder)
+    if not alone:
+        costs.uncounted()
+        costs.close()
+    return costs
 
 
 @contextmanager

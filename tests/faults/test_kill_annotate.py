@@ -111,6 +111,35 @@ def test_a_limit_that_cannot_hold_leaves_nothing_behind(lab: Annotating) -> None
     assert not list(lab.folder.glob("out*")) and not lab.server.requests
 
 
+def test_a_limit_is_for_all_starts_of_a_job_together(lab: Annotating) -> None:
+    priced = {"price": '{"input": 1000.0, "output": 1000.0}', "max_tokens": 50, "concurrency": 1}
+    words = lab.words("out.jsonl", **priced)
+    first = lab.nerc(*words, "--max-cost", "3")
+    assert first.code == 2 and "the same command with a higher --max-cost goes on" in first.stderr, first.stderr
+    calls = len(lab.server.requests)
+    assert 2 < calls < 2 * NOTES
+    for _ in range(2):
+        again = lab.nerc(*words, "--max-cost", "3")
+        assert again.code == 2 and len(lab.server.requests) == calls, again.stderr
+        assert again.stderr.rpartition("it has cost ")[2][:6] == first.stderr.rpartition("it has cost ")[2][:6]
+    whole = lab.nerc(*words, "--max-cost", "1000")
+    assert whole.code == 0 and "of it at earlier starts" in whole.stderr, whole.stderr
+    assert len(lab.server.requests) == 2 * NOTES
+
+
+def test_a_limit_is_refused_where_earlier_calls_had_no_price(lab: Annotating) -> None:
+    assert lab.killed(5, "out.jsonl", "--set", "lm.max_tokens=50").code == -signal.SIGKILL
+    words, calls = (
+        lab.words("out.jsonl", price='{"input": 1.0, "output": 1.0}', max_tokens=50),
+        len(lab.server.requests),
+    )
+    refused = lab.nerc(*words, "--max-cost", "100")
+    assert refused.code == 2 and "calls whose cost is not known" in refused.stderr, refused.stderr
+    assert len(lab.server.requests) == calls
+    whole = lab.nerc(*words)
+    assert whole.code == 0 and "cost: at least " in whole.stderr, whole.stderr
+
+
 def test_another_job_does_not_go_on_in_the_folder_of_one(lab: Annotating) -> None:
     assert lab.killed(5, "out.jsonl").code == -signal.SIGKILL
     (lab.folder / "notes.jsonl").write_text('{"text": "other"}\n')
