@@ -118,7 +118,10 @@ class Annotating(Lab):
                 os.kill(process[0], signal.SIGINT)
 
         self.server.on_request = on_request
-        process[0] = self.begin(*self.words(out), *more)
+        heeded = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a shell's background ignores it
+        )
+        process[0] = self.begin(*self.words(out), *more, before=heeded)
         ran = warm.shared().end()
         self.server.on_request = lambda count: None
         return ran, sent[0]
