@@ -7,6 +7,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.annotate.work import folder_of
 from experiments.corpora import suffixes
 from experiments.corpora.packed import bare
 from experiments.errors import ReadError, SpecError
@@ -45,7 +46,7 @@ def find(paths: Iterable[Path], form: str, outputs: Iterable[Path] = ()) -> tupl
     would have the same name, below as many of the folders above as it takes. Raises ReadError for no file or a suffix without a
     form, SpecError for an output that is named.
     """
-    taken = [_place(place) for out in outputs for place in (out, out.with_name(f"{out.name}.work"))]
+    taken = [_place(place) for out in outputs for place in (out, folder_of(out))]
     found = dict[Path, _Found]()
     for path in paths:
         for file in _files(path, form, taken):

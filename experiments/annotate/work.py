@@ -61,7 +61,7 @@ class Work:
 
         Raises SpecError where the folder is of another job, or not nerc's, or another command is at work in it.
         """
-        folder = _folder(out)
+        folder = folder_of(out)
         _is_of(folder, job)
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
@@ -169,8 +169,8 @@ class Missing:
 def left(out: Path | None, job: dict[str, str], documents: Iterable[Document]) -> Iterator[Document]:
     """Yield the documents that a job for `out` would ask about. Nothing is written. Raises SpecError as `Work.open` does."""
     lines: Iterator[bytes] = iter(())
-    if out is not None and _is_of(_folder(out), job):
-        lines = _lines(_folder(out))
+    if out is not None and _is_of(folder_of(out), job):
+        lines = _lines(folder_of(out))
     return (document for _, document in _missing(documents, lines))
 
 
@@ -188,10 +188,11 @@ def _missing(documents: Iterable[Document], lines: Iterator[bytes]) -> Iterator[
 
 def mark_of(out: Path) -> Path:
     """Return the file of a work folder that says what an unfinished annotation has written to `out`, if that is a folder."""
-    return _folder(out) / WRITTEN
+    return folder_of(out) / WRITTEN
 
 
-def _folder(out: Path) -> Path:
+def folder_of(out: Path) -> Path:
+    """Return the work folder of an output."""
     return out.with_name(f"{out.name}.work")
 
 
